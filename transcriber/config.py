@@ -1,0 +1,227 @@
+"""Settings: read once, validated once, unknown names refused, the source of each remembered.
+
+Later wins: defaults, the TOML file, the environment (`TRANSCRIBER_<NAME>`), command-line flags.
+"""
+
+import dataclasses
+import ipaddress
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from transcriber.errors import ConfigError
+
+PREFIX = "TRANSCRIBER_"
+THIRTY_DAYS_S = 30 * 24 * 3600
+
+
+def _text(value: str) -> str:
+    return value.strip()
+
+
+def _choice(*allowed: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        found = value.strip().lower()
+        if found not in allowed:
+            raise ValueError(f"must be one of {', '.join(allowed)}")
+        return found
+
+    return parse
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        number = int(value)
+        if not least <= number <= most:
+            raise ValueError(f"must be between {least} and {most}")
+        return number
+
+    return parse
+
+
+def _flag(value: str) -> bool:
+    match value.strip().lower():
+        case "1" | "true" | "yes" | "on":
+            return True
+        case "0" | "false" | "no" | "off" | "":
+            return False
+    raise ValueError("must be 1 or 0 (true, false, yes, no, on, off)")
+
+
+def _several(value: str) -> tuple[str, ...]:
+    return tuple(part for part in (piece.strip() for piece in value.split(",")) if part)
+
+
+def _folder(value: str) -> Path:
+    return Path(value).expanduser().absolute()
+
+
+def _public_url(value: str) -> str:
+    if not value.strip():
+        return ""
+    url = urlsplit(value.strip())
+    if url.scheme not in ("https", "wss") or not url.hostname or url.query or url.fragment or url.username:
+        raise ValueError("must look like https://host[:port][/prefix] (https or wss, no query)")
+    _ = url.port  # raises ValueError on a malformed one
+    return value.strip().rstrip("/")
+
+
+def _continuation(value: str) -> str:
+    kind, _, argument = value.strip().partition(":")
+    known = {
+        "dial": bool(argument),
+        "redirect": argument.startswith(("http://", "https://")),
+        "pause": argument.isdigit(),
+    }
+    if not known.get(kind, False):
+        raise ValueError("must be dial:NUMBER, redirect:URL or pause:SECONDS")
+    return value.strip()
+
+
+def _data_home() -> Path:
+    return Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "transcriber"
+
+
+def _setting(parse: Callable[[str], Any], default: Any, doc: str, *, secret: bool = False) -> Any:
+    metadata = {"parse": parse, "doc": doc, "secret": secret}
+    if callable(default):
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every setting; the name in capitals behind `TRANSCRIBER_` is its environment variable."""
+
+    host: str = _setting(_text, "127.0.0.1", "address to listen on")
+    port: int = _setting(_whole(0, 65535), 8080, "port to listen on; 0 picks a free one")
+    public_url: str = _setting(
+        _public_url, "", "what Twilio dials: https or wss, host, optional port and path prefix; signature checks use it"
+    )
+    twilio_auth_token: tuple[str, ...] = _setting(
+        _several, (), "auth token(s) that sign requests, comma-separated", secret=True
+    )
+    twilio_account_sid: str = _setting(_text, "", "only streams of this account are accepted")
+    api_keys: tuple[str, ...] = _setting(_several, (), "keys for the HTTP API, comma-separated", secret=True)
+    require_ticket: bool = _setting(_flag, False, "refuse streams without a ticket from /v1/twiml")
+    insecure: bool = _setting(_flag, False, "allow listening beyond loopback without tokens or keys")
+    twiml_then: str = _setting(
+        _continuation, "pause:3600", "what follows <Start> in the TwiML: dial:NUMBER, redirect:URL or pause:SECONDS"
+    )
+    redis_url: str = _setting(
+        _text, "", "redis://, rediss:// or unix:// URL; empty: a private server of our own", secret=True
+    )
+    redis_prefix: str = _setting(_text, "transcripts", "first part of every key and channel")
+    history_ttl_s: int = _setting(
+        _whole(0, 10**9), THIRTY_DAYS_S, "seconds a call is kept after its last event; 0 = for ever"
+    )
+    model: str = _setting(_text, "", "model name or path; empty: the best one installed")
+    data_dir: Path = _setting(_folder, _data_home, "where the private Redis and pulled models live")
+    workers: int = _setting(_whole(0, 1024), 0, "recognition threads; 0 = one per core")
+    max_tracks: int = _setting(_whole(0, 100_000), 0, "live tracks admitted; 0 = from the capacity measured at start")
+    inactivity_s: int = _setting(_whole(1, 86_400), 120, "a stream that sends nothing for so long has ended")
+    drain_s: int = _setting(_whole(0, 86_400), 30, "how long live calls may go on after SIGTERM")
+    log_level: str = _setting(_choice("debug", "info", "warning", "error"), "info", "debug, info, warning or error")
+    log_format: str = _setting(_choice("text", "json"), "text", "text or json")
+
+    def __post_init__(self) -> None:
+        if not self.redis_prefix or any(c in self.redis_prefix for c in "{}*?[]: \t\n"):
+            raise ConfigError("redis_prefix must be a word without spaces, colons, braces or wildcards")
+        if self.twilio_auth_token and not self.public_url:
+            raise ConfigError(
+                "TRANSCRIBER_TWILIO_AUTH_TOKEN is set but TRANSCRIBER_PUBLIC_URL is not: "
+                "signatures cover the address Twilio dials, so set it (for example https://media.example.net)"
+            )
+        if not (self.insecure or self.twilio_auth_token or self.api_keys or is_loopback(self.host)):
+            raise ConfigError(
+                f"listening on {self.host} without TRANSCRIBER_TWILIO_AUTH_TOKEN or TRANSCRIBER_API_KEYS would let "
+                "anybody in: set one of them, or TRANSCRIBER_INSECURE=1 if the network is yours"
+            )
+
+    @property
+    def local_url(self) -> str:
+        """The HTTP address a command on this machine reaches the server at."""
+        host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the address can only be reached from this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The settings, and for each name where its value came from (`default`, `flag`, the file or the variable)."""
+
+    settings: Settings
+    sources: Mapping[str, str]
+
+    def shown(self) -> list[tuple[str, str, str]]:
+        """(name, value, source) of every setting; secrets are named but never shown."""
+        rows = []
+        for item in dataclasses.fields(Settings):
+            value = getattr(self.settings, item.name)
+            if item.metadata["secret"]:
+                text = "(set)" if value else ""
+            else:
+                text = ",".join(value) if isinstance(value, tuple) else str(value)
+            rows.append((item.name, text, self.sources[item.name]))
+        return rows
+
+
+def load(
+    *, config: Path | None = None, environ: Mapping[str, str] | None = None, flags: Mapping[str, str] | None = None
+) -> Loaded:
+    """Merge all sources. Raises ConfigError that names the setting, its source and what it must be."""
+    environ = os.environ if environ is None else environ
+    known = {item.name: item for item in dataclasses.fields(Settings)}
+    found: dict[str, tuple[Any, str]] = {}
+    for name, raw in _file_values(config).items():
+        found[_known(name, known, f"setting {name!r} in {config}")] = (raw, str(config))
+    for variable, raw in environ.items():
+        if variable.startswith(PREFIX):
+            name = variable.removeprefix(PREFIX).lower()
+            found[_known(name, known, variable)] = (raw, variable)
+    for name, raw in (flags or {}).items():
+        found[name] = (raw, "flag")
+    values = {}
+    for name, (raw, source) in found.items():
+        try:
+            values[name] = known[name].metadata["parse"](raw)
+        except ValueError as error:
+            raise ConfigError(f"{name} (from {source}): {error}") from None
+    return Loaded(Settings(**values), {name: found[name][1] if name in found else "default" for name in known})
+
+
+def _known(name: str, known: Mapping[str, Any], place: str) -> str:
+    if name not in known:
+        raise ConfigError(f"unknown {place}; known settings: {', '.join(sorted(known))}")
+    return name
+
+
+def _file_values(config: Path | None) -> dict[str, str]:
+    if config is None:
+        return {}
+    try:
+        data = tomllib.loads(config.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"settings file {config}: {error}") from None
+    return {name: _as_text(value, name, config) for name, value in data.items()}
+
+
+def _as_text(value: Any, name: str, config: Path) -> str:
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return ",".join(value)
+    if isinstance(value, (str, int, float)):
+        return str(value)
+    raise ConfigError(f"setting {name!r} in {config} must be a string, a number, a boolean or a list of strings")

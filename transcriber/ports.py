@@ -1,0 +1,143 @@
+"""The joints of the house: small protocols between the session and the parts that can be swapped."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from transcriber.core.transcript import (
+    CallEnded,
+    CallStarted,
+    Event,
+    Partial,
+    StreamStarted,
+    StreamStopped,
+    Word,
+)
+
+Band = Literal["telephone", "wide"]
+Status = Literal["live", "ended", "interrupted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """What a recognizer heard. Word times are milliseconds of audio fed since the recognizer was taken.
+
+    Of a partial, `words` may be shorter than `text`: it holds the leading words whose times are known.
+    """
+
+    text: str
+    words: tuple[Word, ...] = ()
+
+
+class Recognizer(Protocol):
+    """Decodes one track. Never used by two threads at once; every method may take long."""
+
+    def accept(self, pcm: bytes) -> Hypothesis | None:
+        """Feed 16 kHz 16-bit little-endian mono PCM; a hypothesis when the utterance ended here."""
+
+    def partial(self) -> Hypothesis:
+        """The utterance so far."""
+
+    def finish(self) -> Hypothesis:
+        """End the track: what was still unsaid. Afterwards nothing of this track is left in the recognizer."""
+
+
+class Engine(Protocol):
+    """A loaded model that makes recognizers. `create` may be called from any thread, never from the event loop."""
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def language(self) -> str: ...
+    @property
+    def band(self) -> Band: ...
+    def create(self) -> Recognizer: ...
+
+
+class Outlet(Protocol):
+    """Where a session's events go. Each call is one atomic step: numbered, kept and published together.
+
+    `number` counts a stream's own writes 1, 2, 3 …: a write repeated after an unclear failure carries the same number
+    and is recognised. Errors: StoreError, after which the same call may be made again.
+    """
+
+    async def open(self, call: CallStarted, stream: StreamStarted, *, at_ms: int) -> int:
+        """Begin a stream (write number 0). `at_ms`: epoch milliseconds of its start.
+
+        Returns where the stream's zero lies on the call clock, in milliseconds; `call` is written only if the call was
+        not live, and the stored `resumed` and `start_ms` are the store's own.
+        """
+
+    async def append(self, stream_sid: str, number: int, event: Event) -> None:
+        """Persist and publish one event."""
+
+    async def close(self, number: int, stream: StreamStopped, call: CallEnded) -> bool:
+        """End a stream; `call` is written only if it was the call's last live one. Returns whether it was."""
+
+    async def publish(self, partial: Partial) -> None:
+        """Publish without keeping."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallQuery:
+    """Which calls; times are epoch milliseconds of the call's start; `before` is a cursor of `CallPage`."""
+
+    status: Status | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+    limit: int = 50
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallPage:
+    """Summaries newest first, and the cursor of the next page, if there is one."""
+
+    calls: Sequence[Mapping[str, Any]]
+    cursor: str | None
+
+
+class Archive(Protocol):
+    """What was kept. Errors: CallNotFound, CallIsLive, BadRequest (cursor), StoreError."""
+
+    async def calls(self, query: CallQuery) -> CallPage:
+        """A page of call summaries."""
+
+    async def call(self, call_sid: str) -> Mapping[str, Any]:
+        """One call's summary, as JSON-ready data."""
+
+    async def events(self, call_sid: str, *, after: int = 0) -> Sequence[str]:
+        """The JSON of the call's persisted events with seq > `after`, in order."""
+
+    async def delete(self, call_sid: str) -> None:
+        """Remove an ended call and all its keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """One message of the Redis channels: its call, its channel's last part, its JSON."""
+
+    call_sid: str
+    channel: str
+    json: str
+
+
+class Feed(Protocol):
+    """What is being published now, by any server on the same Redis."""
+
+    def follow(self, call_sid: str | None = None) -> AbstractAsyncContextManager[AsyncIterator[Published]]:
+        """Live messages of one call or of all. Once entered, nothing published later is missed, unless the reader
+
+        falls behind its bound: then partials are dropped, and at last the iteration ends.
+        """
+
+
+class Tickets(Protocol):
+    """One-time passes from the signed voice webhook to the media stream."""
+
+    async def issue(self, call_sid: str) -> str:
+        """A new ticket for that call, valid for some minutes."""
+
+    async def redeem(self, ticket: str, call_sid: str) -> bool:
+        """Whether the ticket is good for that call; afterwards it is spent."""

@@ -1,0 +1,1 @@
+"""Redis: names, the atomic outlet, the archive, the live feed, tickets, and a private server."""
