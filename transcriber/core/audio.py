@@ -1,0 +1,79 @@
+"""Telephone audio: mu-law to PCM and 8 to 16 kHz, streaming, bit-identical however the audio is cut."""
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Band = Literal["telephone", "wide"]
+RATE = 8000
+PER_MS = RATE // 1000
+SILENCE = 0xFF
+ONE = 1 << 15
+
+
+def _mulaw_table() -> NDArray[np.int16]:
+    """G.711 mu-law: sign, three exponent bits, four mantissa bits, all inverted; values +-32124."""
+    code = ~np.arange(256, dtype=np.int32) & 0xFF
+    magnitude = (((code & 0x0F) << 3) + 0x84 << ((code >> 4) & 7)) - 0x84
+    return np.where(code & 0x80, -magnitude, magnitude).astype(np.int16)
+
+
+MULAW = _mulaw_table()
+
+
+def decode(mulaw: bytes) -> NDArray[np.int16]:
+    """Mu-law bytes to 16-bit samples at the same rate."""
+    return MULAW[np.frombuffer(mulaw, np.uint8)]
+
+
+def half_band(reach: int) -> NDArray[np.float64]:
+    """Whole-numbered (Q15) taps that give the sample half-way between two: `2 * reach` of them, sum exactly one.
+
+    A Kaiser window (beta 6: 63 dB) over the ideal interpolator. With reach 24 the pass band ends at 3.7 kHz (-0.04 dB)
+    and the mirror image is gone above 4.4 kHz (-67 dB): telephone speech needs no more.
+    """
+    at = np.arange(-reach, reach) + 0.5
+    taps = np.round(np.sinc(at) * np.kaiser(2 * reach, 6.0) * ONE)
+    taps[reach - 1 : reach + 1] += (ONE - taps.sum()) / 2
+    return np.asarray(taps, np.float64)
+
+
+_TAPS = {"telephone": half_band(24), "wide": np.array([ONE / 2, ONE / 2])}
+
+
+class Upsampler:
+    """One track's 8 -> 16 kHz. Not shared between tracks; any thread, one at a time.
+
+    `telephone`: the clean half-band filter, for models trained on telephone speech. `wide`: linear interpolation, whose
+    weak mirror images suit models that never saw an empty upper band (measured: see ARCHITECTURE). All sums are whole
+    numbers below 2**53, hence exact, hence the same however the audio is cut. Delay: 3 ms or 0.125 ms, made up by
+    `flush`: in total two samples out for one in, aligned.
+    """
+
+    def __init__(self, band: Band) -> None:
+        self._taps = _TAPS[band]
+        self._reach = len(self._taps) // 2
+        self._held = np.zeros(self._reach - 1)
+
+    def push(self, mulaw: bytes) -> bytes:
+        """8 kHz mu-law in, 16 kHz 16-bit little-endian PCM out, as far as the filter can see."""
+        return self._interpolate(decode(mulaw).astype(np.float64))
+
+    def flush(self) -> bytes:
+        """The held-back end; afterwards the upsampler is as new."""
+        tail = self._interpolate(np.zeros(self._reach))
+        self._held = np.zeros(self._reach - 1)
+        return tail
+
+    def _interpolate(self, samples: NDArray[np.float64]) -> bytes:
+        known = np.concatenate((self._held, samples))
+        ready = len(known) - 2 * self._reach + 1
+        if ready <= 0:
+            self._held = known
+            return b""
+        out = np.empty(2 * ready)
+        out[::2] = known[self._reach - 1 : self._reach - 1 + ready]
+        out[1::2] = np.floor(np.convolve(known, self._taps, "valid") / ONE + 0.5)
+        self._held = known[ready:]
+        return np.clip(out, -32768, 32767).astype("<i2").tobytes()

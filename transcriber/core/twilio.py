@@ -1,0 +1,191 @@
+"""The wire: one text message of Twilio Media Streams becomes one frozen message. Never raises.
+
+Counters come as strings or numbers, keys in any order, unknown keys are passed over, events may be unknown.
+"""
+
+import binascii
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+SID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+LARGEST_COUNTER = 2**53
+LONGEST_STREAM_MS = 4 * 24 * 3600 * 1000
+TRACKS = ("inbound", "outbound")
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The socket's first message; carries nothing we need."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """What the stream is. `tracks` are of TRACKS, `parameters` the customParameters."""
+
+    sequence: int | None
+    stream_sid: str
+    call_sid: str
+    account_sid: str
+    tracks: tuple[str, ...]
+    encoding: str
+    sample_rate: int
+    channels: int
+    parameters: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """One frame of one track: raw mu-law, any length. `timestamp_ms` counts from the stream's start."""
+
+    sequence: int | None
+    track: str
+    timestamp_ms: int | None
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Dtmf:
+    """A key pressed by the caller."""
+
+    sequence: int | None
+    track: str
+    digit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Echo of a mark; we send none, so it is only counted."""
+
+    sequence: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The stream ended."""
+
+    sequence: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A message that cannot be used: a code for counting and a sentence for people."""
+
+    code: str
+    message: str
+
+
+Message = Connected | Start | Media | Dtmf | Mark | Stop | Malformed
+
+
+def decode(text: str) -> Message:
+    """The message in one WebSocket text; whatever is wrong with it comes back as `Malformed`."""
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        return Malformed("not_json", "a message is not JSON")
+    if not isinstance(data, dict):
+        return Malformed("not_object", "a message is JSON but not an object")
+    event = data.get("event")
+    if event == "media":
+        return _media(data)
+    sequence = _counter(data.get("sequenceNumber"))
+    match event:
+        case "connected":
+            return Connected()
+        case "start":
+            return _start(data, sequence)
+        case "dtmf":
+            return _dtmf(data, sequence)
+        case "mark":
+            return Mark(sequence)
+        case "stop":
+            return Stop(sequence)
+        case str():
+            return Malformed("unknown_event", f"event {clean(event, 40)!r} is unknown")
+    return Malformed("no_event", "a message has no event")
+
+
+def clean(text: str, longest: int = 500) -> str:
+    """Text fit for JSON, logs and keys of ours: valid UTF-8, no control characters, bounded."""
+    valid = text[:longest].encode("utf-8", "replace").decode()
+    return "".join(c if c.isprintable() else " " for c in valid)
+
+
+def _media(data: dict[str, Any]) -> Message:
+    media = data.get("media")
+    if not isinstance(media, dict):
+        return Malformed("bad_media", "a media message has no media object")
+    track, payload = media.get("track", "inbound"), media.get("payload")
+    if not isinstance(track, str) or not isinstance(payload, str):
+        return Malformed("bad_media", "a media message has no usable track or payload")
+    timestamp_ms = _counter(media.get("timestamp"))
+    if timestamp_ms is not None and timestamp_ms > LONGEST_STREAM_MS:
+        timestamp_ms = None
+    try:
+        audio = binascii.a2b_base64(payload, strict_mode=True) if payload else b""
+    except ValueError:
+        return Malformed("bad_base64", "a media payload is not base64")
+    return Media(_counter(data.get("sequenceNumber")), track.removesuffix("_track"), timestamp_ms, audio)
+
+
+def _start(data: dict[str, Any], sequence: int | None) -> Message:
+    start = data.get("start")
+    if not isinstance(start, dict):
+        return Malformed("bad_start", "the start message has no start object")
+    stream_sid = start.get("streamSid") or data.get("streamSid")
+    call_sid = start.get("callSid")
+    for name, sid in (("streamSid", stream_sid), ("callSid", call_sid)):
+        if not isinstance(sid, str) or not SID.fullmatch(sid):
+            return Malformed("bad_start", f"the start message has no usable {name}")
+    form = start.get("mediaFormat")
+    form = form if isinstance(form, dict) else {}
+    tracks = start.get("tracks") or ["inbound"]
+    names = tuple(t.removesuffix("_track") for t in tracks if isinstance(t, str)) if isinstance(tracks, list) else ()
+    if not names or len(names) != len(set(names)) or not set(names) <= set(TRACKS):
+        return Malformed("bad_start", "the start message announces no usable tracks")
+    return Start(
+        sequence=sequence,
+        stream_sid=str(stream_sid),
+        call_sid=str(call_sid),
+        account_sid=clean(_string(start.get("accountSid")), 64),
+        tracks=names,
+        encoding=clean(_string(form.get("encoding"), "audio/x-mulaw"), 64),
+        sample_rate=_counter(form.get("sampleRate", 8000)) or 0,
+        channels=_counter(form.get("channels", 1)) or 0,
+        parameters=_parameters(start.get("customParameters")),
+    )
+
+
+def _dtmf(data: dict[str, Any], sequence: int | None) -> Message:
+    dtmf = data.get("dtmf")
+    digit = dtmf.get("digit") if isinstance(dtmf, dict) else None
+    if not isinstance(dtmf, dict) or not isinstance(digit, str) or not re.fullmatch(r"[0-9A-Da-d*#]", digit):
+        return Malformed("bad_dtmf", "a dtmf message has no usable digit")
+    track = _string(dtmf.get("track"), "inbound").removesuffix("_track")
+    return Dtmf(sequence, track if track in TRACKS else "inbound", digit.upper())
+
+
+def _parameters(raw: object) -> dict[str, str]:
+    """Custom parameters, cleaned; Twilio allows 500 characters each and 99 of them."""
+    if not isinstance(raw, dict):
+        return {}
+    pairs = [(clean(name, 128), clean(value)) for name, value in raw.items() if isinstance(value, str)]
+    return dict(pairs[:99])
+
+
+def _counter(value: object) -> int | None:
+    """A counter sent as a string or a number; None when absent or nonsense."""
+    if isinstance(value, str):
+        if not (value.isascii() and value.isdigit() and len(value) <= 16):
+            return None
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < LARGEST_COUNTER:
+        return None
+    return value
+
+
+def _string(value: object, default: str = "") -> str:
+    return value if isinstance(value, str) else default
