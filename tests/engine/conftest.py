@@ -1,0 +1,41 @@
+"""The bundled model and lanes of its own for each test."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+
+import pytest
+
+from transcriber.catalog import find
+from transcriber.engine.lanes import Lanes
+from transcriber.engine.pool import RecognizerPool
+from transcriber.engine.vosk import VoskEngine
+from transcriber.ports import Engine
+from transcriber.sample_calls import path
+
+
+@pytest.fixture(scope="session")
+def vosk_engine(tmp_path_factory: pytest.TempPathFactory) -> VoskEngine:
+    """The bundled demo model, loaded once."""
+    return VoskEngine(find("en-demo", tmp_path_factory.mktemp("data")))
+
+
+@pytest.fixture
+async def lanes_of() -> AsyncIterator[Callable[..., Lanes]]:
+    """Makes lanes over an engine; their threads end with the test."""
+    async with AsyncExitStack() as stack:
+
+        def make(engine: Engine, *, workers: int = 2, keep: int = 8) -> Lanes:
+            lanes = Lanes(RecognizerPool(engine, keep=keep), workers=workers)
+            stack.push_async_callback(asyncio.to_thread, lanes.close)
+            return lanes
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def sample() -> dict[str, bytes]:
+    """Both tracks, mu-law, of a short bundled sample call."""
+    from transcriber.caller import read_recording
+
+    return dict(read_recording(path("08_short_wrong_department")).tracks)

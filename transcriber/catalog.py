@@ -1,0 +1,108 @@
+"""Which models are here: names to folders, and whether Vosk can load what is in them."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from transcriber.core.audio import Band
+from transcriber.errors import ModelError
+
+DEMO = "en-demo"
+TELEPHONE_TOP_HZ = 4000.0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFolder:
+    """A model on disk. `band` says which upsampling suits it: what its training audio looked like."""
+
+    name: str
+    path: Path
+    language: str
+    band: Band
+
+    def check(self) -> None:
+        """Raises ModelError unless all is there that Vosk needs (it would abort the process otherwise)."""
+        new = (self.path / "am" / "final.mdl").is_file()
+        parts = ("am/final.mdl", "conf/model.conf", "conf/mfcc.conf") if new else ("final.mdl", "mfcc.conf")
+        graph = self.path / "graph" if new else self.path
+        missing = [part for part in parts if not (self.path / part).is_file()]
+        if not (graph / "HCLG.fst").is_file() and not all((graph / f).is_file() for f in ("HCLr.fst", "Gr.fst")):
+            missing.append("graph/HCLG.fst (or HCLr.fst and Gr.fst)")
+        if missing:
+            raise ModelError(f"{self.path} is not a complete Vosk model: no {', no '.join(missing)}")
+        rate = _number(_options(self.path).get("sample-frequency", "16000"), self.path)
+        if rate != 16000:
+            raise ModelError(f"the model in {self.path} wants {rate:.0f} Hz audio; only 16000 Hz models are supported")
+
+
+def installed(data_dir: Path) -> list[ModelFolder]:
+    """All models, those pulled into the data directory first, the largest of them first; the demo model last."""
+    found: dict[str, ModelFolder] = {}
+    for home in (data_dir / "models", *_shipped()):
+        folders = [p for p in home.iterdir() if p.is_dir()] if home.is_dir() else []
+        for path in sorted(folders, key=_size, reverse=True):
+            if _looks_like_model(path):
+                found.setdefault(path.name, describe(path))
+    return sorted(found.values(), key=lambda folder: folder.name == DEMO)
+
+
+def find(name: str, data_dir: Path) -> ModelFolder:
+    """The model of that name or path; the best one installed when the name is empty. Raises ModelError."""
+    models = installed(data_dir)
+    if not name:
+        if not models:
+            raise ModelError("no model is installed: set TRANSCRIBER_MODEL to the folder of a Vosk model")
+        return models[0]
+    for folder in models:
+        if folder.name == name:
+            return folder
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return describe(path.absolute())
+    names = ", ".join(folder.name for folder in models) or "none"
+    raise ModelError(f"no model {name!r}: neither a folder nor installed (installed: {names})")
+
+
+def describe(path: Path) -> ModelFolder:
+    """A folder with what can be told from its name and its configuration."""
+    return ModelFolder(path.name, path, _language(path.name), _band(path))
+
+
+def _shipped() -> tuple[Path, Path]:
+    package = Path(__file__).parent
+    return package.parent / "models", package / "models"
+
+
+def _looks_like_model(path: Path) -> bool:
+    return (path / "am" / "final.mdl").is_file() or (path / "final.mdl").is_file()
+
+
+def _size(path: Path) -> int:
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
+def _language(name: str) -> str:
+    """`en` of `en-demo`, `en-us` of `vosk-model-small-en-us-0.15`."""
+    found = re.match(r"(?:vosk-model-)?(?:small-|spk-|tts-)?([a-z]{2,3}(?:-[a-z]{2}(?![a-z]))?)(?=[-.]|$)", name)
+    return found.group(1) if found else "und"
+
+
+def _band(path: Path) -> Band:
+    """A model whose features end below 4 kHz has heard telephones; any other has heard wide speech."""
+    top = _number(_options(path).get("high-freq", "0"), path)
+    return "telephone" if 0 < top <= TELEPHONE_TOP_HZ else "wide"
+
+
+def _number(text: str, path: Path) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ModelError(f"the mfcc.conf of {path} has {text!r} where a number belongs") from None
+
+
+def _options(path: Path) -> dict[str, str]:
+    for file in (path / "conf" / "mfcc.conf", path / "mfcc.conf"):
+        if file.is_file():
+            lines = file.read_text(errors="replace").splitlines()
+            return dict(re.findall(r"^\s*--([\w-]+)=(\S+)", "\n".join(lines), re.MULTILINE))
+    return {}
