@@ -1,0 +1,57 @@
+"""The numbers the server tells Prometheus, in a registry of their own."""
+
+import platform
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+)
+
+from transcriber import __version__
+
+PREFIX = "transcriber"
+
+
+class Metrics:
+    """Every metric by its name without `transcriber_` and `_total`. Any thread may change them."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        Info("build", "Version of the server", namespace=PREFIX, registry=self.registry).info(
+            {"version": __version__, "python": platform.python_version()}
+        )
+        self.calls_live = self._gauge("calls_live", "Calls with at least one stream here")
+        self.streams_live = self._gauge("streams_live", "Streams being received")
+        self.tracks_live = self._gauge("tracks_live", "Tracks being transcribed")
+        self.recognition_backlog_seconds = self._gauge(
+            "recognition_backlog_seconds", "Age of the oldest audio that waits for a recognizer"
+        )
+        self.recognizers = self._gauge("recognizers", "Recognizers by state", "state")
+        self.streams = self._counter("streams", "Streams that ended, by reason", "reason")
+        self.frames = self._counter("frames", "Media messages received")
+        self.frames_lost = self._counter("frames_lost", "Media messages the sequence numbers say are missing")
+        self.bad_messages = self._counter("bad_messages", "Messages passed over, by code", "code")
+        self.refusals = self._counter(
+            "refusals", "Requests and streams refused, by HTTP status or close code", "status"
+        )
+        self.finals = self._counter("finals", "Finals written")
+        self.partials = self._counter("partials", "Partials published")
+        self.words = self._counter("words", "Words in finals")
+        self.audio_seconds = self._counter("audio_seconds", "Audio received, in seconds over all tracks")
+        self.publish_failures = self._counter("publish_failures", "Writes to Redis that failed")
+        self.events_lost = self._counter("events_lost", "Events given up because Redis was away too long")
+        self.http_requests = self._counter(
+            "http_requests", "HTTP requests by route template", "route", "method", "status"
+        )
+
+    def _gauge(self, name: str, doc: str, *labels: str) -> Gauge:
+        return Gauge(name, doc, labels, namespace=PREFIX, registry=self.registry)
+
+    def _counter(self, name: str, doc: str, *labels: str) -> Counter:
+        return Counter(name, doc, labels, namespace=PREFIX, registry=self.registry)

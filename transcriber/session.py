@@ -1,0 +1,158 @@
+"""One stream's owner: joins the wire, a lane per track and the scribe, from the start message until all is written.
+
+LIVE -(stop, close, callback, inactivity, shutdown)-> FINISHING -> GONE. The reading side never waits for recognition or
+for Redis.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+from enum import Enum, auto
+
+from transcriber.core import stream as wire
+from transcriber.core.audio import RATE
+from transcriber.core.twilio import Start
+from transcriber.core.utterance import Utterance
+from transcriber.engine.lanes import Heard, Lane, Lanes
+from transcriber.metrics import Metrics
+from transcriber.ports import Outlet
+from transcriber.scribe import Identity, Scribe
+
+SPEAKERS = {"inbound": "caller", "outbound": "agent"}
+NOT_YET = ("hints", "grammar", "endpoint_ms")
+"""Parameters of the contract that this version does not act on: answered with a stream.error, never just ignored."""
+
+
+class State(Enum):
+    """Where a session is in its life."""
+
+    LIVE = auto()
+    FINISHING = auto()
+    GONE = auto()
+
+
+class Session:
+    """A live stream. All methods belong to the event loop's thread."""
+
+    def __init__(
+        self, start: Start, received: wire.MediaStream, *, lanes: Lanes, outlet: Outlet, metrics: Metrics
+    ) -> None:
+        engine = lanes.pool.engine
+        self.start = start
+        self.received = received
+        self.state = State.LIVE
+        self.ending: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        """Done, with the reason, when somebody other than the sender ends the stream."""
+        self._faults: Counter[str] = Counter()
+        self._soon: asyncio.TimerHandle | None = None
+        self._scribe = Scribe(
+            Identity(
+                start=start,
+                speakers={track: _label(start, track) for track in start.tracks},
+                language=engine.language,
+                model=engine.model,
+                started_ms=time.time_ns() // 1_000_000,
+            ),
+            outlet,
+            metrics=metrics,
+        )
+        partials = start.parameters.get("partials", "true").strip().lower() not in ("false", "0", "no", "off")
+        self._lanes: dict[str, Lane] = {
+            track: lanes.open(self._listener(track), partials=partials) for track in start.tracks
+        }
+        for fault in _unsupported(start, engine.model, engine.language):
+            self.report(fault)
+
+    @property
+    def backlog_s(self) -> float:
+        """Seconds of audio received and not yet recognised, of the track that has most."""
+        return max(lane.pending for lane in self._lanes.values()) / RATE
+
+    @property
+    def faults(self) -> Counter[str]:
+        """What was wrong with the stream, by code."""
+        return self.received.faults + self._faults
+
+    def hear(self, outcome: wire.Outcome) -> None:
+        """Take what the wire said. Never waits."""
+        match outcome:
+            case wire.Audio(track, payload, at):
+                if not self._lanes[track].offer(payload, at):
+                    self.report(wire.Fault("audio_refused", "recognition is too far behind or failed: audio was lost"))
+            case wire.Missing() | wire.Pressed():
+                self._scribe.note(outcome)
+            case wire.Fault():
+                self._scribe.note(outcome)
+
+    def report(self, fault: wire.Fault) -> None:
+        """Count a fault of ours; its code's first time becomes a stream.error event."""
+        self._faults[fault.code] += 1
+        if self._faults[fault.code] == 1:
+            self._scribe.note(fault)
+
+    def end(self, reason: str) -> None:
+        """Ask whoever reads the stream to finish it."""
+        if not self.ending.done():
+            self.ending.set_result(reason)
+
+    def end_soon(self, reason: str, delay_s: float) -> None:
+        """The same after a while, so that what is on its way can still arrive."""
+        if self._soon is None and self.state is State.LIVE:
+            self._soon = asyncio.get_running_loop().call_later(delay_s, self.end, reason)
+
+    async def finish(self, reason: str, *, within_s: float) -> None:
+        """No more audio: recognise the rest, write everything and the end, release all; bounded by `within_s`.
+
+        What cannot be written by then is counted in the metrics and logged as an error.
+        """
+        if self.state is not State.LIVE:
+            return
+        self.state = State.FINISHING
+        if self._soon is not None:
+            self._soon.cancel()
+        try:
+            async with asyncio.timeout(within_s):
+                results = await asyncio.gather(
+                    *(lane.finish() for lane in self._lanes.values()), return_exceptions=True
+                )
+                if any(results):
+                    self.report(wire.Fault("recognition_failed", "recognition of a track failed: words may be missing"))
+                await self._scribe.close(reason, audio_ms=self.received.audio_ms(), faults=self.faults)
+        except TimeoutError:
+            self._scribe.abandon()
+        finally:
+            self.state = State.GONE
+
+    def _listener(self, track: str) -> Callable[[Heard], None]:
+        def tell(heard: Heard) -> None:
+            for item in heard:
+                if isinstance(item, Utterance):
+                    self._scribe.note(item, track)
+                else:
+                    self._scribe.sketch(item, track)
+
+        return tell
+
+
+def _label(start: Start, track: str) -> str:
+    return start.parameters.get(f"{track}_label", "").strip() or SPEAKERS[track]
+
+
+def _unsupported(start: Start, model: str, language: str) -> list[wire.Fault]:
+    """What the stream asked for and does not get."""
+    faults = []
+    asked = start.parameters.get("model", "").strip()
+    if asked and asked != model:
+        faults.append(wire.Fault("model_not_loaded", f"model {asked!r} is not loaded; {model!r} is used"))
+    spoken = start.parameters.get("language", "").strip().lower()
+    if spoken and spoken.split("-")[0] != language.split("-")[0]:
+        faults.append(
+            wire.Fault("language_not_loaded", f"no model for language {spoken!r} is loaded; {model!r} is used")
+        )
+    faults += [
+        wire.Fault(f"{name}_unsupported", f"parameter {name!r} is not acted on by this version")
+        for name in NOT_YET
+        if start.parameters.get(name, "").strip()
+    ]
+    return faults

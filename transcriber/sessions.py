@@ -1,0 +1,199 @@
+"""All live streams of this server: who is let in, who is ended, and how everybody leaves at the end."""
+
+import asyncio
+import hmac
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from transcriber.core import stream as wire
+from transcriber.core.twilio import Start
+from transcriber.engine.lanes import Lanes
+from transcriber.errors import StoreError
+from transcriber.metrics import Metrics
+from transcriber.ports import Outlet, Tickets
+from transcriber.session import Session
+
+log = logging.getLogger(__name__)
+USUAL_TRACKS = 2
+"""What a stream that has not started yet is counted as."""
+CALLBACK_GRACE_S = 2.0
+"""A status callback may overtake the last messages of its stream."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """Who is let in, and for how long. `max_tracks` counts live tracks; times in seconds."""
+
+    max_tracks: int
+    account_sid: str = ""
+    require_ticket: bool = False
+    inactivity_s: float = 120
+    finish_s: float = 30
+    """How long a stream's rest may take to be recognised and written."""
+
+
+class Sessions:
+    """The registry. All methods belong to the event loop's thread."""
+
+    def __init__(self, rules: Rules, *, lanes: Lanes, outlet: Outlet, tickets: Tickets, metrics: Metrics) -> None:
+        self.rules = rules
+        self.draining = False
+        self._lanes = lanes
+        self._outlet = outlet
+        self._tickets = tickets
+        self._metrics = metrics
+        self._live: dict[str, Session] = {}
+        self._waiting = 0
+        self._heard_at: dict[str, float] = {}
+        self._hurry = asyncio.Event()
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    @property
+    def live_tracks(self) -> int:
+        """Tracks being received or finished."""
+        return sum(len(session.start.tracks) for session in self._live.values())
+
+    @property
+    def live_streams(self) -> int:
+        """Streams being received or finished."""
+        return len(self._live)
+
+    @property
+    def full(self) -> bool:
+        """Whether one more usual stream would be too much."""
+        return self.live_tracks + USUAL_TRACKS * (self._waiting + 1) > max(self.rules.max_tracks, USUAL_TRACKS)
+
+    @property
+    def backlog_s(self) -> float:
+        """Seconds of audio that wait for recognition, of the track that is furthest behind."""
+        return max((session.backlog_s for session in self._live.values()), default=0.0)
+
+    @asynccontextmanager
+    async def expected(self) -> AsyncIterator[None]:
+        """A socket was opened whose start has not come: it is counted, so that admission stays true."""
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+
+    async def admit(self, start: Start, received: wire.MediaStream) -> Session | wire.Refused:
+        """The session of an announced stream, or why there is none."""
+        refused = self._refusal(start) or await self._check_ticket(start) or self._refusal(start)
+        if refused is not None:
+            return refused
+        session = Session(start, received, lanes=self._lanes, outlet=self._outlet, metrics=self._metrics)
+        self._live[start.stream_sid] = session
+        self._empty.clear()
+        self.touch(start.stream_sid)
+        self._measure()
+        log.info("stream opened: %s", "+".join(start.tracks))
+        return session
+
+    def touch(self, stream_sid: str) -> None:
+        """Something came on the stream."""
+        self._heard_at[stream_sid] = time.monotonic()
+
+    async def finish(self, session: Session, reason: str) -> None:
+        """See a stream off: its rest is recognised and written, then it is forgotten."""
+        start = session.start
+        try:
+            await session.finish(reason, within_s=self.rules.finish_s)
+        finally:
+            self._live.pop(start.stream_sid, None)
+            self._heard_at.pop(start.stream_sid, None)
+            if not self._live:
+                self._empty.set()
+            self._count(session, reason)
+
+    def end(self, stream_sid: str, reason: str) -> bool:
+        """End a stream soon, because its status callback says that it is over. False: not one of ours."""
+        session = self._live.get(stream_sid)
+        if session is not None:
+            session.end_soon(reason, CALLBACK_GRACE_S)
+        return session is not None
+
+    def report(self, stream_sid: str, code: str, message: str) -> None:
+        """Make something a stream.error event of the stream, if it is one of ours."""
+        if (session := self._live.get(stream_sid)) is not None:
+            session.report(wire.Fault(code, message))
+
+    async def watch(self) -> None:
+        """End streams that have been silent for too long; runs as long as the server."""
+        while True:
+            await asyncio.sleep(min(1.0, self.rules.inactivity_s / 4))
+            oldest = time.monotonic() - self.rules.inactivity_s
+            for stream_sid, heard_at in list(self._heard_at.items()):
+                if heard_at < oldest and (session := self._live.get(stream_sid)) is not None:
+                    session.end("inactivity")
+            self._measure()
+
+    async def drain(self, within_s: float) -> None:
+        """Let nobody in any more; live streams may go on for so long, then they are ended and finished."""
+        self.draining = True
+        waiting = [asyncio.ensure_future(event.wait()) for event in (self._empty, self._hurry)]
+        await asyncio.wait(waiting, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        for waiter in waiting:
+            waiter.cancel()
+        if self._live:
+            log.warning("%d live streams are ended now: the server goes down", len(self._live))
+        for session in list(self._live.values()):
+            session.end("shutdown")
+        await self._empty.wait()
+
+    def hurry(self) -> None:
+        """Drain no longer than it takes to finish what was received."""
+        self._hurry.set()
+
+    def _refusal(self, start: Start) -> wire.Refused | None:
+        if self.rules.account_sid and not hmac.compare_digest(start.account_sid, self.rules.account_sid):
+            return wire.Refused(1008, "streams of this account are not accepted")
+        if self.draining:
+            return wire.Refused(1001, "the server is shutting down")
+        if start.stream_sid in self._live:
+            return wire.Refused(1008, "a stream with this streamSid is live already")
+        if self.live_tracks + len(start.tracks) > self.rules.max_tracks:
+            return wire.Refused(1013, "over capacity, try again later")
+        return None
+
+    async def _check_ticket(self, start: Start) -> wire.Refused | None:
+        ticket = start.parameters.get("ticket", "")
+        if not ticket:
+            return wire.Refused(1008, "a ticket is required") if self.rules.require_ticket else None
+        try:
+            good = await self._tickets.redeem(ticket, start.call_sid)
+        except StoreError as error:
+            log.error("a ticket could not be checked: %s", error)
+            return wire.Refused(1013, "the ticket could not be checked, try again later")
+        return None if good else wire.Refused(1008, "the ticket is not good for this call")
+
+    def _measure(self) -> None:
+        self._metrics.streams_live.set(len(self._live))
+        self._metrics.tracks_live.set(self.live_tracks)
+        self._metrics.calls_live.set(len({session.start.call_sid for session in self._live.values()}))
+        self._metrics.recognition_backlog_seconds.set(self.backlog_s)
+        self._metrics.recognizers.labels("idle").set(self._lanes.pool.idle)
+        self._metrics.recognizers.labels("lent").set(self._lanes.pool.lent)
+
+    def _count(self, session: Session, reason: str) -> None:
+        received = session.received
+        self._metrics.streams.labels(reason).inc()
+        self._metrics.frames.inc(received.frames)
+        self._metrics.frames_lost.inc(received.frames_lost)
+        for code, times in session.faults.items():
+            self._metrics.bad_messages.labels(code).inc(times)
+        seconds = sum(received.audio_ms().values()) / 1000
+        self._metrics.audio_seconds.inc(seconds)
+        self._measure()
+        log.info(
+            "stream closed: %s, %d frames, %.1f s of audio, %d lost, faults %s",
+            reason,
+            received.frames,
+            seconds,
+            received.frames_lost,
+            dict(session.faults) or "none",
+        )

@@ -1,0 +1,145 @@
+"""The reading side: which calls there are, what was said in them, and removing them."""
+
+import base64
+import binascii
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from transcriber.errors import BadRequest, CallIsLive, CallNotFound
+from transcriber.ports import CallPage, CallQuery
+from transcriber.store.client import Client
+from transcriber.store.failures import redis_failures
+from transcriber.store.keys import Keys
+from transcriber.store.summary import summary
+
+EVENTS_AT_ONCE = 1000
+CALLS_AT_ONCE = 100
+
+# KEYS: events stream, call hash. Answers 0 = not there, -1 = live, 1 = removed.
+_DELETE = """
+if redis.call('EXISTS', KEYS[1], KEYS[2]) == 0 then return 0 end
+if redis.call('HGET', KEYS[2], 'status') == 'live' then return -1 end
+redis.call('DEL', KEYS[1], KEYS[2])
+return 1
+"""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Place:
+    """Where a call stands in the order of calls. New calls come before it, so pages behind it never shift."""
+
+    started_ms: int
+    call_sid: str
+
+    def cursor(self) -> str:
+        return base64.urlsafe_b64encode(f"{self.started_ms}:{self.call_sid}".encode()).decode()
+
+    @classmethod
+    def of_cursor(cls, cursor: str) -> "_Place":
+        try:
+            started, _, call_sid = base64.b64decode(cursor, altchars=b"-_", validate=True).decode().partition(":")
+            place = cls(int(started), call_sid)
+        except (binascii.Error, ValueError):
+            place = cls(0, "")
+        if not place.call_sid:
+            raise BadRequest("cursor is not one this server gave: ask for the first page again")
+        return place
+
+
+class RedisArchive:
+    """Implements `ports.Archive`."""
+
+    def __init__(self, client: Client, keys: Keys) -> None:
+        self._client = client
+        self._keys = keys
+        self._delete = client.register_script(_DELETE)
+
+    async def calls(self, query: CallQuery) -> CallPage:
+        """A page of summaries, newest first. Reads further until the page is full, however few calls match."""
+        place = None if query.cursor is None else _Place.of_cursor(query.cursor)
+        found: list[tuple[_Place, Mapping[str, Any]]] = []
+        with redis_failures("cannot list the calls"):
+            async with aclosing(self._walk(query, place)) as walk:
+                async for step in walk:
+                    found.append(step)
+                    if len(found) > query.limit:
+                        break
+        page = found[: query.limit]
+        cursor = page[-1][0].cursor() if page and len(found) > query.limit else None
+        return CallPage([item for _, item in page], cursor)
+
+    async def call(self, call_sid: str) -> Mapping[str, Any]:
+        """One call's summary. Raises CallNotFound, StoreError."""
+        with redis_failures("cannot read the call"):
+            stored: Any = await self._client.hgetall(self._keys.call(call_sid))
+        if "status" not in stored:
+            raise CallNotFound(f"no call {call_sid}")
+        return summary(call_sid, stored)
+
+    async def events(self, call_sid: str, *, after: int = 0) -> Sequence[str]:
+        """The JSON of the events with seq > `after`, in order. Raises CallNotFound, StoreError."""
+        found: list[str] = []
+        last = max(0, after)
+        with redis_failures("cannot read the events"):
+            while True:
+                rows: Any = await self._client.xrange(
+                    self._keys.events(call_sid), min=f"{last + 1}-0", max="+", count=EVENTS_AT_ONCE
+                )
+                found.extend(fields["event"] for _, fields in rows)
+                if len(rows) < EVENTS_AT_ONCE:
+                    break
+                last = int(rows[-1][0].partition("-")[0])
+            if not found and not await self._client.exists(self._keys.events(call_sid)):
+                raise CallNotFound(f"no call {call_sid}")
+        return found
+
+    async def delete(self, call_sid: str) -> None:
+        """Remove an ended call and all its keys. Raises CallNotFound, CallIsLive, StoreError."""
+        with redis_failures("cannot delete the call"):
+            done = await self._delete(keys=[self._keys.events(call_sid), self._keys.call(call_sid)])
+            if done == -1:
+                raise CallIsLive(f"call {call_sid} is still live: it can be deleted when it has ended")
+            listed = await self._client.zrem(self._keys.calls, call_sid)
+        if done == 0 and not listed:
+            raise CallNotFound(f"no call {call_sid}")
+
+    async def _walk(self, query: CallQuery, place: _Place | None) -> AsyncGenerator[tuple[_Place, Mapping[str, Any]]]:
+        """Matching calls behind `place`, newest first; those whose data expired leave the list."""
+        while True:
+            batch = await self._behind(query, place)
+            expired = []
+            for here, stored in zip(batch, await self._hashes(batch), strict=True):
+                if not stored:
+                    expired.append(here.call_sid)
+                elif "status" in stored and query.status in (None, stored["status"]):
+                    yield here, summary(here.call_sid, stored)
+            if expired:
+                await self._client.zrem(self._keys.calls, *expired)
+            if not batch:
+                return
+            place = batch[-1]
+
+    async def _behind(self, query: CallQuery, place: _Place | None) -> list[_Place]:
+        """The next calls of the sorted set; among equal start times Redis orders by CallSid, as `_Place` does."""
+        newest = place.started_ms if place is not None else float("inf")
+        if query.until_ms is not None:
+            newest = min(newest, query.until_ms)
+        oldest = query.since_ms if query.since_ms is not None else "-inf"
+        start = 0
+        while True:
+            rows: Any = await self._client.zrevrangebyscore(
+                self._keys.calls, newest, oldest, start=start, num=CALLS_AT_ONCE, withscores=True
+            )
+            places = [_Place(int(score), call_sid) for call_sid, score in rows]
+            fresh = places if place is None else [here for here in places if here < place]
+            if fresh or len(rows) < CALLS_AT_ONCE:
+                return fresh
+            start += CALLS_AT_ONCE
+
+    async def _hashes(self, places: Sequence[_Place]) -> list[dict[str, str]]:
+        pipeline = self._client.pipeline(transaction=False)
+        for place in places:
+            pipeline.hgetall(self._keys.call(place.call_sid))
+        return await pipeline.execute() if places else []

@@ -1,0 +1,148 @@
+"""From a Redis URL to a redis-py client with our deadlines. What is stored does not live here."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import ParseResult, parse_qsl, unquote, urlparse
+
+from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisClusterException, RedisError
+
+from transcriber.errors import ConfigError
+
+Client = Redis | RedisCluster
+DEADLINE_S = 2.0
+"""Of one command. Kept by the socket, not by cancelling: a cancelled command leaves an answer on the connection."""
+HEALTH_CHECK_S = 30
+MOST_CONNECTIONS = 32
+CLUSTER_REDIRECTS = 3
+FORMS = (
+    "redis://host:port/db, rediss://…, unix:///path?db=0, "
+    "redis+sentinel://host:port,host:port/service/db or redis+cluster://host:port,host:port"
+)
+_OPTIONS = re.compile(r"db|username|password|client_name|health_check_interval|max_connections|socket_\w+|ssl_\w+")
+_OPTIONS_OF_SEVERAL = re.compile(r"sentinel_(username|password)|ssl_(ca_certs|ca_path|certfile|keyfile)")
+
+
+@dataclass(frozen=True, slots=True)
+class _Sentinels:
+    service: str
+    db: int
+    addresses: list[tuple[str, int]]
+
+
+def connect(url: str) -> Client:
+    """A client for that URL; nothing is dialled yet.
+
+    Raises ConfigError for a malformed URL, without quoting it: it may hold a password.
+    """
+    try:
+        parts = urlparse(url)
+        match parts.scheme:
+            case "redis" | "rediss" | "unix":
+                return _single(url, parts)
+            case "redis+sentinel" | "rediss+sentinel":
+                return _sentinel(parts)
+            case "redis+cluster" | "rediss+cluster":
+                return _cluster(parts)
+    except (ValueError, TypeError, RedisError, RedisClusterException):
+        pass  # their messages may quote parts of the URL
+    raise ConfigError(f"TRANSCRIBER_REDIS_URL is malformed: it must look like {FORMS}")
+
+
+def _limits() -> dict[str, Any]:
+    return {
+        "socket_timeout": DEADLINE_S,
+        "socket_connect_timeout": DEADLINE_S,
+        "health_check_interval": HEALTH_CHECK_S,
+        "decode_responses": True,
+        "protocol": 2,
+    }
+
+
+def _once() -> Retry:
+    """Who calls repeats: a retry here would outlast the caller's deadline."""
+    return Retry(NoBackoff(), 0)
+
+
+def _single(url: str, parts: ParseResult) -> Redis:
+    _options(parts, _OPTIONS)
+    if parts.scheme == "unix":
+        if not parts.path:
+            raise ValueError("no path")
+    else:
+        _ = parts.port, _database(parts.path)  # redis-py passes over a malformed database number
+    # A full pool makes the next command wait: MaxConnectionsError would fail it at once under a burst.
+    limits = {"max_connections": MOST_CONNECTIONS, "timeout": DEADLINE_S, "retry": _once(), **_limits()}
+    pool = BlockingConnectionPool.from_url(url, **limits)
+    pool.connection_class(**pool.connection_kwargs)  # TypeError for an option it does not know; does not dial
+    return Redis.from_pool(pool)
+
+
+def _sentinel(parts: ParseResult) -> Redis:
+    options = _options(parts, _OPTIONS_OF_SEVERAL)
+    service, _, database = parts.path.strip("/").partition("/")
+    if not service:
+        raise ValueError("no service")
+    found = _Sentinels(unquote(service), _database(database), _addresses(parts, default_port=26379))
+    asked = {name.removeprefix("sentinel_"): options.pop(name) for name in list(options) if name.startswith("sentinel")}
+    limits = {**_limits(), "retry": _once(), "ssl": parts.scheme.startswith("rediss")}
+    sentinel = Sentinel(  # type: ignore[no-untyped-call]
+        found.addresses,
+        sentinel_kwargs={**limits, **asked},
+        **limits,
+        **_credentials(parts),
+        **options,
+        db=found.db,
+    )
+    return sentinel.master_for(found.service, redis_class=Redis)  # type: ignore[no-any-return]
+
+
+def _cluster(parts: ParseResult) -> RedisCluster:
+    options = _options(parts, _OPTIONS_OF_SEVERAL)
+    if parts.path.strip("/") not in ("", "0"):
+        raise ValueError("a cluster has only database 0")
+    return RedisCluster(
+        startup_nodes=[ClusterNode(host, port) for host, port in _addresses(parts, default_port=6379)],
+        # Redirections count as retries here, and every write of ours may be repeated.
+        retry=Retry(NoBackoff(), CLUSTER_REDIRECTS),
+        ssl=parts.scheme.startswith("rediss"),
+        **_limits(),
+        **_credentials(parts),
+        **options,
+    )
+
+
+def _options(parts: ParseResult, known: re.Pattern[str]) -> dict[str, Any]:
+    options = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
+    for name in options:
+        if not known.fullmatch(name):
+            raise ValueError(name)
+    if parts.fragment:
+        raise ValueError("fragment")
+    return options
+
+
+def _database(path: str) -> int:
+    number = path.strip("/")
+    return int(number) if number else 0
+
+
+def _addresses(parts: ParseResult, *, default_port: int) -> list[tuple[str, int]]:
+    found = []
+    for address in parts.netloc.rpartition("@")[2].split(","):
+        one = urlparse(f"//{address}")
+        if not one.hostname:
+            raise ValueError("no host")
+        found.append((one.hostname, one.port or default_port))
+    return found
+
+
+def _credentials(parts: ParseResult) -> dict[str, Any]:
+    user, _, password = parts.netloc.rpartition("@")[0].partition(":")
+    pairs = {"username": unquote(user), "password": unquote(password)}
+    return {name: value for name, value in pairs.items() if value}

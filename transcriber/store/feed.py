@@ -1,0 +1,163 @@
+"""Following what is published: one pub/sub connection per process, fanned out to bounded queues."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from redis.asyncio.client import PubSub
+
+from transcriber.errors import StoreError
+from transcriber.ports import Published
+from transcriber.store.client import Client
+from transcriber.store.failures import redis_failures
+from transcriber.store.keys import Keys
+
+log = logging.getLogger(__name__)
+MOST_WAITING = 1000
+"""Messages one follower may be behind."""
+CONFIRM_S = 5.0
+HEARTBEAT_S = 15.0
+"""Silence after which the connection must answer a PING within as long again: a cut cable sends no goodbye."""
+BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0)
+
+
+class _Follower:
+    """One reader's bounded queue. Belongs to the event loop's thread."""
+
+    def __init__(self, call_sid: str | None, most: int) -> None:
+        self.call_sid = call_sid
+        self._most = most
+        self._waiting: deque[Published] = deque()
+        self._news = asyncio.Event()
+        self._failure: StoreError | None = None
+
+    def offer(self, message: Published) -> None:
+        """Take a message. When full: partials go, and if none is left to go, the following ends."""
+        if self._failure is not None or self.call_sid not in (None, message.call_sid):
+            return
+        if len(self._waiting) >= self._most:
+            if message.channel == "partial":
+                return
+            self._waiting = deque(kept for kept in self._waiting if kept.channel != "partial")
+        if len(self._waiting) >= self._most:
+            self.fail(StoreError(f"this reader fell more than {self._most} messages behind; read the history again"))
+            return
+        self._waiting.append(message)
+        self._news.set()
+
+    def fail(self, failure: StoreError) -> None:
+        self._failure = self._failure or failure
+        self._news.set()
+
+    async def messages(self) -> AsyncIterator[Published]:
+        """What was offered, in order; raises StoreError after the last message if the following broke."""
+        while True:
+            while self._waiting:
+                yield self._waiting.popleft()
+            if self._failure is not None:
+                raise self._failure
+            self._news.clear()
+            await self._news.wait()
+
+
+class RedisFeed:
+    """Implements `ports.Feed`. Subscribes with its first follower and stays subscribed until closed."""
+
+    def __init__(self, client: Client, keys: Keys, *, most_waiting: int = MOST_WAITING) -> None:
+        self._client = client
+        self._keys = keys
+        self._most_waiting = most_waiting
+        self._followers: set[_Follower] = set()
+        self._subscribed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._trouble = "Redis did not confirm the subscription"
+
+    @asynccontextmanager
+    async def follow(self, call_sid: str | None = None) -> AsyncIterator[AsyncIterator[Published]]:
+        """Live messages; see `ports.Feed`. Raises StoreError on entering when Redis does not confirm in 5 s.
+
+        The iterator raises StoreError when the connection was lost or the reader fell too far behind: something may
+        have been missed, so follow again and read the history.
+        """
+        await self.start()
+        follower = _Follower(call_sid, self._most_waiting)
+        self._followers.add(follower)
+        try:
+            yield follower.messages()
+        finally:
+            self._followers.discard(follower)
+
+    async def start(self) -> None:
+        """Return when Redis has confirmed the subscription. Raises StoreError after 5 s."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="redis-feed")
+        try:
+            async with asyncio.timeout(CONFIRM_S):
+                await self._subscribed.wait()
+        except TimeoutError:
+            raise StoreError(f"cannot follow: {self._trouble}") from None
+
+    async def aclose(self) -> None:
+        """Unsubscribe; followers get StoreError."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+        self._lost(StoreError("the server is closing"))
+
+    async def _run(self) -> None:
+        failures = 0
+        while True:
+            pubsub = self._client.pubsub()
+            try:
+                with redis_failures("subscription lost"):
+                    await self._subscribe(pubsub)
+                    failures = 0
+                    self._subscribed.set()
+                    await self._read(pubsub)
+            except StoreError as error:
+                log.warning("%s", error)
+                self._lost(error)
+            finally:
+                with suppress(StoreError), redis_failures("cannot unsubscribe"):
+                    await pubsub.aclose()  # type: ignore[no-untyped-call]
+            await asyncio.sleep(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
+            failures += 1
+
+    def _lost(self, failure: StoreError) -> None:
+        self._subscribed.clear()
+        self._trouble = str(failure)
+        for follower in self._followers:
+            follower.fail(failure)
+
+    async def _subscribe(self, pubsub: PubSub) -> None:
+        patterns = self._keys.patterns()
+        await pubsub.psubscribe(*patterns)
+        confirmed = 0
+        while confirmed < len(patterns):
+            message = await pubsub.get_message(timeout=CONFIRM_S)
+            if message is None:
+                raise StoreError("Redis did not confirm the subscription")
+            confirmed += message["type"] == "psubscribe"
+
+    async def _read(self, pubsub: PubSub) -> None:
+        asked = False
+        while True:
+            message = await pubsub.get_message(timeout=HEARTBEAT_S)
+            if message is None and asked:
+                raise StoreError("subscription lost: Redis has gone silent")
+            asked = message is None
+            if message is None:
+                await pubsub.ping()
+            elif message["type"] == "pmessage":
+                self._hand_out(message["channel"], message["data"])
+
+    def _hand_out(self, channel: str, json: str) -> None:
+        name = self._keys.parse_channel(channel)
+        if name is not None:
+            message = Published(*name, json)
+            for follower in self._followers:
+                follower.offer(message)

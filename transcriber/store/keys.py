@@ -1,0 +1,45 @@
+"""Names of every key and channel. What is kept under them does not live here."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import get_args
+
+from transcriber.core.transcript import Channel
+
+CHANNELS: tuple[Channel, ...] = get_args(Channel)
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """All names below one prefix. The braces make a call's two keys share a Redis Cluster slot."""
+
+    prefix: str
+
+    def channel(self, call_sid: str, kind: Channel) -> str:
+        return f"{self.prefix}:{call_sid}:{kind}"
+
+    def patterns(self) -> tuple[str, ...]:
+        """PSUBSCRIBE patterns that together are every message of every call."""
+        return tuple(self.channel("*", kind) for kind in CHANNELS)
+
+    def parse_channel(self, name: str) -> tuple[str, Channel] | None:
+        """(CallSid, kind) of one of our channels; None for any other name."""
+        head, _, call_sid = name.rpartition(":")[0].partition(":")
+        for kind in CHANNELS:
+            if head == self.prefix and call_sid and name == self.channel(call_sid, kind):
+                return call_sid, kind
+        return None
+
+    def events(self, call_sid: str) -> str:
+        return f"{self.prefix}:{{{call_sid}}}:events"
+
+    def call(self, call_sid: str) -> str:
+        return f"{self.prefix}:{{{call_sid}}}:call"
+
+    @property
+    def calls(self) -> str:
+        return f"{self.prefix}:calls"
+
+    def ticket(self, ticket: str) -> str:
+        """Only the hash of a ticket is kept, so that reading Redis gives nobody a valid one."""
+        return f"{self.prefix}:ticket:{hashlib.sha256(ticket.encode()).hexdigest()}"

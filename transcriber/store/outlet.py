@@ -1,0 +1,159 @@
+"""The writing side: every event of a call numbered, kept and published in one atomic step of Redis."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from transcriber.core.transcript import (
+    CallEnded,
+    CallStarted,
+    Event,
+    Partial,
+    StreamStarted,
+    StreamStopped,
+    around_seq,
+    to_json,
+)
+from transcriber.store.client import Client
+from transcriber.store.failures import redis_failures
+from transcriber.store.keys import Keys
+from transcriber.store.summary import Change, changes, iso
+
+Guard = Literal["always", "first", "resumed", "last"]
+"""When an entry is written: always; the call has no events yet; it has, but no live stream; none is left after this."""
+LONGEST_CALL_S = 24 * 3600
+"""A live call is kept at least so long after its last event, whatever the TTL: were its counter to go in a long
+silence, `seq` would start again."""
+
+# KEYS: call hash. ARGV: epoch ms, seconds a claim lives that no write follows.
+_CLAIM = """
+if redis.call('HSETNX', KEYS[1], 'started_at_ms', ARGV[1]) == 1 then
+  redis.call('EXPIRE', KEYS[1], ARGV[2])
+end
+return redis.call('HGET', KEYS[1], 'started_at_ms')
+"""
+
+# KEYS: events stream, call hash. ARGV: stream sid, write number, ttl s, ttl s while live, change of the live streams,
+# number of entries; per entry guard, channel, head, tail, number of changes; per change command, field, value.
+# Answers 1 if no live stream was left. Nothing is published before everything is kept.
+_WRITE = """
+local events, call = KEYS[1], KEYS[2]
+local sid, number, ttl, live_ttl = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local change, entries, at = tonumber(ARGV[5]), tonumber(ARGV[6]), 7
+local known = redis.call('HMGET', call, 'seq', 'live_streams', 'written:' .. sid, 'was_last:' .. sid)
+if known[3] and number <= tonumber(known[3]) then
+  return tonumber(known[4] or 0)
+end
+local seq, before = tonumber(known[1] or 0), tonumber(known[2] or 0)
+local live = math.max(0, before + change)
+local holds = {always = true, first = seq == 0, resumed = seq > 0 and before == 0, last = live == 0}
+local messages = {}
+for _ = 1, entries do
+  local guard, channel, head, tail, changes = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4])
+  at = at + 5
+  if holds[guard] then
+    seq = seq + 1
+    local json = head .. seq .. tail
+    redis.call('XADD', events, seq .. '-0', 'event', json)
+    messages[#messages + 1] = {channel, json}
+    for i = at, at + 3 * (changes - 1), 3 do
+      if ARGV[i] == 'HDEL' then
+        redis.call('HDEL', call, ARGV[i + 1])
+      else
+        redis.call(ARGV[i], call, ARGV[i + 1], ARGV[i + 2])
+      end
+    end
+  end
+  at = at + 3 * changes
+end
+local was_last = live == 0 and 1 or 0
+redis.call('HSET', call, 'seq', seq, 'live_streams', live, 'written:' .. sid, number)
+if change < 0 then
+  redis.call('HSET', call, 'was_last:' .. sid, was_last)
+end
+for _, key in ipairs(KEYS) do
+  if ttl == 0 then
+    redis.call('PERSIST', key)
+  else
+    redis.call('EXPIRE', key, live > 0 and live_ttl or ttl)
+  end
+end
+for _, message in ipairs(messages) do
+  redis.call('PUBLISH', message[1], message[2])
+end
+return was_last
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    guard: Guard
+    event: Event
+    more: tuple[Change, ...] = ()
+
+
+class RedisOutlet:
+    """Implements `ports.Outlet`: any number of servers may write streams of one call at once."""
+
+    def __init__(self, client: Client, keys: Keys, *, ttl_s: int) -> None:
+        self._client = client
+        self._keys = keys
+        self._ttl_s = ttl_s
+        self._claim = client.register_script(_CLAIM)
+        self._write = client.register_script(_WRITE)
+
+    async def open(self, call: CallStarted, stream: StreamStarted, *, at_ms: int) -> int:
+        """Begin a stream; see `ports.Outlet`. The call is listed before its first event is published."""
+        with redis_failures("cannot open the stream"):
+            key = self._keys.call(call.call_sid)
+            started_ms = int(await self._claim(keys=[key], args=[at_ms, LONGEST_CALL_S]))
+            await self._list(call.call_sid, started_ms)
+            offset_ms = max(0, at_ms - started_ms)
+            started = (
+                Change("HSET", "started_at_ms", started_ms),
+                Change("HSET", "started_at", iso(started_ms)),
+            )
+            entries = [
+                _Entry("first", replace(call, resumed=False)),
+                _Entry("resumed", replace(call, resumed=True)),
+                _Entry("always", replace(stream, start_ms=offset_ms), started),
+            ]
+            await self._run(stream.stream_sid, 0, entries, live=1)
+        return offset_ms
+
+    async def append(self, stream_sid: str, number: int, event: Event) -> None:
+        """Persist and publish one event; see `ports.Outlet`."""
+        with redis_failures("cannot write an event"):
+            await self._run(stream_sid, number, [_Entry("always", event)])
+
+    async def close(self, number: int, stream: StreamStopped, call: CallEnded) -> bool:
+        """End a stream; see `ports.Outlet`."""
+        with redis_failures("cannot close the stream"):
+            entries = [_Entry("always", stream), _Entry("last", call)]
+            return await self._run(stream.stream_sid, number, entries, live=-1)
+
+    async def publish(self, partial: Partial) -> None:
+        """Publish without keeping. Raises StoreError."""
+        with redis_failures("cannot publish a partial"):
+            await self._client.publish(self._keys.channel(partial.call_sid, partial.channel), to_json(partial))
+
+    async def _list(self, call_sid: str, started_ms: int) -> None:
+        await self._client.zadd(self._keys.calls, {call_sid: started_ms})
+        if self._ttl_s > 0:
+            oldest_ms = time.time_ns() // 1_000_000 - (self._ttl_s + LONGEST_CALL_S) * 1000
+            await self._client.zremrangebyscore(self._keys.calls, "-inf", f"({oldest_ms}")
+
+    async def _run(self, stream_sid: str, number: int, entries: Sequence[_Entry], *, live: int = 0) -> bool:
+        call_sid = entries[0].event.call_sid
+        live_ttl_s = max(self._ttl_s, LONGEST_CALL_S)
+        args = [stream_sid, number, self._ttl_s, live_ttl_s, live, len(entries), *self._arguments(entries)]
+        return bool(await self._write(keys=[self._keys.events(call_sid), self._keys.call(call_sid)], args=args))
+
+    def _arguments(self, entries: Sequence[_Entry]) -> Iterator[str | int]:
+        for entry in entries:
+            event = entry.event
+            made = [*changes(event), *entry.more]
+            yield from (entry.guard, self._keys.channel(event.call_sid, event.channel), *around_seq(event), len(made))
+            for change in made:
+                yield from (change.command, change.field, change.value)

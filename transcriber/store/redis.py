@@ -1,0 +1,62 @@
+"""One object with everything kept in Redis. How a URL becomes a client lives in client.py."""
+
+from types import TracebackType
+from typing import Self
+
+from transcriber.store.archive import RedisArchive
+from transcriber.store.client import Client, connect
+from transcriber.store.failures import redis_failures
+from transcriber.store.feed import RedisFeed
+from transcriber.store.keys import Keys
+from transcriber.store.outlet import RedisOutlet
+from transcriber.store.tickets import RedisTickets
+
+
+class RedisStore:
+    """The four ports on one client. An async context manager: leaving it closes all connections."""
+
+    def __init__(self, client: Client, keys: Keys, *, ttl_s: int) -> None:
+        self._client = client
+        self.keys = keys
+        self.outlet = RedisOutlet(client, keys, ttl_s=ttl_s)
+        self.archive = RedisArchive(client, keys)
+        self.feed = RedisFeed(client, keys)
+        self.tickets = RedisTickets(client, keys)
+
+    @property
+    def client(self) -> Client:
+        """The redis-py client below, for checks and tests."""
+        return self._client
+
+    async def ping(self) -> None:
+        """Raises StoreError unless Redis answers in time."""
+        with redis_failures("Redis does not answer"):
+            await self._client.ping()
+
+    async def aclose(self) -> None:
+        """End all followings and close every connection."""
+        await self.feed.aclose()
+        with redis_failures("cannot close the connections"):
+            await self._client.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+async def open_store(url: str, *, prefix: str, ttl_s: int) -> RedisStore:
+    """A store on the Redis at `url`, which has answered. `ttl_s`: how long calls are kept, 0 = for ever.
+
+    Raises ConfigError for a malformed URL, StoreError when Redis does not answer.
+    """
+    store = RedisStore(connect(url), Keys(prefix), ttl_s=ttl_s)
+    try:
+        await store.ping()
+    except BaseException:
+        await store.aclose()
+        raise
+    return store

@@ -1,0 +1,113 @@
+"""What a call's hash says: which fields an event changes, and the summary read from them. Pure.
+
+One field per item (`speaker:<track>`, `parameter:<name>`), so that the streams of a call merge without reading first.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from transcriber.core.transcript import (
+    CallEnded,
+    CallStarted,
+    Dtmf,
+    Event,
+    Final,
+    Gap,
+    StreamStarted,
+    StreamStopped,
+)
+
+COUNTERS = ("streams", "finals", "words", "dtmf", "gaps", "gap_ms", "errors")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One Redis command on the call hash; HDEL has no use for `value`."""
+
+    command: Literal["HSET", "HDEL", "HINCRBY"]
+    field: str
+    value: str | int = ""
+
+
+def changes(event: Event) -> Iterator[Change]:
+    """What the event changes in its call's hash when it is written."""
+    match event:
+        case CallStarted():
+            yield Change("HSET", "status", "live")
+            yield Change("HSET", "account_sid", event.account_sid)
+            yield Change("HDEL", "ended_at")
+            yield Change("HDEL", "end_reason")
+        case StreamStarted():
+            yield from _stream_started(event)
+        case Final():
+            yield Change("HINCRBY", "finals", 1)
+            yield Change("HINCRBY", "words", len(event.words))
+            yield Change("HINCRBY", f"talk_ms:{event.track}", event.end_ms - event.start_ms)
+        case Dtmf():
+            yield Change("HINCRBY", "dtmf", 1)
+        case Gap():
+            yield Change("HINCRBY", "gaps", 1)
+            yield Change("HINCRBY", "gap_ms", event.to_ms - event.from_ms)
+        case StreamStopped():
+            yield Change("HINCRBY", "errors", sum(event.errors.values()))
+            for track, audio_ms in event.audio_ms.items():
+                yield Change("HINCRBY", f"audio_ms:{track}", audio_ms)
+        case CallEnded():
+            yield Change("HSET", "status", "ended")
+            yield Change("HSET", "ended_at", event.at)
+            yield Change("HSET", "end_reason", event.reason)
+
+
+def _stream_started(event: StreamStarted) -> Iterator[Change]:
+    yield Change("HINCRBY", "streams", 1)
+    yield Change("HSET", "model", event.model)
+    yield Change("HSET", "language", event.language)
+    for track in event.tracks:
+        yield Change("HSET", f"speaker:{track}", event.speakers.get(track, ""))
+    for name, value in event.parameters.items():
+        yield Change("HSET", f"parameter:{name}", value)
+
+
+def iso(epoch_ms: int) -> str:
+    """Epoch milliseconds as ISO 8601, UTC, milliseconds."""
+    moment = datetime.fromtimestamp(epoch_ms / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def summary(call_sid: str, stored: Mapping[str, str]) -> dict[str, Any]:
+    """The JSON-ready summary of a call's hash. `duration_ms` is null while the call is live."""
+    started_ms = int(stored.get("started_at_ms", 0))
+    ended_at = stored.get("ended_at")
+    return {
+        "call_sid": call_sid,
+        "status": stored.get("status", ""),
+        "account_sid": stored.get("account_sid", ""),
+        "started_at": iso(started_ms),
+        "started_at_ms": started_ms,
+        "ended_at": ended_at,
+        "end_reason": stored.get("end_reason"),
+        "duration_ms": None if ended_at is None else max(0, _epoch_ms(ended_at) - started_ms),
+        "model": stored.get("model", ""),
+        "language": stored.get("language", ""),
+        "tracks": {
+            track: {
+                "speaker": speaker,
+                "talk_ms": int(stored.get(f"talk_ms:{track}", 0)),
+                "audio_ms": int(stored.get(f"audio_ms:{track}", 0)),
+            }
+            for track, speaker in sorted(_below("speaker:", stored))
+        },
+        "parameters": dict(sorted(_below("parameter:", stored))),
+        **{name: int(stored.get(name, 0)) for name in COUNTERS},
+        "last_seq": int(stored.get("seq", 0)),
+    }
+
+
+def _below(prefix: str, stored: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    return ((name.removeprefix(prefix), value) for name, value in stored.items() if name.startswith(prefix))
+
+
+def _epoch_ms(at: str) -> int:
+    return round(datetime.fromisoformat(at).timestamp() * 1000)
