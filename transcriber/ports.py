@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from transcriber.core.audio import Band
 from transcriber.core.transcript import (
     CallEnded,
     CallStarted,
@@ -12,22 +13,10 @@ from transcriber.core.transcript import (
     Partial,
     StreamStarted,
     StreamStopped,
-    Word,
 )
+from transcriber.core.utterance import Hypothesis
 
-Band = Literal["telephone", "wide"]
 Status = Literal["live", "ended", "interrupted"]
-
-
-@dataclass(frozen=True, slots=True)
-class Hypothesis:
-    """What a recognizer heard. Word times are milliseconds of audio fed since the recognizer was taken.
-
-    Of a partial, `words` may be shorter than `text`: it holds the leading words whose times are known.
-    """
-
-    text: str
-    words: tuple[Word, ...] = ()
 
 
 class Recognizer(Protocol):

@@ -1,0 +1,7 @@
+"""`python -m transcriber`."""
+
+import sys
+
+from transcriber.cli.main import main
+
+sys.exit(main())

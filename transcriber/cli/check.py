@@ -1,0 +1,85 @@
+"""`transcriber check`: are the settings, the model, Redis and the signature set-up in order, before calls come in."""
+
+import argparse
+import asyncio
+from collections.abc import Callable
+
+from transcriber import catalog
+from transcriber.cli.parsing import Subparsers, add_command
+from transcriber.cli.serve import add_setting_flags, load_settings
+from transcriber.cli.terminal import printable
+from transcriber.config import Settings
+from transcriber.errors import TranscriberError
+from transcriber.store import binary
+from transcriber.store.redis import open_store
+
+
+def add(subparsers: Subparsers) -> None:
+    """Declare the command."""
+    parser = add_command(
+        subparsers,
+        "check",
+        run=run,
+        summary="validate settings, model, Redis and signature set-up; exit status 1 when something is wrong",
+        examples="""
+            transcriber check
+            transcriber check --config /etc/transcriber.toml
+        """,
+    )
+    add_setting_flags(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print each setting with its source, then each check. Raises ConfigError on settings that cannot be used."""
+    loaded = load_settings(args)
+    width = max(len(name) for name, _, _ in loaded.shown())
+    for name, value, source in loaded.shown():
+        print(f"{name:<{width}}  {printable(value) or '-':<28}  {source}")
+    print()
+    settings = loaded.settings
+    checks: list[tuple[str, Callable[[Settings], str]]] = [
+        ("model", _model),
+        ("redis", _redis),
+        ("streams", _streams),
+        ("api", _api),
+    ]
+    wrong = 0
+    for name, check in checks:
+        try:
+            print(f"ok     {name}: {check(settings)}")
+        except TranscriberError as error:
+            wrong += 1
+            print(f"WRONG  {name}: {printable(str(error))}")
+    return 1 if wrong else 0
+
+
+def _model(settings: Settings) -> str:
+    folder = catalog.find(settings.model, settings.data_dir)
+    folder.check()
+    note = ", the demo model: about 2,250 words" if folder.name == catalog.DEMO else ""
+    return f"{folder.name} in {folder.path} (language {folder.language}, {folder.band} band{note})"
+
+
+def _redis(settings: Settings) -> str:
+    if not settings.redis_url:
+        return f"a private server will be started: {binary.find()}"
+    asyncio.run(_connect(settings))
+    return "answers"
+
+
+async def _connect(settings: Settings) -> None:
+    await (await open_store(settings.redis_url, prefix=settings.redis_prefix, ttl_s=settings.history_ttl_s)).aclose()
+
+
+def _streams(settings: Settings) -> str:
+    if settings.twilio_auth_token:
+        return f"signatures are checked against {settings.public_url} with {len(settings.twilio_auth_token)} token(s)"
+    if settings.insecure:
+        return "INSECURE: anybody who reaches the port may stream"
+    return "no auth token: only programs on this machine may stream"
+
+
+def _api(settings: Settings) -> str:
+    if settings.api_keys:
+        return f"{len(settings.api_keys)} key(s)"
+    return "INSECURE: open to everybody" if settings.insecure else "no key: only programs on this machine may read"

@@ -1,0 +1,157 @@
+"""The way to a server's HTTP API: the common flags, one small client, and its errors in the user's words."""
+
+import argparse
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import aiohttp
+
+from transcriber import config
+from transcriber.caller.line import MEDIA_PATH
+from transcriber.errors import (
+    BadRequest,
+    CallIsLive,
+    CallNotFound,
+    ConfigError,
+    ServerUnreachable,
+    TranscriberError,
+)
+
+CONNECT_S = 10
+ANSWER_S = 60
+
+
+class ConnectionBroke(ServerUnreachable):
+    """The connection broke in the middle of an answer: asking again may help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where the HTTP API is (`http(s)://host[:port][/prefix]`) and the key it wants."""
+
+    url: str
+    api_key: str | None = None
+
+
+def add_config_flag(parser: argparse.ArgumentParser) -> None:
+    """`--config FILE`."""
+    parser.add_argument("--config", metavar="FILE", type=Path, help="TOML file with settings")
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags of every command that talks to a server."""
+    parser.add_argument("--url", help="the server (default: this machine's, by the settings)")
+    parser.add_argument("--api-key", metavar="K", help="key for the server (default: the first of the settings)")
+    add_config_flag(parser)
+
+
+def find_server(args: argparse.Namespace) -> tuple[Server, config.Settings]:
+    """The server the flags or the settings name. Raises ConfigError."""
+    settings = config.load(config=args.config).settings
+    if args.url is None and settings.port == 0:
+        raise ConfigError("port 0 in the settings means any free one: say with --url where the server is")
+    key = args.api_key or next(iter(settings.api_keys), None)
+    return Server(_base_url(args.url or settings.local_url), key), settings
+
+
+def call_path(call_sid: str, *rest: str) -> str:
+    """The API path of a call or of something below it."""
+    return "/".join(["/v1/calls", quote(call_sid, safe=""), *rest])
+
+
+class Connection:
+    """An HTTP client of one server. Every method raises ServerUnreachable, CallNotFound, CallIsLive or BadRequest."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        headers = {"Authorization": f"Bearer {server.api_key}"} if server.api_key else {}
+        self._session = aiohttp.ClientSession(headers=headers)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def json(self, path: str, *, params: Mapping[str, str] | None = None) -> Any:
+        """GET, parsed."""
+        text = await self.text(path, params=params)
+        try:
+            return json.loads(text)
+        except ValueError:
+            raise ServerUnreachable(f"{self.server.url} did not answer with JSON: is it a transcriber?") from None
+
+    async def text(self, path: str, *, params: Mapping[str, str] | None = None) -> str:
+        """GET, as it comes."""
+        async with self.request("GET", path, params=params) as response:
+            return (await response.read()).decode("utf-8", "replace")
+
+    async def delete(self, path: str) -> None:
+        """DELETE."""
+        async with self.request("DELETE", path) as response:
+            await response.read()
+
+    @asynccontextmanager
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        answer_s: float | None = ANSWER_S,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A request whose answer is read inside the block, in `answer_s` seconds at most (None: no bound)."""
+        timeout = aiohttp.ClientTimeout(total=answer_s, sock_connect=CONNECT_S)
+        url = self.server.url + path
+        try:
+            async with self._session.request(method, url, params=params, headers=headers, timeout=timeout) as response:
+                if response.status >= 400:
+                    raise await self._refusal(response)
+                yield response
+        except aiohttp.ClientConnectorError as error:
+            why = error.os_error.strerror or str(error)
+            raise ServerUnreachable(
+                f"no server answers at {self.server.url} ({why}): start `transcriber serve`, or name one with --url"
+            ) from None
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
+            raise ConfigError(f"--url {self.server.url}: {error}") from None
+        except TimeoutError:
+            raise ServerUnreachable(f"{self.server.url} does not answer in time") from None
+        except aiohttp.ClientError as error:
+            raise ConnectionBroke(f"the connection to {self.server.url} broke ({error})") from None
+
+    async def _refusal(self, response: aiohttp.ClientResponse) -> TranscriberError:
+        """The error a refused request becomes, with the server's own words."""
+        body = (await response.content.read(65536)).decode("utf-8", "replace")
+        try:
+            said = str(json.loads(body)["error"]["message"])
+        except (ValueError, KeyError, TypeError):
+            return ServerUnreachable(f"{self.server.url} answered {response.status} {response.reason}")
+        match response.status:
+            case 401 | 403:
+                return ServerUnreachable(f"{said} (give --api-key or set TRANSCRIBER_API_KEYS)")
+            case 404:
+                return CallNotFound(said)
+            case 409:
+                return CallIsLive(said)
+            case 400 | 422:
+                return BadRequest(said)
+        return ServerUnreachable(f"{self.server.url} answered {response.status}: {said}")
+
+
+def _base_url(url: str) -> str:
+    parts = urlsplit(url)
+    scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
+    if scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigError(f"--url {url}: must look like http://host:port (http, https, ws or wss)")
+    path = parts.path.rstrip("/").removesuffix(MEDIA_PATH)
+    return urlunsplit((scheme, parts.netloc, path, "", ""))

@@ -1,0 +1,61 @@
+"""The entry point: the command line's parser, and errors as one line on stderr with an exit status."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from transcriber import __version__
+from transcriber.cli import calls, check, demo, replay, rm, serve, show, tail
+from transcriber.cli.terminal import printable
+from transcriber.errors import ConfigError, TranscriberError
+
+COMMANDS = (serve, replay, demo, tail, calls, show, rm, check)
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command: 0 done, 1 failed, 2 wrong settings, 130 interrupted. Usage errors leave as argparse does."""
+    # Without a handler Python would write warnings of the adapters on stderr; `serve` sets up its own log.
+    logging.getLogger("transcriber").addHandler(logging.NullHandler())
+    try:
+        try:
+            args = build_parser().parse_args(argv)
+            return int(args.run(args))
+        finally:
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader has had enough. Nothing more may be written, also not by the interpreter on its way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except TranscriberError as error:
+        _say(str(error))
+        return USAGE if isinstance(error, ConfigError) else FAILED
+    except Exception as error:
+        logging.getLogger("transcriber").debug("internal error", exc_info=True)
+        _say(f"internal error, please report it: {type(error).__name__}: {error}")
+        return FAILED
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="transcriber",
+        description="Self-hosted, real-time transcription of telephone calls.",
+        epilog="examples:\n  transcriber demo              try it: a server, a sample call, its captions\n"
+        "  transcriber serve             run the server\n"
+        "  transcriber replay call.wav   play a recording to it as Twilio would",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"transcriber {__version__}")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.add(subparsers)
+    return parser
+
+
+def _say(text: str) -> None:
+    print(f"transcriber: {printable(text)}", file=sys.stderr)

@@ -1,0 +1,118 @@
+"""`transcriber serve`: the server, from its settings to its last flushed word."""
+
+import argparse
+import asyncio
+import dataclasses
+import signal
+import sys
+from pathlib import Path
+
+from transcriber import catalog, logs
+from transcriber.cli.parsing import Subparsers, add_command
+from transcriber.cli.server import Server, running
+from transcriber.config import Loaded, Settings, load
+
+FLAGS = [item.name for item in dataclasses.fields(Settings)]
+
+
+def add(subparsers: Subparsers) -> None:
+    """Declare the command."""
+    parser = add_command(
+        subparsers,
+        "serve",
+        run=run,
+        summary="run the server",
+        examples="""
+            transcriber serve
+            transcriber serve --port 9000 --data-dir ./data
+            TRANSCRIBER_REDIS_URL=redis://127.0.0.1:6379/0 transcriber serve --model vosk-model-small-en-us-0.15
+        """,
+    )
+    add_setting_flags(parser)
+
+
+def add_setting_flags(parser: argparse.ArgumentParser) -> None:
+    """`--config` and a flag for every setting."""
+    parser.add_argument("--config", type=Path, metavar="FILE", help="a TOML file with settings")
+    group = parser.add_argument_group("settings (also TRANSCRIBER_<NAME> in the environment)")
+    for item in dataclasses.fields(Settings):
+        flag = "--" + item.name.replace("_", "-")
+        group.add_argument(flag, dest=item.name, metavar="VALUE", help=item.metadata["doc"])
+
+
+def load_settings(args: argparse.Namespace) -> Loaded:
+    """The settings of a command with `add_setting_flags`. Raises ConfigError."""
+    flags = {name: value for name in FLAGS if (value := getattr(args, name)) is not None}
+    return load(config=args.config, flags=flags)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until SIGTERM or Ctrl-C; a second one hurries. Raises TranscriberError."""
+    settings = load_settings(args).settings
+    logs.set_up(settings.log_level, settings.log_format)
+    asyncio.run(_serve(settings))
+    return 0
+
+
+async def _serve(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    serving = asyncio.current_task()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _stopped_early, stop, serving)
+    try:
+        async with running(settings, say=_say) as server:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, _stopped, stop, server)
+            for line in _greeting(server):
+                _say(line)
+            await stop.wait()
+    except asyncio.CancelledError:
+        if not stop.is_set():
+            raise
+        return
+    _say("stopped")
+
+
+def _stopped_early(stop: asyncio.Event, serving: "asyncio.Task[None] | None") -> None:
+    stop.set()
+    if serving is not None:
+        serving.cancel()
+
+
+def _stopped(stop: asyncio.Event, server: Server) -> None:
+    if stop.is_set():
+        server.sessions.hurry()
+        return
+    stop.set()
+    live = server.sessions.live_streams
+    if live:
+        _say(f"stopping: {live} live streams may go on for {server.settings.drain_s} s; a second signal hurries")
+
+
+def _greeting(server: Server) -> list[str]:
+    settings, engine = server.settings, server.engine
+    lines = [f"model: {engine.model}, language {engine.language}; room for {server.max_tracks} tracks at once"]
+    if engine.model == catalog.DEMO:
+        lines.append(
+            "model: this is the small demo model: about 2,250 words of call-centre English, good for trying things "
+            "out; unpack an official Vosk model and name its folder with --model for real calls"
+        )
+    if not settings.api_keys:
+        lines.append(
+            "access: INSECURE is set: everybody who can reach this address can read and send calls"
+            if settings.insecure
+            else "access: no TRANSCRIBER_API_KEYS are set, so the API answers only to programs on this machine"
+        )
+    if not settings.twilio_auth_token:
+        lines.append("access: no TRANSCRIBER_TWILIO_AUTH_TOKEN is set, so streams are not checked for a signature")
+    lines.append(f"ready on {server.url}; try it from a second terminal with: transcriber replay{_url_flag(server)}")
+    return lines
+
+
+def _url_flag(server: Server) -> str:
+    return "" if server.url == Settings().local_url else f" --url {server.url}"
+
+
+def _say(line: str) -> None:
+    print(f"transcriber: {line}", file=sys.stderr, flush=True)

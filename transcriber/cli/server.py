@@ -1,0 +1,168 @@
+"""Puts a whole server together, in the order in which its parts need each other, and takes it apart again."""
+
+import asyncio
+import logging
+import os
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from transcriber import sample_calls
+from transcriber.caller import read_recording
+from transcriber.catalog import ModelFolder, find
+from transcriber.config import Settings
+from transcriber.core.audio import RATE
+from transcriber.engine.lanes import Lanes
+from transcriber.engine.pool import RecognizerPool
+from transcriber.engine.vosk import VoskEngine
+from transcriber.errors import ConfigError, StoreError
+from transcriber.metrics import Metrics
+from transcriber.ports import Engine
+from transcriber.sessions import Rules, Sessions
+from transcriber.store.embedded import EmbeddedRedis
+from transcriber.store.redis import RedisStore, open_store
+from transcriber.web.app import create_app
+from transcriber.web.services import Services
+
+log = logging.getLogger(__name__)
+WARM_SPEECH_S = 6
+USABLE = 0.7
+"""Share of the cores that recognition may plan with: speech comes in bursts."""
+INGEST_COST = 0.006
+"""Cores a track costs besides recognition: frames, events, Redis (bench/ingest.py)."""
+FINISH_S = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A running server, for whoever started it."""
+
+    url: str
+    settings: Settings
+    engine: Engine
+    sessions: Sessions
+    store: RedisStore
+    metrics: Metrics
+    redis_url: str
+    max_tracks: int
+
+
+@asynccontextmanager
+async def running(
+    settings: Settings, *, engine: Engine | None = None, say: Callable[[str], None] = log.info
+) -> AsyncIterator[Server]:
+    """A server that accepts calls inside the block; behind it live calls were finished and everything is gone.
+
+    `engine` instead of the model that the settings name. Leaving drains for `settings.drain_s` unless
+    `server.sessions.hurry()` was called. Raises ConfigError (address), ModelError, StoreError.
+    """
+    async with AsyncExitStack() as stack:
+        listening = stack.enter_context(closing(_listen(settings)))
+        workers = settings.workers or os.cpu_count() or 1
+        loading = asyncio.create_task(asyncio.to_thread(_warm_pool, settings, engine, workers, say))
+        stack.push_async_callback(_settle, loading)
+        redis_url = settings.redis_url or await _embedded(settings, stack, say)
+        store = await stack.enter_async_context(
+            await open_store(redis_url, prefix=settings.redis_prefix, ttl_s=settings.history_ttl_s)
+        )
+        pool, cost = await loading
+        lanes = Lanes(pool, workers=workers)
+        stack.push_async_callback(asyncio.to_thread, lanes.close)
+        metrics = Metrics()
+        rules = Rules(
+            max_tracks=settings.max_tracks or max(2, int(USABLE * workers / (cost + INGEST_COST))),
+            account_sid=settings.twilio_account_sid,
+            require_ticket=settings.require_ticket,
+            inactivity_s=settings.inactivity_s,
+            finish_s=FINISH_S,
+        )
+        sessions = Sessions(rules, lanes=lanes, outlet=store.outlet, tickets=store.tickets, metrics=metrics)
+        watching = asyncio.create_task(sessions.watch(), name="inactivity")
+        stack.push_async_callback(_settle, watching)
+        services = Services(
+            settings=settings,
+            archive=store.archive,
+            feed=store.feed,
+            tickets=store.tickets,
+            sessions=sessions,
+            readiness=_readiness(store, sessions),
+            metrics=metrics,
+        )
+        runner = web.AppRunner(create_app(services), access_log=None, shutdown_timeout=5.0)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await web.SockSite(runner, listening).start()
+        stack.push_async_callback(sessions.drain, settings.drain_s)
+        yield Server(
+            url=_url(settings, listening),
+            settings=settings,
+            engine=pool.engine,
+            sessions=sessions,
+            store=store,
+            metrics=metrics,
+            redis_url=redis_url,
+            max_tracks=rules.max_tracks,
+        )
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """Taken first: a port in use is said before anything is loaded."""
+    try:
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        return socket.create_server((settings.host, settings.port), family=family, backlog=1024)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ConfigError(f"cannot listen on {settings.host} port {settings.port}: {reason}") from None
+
+
+def _url(settings: Settings, listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def _embedded(settings: Settings, stack: AsyncExitStack, say: Callable[[str], None]) -> str:
+    redis = await stack.enter_async_context(EmbeddedRedis(settings.data_dir / "redis"))
+    say(f"redis: a private server of our own, data in {settings.data_dir / 'redis'}")
+    return redis.url
+
+
+def _warm_pool(
+    settings: Settings, engine: Engine | None, workers: int, say: Callable[[str], None]
+) -> tuple[RecognizerPool, float]:
+    """Off the event loop: load the model, make recognizers and let them hear real speech once."""
+    if engine is None:
+        folder = find(settings.model, settings.data_dir)
+        say(f"model: loading {folder.name} ({_megabytes(folder):.0f} MB) from {folder.path}")
+        before = time.monotonic()
+        engine = VoskEngine(folder)
+        log.info("model %s loaded in %.2f s", folder.name, time.monotonic() - before)
+    pool = RecognizerPool(engine, keep=max(8, 4 * workers))
+    speech = read_recording(sample_calls.path(sample_calls.DEFAULT)).tracks["outbound"]
+    return pool, pool.warm(2 * workers, speech[RATE : (1 + WARM_SPEECH_S) * RATE])
+
+
+def _megabytes(folder: ModelFolder) -> float:
+    return sum(file.stat().st_size for file in folder.path.rglob("*") if file.is_file()) / 1e6
+
+
+def _readiness(store: RedisStore, sessions: Sessions) -> Callable[[], asyncio.Future[Mapping[str, str]]]:
+    async def check() -> Mapping[str, str]:
+        wrong = {}
+        try:
+            await store.ping()
+        except StoreError as error:
+            wrong["redis"] = str(error)
+        return wrong
+
+    return lambda: asyncio.ensure_future(check())
+
+
+async def _settle(task: asyncio.Task[object]) -> None:
+    """End a task of ours, whatever became of it; its error was raised where it was awaited."""
+    task.cancel()
+    with suppress(asyncio.CancelledError, Exception):
+        await task

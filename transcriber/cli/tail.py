@@ -1,0 +1,113 @@
+"""`transcriber tail`: captions of what is being said now, straight from the Redis channels, by any server on them."""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+
+from transcriber import config
+from transcriber.cli.captions import Captions
+from transcriber.cli.connection import add_config_flag
+from transcriber.cli.parsing import Subparsers, add_command
+from transcriber.cli.terminal import json_line, printable
+from transcriber.config import Settings
+from transcriber.errors import StoreError
+from transcriber.store.embedded import socket_url
+from transcriber.store.redis import open_store
+
+RETRY_S = 1.0
+REFRESH_HZ = 12
+Event = dict[str, Any]
+
+
+def add(subparsers: Subparsers) -> None:
+    """Declare the command."""
+    parser = add_command(
+        subparsers,
+        "tail",
+        run=run,
+        summary="follow live calls on the Redis channels: the caller on the left, the agent on the right",
+        examples="""
+            transcriber tail                                          every call
+            transcriber tail CA11111111111111111111111111111111      one call, until it ends
+            transcriber tail --finals --json | jq -r .text
+        """,
+    )
+    parser.add_argument("call_sid", metavar="CALL_SID", nargs="?", help="only this call (default: all)")
+    parser.add_argument("--finals", action="store_true", help="finished utterances only")
+    parser.add_argument("--json", action="store_true", help="print every event as one line of JSON")
+    add_config_flag(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Follow until the call ends, or until Ctrl-C. Raises StoreError when Redis is not there at the start."""
+    settings = config.load(config=args.config).settings
+    console = Console()
+    captions = Captions(console, sides=True, ids=args.call_sid is None)
+
+    def show(event: Event) -> None:
+        if args.finals and event.get("type") != "final":
+            return
+        if args.json:
+            print(json_line(event), flush=True)
+        else:
+            captions.show(event)
+
+    drawn = console.is_terminal and not args.json
+    live = Live(get_renderable=captions.partials, console=console, refresh_per_second=REFRESH_HZ, transient=True)
+    with live if drawn else nullcontext():
+        asyncio.run(follow(settings, args.call_sid, show=show, say=_say))
+    return 0
+
+
+async def follow(
+    settings: Settings, call_sid: str | None, *, show: Callable[[Event], None], say: Callable[[str], None]
+) -> None:
+    """Hand every live event to `show`, to the end of the one call if one is named; `say` hears of Redis away and back.
+
+    What is published while Redis is away is not seen. Raises StoreError when Redis cannot be reached at first.
+    """
+    url = settings.redis_url or socket_url(settings.data_dir / "redis")
+    connected = away = False
+    while True:
+        trouble = "the connection ended, or this terminal fell behind"
+        try:
+            async with (
+                await open_store(url, prefix=settings.redis_prefix, ttl_s=settings.history_ttl_s) as store,
+                store.feed.follow(call_sid) as published,
+            ):
+                if away:
+                    say("Redis is back")
+                connected, away = True, False
+                async for item in published:
+                    event = _event(item.json)
+                    show(event)
+                    if call_sid is not None and event.get("type") == "call.ended":
+                        return
+        except StoreError as error:
+            if not connected:
+                raise
+            trouble = str(error)
+        if not away:
+            say(f"Redis is away ({trouble}); waiting for it")
+        away = True
+        await asyncio.sleep(RETRY_S)
+
+
+def _event(text: str) -> Event:
+    """Anybody may publish on a channel: what is not a JSON object is an event without a type, which is not drawn."""
+    try:
+        event = json.loads(text)
+    except ValueError:
+        event = None
+    return event if isinstance(event, dict) else {}
+
+
+def _say(text: str) -> None:
+    print(f"transcriber: {printable(text)}", file=sys.stderr)

@@ -1,0 +1,24 @@
+"""What may be shown on a terminal: text from the network without control characters, JSON lines, clock times."""
+
+import json
+from typing import Any
+
+JOINERS = "\u200c\u200d"
+
+
+def printable(text: str) -> str:
+    """The text on one line: line ends, escape sequences' bytes and invisible direction marks become spaces."""
+    return "".join(c if c.isprintable() or c in JOINERS else " " for c in text)
+
+
+def json_line(data: Any) -> str:
+    """Compact JSON in which only printable characters are left unescaped."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
+
+
+def clock(ms: int) -> str:
+    """Milliseconds as `01:05`, or `1:00:05` from an hour on."""
+    minutes, seconds = divmod(max(ms, 0) // 1000, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes:02}:{seconds:02}"

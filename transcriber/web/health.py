@@ -1,0 +1,33 @@
+"""Alive, ready, and the numbers: for load balancers, orchestrators and Prometheus; no key needed."""
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from transcriber.web.services import SERVICES
+
+
+async def alive(_request: web.Request) -> web.Response:
+    """GET /healthz: the process answers."""
+    return web.json_response({"status": "alive"})
+
+
+async def ready(request: web.Request) -> web.Response:
+    """GET /readyz: whether a new call would be transcribed; 503 names what is wrong."""
+    services = request.app[SERVICES]
+    problems = dict(await services.readiness())
+    if services.sessions.draining:
+        problems["draining"] = "the server is shutting down"
+    if services.sessions.full:
+        problems["full"] = "no room for another call"
+    tracks = services.sessions.live_tracks
+    if problems:
+        error = {"code": "not_ready", "message": "; ".join(f"{part}: {what}" for part, what in problems.items())}
+        body = {"status": "not_ready", "problems": problems, "live_tracks": tracks, "error": error}
+        return web.json_response(body, status=503)
+    return web.json_response({"status": "ready", "live_tracks": tracks})
+
+
+async def metrics(request: web.Request) -> web.Response:
+    """GET /metrics: Prometheus text."""
+    body = generate_latest(request.app[SERVICES].metrics.registry)
+    return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})

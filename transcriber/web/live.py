@@ -1,0 +1,227 @@
+"""Server-Sent Events: one call from any point on, history and then live; or all calls, live."""
+
+import asyncio
+import json
+import logging
+import re
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, suppress
+from typing import Any
+
+from aiohttp import web
+
+from transcriber.errors import BadRequest, CallNotFound, StoreError
+from transcriber.ports import Published
+from transcriber.web import params
+from transcriber.web.services import SERVICES, Services
+
+RETRY_S = 1.0
+HEADERS = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-cache",
+    "X-Accel-Buffering": "no",
+}
+# Set when the server goes down: readers are let go then, to come back elsewhere with their Last-Event-ID.
+CLOSING = web.AppKey("closing", asyncio.Event)
+
+log = logging.getLogger(__name__)
+
+
+async def call_events(request: web.Request) -> web.StreamResponse:
+    """GET /v1/calls/{call_sid}/events: no hole and no repeat; `id:` is the seq, `Last-Event-ID` resumes after it."""
+    partials = params.flag(params.query(request, "partials"), "partials", default=True)
+    after = _last_event_id(request)
+    call_sid = params.call_sid(request)
+    await request.app[SERVICES].archive.call(call_sid)  # an unknown call is a 404, before the answer begins
+    response = await _opened(request)
+    with suppress(ConnectionError):  # the reader left
+        await CallReader(request, response, call_sid=call_sid, after=after, partials=partials).run()
+    return response
+
+
+async def all_events(request: web.Request) -> web.StreamResponse:
+    """GET /v1/events: what is published about any call from now on. Numbers are per call, so there is no `id:`."""
+    partials = params.flag(params.query(request, "partials"), "partials", default=True)
+    services, closing = request.app[SERVICES], request.app[CLOSING]
+    response = await _opened(request)
+    with suppress(ConnectionError):
+        while not closing.is_set():
+            try:
+                async with services.feed.follow() as messages:
+                    await _pass_all_on(messages, response, request, partials=partials)
+            except StoreError as error:
+                log.warning("live events of all calls: %s; following again", error)
+            await _breathe(response, closing)
+    return response
+
+
+class CallReader:
+    """One reader of one call: knows what was sent and so what is missing. A slow one only fills its own queue."""
+
+    def __init__(
+        self, request: web.Request, response: web.StreamResponse, *, call_sid: str, after: int, partials: bool
+    ) -> None:
+        self._services: Services = request.app[SERVICES]
+        self._closing = request.app[CLOSING]
+        self._response = response
+        self._call_sid = call_sid
+        self._sent = after
+        self._partials = partials
+        self._finished: dict[tuple[Any, Any], int] = {}
+
+    async def run(self) -> None:
+        """Send until the call is over, the reader leaves (ConnectionError) or the server goes down."""
+        while not self._closing.is_set():
+            try:
+                # Follow first, then read: what is published in between comes twice, and never not at all.
+                async with self._services.feed.follow(self._call_sid) as messages:
+                    if await self._read(messages):
+                        return
+            except CallNotFound:
+                return  # deleted meanwhile
+            except StoreError as error:
+                log.warning("live events of call %s: %s; following again", self._call_sid, error)
+            await _breathe(self._response, self._closing)
+
+    async def _read(self, messages: AsyncIterator[Published]) -> bool:
+        """History, then what the feed brings; whether the call is over. False: the feed ended before it."""
+        if await self._catch_up():
+            return True
+        every_s = self._services.heartbeat_s
+        async with aclosing(paced(messages, every_s=every_s, closing=self._closing)) as arriving:
+            async for message in arriving:
+                if message is None:
+                    await self._response.write(b": \n\n")
+                    # A server that died published no end; the summary knows.
+                    over = await self._catch_up()
+                else:
+                    over = await self._pass_on(message)
+                if over:
+                    return True
+        return False
+
+    async def _catch_up(self) -> bool:
+        """Send what is kept and was not sent; whether the call is over."""
+        archive = self._services.archive
+        while True:
+            # Before the events: of a call that is over by now, they are complete.
+            over = (await archive.call(self._call_sid)).get("status") != "live"
+            kind = ""
+            for text in await archive.events(self._call_sid, after=self._sent):
+                kind = await self._send(text, _parsed(text))
+            if over or kind != "call.ended":
+                return over
+
+    async def _pass_on(self, message: Published) -> bool:
+        event = _parsed(message.json)
+        if message.channel == "partial":
+            if self._partials and not self._stale(event):
+                await self._response.write(_frame(message.json, event.get("type"), None))
+            return False
+        seq = event.get("seq")
+        if not isinstance(seq, int) or seq <= self._sent:
+            return False
+        over = seq > self._sent + 1 and await self._catch_up()
+        if seq > self._sent:
+            await self._send(message.json, event)
+        return over or (event.get("type") == "call.ended" and await self._catch_up())
+
+    async def _send(self, text: str, event: dict[str, Any]) -> str:
+        """Send a kept event; returns its type."""
+        seq, kind = event.get("seq"), event.get("type")
+        if isinstance(seq, int) and seq > self._sent:
+            await self._response.write(_frame(text, kind, seq))
+            self._sent = seq
+        if kind == "final":
+            self._finished[event.get("stream_sid"), event.get("track")] = _utterance(event)
+        return str(kind)
+
+    def _stale(self, partial: dict[str, Any]) -> bool:
+        """Whether its final is out already: it waited in the queue while the history was read."""
+        finished = self._finished.get((partial.get("stream_sid"), partial.get("track")), -1)
+        return _utterance(partial) <= finished
+
+
+async def paced(
+    messages: AsyncIterator[Published], *, every_s: float, closing: asyncio.Event
+) -> AsyncGenerator[Published | None, None]:
+    """The messages, None whenever none came for `every_s` seconds; ends with them or when the server closes."""
+
+    async def following() -> Published | None:
+        return await anext(messages, None)
+
+    closed = asyncio.create_task(closing.wait())
+    upcoming = asyncio.create_task(following())
+    try:
+        while True:
+            done, _ = await asyncio.wait({upcoming, closed}, timeout=every_s, return_when=asyncio.FIRST_COMPLETED)
+            if closed in done:
+                return
+            if upcoming in done:
+                message = upcoming.result()
+                if message is None:
+                    return
+                upcoming = asyncio.create_task(following())
+                yield message
+            else:
+                yield None
+    finally:
+        for task in (upcoming, closed):
+            task.cancel()
+        await asyncio.gather(upcoming, closed, return_exceptions=True)
+
+
+async def _pass_all_on(
+    messages: AsyncIterator[Published], response: web.StreamResponse, request: web.Request, *, partials: bool
+) -> None:
+    every_s = request.app[SERVICES].heartbeat_s
+    async with aclosing(paced(messages, every_s=every_s, closing=request.app[CLOSING])) as arriving:
+        async for message in arriving:
+            if message is None:
+                await response.write(b": \n\n")
+            elif partials or message.channel != "partial":
+                await response.write(_frame(message.json, _parsed(message.json).get("type"), None))
+
+
+async def _opened(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse(headers=HEADERS)
+    await response.prepare(request)
+    await response.write(f"retry: {round(RETRY_S * 1000)}\n\n".encode())
+    return response
+
+
+async def _breathe(response: web.StreamResponse, closing: asyncio.Event) -> None:
+    """Between two tries: no faster than one a second, and a reader who left is noticed."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(RETRY_S):
+            await closing.wait()
+    await response.write(b": \n\n")
+
+
+def _last_event_id(request: web.Request) -> int:
+    text = request.headers.get("Last-Event-ID", "")
+    if not re.fullmatch(r"[0-9]{0,15}", text):
+        raise BadRequest("Last-Event-ID must be the number of an event of this call")
+    return int(text or 0)
+
+
+def _frame(text: str, kind: object, seq: int | None) -> bytes:
+    """One event on the wire. Line ends inside JSON are only layout, and would end the field."""
+    number = "" if seq is None else f"id: {seq}\n"
+    name = kind if isinstance(kind, str) and re.fullmatch(r"[\w.-]+", kind) else "message"
+    data = re.sub(r"[\r\n]", " ", text)
+    return f"{number}event: {name}\ndata: {data}\n\n".encode()
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    try:
+        event = json.loads(text)
+    except ValueError:
+        log.warning("an event that is no JSON was passed over")
+        return {}
+    return event if isinstance(event, dict) else {}
+
+
+def _utterance(event: dict[str, Any]) -> int:
+    number = event.get("utterance")
+    return number if isinstance(number, int) else 0

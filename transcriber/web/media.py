@@ -1,0 +1,155 @@
+"""GET /v1/media: the WebSocket Twilio dials. Refusals come before 101; afterwards close codes say why.
+
+1000 done, 1001 going away, 1003 binary or unsupported format, 1007 not JSON, 1008 policy, 1009 message too large,
+1011 internal, 1013 over capacity. The reading loop does nothing that takes long: slow readers make Twilio drop audio.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from transcriber import logs
+from transcriber.core import stream as wire
+from transcriber.session import Session
+from transcriber.sessions import Sessions
+from transcriber.web import access
+from transcriber.web.refusal import Refusal
+from transcriber.web.services import SERVICES
+
+log = logging.getLogger(__name__)
+LONGEST_MESSAGE = 64 * 1024
+START_WITHIN_S = 5.0
+RETRY_AFTER_S = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a conversation ended: what the sender is told, and what history says."""
+
+    close_code: int
+    message: str
+    reason: str
+
+
+async def media(request: web.Request) -> web.StreamResponse:
+    """Take one stream from its first to its last message."""
+    services = request.app[SERVICES]
+    sessions, refusals = services.sessions, services.metrics.refusals
+    refusal = _refusal(request, sessions)
+    if refusal is not None:
+        refusals.labels(str(refusal.status)).inc()
+        return refusal.response()
+    socket = web.WebSocketResponse(max_msg_size=LONGEST_MESSAGE, compress=False, autoping=True, timeout=2.0)
+    await socket.prepare(request)
+    conversation = Conversation(socket, sessions)
+    ended = await conversation.hold()
+    if ended.close_code not in (WSCloseCode.OK, WSCloseCode.GOING_AWAY):
+        refusals.labels(str(ended.close_code)).inc()
+        log.warning("stream closed with %d: %s", ended.close_code, ended.message)
+    return socket
+
+
+def _refusal(request: web.Request, sessions: Sessions) -> Refusal | None:
+    if request.headers.get("Upgrade", "").lower() != "websocket":
+        return Refusal(426, "this is a WebSocket endpoint for Twilio Media Streams", {"Upgrade": "websocket"})
+    refusal = access.may_stream(request)
+    if refusal is not None:
+        return refusal
+    if sessions.draining or sessions.full:
+        why = "the server is shutting down" if sessions.draining else "all tracks are in use"
+        return Refusal(503, f"{why}, try again later", {"Retry-After": str(RETRY_AFTER_S)})
+    return None
+
+
+class Conversation:
+    """One socket and what becomes of it."""
+
+    def __init__(self, socket: web.WebSocketResponse, sessions: Sessions) -> None:
+        self._socket = socket
+        self._sessions = sessions
+        self._received = wire.MediaStream()
+        self._session: Session | None = None
+
+    async def hold(self) -> Ended:
+        """Read until somebody ends it, tell the sender, then finish the session."""
+        ended = Ended(WSCloseCode.INTERNAL_ERROR, "internal error", "error")
+        try:
+            ended = await self._wait_for_start() or await self._listen()
+        except Exception:  # whatever it is, the session's words must still be written
+            log.exception("reading a stream failed")
+        finally:
+            await self._leave(ended)
+        return ended
+
+    async def _leave(self, ended: Ended) -> None:
+        closing = asyncio.ensure_future(self._socket.close(code=ended.close_code, message=ended.message.encode()[:120]))
+        if self._session is not None:
+            await self._sessions.finish(self._session, ended.reason)
+        await closing
+
+    async def _wait_for_start(self) -> Ended | None:
+        """None once the stream was announced and admitted."""
+        async with self._sessions.expected():
+            try:
+                async with asyncio.timeout(START_WITHIN_S):
+                    while self._session is None:
+                        if (ended := await self._read_one()) is not None:
+                            return ended
+            except TimeoutError:
+                return Ended(WSCloseCode.POLICY_VIOLATION, f"no start within {START_WITHIN_S:g} s", "refused")
+        return None
+
+    async def _listen(self) -> Ended:
+        """Read on until the sender ends the stream, or somebody else does."""
+        if self._session is None:
+            raise RuntimeError("listening needs a session")
+        ending = self._session.ending
+        reader = asyncio.create_task(self._read())
+        try:
+            await asyncio.wait((reader, ending), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            reader.cancel()
+        if reader.done() and not reader.cancelled():
+            return reader.result()
+        await asyncio.wait((reader,))
+        reason = ending.result()
+        return Ended(WSCloseCode.GOING_AWAY if reason == "shutdown" else WSCloseCode.OK, reason, reason)
+
+    async def _read(self) -> Ended:
+        while True:
+            if (ended := await self._read_one()) is not None:
+                return ended
+
+    async def _read_one(self) -> Ended | None:
+        message = await self._socket.receive()
+        match message.type:
+            case WSMsgType.TEXT:
+                return await self._take(message.data)
+            case WSMsgType.BINARY:
+                return Ended(WSCloseCode.UNSUPPORTED_DATA, "binary messages are not part of the protocol", "refused")
+            case WSMsgType.ERROR:
+                code = self._socket.close_code or WSCloseCode.PROTOCOL_ERROR
+                return Ended(code, str(message.data)[:100], "refused")
+        return Ended(WSCloseCode.OK, "", "disconnected")
+
+    async def _take(self, text: str) -> Ended | None:
+        if self._session is not None:
+            self._sessions.touch(self._session.start.stream_sid)
+        for outcome in self._received.receive(text):
+            match outcome:
+                case wire.Started(start):
+                    logs.call_sid.set(start.call_sid)
+                    logs.stream_sid.set(start.stream_sid)
+                    admitted = await self._sessions.admit(start, self._received)
+                    if isinstance(admitted, wire.Refused):
+                        return Ended(admitted.close_code, admitted.reason, "refused")
+                    self._session = admitted
+                case wire.Refused(close_code, reason):
+                    return Ended(close_code, reason, "refused")
+                case wire.Stopped():
+                    return Ended(WSCloseCode.OK, "", "stop")
+                case _ if self._session is not None:
+                    self._session.hear(outcome)
+        return None

@@ -1,0 +1,115 @@
+"""Around every request: its id, its count, the headers of every answer, and errors in one shape."""
+
+import logging
+import re
+from uuid import uuid4
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from multidict import CIMultiDict
+
+from transcriber.errors import BadRequest, CallIsLive, CallNotFound, StoreError, TranscriberError
+from transcriber.web.refusal import error_response
+from transcriber.web.services import SERVICES
+
+REQUEST_ID = web.RequestKey("request_id", str)
+RETRY_AFTER_S = 5
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+log = logging.getLogger(__name__)
+
+
+@web.middleware
+async def observed(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Names the request and counts its answer by route template."""
+    given = request.headers.get("X-Request-ID", "")
+    request[REQUEST_ID] = given if _ID.fullmatch(given) else uuid4().hex
+    status = 499  # the client left before there was an answer
+    try:
+        response = await handler(request)
+        status = response.status
+        return response
+    finally:
+        resource = request.match_info.route.resource
+        request.app[SERVICES].metrics.http_requests.labels(
+            route="unmatched" if resource is None else resource.canonical,
+            method=request.method if request.method in METHODS else "other",
+            status=str(status),
+        ).inc()
+
+
+async def dress(request: web.Request, response: web.StreamResponse) -> None:
+    """Put the headers on that every answer has; what a handler has set stays. A WebSocket is left alone."""
+    if isinstance(response, web.WebSocketResponse):
+        return
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    response.headers["Server"] = "transcriber"
+    if REQUEST_ID in request:
+        response.headers["X-Request-ID"] = request[REQUEST_ID]
+
+
+@web.middleware
+async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turns every refusal and error into the one JSON shape, unless an answer has already begun."""
+    try:
+        return await handler(request)
+    except web.HTTPException as refusal:
+        if refusal.status < 400:
+            raise
+        return _reworded(request, refusal)
+    except TranscriberError as error:
+        if _begun(request):
+            raise
+        return _translated(request, error)
+    except Exception:
+        if _begun(request):
+            raise
+        log.exception("unexpected error in %s %r, request %s", request.method, request.path, request[REQUEST_ID])
+        return error_response(500, f"something went wrong here; the server's log has it under {request[REQUEST_ID]}")
+
+
+def _begun(request: web.Request) -> bool:
+    """Whether bytes of an answer are out: then the connection can only be closed, which aiohttp does, and logs."""
+    writer = request.writer
+    return getattr(writer, "output_size", 0) > 0
+
+
+def _translated(request: web.Request, error: TranscriberError) -> web.Response:
+    match error:
+        case BadRequest():
+            return error_response(400, str(error))
+        case CallNotFound():
+            return error_response(404, str(error) or "no such call in the history")
+        case CallIsLive():
+            return error_response(409, str(error) or "the call is still live", code="call_is_live")
+        case StoreError():
+            log.warning("request %s: the store failed: %s", request[REQUEST_ID], error)
+            message = "the history store does not answer; try again in some seconds"
+            return error_response(503, message, code="store_unavailable", headers={"Retry-After": str(RETRY_AFTER_S)})
+    log.error("request %s: %s: %s", request[REQUEST_ID], type(error).__name__, error)
+    return error_response(500, f"something went wrong here; the server's log has it under {request[REQUEST_ID]}")
+
+
+def _reworded(request: web.Request, refusal: web.HTTPException) -> web.Response:
+    headers = CIMultiDict(refusal.headers)
+    for name in ("Content-Type", "Content-Length"):
+        headers.popall(name, None)
+    match refusal:
+        case web.HTTPMethodNotAllowed():
+            message = f"{refusal.method} is not possible here; possible: {', '.join(sorted(refusal.allowed_methods))}"
+        case web.HTTPNotFound():
+            message = f"nothing is served at {request.path}"
+        case _:
+            message = refusal.reason
+    return error_response(refusal.status, message, headers=headers)

@@ -1,0 +1,73 @@
+"""Reading what a request asks for: call ids, query parameters, moments in time. Every error is a BadRequest."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from aiohttp import web
+
+from transcriber.errors import BadRequest
+
+CALL_SID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_EPOCH = re.compile(r"\d{1,11}(\.\d{1,9})?")
+
+
+def call_sid(request: web.Request) -> str:
+    """The call the path names."""
+    return checked_call_sid(request.match_info["call_sid"])
+
+
+def checked_call_sid(value: str) -> str:
+    """The value, if it may be a CallSid."""
+    if not CALL_SID.fullmatch(value):
+        raise BadRequest("call_sid must be 1 to 64 letters, digits, dots, dashes or underscores")
+    return value
+
+
+def query(request: web.Request, *known: str) -> Mapping[str, str]:
+    """The query parameters, each known and given once."""
+    unknown = sorted(set(request.query) - set(known))
+    if unknown:
+        expected = f"known here: {', '.join(known)}" if known else "none are known here"
+        raise BadRequest(f"unknown query parameter {', '.join(unknown)}; {expected}")
+    repeated = sorted(name for name in set(request.query) if len(request.query.getall(name)) > 1)
+    if repeated:
+        raise BadRequest(f"query parameter {', '.join(repeated)} is given more than once")
+    return dict(request.query)
+
+
+def flag(values: Mapping[str, str], name: str, *, default: bool) -> bool:
+    """A switch: 1 or 0, true or false."""
+    match values.get(name, "").lower():
+        case "":
+            return default
+        case "1" | "true":
+            return True
+        case "0" | "false":
+            return False
+    raise BadRequest(f"{name} must be 1 or 0")
+
+
+def moment_ms(values: Mapping[str, str], name: str) -> int | None:
+    """A moment as epoch milliseconds, from epoch seconds or ISO 8601 (without an offset: UTC)."""
+    text = values.get(name)
+    if text is None:
+        return None
+    if _EPOCH.fullmatch(text):
+        return round(float(text) * 1000)
+    try:
+        # A plus sign that was not percent-encoded arrives as a space.
+        moment = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
+        return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        raise BadRequest(f"{name} must be epoch seconds or ISO 8601, such as 2026-11-23T05:20:00Z") from None
+
+
+def whole(values: Mapping[str, str], name: str, *, least: int, most: int, default: int) -> int:
+    """A whole number within its bounds."""
+    text = values.get(name)
+    if text is None:
+        return default
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not least <= int(text) <= most:
+        raise BadRequest(f"{name} must be a whole number from {least} to {most}")
+    return int(text)
