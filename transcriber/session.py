@@ -118,7 +118,7 @@ class Session:
                 )
                 if any(results):
                     self.report(wire.Fault("recognition_failed", "recognition of a track failed: words may be missing"))
-                await self._scribe.close(reason, audio_ms=self.received.audio_ms(), faults=self.faults)
+                await self._scribe.close(reason, audio_ms=self.received.audio_ms(), faults=dict(self.faults))
         except TimeoutError:
             self._scribe.abandon()
         finally:

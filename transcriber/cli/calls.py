@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -18,6 +19,8 @@ from transcriber.errors import ServerUnreachable
 STATUSES = ("live", "ended", "interrupted")
 COLOURS = {"live": "green", "interrupted": "yellow"}
 PAGE = 200
+ROOMY_WIDTH = 100
+PIPE_WIDTH = 200
 Call = Mapping[str, Any]
 
 
@@ -50,7 +53,8 @@ def run(args: argparse.Namespace) -> int:
         for call in found:
             print(json_line(call))
     elif found:
-        Console().print(_table(found))
+        console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
+        console.print(_table(found, gap=2 if console.width >= ROOMY_WIDTH else 1))
     else:
         print("no calls")
     return 0
@@ -74,20 +78,20 @@ async def _fetch(server: Server, status: str | None, limit: int) -> list[Call]:
     return found
 
 
-def _table(found: Sequence[Call]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("call", "started", "status", "tracks"):
-        table.add_column(name, no_wrap=name == "call", overflow="fold")
-    for name in ("duration", "finals", "words"):
-        table.add_column(name, justify="right")
+def _table(found: Sequence[Call], *, gap: int) -> Table:
+    """Fits 80 columns: only the moment wraps, into date and time."""
+    table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold")
+    for name in ("call", "started", "length", "status", "tracks", "finals", "words"):
+        right = name in ("length", "finals", "words")
+        table.add_column(name, justify="right" if right else "left", no_wrap=name != "started")
     for call in found:
-        status = _cell(call, "status")
+        status = printable(str(call.get("status", "")))
         table.add_row(
             _cell(call, "call_sid"),
-            Text(_started(call)),
-            Text(status.plain, style=COLOURS.get(status.plain, "")),
-            _cell(call, "tracks"),
-            Text(_duration(call)),
+            _started(call),
+            _length(call),
+            Text(status, style=COLOURS.get(status, "")),
+            _tracks(call),
             _cell(call, "finals"),
             _cell(call, "words"),
         )
@@ -95,20 +99,23 @@ def _table(found: Sequence[Call]) -> Table:
 
 
 def _cell(call: Call, name: str) -> Text:
-    value = call.get(name)
-    if isinstance(value, (list, tuple, dict)):
-        value = ", ".join(map(str, value))
-    return Text("" if value is None else printable(str(value)))
+    return Text(printable(str(call.get(name, ""))))
 
 
-def _started(call: Call) -> str:
+def _tracks(call: Call) -> Text:
+    tracks = call.get("tracks")
+    names = list(map(str, tracks)) if isinstance(tracks, (dict, list)) else []
+    return Text("both" if len(names) == 2 else printable(", ".join(names)))
+
+
+def _started(call: Call) -> Text:
     """In this machine's time zone."""
     try:
-        return datetime.fromisoformat(str(call.get("started_at"))).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        return Text(datetime.fromisoformat(str(call.get("started_at"))).astimezone().strftime("%Y-%m-%d %H:%M"))
     except (ValueError, OverflowError):
-        return ""
+        return Text("")
 
 
-def _duration(call: Call) -> str:
+def _length(call: Call) -> Text:
     duration_ms = call.get("duration_ms")
-    return clock(duration_ms) if isinstance(duration_ms, int) else ""
+    return Text(clock(duration_ms) if isinstance(duration_ms, int) else "")

@@ -149,9 +149,13 @@ class Connection:
 
 
 def _base_url(url: str) -> str:
-    parts = urlsplit(url)
-    scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
-    if scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
+        good = scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
         raise ConfigError(f"--url {url}: must look like http://host:port (http, https, ws or wss)")
     path = parts.path.rstrip("/").removesuffix(MEDIA_PATH)
     return urlunsplit((scheme, parts.netloc, path, "", ""))

@@ -40,9 +40,10 @@ class Parser:
         whole = self._rest.removesuffix(held).replace("\r\n", "\n").replace("\r", "\n")
         *lines, rest = whole.split("\n")
         self._rest = rest + held
+        messages = [message for line in lines if (message := self._line(line))]
         if len(self._rest) + sum(map(len, self._data)) > LONGEST_MESSAGE:
             raise ServerUnreachable("the server sends an event without end: is it a transcriber?")
-        return [message for line in lines if (message := self._line(line))]
+        return messages
 
     def _line(self, line: str) -> Message | None:
         if not line:

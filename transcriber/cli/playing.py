@@ -6,23 +6,20 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
-from rich.console import Console, Group
-from rich.live import Live
 from rich.text import Text
 
 from transcriber.caller import CallIds, Recording, Target, dial
-from transcriber.cli.captions import Captions
 from transcriber.cli.connection import Connection, Server
 from transcriber.cli.events import follow
-from transcriber.cli.terminal import clock, json_line
+from transcriber.cli.screen import Screen
+from transcriber.cli.terminal import clock
 from transcriber.core.accuracy import Errors, word_errors, words_of
 from transcriber.errors import ServerUnreachable, TranscriberError
 from transcriber.sample_calls import Turn
 
 DRAIN_S = 60.0
-REFRESH_HZ = 12
+Transcript = dict[str, list[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,11 +41,12 @@ async def play(job: Job) -> bool:
 
     Raises TranscriberError: the call's own error, or for many calls how many failed and the first one's error.
     """
-    screen = _Screen(job)
+    progress = _Progress(job)
+    screen = Screen(as_json=job.as_json, ids=job.calls > 1, footer=progress.line)
     hang_up = asyncio.Event()
     async with Connection(job.server) as api:
         with _hanging_up_on_interrupt(hang_up), screen.live():
-            results = await asyncio.gather(*(_call(job, api, screen, hang_up) for _ in range(job.calls)))
+            results = await asyncio.gather(*(_call(job, api, screen, progress, hang_up) for _ in range(job.calls)))
     failures = [result for result in results if isinstance(result, TranscriberError)]
     transcripts = [result for result in results if not isinstance(result, TranscriberError)]
     if job.reference and transcripts and not hang_up.is_set():
@@ -62,10 +60,9 @@ async def play(job: Job) -> bool:
     return hang_up.is_set()
 
 
-Transcript = dict[str, list[str]]
-
-
-async def _call(job: Job, api: Connection, screen: "_Screen", hang_up: asyncio.Event) -> Transcript | TranscriberError:
+async def _call(
+    job: Job, api: Connection, screen: Screen, progress: "_Progress", hang_up: asyncio.Event
+) -> Transcript | TranscriberError:
     """One call from dialling to `call.ended`: the words of each track, or what went wrong."""
     ids = CallIds()
     failure: TranscriberError | None = None
@@ -89,7 +86,7 @@ async def _call(job: Job, api: Connection, screen: "_Screen", hang_up: asyncio.E
                 ids=ids,
                 parameters=job.parameters,
                 speed=job.speed,
-                on_position=screen.position,
+                on_position=progress.at,
                 hang_up=hang_up,
                 close_s=patience_s,
             )
@@ -104,57 +101,41 @@ async def _call(job: Job, api: Connection, screen: "_Screen", hang_up: asyncio.E
     return failure or words
 
 
-class _Screen:
-    """Where events go: a live display, plain lines of finals, or JSON lines."""
+class _Progress:
+    """How far the recording has been played; of many calls, the furthest."""
 
     def __init__(self, job: Job) -> None:
-        self._job = job
-        self._console = Console()
-        self._captions = Captions(self._console, ids=job.calls > 1)
-        self._position_ms = 0
+        self._total = clock(round(job.recording.duration_s * 1000))
+        self._calls = f"{job.calls} calls  " if job.calls > 1 else ""
+        self._at_ms = 0
 
-    @contextmanager
-    def live(self) -> Iterator[None]:
-        """Redraw partials and progress in place while inside, if there is a terminal."""
-        if self._job.as_json or not self._console.is_terminal:
-            yield
-            return
-        with Live(get_renderable=self._status, console=self._console, refresh_per_second=REFRESH_HZ, transient=True):
-            yield
+    def at(self, at_ms: int) -> None:
+        """One of the calls has come to that position."""
+        self._at_ms = max(self._at_ms, at_ms)
 
-    def show(self, event: Mapping[str, Any]) -> None:
-        """One event of one of the calls."""
-        if self._job.as_json:
-            print(json_line(event), flush=True)
-        else:
-            self._captions.show(event)
-
-    def position(self, at_ms: int) -> None:
-        """How far the recording has been played; of many calls, the furthest."""
-        self._position_ms = max(self._position_ms, at_ms)
-
-    def _status(self) -> Group:
-        played, total = clock(self._position_ms), clock(round(self._job.recording.duration_s * 1000))
-        calls = f"{self._job.calls} calls  " if self._job.calls > 1 else ""
-        line = Text(f"▶ {played} / {total}  {calls}Ctrl-C hangs up", style="dim", no_wrap=True, overflow="ellipsis")
-        return Group(self._captions.partials(), line)
+    def line(self) -> Text:
+        """The display's last line."""
+        text = f"▶ {clock(self._at_ms)} / {self._total}  {self._calls}Ctrl-C hangs up"
+        return Text(text, style="dim", no_wrap=True, overflow="ellipsis")
 
 
 @contextmanager
 def _hanging_up_on_interrupt(hang_up: asyncio.Event) -> Iterator[None]:
     """The first SIGINT or SIGTERM hangs up; after it they do again what they always do."""
     loop = asyncio.get_running_loop()
-    watched = (signal.SIGINT, signal.SIGTERM)
+    # Among them asyncio's own, which cancels everything in order.
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def restore() -> None:
-        for number in watched:
+        for number, handler in before.items():
             loop.remove_signal_handler(number)
+            signal.signal(number, handler)
 
     def interrupted() -> None:
         hang_up.set()
         restore()
 
-    for number in watched:
+    for number in before:
         loop.add_signal_handler(number, interrupted)
     try:
         yield

@@ -5,24 +5,19 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any
 
-from rich.console import Console
-from rich.live import Live
-
 from transcriber import config
-from transcriber.cli.captions import Captions
 from transcriber.cli.connection import add_config_flag
 from transcriber.cli.parsing import Subparsers, add_command
-from transcriber.cli.terminal import json_line, printable
+from transcriber.cli.screen import Screen
+from transcriber.cli.terminal import printable
 from transcriber.config import Settings
 from transcriber.errors import StoreError
 from transcriber.store.embedded import socket_url
 from transcriber.store.redis import open_store
 
 RETRY_S = 1.0
-REFRESH_HZ = 12
 Event = dict[str, Any]
 
 
@@ -48,20 +43,13 @@ def add(subparsers: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Follow until the call ends, or until Ctrl-C. Raises StoreError when Redis is not there at the start."""
     settings = config.load(config=args.config).settings
-    console = Console()
-    captions = Captions(console, sides=True, ids=args.call_sid is None)
+    screen = Screen(as_json=args.json, sides=True, ids=args.call_sid is None)
 
     def show(event: Event) -> None:
-        if args.finals and event.get("type") != "final":
-            return
-        if args.json:
-            print(json_line(event), flush=True)
-        else:
-            captions.show(event)
+        if event.get("type") == "final" or not args.finals:
+            screen.show(event)
 
-    drawn = console.is_terminal and not args.json
-    live = Live(get_renderable=captions.partials, console=console, refresh_per_second=REFRESH_HZ, transient=True)
-    with live if drawn else nullcontext():
+    with screen.live():
         asyncio.run(follow(settings, args.call_sid, show=show, say=_say))
     return 0
 
@@ -92,12 +80,21 @@ async def follow(
                         return
         except StoreError as error:
             if not connected:
-                raise
+                raise _not_there(settings, error) from None
             trouble = str(error)
         if not away:
             say(f"Redis is away ({trouble}); waiting for it")
         away = True
         await asyncio.sleep(RETRY_S)
+
+
+def _not_there(settings: Settings, error: StoreError) -> StoreError:
+    if settings.redis_url:
+        return error
+    return StoreError(
+        f"no server with a Redis of its own runs on {settings.data_dir}: start `transcriber serve`, "
+        "or set TRANSCRIBER_REDIS_URL to the Redis of another"
+    )
 
 
 def _event(text: str) -> Event:

@@ -199,3 +199,4 @@ class Lanes:
     def _work(self) -> None:
         while (lane := self.ready.get()) is not None:
             lane.take_turn()
+            del lane  # waiting for the next one must not keep a finished call in memory

@@ -1,14 +1,13 @@
 """From a Redis URL to a redis-py client with our deadlines. What is stored does not live here."""
 
 import re
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import ParseResult, parse_qsl, unquote, urlparse
 
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException, RedisError
 
@@ -28,13 +27,6 @@ _OPTIONS = re.compile(r"db|username|password|client_name|health_check_interval|m
 _OPTIONS_OF_SEVERAL = re.compile(r"sentinel_(username|password)|ssl_(ca_certs|ca_path|certfile|keyfile)")
 
 
-@dataclass(frozen=True, slots=True)
-class _Sentinels:
-    service: str
-    db: int
-    addresses: list[tuple[str, int]]
-
-
 def connect(url: str) -> Client:
     """A client for that URL; nothing is dialled yet.
 
@@ -52,6 +44,15 @@ def connect(url: str) -> Client:
     except (ValueError, TypeError, RedisError, RedisClusterException):
         pass  # their messages may quote parts of the URL
     raise ConfigError(f"TRANSCRIBER_REDIS_URL is malformed: it must look like {FORMS}")
+
+
+async def disconnect(client: Client) -> None:
+    """Close every connection, also those to sentinels, which redis-py leaves open."""
+    await client.aclose()
+    pool = None if isinstance(client, RedisCluster) else client.connection_pool
+    if isinstance(pool, SentinelConnectionPool):
+        for sentinel in pool.sentinel_manager.sentinels:
+            await sentinel.aclose()
 
 
 def _limits() -> dict[str, Any]:
@@ -88,18 +89,17 @@ def _sentinel(parts: ParseResult) -> Redis:
     service, _, database = parts.path.strip("/").partition("/")
     if not service:
         raise ValueError("no service")
-    found = _Sentinels(unquote(service), _database(database), _addresses(parts, default_port=26379))
     asked = {name.removeprefix("sentinel_"): options.pop(name) for name in list(options) if name.startswith("sentinel")}
     limits = {**_limits(), "retry": _once(), "ssl": parts.scheme.startswith("rediss")}
     sentinel = Sentinel(  # type: ignore[no-untyped-call]
-        found.addresses,
+        _addresses(parts, default_port=26379),
         sentinel_kwargs={**limits, **asked},
         **limits,
         **_credentials(parts),
         **options,
-        db=found.db,
+        db=_database(database),
     )
-    return sentinel.master_for(found.service, redis_class=Redis)  # type: ignore[no-any-return]
+    return sentinel.master_for(unquote(service), redis_class=Redis)  # type: ignore[no-any-return]
 
 
 def _cluster(parts: ParseResult) -> RedisCluster:

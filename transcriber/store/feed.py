@@ -95,7 +95,8 @@ class RedisFeed:
             self._task = asyncio.create_task(self._run(), name="redis-feed")
         try:
             async with asyncio.timeout(CONFIRM_S):
-                await self._subscribed.wait()
+                while not self._subscribed.is_set():  # it may be lost again before we run
+                    await self._subscribed.wait()
         except TimeoutError:
             raise StoreError(f"cannot follow: {self._trouble}") from None
 
@@ -121,6 +122,9 @@ class RedisFeed:
             except StoreError as error:
                 log.warning("%s", error)
                 self._lost(error)
+            except Exception:  # the task must outlive a message that is not text or not ours
+                log.exception("a published message broke the subscription")
+                self._lost(StoreError("subscription lost: a message could not be read"))
             finally:
                 with suppress(StoreError), redis_failures("cannot unsubscribe"):
                     await pubsub.aclose()  # type: ignore[no-untyped-call]

@@ -1,6 +1,5 @@
 """The writing side: every event of a call numbered, kept and published in one atomic step of Redis."""
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -108,7 +107,7 @@ class RedisOutlet:
         with redis_failures("cannot open the stream"):
             key = self._keys.call(call.call_sid)
             started_ms = int(await self._claim(keys=[key], args=[at_ms, LONGEST_CALL_S]))
-            await self._list(call.call_sid, started_ms)
+            await self._list(call.call_sid, started_ms, now_ms=at_ms)
             offset_ms = max(0, at_ms - started_ms)
             started = (
                 Change("HSET", "started_at_ms", started_ms),
@@ -138,10 +137,10 @@ class RedisOutlet:
         with redis_failures("cannot publish a partial"):
             await self._client.publish(self._keys.channel(partial.call_sid, partial.channel), to_json(partial))
 
-    async def _list(self, call_sid: str, started_ms: int) -> None:
+    async def _list(self, call_sid: str, started_ms: int, *, now_ms: int) -> None:
         await self._client.zadd(self._keys.calls, {call_sid: started_ms})
         if self._ttl_s > 0:
-            oldest_ms = time.time_ns() // 1_000_000 - (self._ttl_s + LONGEST_CALL_S) * 1000
+            oldest_ms = now_ms - (self._ttl_s + LONGEST_CALL_S) * 1000
             await self._client.zremrangebyscore(self._keys.calls, "-inf", f"({oldest_ms}")
 
     async def _run(self, stream_sid: str, number: int, entries: Sequence[_Entry], *, live: int = 0) -> bool:

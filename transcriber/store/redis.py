@@ -4,7 +4,7 @@ from types import TracebackType
 from typing import Self
 
 from transcriber.store.archive import RedisArchive
-from transcriber.store.client import Client, connect
+from transcriber.store.client import Client, connect, disconnect
 from transcriber.store.failures import redis_failures
 from transcriber.store.feed import RedisFeed
 from transcriber.store.keys import Keys
@@ -37,7 +37,7 @@ class RedisStore:
         """End all followings and close every connection."""
         await self.feed.aclose()
         with redis_failures("cannot close the connections"):
-            await self._client.aclose()
+            await disconnect(self._client)
 
     async def __aenter__(self) -> Self:
         return self

@@ -20,19 +20,19 @@ def create_app(services: Services) -> web.Application:
     app[live.CLOSING] = asyncio.Event()
     app.on_response_prepare.append(dress)
     app.on_shutdown.append(_let_readers_go)
-    add = app.router.add_route
-    add("GET", "/healthz", health.alive)
-    add("GET", "/readyz", health.ready)
-    add("GET", "/metrics", health.metrics)
-    add("GET", "/v1/media", media.media)
-    add("POST", "/v1/twiml", voice.twiml)
-    add("POST", "/v1/stream-status", voice.stream_status)
-    add("GET", "/v1/calls", history.calls)
-    add("GET", "/v1/calls/{call_sid}", history.call)
-    add("DELETE", "/v1/calls/{call_sid}", history.delete)
-    add("GET", "/v1/calls/{call_sid}/transcript", history.transcript)
-    add("GET", "/v1/calls/{call_sid}/events", live.call_events)
-    add("GET", "/v1/events", live.all_events)
+    get, post, delete = app.router.add_get, app.router.add_post, app.router.add_delete
+    get("/healthz", health.alive)
+    get("/readyz", health.ready)
+    get("/metrics", health.metrics)
+    get("/v1/media", media.media, allow_head=False)
+    post("/v1/twiml", voice.twiml)
+    post("/v1/stream-status", voice.stream_status)
+    get("/v1/calls", history.calls)
+    get("/v1/calls/{call_sid}", history.call)
+    delete("/v1/calls/{call_sid}", history.delete)
+    get("/v1/calls/{call_sid}/transcript", history.transcript)
+    get("/v1/calls/{call_sid}/events", live.call_events, allow_head=False)
+    get("/v1/events", live.all_events, allow_head=False)
     return app
 
 

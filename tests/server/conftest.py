@@ -1,0 +1,112 @@
+"""A whole server on real parts: real Redis, a scripted engine or the bundled model, dialled over a real socket."""
+
+import asyncio
+import json
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.phone import Phone
+from transcriber.catalog import find
+from transcriber.cli.server import Server, running
+from transcriber.config import Settings
+from transcriber.engine.scripted import ScriptedEngine
+from transcriber.engine.vosk import VoskEngine
+from transcriber.errors import CallNotFound
+from transcriber.ports import Engine
+
+Event = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server and what a test does with it."""
+
+    server: Server
+    phone: Phone
+
+    async def events(self, call_sid: str) -> list[Event]:
+        """The kept events of a call, in order."""
+        return [json.loads(text) for text in await self.server.store.archive.events(call_sid)]
+
+    async def ended(self, call_sid: str, *, within_s: float = 30) -> list[Event]:
+        """All events of a call once it has ended."""
+        async with self.server.store.feed.follow(call_sid) as live, asyncio.timeout(within_s):
+            if not await self._is_over(call_sid):
+                async for message in live:
+                    if json.loads(message.json)["type"] == "call.ended":
+                        break
+        return await self.events(call_sid)
+
+    async def live(self, streams: int) -> None:
+        """Until so many streams are live."""
+        async with asyncio.timeout(20):
+            while self.server.sessions.live_streams != streams:  # noqa: ASYNC110 - bounded, and nothing tells
+                await asyncio.sleep(0.005)
+
+    async def _is_over(self, call_sid: str) -> bool:
+        try:
+            return bool((await self.server.store.archive.call(call_sid))["status"] == "ended")
+        except CallNotFound:
+            return False
+
+
+Serve = Callable[..., Any]
+
+
+@pytest.fixture
+async def serve(redis_url: str, tmp_path: Path) -> AsyncIterator[Serve]:
+    """Starts servers: `await serve(engine=…, **settings)`; a scripted engine unless one is given."""
+    async with AsyncExitStack() as stack:
+
+        async def start(
+            *, engine: Engine | None = None, phone: Mapping[str, Any] | None = None, **more: Any
+        ) -> Running:
+            chosen: dict[str, Any] = {
+                "port": 0,
+                "data_dir": tmp_path,
+                "redis_url": redis_url,
+                "redis_prefix": f"test{secrets.token_hex(4)}",
+                "history_ttl_s": 600,
+                "max_tracks": 100,
+                "workers": 2,
+                "drain_s": 0,
+            } | more
+            settings = Settings(**chosen)
+            server = await stack.enter_async_context(running(settings, engine=engine or ScriptedEngine()))
+            return Running(server, Phone(server.url, **(phone or {})))
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def demo_model(tmp_path_factory: pytest.TempPathFactory) -> VoskEngine:
+    """The bundled model."""
+    return VoskEngine(find("en-demo", tmp_path_factory.mktemp("data")))
+
+
+@asynccontextmanager
+async def subscribed(running: Running, pattern: str) -> AsyncIterator[asyncio.Queue[Event]]:
+    """What is published on `<prefix>:<pattern>` from now on, as any subscriber of Redis sees it."""
+    queue: asyncio.Queue[Event] = asyncio.Queue()
+    pubsub = running.server.store.client.pubsub()
+    await pubsub.psubscribe(f"{running.server.settings.redis_prefix}:{pattern}")
+    await pubsub.get_message(timeout=5)
+
+    async def read() -> None:
+        async for message in pubsub.listen():
+            if message["type"] == "pmessage":
+                queue.put_nowait({"channel": message["channel"], "json": message["data"]})
+
+    reader = asyncio.create_task(read())
+    try:
+        yield queue
+    finally:
+        reader.cancel()
+        await asyncio.wait((reader,))
+        await pubsub.aclose()  # type: ignore[no-untyped-call]

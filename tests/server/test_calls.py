@@ -1,0 +1,211 @@
+"""A call in, transcripts out: the main path as its users see it."""
+
+import asyncio
+import json
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.server.conftest import Event, Running, Serve, subscribed
+from transcriber import sample_calls
+from transcriber.caller import CallIds
+from transcriber.core.accuracy import word_errors
+from transcriber.engine.vosk import VoskEngine
+
+
+def kinds(events: list[Event]) -> list[str]:
+    return [event["type"] for event in events]
+
+
+def of(events: list[Event], kind: str) -> list[Event]:
+    return [event for event in events if event["type"] == kind]
+
+
+async def get(running: Running, path: str) -> Any:
+    async with aiohttp.ClientSession() as session, session.get(running.server.url + path) as response:
+        assert response.status == 200
+        return await response.json()
+
+
+async def test_a_call_becomes_a_transcript(serve: Serve, demo_model: VoskEngine) -> None:
+    running = await serve(engine=demo_model)
+    async with (
+        subscribed(running, "*") as published,
+        running.phone.call("08_short_wrong_department", parameters={"tenant": "t-17", "ticket": ""}) as call,
+    ):
+        await call.play()
+        assert await call.hang_up() == 1000
+        events = await running.ended(call.call_sid)
+        messages = [published.get_nowait() for _ in range(published.qsize())]
+
+    assert kinds(events)[:2] == ["call.started", "stream.started"]
+    assert kinds(events)[-2:] == ["stream.stopped", "call.ended"]
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    finals = of(events, "final")
+    turns = sample_calls.reference(sample_calls.path("08_short_wrong_department")) or ()
+    for track, speaker in (("inbound", "caller"), ("outbound", "agent")):
+        mine = [final for final in finals if final["track"] == track]
+        assert {final["speaker"] for final in mine} == {speaker}
+        assert [final["utterance"] for final in mine] == sorted({final["utterance"] for final in mine})
+        said = [turn for turn in turns if turn.track == track]
+        heard = " ".join(final["text"] for final in mine).split()
+        assert word_errors(" ".join(turn.text for turn in said).split(), heard).rate < 0.1
+        for turn, final in zip(said, mine, strict=True):
+            assert abs(final["start_ms"] - turn.start_ms) < 400
+            assert abs(final["end_ms"] - turn.end_ms) < 400
+    for final in finals:
+        assert final["text"] == " ".join(word["word"] for word in final["words"])
+        assert final["start_ms"] == final["words"][0]["start_ms"]
+        assert 0 < final["confidence"] <= 1
+        assert (final["language"], final["model"], final["v"]) == ("en", "en-demo", 1)
+
+    kept = [json.dumps(event, ensure_ascii=False, separators=(",", ":")) for event in events]
+    assert [message["json"] for message in messages if not message["channel"].endswith(":partial")] == kept
+    partials = [json.loads(message["json"]) for message in messages if message["channel"].endswith(":partial")]
+    assert partials
+    assert all("seq" not in partial for partial in partials)
+    for final in finals:
+        mine = [p for p in partials if (p["track"], p["utterance"]) == (final["track"], final["utterance"])]
+        assert [p["revision"] for p in mine] == sorted({p["revision"] for p in mine})
+
+    summary = await get(running, f"/v1/calls/{call.call_sid}")
+    assert summary["status"] == "ended"
+    assert summary["parameters"] == {"tenant": "t-17"}
+    transcript = await get(running, f"/v1/calls/{call.call_sid}/transcript")
+    assert [final["text"] for final in transcript["utterances"]] == [
+        final["text"] for final in sorted(finals, key=lambda final: final["start_ms"])
+    ]
+    assert [one["call_sid"] for one in (await get(running, "/v1/calls"))["calls"]] == [call.call_sid]
+
+
+async def test_words_do_not_depend_on_frames_or_stalls(serve: Serve, demo_model: VoskEngine) -> None:
+    running = await serve(engine=demo_model)
+    texts = []
+    for frame_ms in (20, 7, 60):
+        async with running.phone.call("08_short_wrong_department", frame_ms=frame_ms) as call:
+            await call.play(7000)
+            async with call.stall(3000):
+                await asyncio.sleep(0)
+            await call.play()
+            await call.hang_up()
+            texts.append([(e["track"], e["text"]) for e in of(await running.ended(call.call_sid), "final")])
+    assert sorted(texts[0]) == sorted(texts[1]) == sorted(texts[2])
+
+
+async def test_labels_partials_and_what_is_not_supported(serve: Serve) -> None:
+    running = await serve()
+    asked = {"inbound_label": "Ada <b>", "partials": "false", "hints": "x", "model": "other", "language": "ko"}
+    async with subscribed(running, "*:partial") as published, running.phone.call(parameters=asked) as call:
+        await call.play(3000)
+        await call.hang_up()
+        events = await running.ended(call.call_sid)
+        assert published.empty()
+    assert {final["speaker"] for final in of(events, "final")} == {"Ada <b>", "agent"}
+    assert {error["code"] for error in of(events, "stream.error")} == {
+        "hints_unsupported",
+        "model_not_loaded",
+        "language_not_loaded",
+    }
+
+
+async def test_two_streams_are_one_call(serve: Serve) -> None:
+    running = await serve()
+    first = CallIds()
+    second = CallIds(call=first.call, account=first.account)
+    async with running.phone.call(ids=first, tracks=["inbound"]) as inbound:
+        await inbound.play(2000)
+        async with running.phone.call(ids=second, tracks=["outbound"]) as outbound:
+            await outbound.play(2000)
+            await inbound.hang_up()
+            await outbound.play(1000)
+            await outbound.hang_up()
+    events = await running.ended(first.call)
+    assert kinds(events).count("call.started") == 1
+    assert kinds(events).count("call.ended") == 1
+    assert kinds(events).count("stream.stopped") == 2
+    assert kinds(events)[-1] == "call.ended"
+    starts = [event["start_ms"] for event in of(events, "stream.started")]
+    assert starts[0] == 0
+    assert starts[1] > 0
+    late = [final for final in of(events, "final") if final["track"] == "outbound"]
+    assert late[0]["start_ms"] >= starts[1]
+    summary = await get(running, f"/v1/calls/{first.call}")
+    assert set(summary["tracks"]) == {"inbound", "outbound"}
+
+
+async def test_a_stream_after_the_end_resumes_the_call(serve: Serve) -> None:
+    running = await serve()
+    first = CallIds()
+    for ids in (first, CallIds(call=first.call, account=first.account)):
+        async with running.phone.call(ids=ids) as call:
+            await call.play(1000)
+            await call.hang_up()
+            events = await running.ended(first.call)
+    assert [event["resumed"] for event in of(events, "call.started")] == [False, True]
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+
+
+async def test_missing_audio_keys_and_repeats(serve: Serve) -> None:
+    running = await serve()
+    async with running.phone.call(tracks=["inbound"]) as call:
+        await call.play(1000)
+        await call.drop(500)
+        await call.play(1000)
+        await call.repeat(200)
+        await call.press("7")
+        await call.play(1000)
+        await call.hang_up()
+        events = await running.ended(call.call_sid)
+    [gap] = of(events, "gap")
+    assert gap["to_ms"] - gap["from_ms"] == 500
+    [key] = of(events, "dtmf")
+    assert key["digit"] == "7"
+    assert 2600 < key["start_ms"] < 3100
+    [error] = of(events, "stream.error")
+    assert error["code"] == "repeated_sequence"
+    [stopped] = of(events, "stream.stopped")
+    assert stopped["audio_ms"] == {"inbound": 3200}
+    assert stopped["errors"] == {"repeated_sequence": 10}
+    assert sum(len(final["words"]) for final in of(events, "final")) == 3700 // 250
+
+
+async def test_connections_to_redis_may_break(serve: Serve) -> None:
+    running = await serve(engine=None)
+    async with running.phone.call(tracks=["inbound"]) as call:
+        for _ in range(5):
+            await call.play(2000)
+            await running.server.store.client.client_kill_filter(_type="normal", skipme=False)
+        await call.hang_up()
+        events = await running.ended(call.call_sid)
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    assert [final["utterance"] for final in of(events, "final")] == list(range(1, 11))
+
+
+@pytest.mark.parametrize("how", ["stop", "close", "cut", "callback", "inactivity"])
+async def test_every_end_is_an_end(serve: Serve, how: str) -> None:
+    running = await serve(inactivity_s=1 if how == "inactivity" else 100)
+    async with running.phone.call(tracks=["inbound"]) as call:
+        await call.play(2400)
+        match how:
+            case "stop":
+                assert await call.hang_up() == 1000
+            case "close":
+                await call.hang_up(stop=False)
+            case "cut":
+                await call.cut()
+            case "callback":
+                form = {"StreamEvent": "stream-stopped", "StreamSid": call.stream_sid, "CallSid": call.call_sid}
+                async with (
+                    aiohttp.ClientSession() as session,
+                    session.post(running.server.url + "/v1/stream-status", data=form) as response,
+                ):
+                    assert response.status == 204
+                assert await call.closed() == 1000
+            case "inactivity":
+                assert await call.closed() == 1000
+        events = await running.ended(call.call_sid)
+    reason = {"close": "disconnected", "cut": "disconnected"}.get(how, how)
+    assert [event["reason"] for event in events[-2:]] == [reason, reason]
+    assert kinds(events).count("call.ended") == 1
+    assert sum(len(final["words"]) for final in of(events, "final")) == 2400 // 250

@@ -1,0 +1,47 @@
+"""Nothing is left of a call: tasks, recognizers, buffers, sockets; and of a server neither."""
+
+import asyncio
+import gc
+import os
+
+from tests.server.conftest import Serve
+from transcriber.engine.lanes import Lane
+from transcriber.scribe import Scribe
+from transcriber.session import Session
+
+
+def count(kind: type) -> int:
+    gc.collect()
+    return sum(1 for found in gc.get_objects() if isinstance(found, kind))
+
+
+async def test_two_hundred_calls_leave_nothing(serve: Serve) -> None:
+    running = await serve(max_tracks=1000)
+    pool = running.server.sessions._lanes.pool
+
+    async def one(number: int) -> None:
+        async with running.phone.call() as call:
+            await call.play(1500)
+            if number % 3 == 0:
+                await call.cut()
+            elif number % 3 == 1:
+                await call.hang_up(stop=False)
+            else:
+                await call.hang_up()
+
+    async def twenty() -> None:
+        await asyncio.gather(*(one(number) for number in range(20)))
+        await running.live(0)
+        await asyncio.sleep(0.05)
+
+    await twenty()
+    tasks, files, idle = len(asyncio.all_tasks()), len(os.listdir("/proc/self/fd")), pool.idle
+    for _ in range(10):
+        await twenty()
+    assert pool.lent == 0
+    assert pool.idle <= max(idle, 8)
+    assert (count(Session), count(Scribe), count(Lane)) == (0, 0, 0)
+    assert len(asyncio.all_tasks()) <= tasks
+    assert len(os.listdir("/proc/self/fd")) <= files + 2
+    assert running.server.sessions.live_tracks == 0
+    assert running.server.sessions.backlog_s == 0

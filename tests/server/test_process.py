@@ -1,0 +1,109 @@
+"""`transcriber serve` as a process: ready, SIGTERM in the middle of calls, errors in one line."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.phone import Phone
+from transcriber.store.embedded import socket_url
+from transcriber.store.redis import open_store
+
+
+@asynccontextmanager
+async def process(*flags: str, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A child server; killed at the end if it still runs."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("TRANSCRIBER_")}
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "transcriber", "serve", "--port", "0", *flags),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env=clean | environment,
+    )
+    try:
+        yield child
+    finally:
+        if child.returncode is None:
+            child.kill()
+        await child.communicate()
+
+
+async def ready(child: asyncio.subprocess.Process) -> str:
+    """The address it says it listens on."""
+    assert child.stdout is not None
+    async with asyncio.timeout(30):
+        async for line in child.stdout:
+            if b"ready on " in line:
+                return line.split(b"ready on ")[1].split(b";")[0].decode()
+    raise AssertionError("never ready")
+
+
+@pytest.mark.parametrize("hurried", [False, True])
+async def test_sigterm_finishes_live_calls_and_loses_nothing(tmp_path: Path, *, hurried: bool) -> None:
+    drain = "60" if hurried else "2"
+    async with process("--data-dir", str(tmp_path), "--drain-s", drain) as child:
+        url = await ready(child)
+        async with Phone(url).call() as call, Phone(url).call("01_order_status") as other:
+            await call.play()
+            await other.play(5000)
+            child.send_signal(signal.SIGTERM)
+            await asyncio.sleep(0.2)
+            await call.hang_up()
+            await other.play(3000)
+            if hurried:
+                child.send_signal(signal.SIGTERM)
+            assert await other.closed() == 1001
+        assert await asyncio.wait_for(child.wait(), 20) == 0
+        assert child.stdout is not None
+        assert b"Traceback" not in await child.stdout.read()
+        sids = call.call_sid, other.call_sid
+
+    async with process("--data-dir", str(tmp_path)) as child:
+        await ready(child)
+        async with await open_store(socket_url(tmp_path / "redis"), prefix="transcripts", ttl_s=0) as store:
+            for sid, reason, audio_ms in zip(sids, ("stop", "shutdown"), (22_000, 8000), strict=True):
+                events = [json.loads(text) for text in await store.archive.events(sid)]
+                assert events[-1]["type"] == "call.ended"
+                assert events[-1]["reason"] == reason
+                assert abs(events[-2]["audio_ms"]["inbound"] - audio_ms) < 500
+                assert [event for event in events if event["type"] == "final"]
+        child.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(child.wait(), 20) == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "status", "said"),
+    [
+        (["--host", "0.0.0.0"], {}, 2, "would let anybody in"),
+        ([], {"TRANSCRIBER_PROT": "1"}, 2, "unknown TRANSCRIBER_PROT"),
+        ([], {"TRANSCRIBER_WORKERS": "many"}, 2, "TRANSCRIBER_WORKERS"),
+        ([], {"TRANSCRIBER_TWILIO_AUTH_TOKEN": "t"}, 2, "TRANSCRIBER_PUBLIC_URL"),
+        (["--model", "nope"], {}, 1, "no model 'nope'"),
+        (["--redis-url", "redis://127.0.0.1:1/0"], {}, 1, "Redis"),
+        (["--redis-url", "http://x"], {}, 2, "redis"),
+    ],
+)
+async def test_what_is_wrong_is_one_clear_line(
+    tmp_path: Path, flags: list[str], environment: dict[str, str], status: int, said: str
+) -> None:
+    async with process("--data-dir", str(tmp_path), *flags, **environment) as child:
+        out, _ = await asyncio.wait_for(child.communicate(), 30)
+    assert child.returncode == status
+    last = out.decode().strip().splitlines()[-1]
+    assert said in last
+    assert "Traceback" not in out.decode()
+
+
+async def test_a_port_in_use_is_said_before_anything_is_loaded(tmp_path: Path) -> None:
+    async with process("--data-dir", str(tmp_path / "a")) as child:
+        port = (await ready(child)).rsplit(":", 1)[1]
+        async with process("--data-dir", str(tmp_path / "b"), "--port", port) as second:
+            out, _ = await asyncio.wait_for(second.communicate(), 30)
+    assert second.returncode == 2
+    assert "cannot listen on 127.0.0.1 port" in out.decode()
