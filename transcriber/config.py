@@ -131,6 +131,9 @@ class Settings:
     def __post_init__(self) -> None:
         if not self.redis_prefix or any(c in self.redis_prefix for c in "{}*?[]: \t\n"):
             raise ConfigError("redis_prefix must be a word without spaces, colons, braces or wildcards")
+
+    def require_safe(self) -> None:
+        """What a server needs besides, and a client does not. Raises ConfigError."""
         if self.twilio_auth_token and not self.public_url:
             raise ConfigError(
                 "TRANSCRIBER_TWILIO_AUTH_TOKEN is set but TRANSCRIBER_PUBLIC_URL is not: "

@@ -23,7 +23,7 @@ def all_of(band: Band, *pieces: bytes) -> bytes:
 
 def tone(hertz: float, seconds: float = 0.5) -> bytes:
     wave = 12_000 * np.sin(2 * np.pi * hertz * np.arange(int(8000 * seconds)) / 8000)
-    return np.abs(MULAW.astype(float)[None, :] - wave[:, None]).argmin(axis=1).astype(np.uint8).tobytes()
+    return bytes(np.abs(MULAW.astype(float)[None, :] - wave[:, None]).argmin(axis=1).astype(np.uint8))
 
 
 def level(pcm: NDArray[np.int16], low: float, high: float) -> float:

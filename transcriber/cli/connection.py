@@ -33,10 +33,14 @@ class ConnectionBroke(ServerUnreachable):
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where the HTTP API is (`http(s)://host[:port][/prefix]`) and the key it wants."""
+    """Where the HTTP API is (`http(s)://host[:port][/prefix]`) and the key it wants.
+
+    `ours`: the settings are about this server, so that it may see what they would sign with.
+    """
 
     url: str
     api_key: str | None = None
+    ours: bool = True
 
 
 def add_config_flag(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +51,9 @@ def add_config_flag(parser: argparse.ArgumentParser) -> None:
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """The flags of every command that talks to a server."""
     parser.add_argument("--url", help="the server (default: this machine's, by the settings)")
-    parser.add_argument("--api-key", metavar="K", help="key for the server (default: the first of the settings)")
+    parser.add_argument(
+        "--api-key", metavar="K", help="key for the server (default: the first of the settings, for their server only)"
+    )
     add_config_flag(parser)
 
 
@@ -56,8 +62,10 @@ def find_server(args: argparse.Namespace) -> tuple[Server, config.Settings]:
     settings = config.load(config=args.config).settings
     if args.url is None and settings.port == 0:
         raise ConfigError("port 0 in the settings means any free one: say with --url where the server is")
-    key = args.api_key or next(iter(settings.api_keys), None)
-    return Server(_base_url(args.url or settings.local_url), key), settings
+    url = _base_url(args.url or settings.local_url)
+    ours = url in (_base_url(settings.local_url), settings.public_url and _base_url(settings.public_url))
+    key = args.api_key or (next(iter(settings.api_keys), None) if ours else None)
+    return Server(url, key, ours), settings
 
 
 def call_path(call_sid: str, *rest: str) -> str:

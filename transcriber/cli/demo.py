@@ -97,14 +97,19 @@ async def _server() -> AsyncIterator[str]:
 
 async def _stop(child: asyncio.subprocess.Process) -> None:
     """SIGTERM, and SIGKILL when that does not help; nothing for a child that has gone."""
-    if child.returncode is None:
-        with suppress(ProcessLookupError):
-            child.send_signal(signal.SIGTERM)
+    _signal(child, signal.SIGTERM)
     try:
         await asyncio.wait_for(child.wait(), STOP_S)
     except TimeoutError:
-        child.kill()
+        _signal(child, signal.SIGKILL)
         await child.wait()
+
+
+def _signal(child: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    """Not by the child's own method: that may reap it, and asyncio would then complain of a child it does not know."""
+    if child.returncode is None:
+        with suppress(ProcessLookupError):
+            os.kill(child.pid, number)
 
 
 class _Log:

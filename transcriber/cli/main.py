@@ -1,6 +1,7 @@
 """The entry point: the command line's parser, and errors as one line on stderr with an exit status."""
 
 import argparse
+import io
 import logging
 import os
 import sys
@@ -19,6 +20,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command: 0 done, 1 failed, 2 wrong settings, 130 interrupted. Usage errors leave as argparse does."""
     # Without a handler Python would write warnings of the adapters on stderr; `serve` sets up its own log.
     logging.getLogger("transcriber").addHandler(logging.NullHandler())
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # any language's words, whatever the terminal can show
     try:
         try:
             args = build_parser().parse_args(argv)

@@ -63,10 +63,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def target_of(server: Server, settings: Settings) -> Target:
-    """What to dial: signed with the settings' first token over their public address, as Twilio would."""
+    """What to dial: signed with the settings' first token over their public address, as Twilio would.
+
+    Another's server is not: what Twilio signs is always the same, so it would hold a pass to ours.
+    """
     return Target(
         url=server.url,
-        auth_token=next(iter(settings.twilio_auth_token), None),
+        auth_token=next(iter(settings.twilio_auth_token), None) if server.ours else None,
         public_url=settings.public_url or None,
         api_key=server.api_key,
     )

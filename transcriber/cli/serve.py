@@ -43,7 +43,9 @@ def add_setting_flags(parser: argparse.ArgumentParser) -> None:
 def load_settings(args: argparse.Namespace) -> Loaded:
     """The settings of a command with `add_setting_flags`. Raises ConfigError."""
     flags = {name: value for name in FLAGS if (value := getattr(args, name)) is not None}
-    return load(config=args.config, flags=flags)
+    loaded = load(config=args.config, flags=flags)
+    loaded.settings.require_safe()
+    return loaded
 
 
 def run(args: argparse.Namespace) -> int:

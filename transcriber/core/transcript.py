@@ -154,21 +154,20 @@ class StreamError(Event):
     at: str
 
 
-def fields(event: Event) -> dict[str, Any]:
-    """The event as JSON-ready data, `v` and `type` first, without `seq`."""
-    return {"v": VERSION, "type": event.type, **dataclasses.asdict(event)}
-
-
 def to_json(event: Event) -> str:
     """The JSON of an event that carries no number (a partial)."""
-    return _dump(fields(event))
+    return _dump({"v": VERSION, "type": event.type, **_fields(event)})
 
 
 def around_seq(event: Event) -> tuple[str, str]:
     """The JSON of a persisted event as (head, tail): the store writes head + seq + tail in its atomic step."""
-    body = _dump(dataclasses.asdict(event))
-    return f'{{"v":{VERSION},"type":"{event.type}","seq":', "," + body[1:]
+    return f'{{"v":{VERSION},"type":"{event.type}","seq":', "," + _dump(_fields(event))[1:]
+
+
+def _fields(data: Event | Word) -> dict[str, Any]:
+    """One level deep: `dataclasses.asdict` copies every word of every final, ten times as slow."""
+    return {item.name: getattr(data, item.name) for item in dataclasses.fields(data)}
 
 
 def _dump(data: Mapping[str, Any]) -> str:
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":"), default=_fields)

@@ -15,7 +15,8 @@ from transcriber.store.keys import Keys
 from transcriber.store.summary import summary
 
 EVENTS_AT_ONCE = 1000
-CALLS_AT_ONCE = 100
+CALLS_AT_ONCE = 1000
+"""Looked at in one round trip when only some match."""
 
 # KEYS: events stream, call hash. Answers 0 = not there, -1 = live, 1 = removed.
 _DELETE = """
@@ -59,16 +60,18 @@ class RedisArchive:
     async def calls(self, query: CallQuery) -> CallPage:
         """A page of summaries, newest first. Reads further until the page is full, however few calls match."""
         place = None if query.cursor is None else _Place.of_cursor(query.cursor)
-        found: list[tuple[_Place, Mapping[str, Any]]] = []
+        found: list[_Place] = []
         with redis_failures("cannot list the calls"):
             async with aclosing(self._walk(query, place)) as walk:
-                async for step in walk:
-                    found.append(step)
+                async for here in walk:
+                    found.append(here)
                     if len(found) > query.limit:
                         break
-        page = found[: query.limit]
-        cursor = page[-1][0].cursor() if page and len(found) > query.limit else None
-        return CallPage([item for _, item in page], cursor)
+            page = found[: query.limit]
+            hashes = await self._each(page, "HGETALL")
+        cursor = page[-1].cursor() if page and len(found) > query.limit else None
+        summaries = [summary(here.call_sid, stored) for here, stored in zip(page, hashes, strict=True) if stored]
+        return CallPage(summaries, cursor)
 
     async def call(self, call_sid: str) -> Mapping[str, Any]:
         """One call's summary. Raises CallNotFound, StoreError."""
@@ -105,23 +108,18 @@ class RedisArchive:
         if done == 0 and not listed:
             raise CallNotFound(f"no call {call_sid}")
 
-    async def _walk(self, query: CallQuery, place: _Place | None) -> AsyncGenerator[tuple[_Place, Mapping[str, Any]]]:
+    async def _walk(self, query: CallQuery, place: _Place | None) -> AsyncGenerator[_Place]:
         """Matching calls behind `place`, newest first; those whose data expired leave the list."""
-        while True:
-            batch = await self._behind(query, place)
-            expired = []
-            for here, stored in zip(batch, await self._hashes(batch), strict=True):
-                if not stored:
-                    expired.append(here.call_sid)
-                elif "status" in stored and query.status in (None, stored["status"]):
-                    yield here, summary(here.call_sid, stored)
-            if expired:
-                await self._client.zrem(self._keys.calls, *expired)
-            if not batch:
-                return
+        at_once = query.limit + 1 if query.status is None else CALLS_AT_ONCE
+        while batch := await self._behind(query, place, at_once=at_once):
+            statuses = await self._each(batch, "HGET", "status")
+            for here, status in zip(batch, statuses, strict=True):
+                if status is not None and query.status in (None, status):
+                    yield here
+            await self._forget([here for here, status in zip(batch, statuses, strict=True) if status is None])
             place = batch[-1]
 
-    async def _behind(self, query: CallQuery, place: _Place | None) -> list[_Place]:
+    async def _behind(self, query: CallQuery, place: _Place | None, *, at_once: int) -> list[_Place]:
         """The next calls of the sorted set; among equal start times Redis orders by CallSid, as `_Place` does."""
         newest = place.started_ms if place is not None else float("inf")
         if query.until_ms is not None:
@@ -130,16 +128,26 @@ class RedisArchive:
         start = 0
         while True:
             rows: Any = await self._client.zrevrangebyscore(
-                self._keys.calls, newest, oldest, start=start, num=CALLS_AT_ONCE, withscores=True
+                self._keys.calls, newest, oldest, start=start, num=at_once, withscores=True
             )
             places = [_Place(int(score), call_sid) for call_sid, score in rows]
             fresh = places if place is None else [here for here in places if here < place]
-            if fresh or len(rows) < CALLS_AT_ONCE:
+            if fresh or len(rows) < at_once:
                 return fresh
-            start += CALLS_AT_ONCE
+            start += at_once
 
-    async def _hashes(self, places: Sequence[_Place]) -> list[dict[str, str]]:
+    async def _forget(self, places: Sequence[_Place]) -> None:
+        """Take those off the list that have expired. One without a status may just be starting: that one stays."""
+        there = await self._each(places, "EXISTS")
+        expired = [here.call_sid for here, exists in zip(places, there, strict=True) if not exists]
+        if expired:
+            await self._client.zrem(self._keys.calls, *expired)
+
+    async def _each(self, places: Sequence[_Place], command: str, *arguments: str) -> list[Any]:
+        """The answers to one command on each call's hash, in one round trip."""
+        if not places:
+            return []
         pipeline = self._client.pipeline(transaction=False)
         for place in places:
-            pipeline.hgetall(self._keys.call(place.call_sid))
-        return await pipeline.execute() if places else []
+            pipeline.execute_command(command, self._keys.call(place.call_sid), *arguments)
+        return list(await pipeline.execute())

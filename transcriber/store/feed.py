@@ -103,9 +103,9 @@ class RedisFeed:
     async def aclose(self) -> None:
         """Unsubscribe; followers get StoreError."""
         if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            while not self._task.done():
+                self._task.cancel()  # more than once: wait_for of Python 3.11, in redis-py's send, may lose it
+                await asyncio.wait({self._task}, timeout=0.1)
             self._task = None
         self._lost(StoreError("the server is closing"))
 

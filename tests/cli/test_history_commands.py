@@ -1,0 +1,127 @@
+"""calls, show and rm against a server: what they ask, what they print, how refusals read."""
+
+import asyncio
+import io
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestServer
+from rich.console import Console
+
+from tests.listener import Listener
+from transcriber.cli.calls import _table
+from transcriber.cli.main import main
+
+Serve = Callable[[Any], Awaitable[TestServer]]
+CALL: dict[str, Any] = {
+    "call_sid": "CA" + "1" * 32,
+    "status": "ended",
+    "started_at": "2026-11-23T05:20:00.000Z",
+    "duration_ms": 65_400,
+    "tracks": {"inbound": {"speaker": "caller"}, "outbound": {"speaker": "agent"}},
+    "finals": 12,
+    "words": 129,
+}
+
+
+async def run(serve: Serve, listener: Listener, *argv: str) -> int:
+    """The command's exit status, run beside the server."""
+    server = await serve(listener.app())
+    return await asyncio.to_thread(main, [*argv, "--url", str(server.make_url("/"))])
+
+
+async def test_a_table_of_calls(aiohttp_server: Serve, capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = {"call_sid": "CA2", "status": "[red]odd\x1b[2J", "tracks": None}
+    listener = Listener(answers={"GET /v1/calls": (200, {"calls": [CALL, hostile], "next": None})})
+    assert await run(aiohttp_server, listener, "calls", "--status", "ended") == 0
+    header, first, second = capsys.readouterr().out.splitlines()
+    assert header.split() == ["call", "started", "length", "status", "tracks", "finals", "words"]
+    assert first.startswith(CALL["call_sid"])
+    assert first.split()[3:] == ["01:05", "ended", "both", "12", "129"]
+    assert "\x1b" not in second
+    assert listener.requests == [("GET /v1/calls", {"status": "ended", "limit": "20"})]
+
+
+def test_the_table_fits_80_columns() -> None:
+    console = Console(width=80, file=io.StringIO())
+    with console.capture() as capture:
+        console.print(_table([CALL], gap=1))
+    header, first, second = capture.get().splitlines()
+    assert header.split() == ["call", "started", "length", "status", "tracks", "finals", "words"]
+    assert CALL["call_sid"] in first
+    assert first.endswith("129")
+    assert len(second.split()) == 1
+
+
+async def test_calls_as_json_over_several_pages(aiohttp_server: Serve, capsys: pytest.CaptureFixture[str]) -> None:
+    page = {"calls": [CALL] * 200, "next": "c2"}
+    listener = Listener(answers={"GET /v1/calls": (200, page)})
+    assert await run(aiohttp_server, listener, "calls", "--json", "--limit", "400") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 400
+    assert json.loads(lines[0]) == CALL
+    assert [query for _, query in listener.requests] == [{"limit": "200"}, {"limit": "200", "cursor": "c2"}]
+
+
+async def test_no_calls(aiohttp_server: Serve, capsys: pytest.CaptureFixture[str]) -> None:
+    listener = Listener(answers={"GET /v1/calls": (200, {"calls": [], "next": None})})
+    assert await run(aiohttp_server, listener, "calls") == 0
+    assert capsys.readouterr().out == "no calls\n"
+
+
+@pytest.mark.parametrize("answer", ["<html>hello</html>", [1], {"calls": 5}, {"other": []}])
+async def test_something_that_is_no_transcriber(
+    aiohttp_server: Serve, answer: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await run(aiohttp_server, Listener(answers={"GET /v1/calls": (200, answer)}), "calls") == 1
+    assert "is it a transcriber?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["txt", "json", "vtt", "srt", "csv"])
+async def test_show_prints_what_the_server_sends(
+    aiohttp_server: Serve, form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listener = Listener(answers={"GET /v1/calls/CA1/transcript": (200, "line one\nline two")})
+    assert await run(aiohttp_server, listener, "show", "CA1", "--format", form) == 0
+    assert capsys.readouterr().out == "line one\nline two\n"
+    assert listener.requests == [("GET /v1/calls/CA1/transcript", {"format": form})]
+
+
+async def test_rm_goes_on_after_a_refusal(aiohttp_server: Serve, capsys: pytest.CaptureFixture[str]) -> None:
+    live = {"error": {"code": "call_is_live", "message": "the call is still running"}}
+    listener = Listener(
+        answers={
+            "DELETE /v1/calls/CA1": (200, ""),
+            "DELETE /v1/calls/CA3": (409, live),
+            "DELETE /v1/calls/CA4": (200, ""),
+        }
+    )
+    assert await run(aiohttp_server, listener, "rm", "CA1", "CA2", "CA3", "CA4") == 1
+    out, err = capsys.readouterr()
+    assert out == "deleted CA1\ndeleted CA4\n"
+    assert err == "transcriber: CA2: not there\ntranscriber: CA3: the call is still running\n"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "says"),
+    [
+        (
+            401,
+            {"error": {"message": "a key is needed"}},
+            "a key is needed (give --api-key or set TRANSCRIBER_API_KEYS)",
+        ),
+        (400, {"error": {"message": "limit is odd"}}, "limit is odd"),
+        (503, {"error": {"message": "Redis is away"}}, "answered 503: Redis is away"),
+        (502, "bad gateway", "answered 502 Bad Gateway"),
+        (404, "nothing", "answered 404 Not Found"),
+    ],
+)
+async def test_refusals_in_the_servers_words(
+    aiohttp_server: Serve, status: int, body: Any, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await run(aiohttp_server, Listener(answers={"GET /v1/calls": (status, body)}), "calls") == 1
+    err = capsys.readouterr().err
+    assert says in err
+    assert err.count("\n") == 1

@@ -1,0 +1,71 @@
+"""tail against a real private Redis: what is published arrives, Redis may go away and come back."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from tests.listener import final
+from transcriber.cli import tail
+from transcriber.config import Settings
+from transcriber.errors import StoreError
+from transcriber.store.embedded import EmbeddedRedis
+
+Event = dict[str, Any]
+
+
+@asynccontextmanager
+async def following(settings: Settings, call_sid: str | None) -> AsyncIterator[tuple[asyncio.Task[None], Any, Any]]:
+    """The following as a task, with the queues of what it shows and says."""
+    shown: asyncio.Queue[Event] = asyncio.Queue()
+    said: asyncio.Queue[str] = asyncio.Queue()
+    task = asyncio.create_task(tail.follow(settings, call_sid, show=shown.put_nowait, say=said.put_nowait))
+    try:
+        yield task, shown, said
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def publish(redis: Redis, channel: str, message: str) -> None:
+    """Publish as soon as somebody listens, for ten seconds at most."""
+    async with asyncio.timeout(10):
+        while True:
+            if await redis.publish(channel, message):
+                return
+            await asyncio.sleep(0.02)
+
+
+async def next_of(queue: "asyncio.Queue[Any]") -> Any:
+    return await asyncio.wait_for(queue.get(), 20)
+
+
+async def test_one_call_to_its_end_across_a_restart_of_redis(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    async with AsyncExitStack() as stack:
+        async with EmbeddedRedis(tmp_path / "redis") as server, Redis.from_url(server.url) as redis:
+            task, shown, said = await stack.enter_async_context(following(settings, "CA1"))
+            await publish(redis, "transcripts:CA1:final", "not json")
+            await publish(redis, "transcripts:CA2:final", json.dumps(final("of another call")))
+            await publish(redis, "transcripts:CA1:final", json.dumps(final("one")))
+            assert await next_of(shown) == {}
+            assert (await next_of(shown))["text"] == "one"
+        assert "Redis is away" in await next_of(said)
+        async with EmbeddedRedis(tmp_path / "redis") as server, Redis.from_url(server.url) as redis:
+            assert await next_of(said) == "Redis is back"
+            await publish(redis, "transcripts:CA1:event", json.dumps({"type": "call.ended"}))
+            assert await next_of(shown) == {"type": "call.ended"}
+            await asyncio.wait_for(task, 5)
+
+
+async def test_no_redis_at_the_start_is_an_error(tmp_path: Path) -> None:
+    def nothing(_: object) -> None:
+        return None
+
+    with pytest.raises(StoreError):
+        await asyncio.wait_for(tail.follow(Settings(data_dir=tmp_path), None, show=nothing, say=nothing), 30)

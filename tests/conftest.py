@@ -1,0 +1,35 @@
+"""Fixtures for every part: a real private Redis, and a store on it."""
+
+import asyncio
+import secrets
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from transcriber.store.embedded import EmbeddedRedis
+from transcriber.store.redis import RedisStore, open_store
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """URL of a redis-server that belongs to this test run. Tests share it: use a prefix of your own."""
+    # A loop of its own, so that the server outlives the loops of single tests; a short path, as sockets want.
+    with (
+        tempfile.TemporaryDirectory(prefix="redis-") as directory,
+        asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner,
+    ):
+        embedded = EmbeddedRedis(Path(directory))
+        runner.run(embedded.__aenter__())
+        yield embedded.url
+        runner.run(embedded.__aexit__(None, None, None))
+
+
+@pytest.fixture
+async def store(redis_url: str) -> AsyncIterator[RedisStore]:
+    """An open store with a prefix of its own (`store.keys.prefix`) and one hour of history; its keys go afterwards."""
+    async with await open_store(redis_url, prefix=f"test{secrets.token_hex(4)}", ttl_s=3600) as opened:
+        yield opened
+        async for key in opened.client.scan_iter(match=f"{opened.keys.prefix}:*", count=1000):
+            await opened.client.delete(key)

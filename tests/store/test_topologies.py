@@ -1,0 +1,124 @@
+"""The same store behind Sentinel and on a Redis Cluster of three nodes, with real servers."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from tests.store.samples import STARTED_MS, closed, final, opened, partial, until
+from transcriber.errors import CallNotFound
+from transcriber.ports import CallQuery
+from transcriber.store import binary
+from transcriber.store.redis import RedisStore, open_store
+
+SLOTS = 16384
+
+
+def free_port() -> int:
+    """A port whose cluster bus (port + 10000) is a port, too."""
+    for port in range(21000, 31000):
+        with socket.socket() as one, socket.socket() as two:
+            try:
+                one.bind(("127.0.0.1", port))
+                two.bind(("127.0.0.1", port + 10000))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no free port")
+
+
+@asynccontextmanager
+async def redis_server(directory: Path, *options: str) -> AsyncIterator[int]:
+    """A redis-server on a port of its own."""
+    port = free_port()
+    own = ("--port", str(port), "--bind", "127.0.0.1", "--dir", str(directory), "--save", "")
+    process = await asyncio.create_subprocess_exec(
+        *(str(binary.find()), *options, *own), stdout=asyncio.subprocess.DEVNULL
+    )
+    try:
+        async with Redis(port=port) as client:
+            await until(lambda: pings(client))
+        yield port
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def pings(client: Redis) -> bool:
+    try:
+        return bool(await client.ping())
+    except RedisError:
+        return False
+
+
+async def use_all_of(store: RedisStore) -> None:
+    """Every port once, over several slots."""
+    calls = [f"CA{n}" for n in range(8)]
+    async with store.feed.follow() as feed:
+        for n, call_sid in enumerate(calls):
+            await opened(store, call_sid, at_ms=STARTED_MS + n)
+            await store.outlet.append("MZ1", 1, final(call_sid))
+            await store.outlet.publish(partial(call_sid))
+            assert await closed(store, call_sid, number=2) is True
+        async with asyncio.timeout(5):
+            heard = [await anext(feed) for _ in range(6 * len(calls))]
+    for call_sid in calls:
+        kept = await store.archive.events(call_sid)
+        assert [m.json for m in heard if m.call_sid == call_sid and m.channel != "partial"] == list(kept)
+        assert len(kept) == 5
+    page = await store.archive.calls(CallQuery(status="ended"))
+    assert [call["call_sid"] for call in page.calls] == calls[::-1]
+    await store.archive.delete("CA3")
+    with pytest.raises(CallNotFound):
+        await store.archive.call("CA3")
+    ticket = await store.tickets.issue("CA1")
+    assert await store.tickets.redeem(ticket, "CA1") is True
+
+
+async def test_behind_sentinel(tmp_path: Path) -> None:
+    async with redis_server(tmp_path) as data_port:
+        config = tmp_path / "sentinel.conf"
+        config.write_text(f"sentinel monitor mymaster 127.0.0.1 {data_port} 1\n")
+        async with redis_server(tmp_path, str(config), "--sentinel") as sentinel_port:
+            url = f"redis+sentinel://127.0.0.1:{sentinel_port}/mymaster/1"
+            async with await open_store(url, prefix="transcripts", ttl_s=3600) as store:
+                await use_all_of(store)
+            async with Redis(port=data_port, db=1) as client:
+                assert await client.exists("transcripts:calls")
+
+
+async def test_on_a_cluster(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        ports = [
+            await stack.enter_async_context(
+                redis_server(tmp_path, "--cluster-enabled", "yes", "--cluster-config-file", f"nodes{n}.conf")
+            )
+            for n in range(3)
+        ]
+        clients = [await stack.enter_async_context(Redis(port=port, decode_responses=True)) for port in ports]
+        for n, client in enumerate(clients):
+            await command(client, "CLUSTER", "ADDSLOTS", *range(SLOTS * n // 3, SLOTS * (n + 1) // 3))
+            await command(client, "CLUSTER", "MEET", "127.0.0.1", ports[0])
+        await until(lambda: joined(clients))
+        url = f"redis+cluster://127.0.0.1:{ports[0]}"
+        async with await open_store(url, prefix="transcripts", ttl_s=3600) as store:
+            await use_all_of(store)
+        assert all([await client.dbsize() > 0 for client in clients])
+
+
+async def command(client: Redis, *words: str | int) -> Any:
+    return await client.execute_command(*words)  # type: ignore[no-untyped-call]
+
+
+async def joined(clients: list[Redis]) -> bool:
+    for client in clients:
+        info = await command(client, "CLUSTER", "INFO")
+        if not {"cluster_state:ok", f"cluster_known_nodes:{len(clients)}"} <= set(info.split()):
+            return False
+    return True

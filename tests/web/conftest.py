@@ -1,0 +1,83 @@
+"""A web client over the real application and the real store; only the registry of live streams is a small stand-in."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient
+from pytest_aiohttp import AiohttpClient
+
+from tests.web.written_call import WrittenCall
+from transcriber.config import Settings
+from transcriber.metrics import Metrics
+from transcriber.sessions import Sessions
+from transcriber.store.redis import RedisStore
+from transcriber.web.app import create_app
+from transcriber.web.services import Services
+
+Client = TestClient[web.Request, web.Application]
+
+
+class Registry(Sessions):
+    """Has no streams, only remembers what the web asked of them."""
+
+    full = False
+    live_tracks = 0
+
+    def __init__(self) -> None:
+        self.draining = False
+        self.ended: list[tuple[str, str]] = []
+        self.reported: list[tuple[str, str, str]] = []
+
+    def end(self, stream_sid: str, reason: str) -> bool:
+        self.ended.append((stream_sid, reason))
+        return stream_sid.startswith("MZ")
+
+    def report(self, stream_sid: str, code: str, message: str) -> None:
+        self.reported.append((stream_sid, code, message))
+
+
+class WebClient(Protocol):
+    """Makes a client; `parts` replaces fields of Services, the rest are settings."""
+
+    async def __call__(self, parts: Mapping[str, Any] | None = None, /, **settings: Any) -> Client: ...
+
+
+@pytest.fixture
+def registry() -> Registry:
+    return Registry()
+
+
+@pytest.fixture
+def services(store: RedisStore, registry: Registry) -> Services:
+    async def all_well() -> Mapping[str, str]:
+        return {}
+
+    return Services(
+        settings=Settings(),
+        archive=store.archive,
+        feed=store.feed,
+        tickets=store.tickets,
+        sessions=registry,
+        readiness=all_well,
+        metrics=Metrics(),
+    )
+
+
+@pytest.fixture
+def web_client(aiohttp_client: AiohttpClient, services: Services) -> WebClient:
+    async def make(parts: Mapping[str, Any] | None = None, /, **settings: Any) -> Client:
+        changed = replace(services, settings=Settings(**settings), **(parts or {}))
+        return await aiohttp_client(create_app(changed))
+
+    return make
+
+
+@pytest.fixture
+def begin_call(store: RedisStore) -> Callable[..., Awaitable[WrittenCall]]:
+    async def begin(call_sid: str = "CA1", **more: Any) -> WrittenCall:
+        return await WrittenCall.begin(store.outlet, call_sid, **more)
+
+    return begin

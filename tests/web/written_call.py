@@ -1,0 +1,101 @@
+"""A call that a test writes into the history event by event, the way a session does."""
+
+import time
+from dataclasses import dataclass
+
+from transcriber.core.transcript import (
+    CallEnded,
+    CallStarted,
+    Final,
+    Partial,
+    StreamStarted,
+    StreamStopped,
+    Word,
+)
+from transcriber.ports import Outlet
+
+AT = "2026-11-23T05:20:00.123Z"
+SPEAKERS = {"inbound": "caller", "outbound": "agent"}
+
+
+@dataclass
+class WrittenCall:
+    """One call of one stream; `begin` has written seq 1 (call.started) and 2 (stream.started)."""
+
+    outlet: Outlet
+    call_sid: str
+    stream_sid: str
+    number: int = 0
+
+    @classmethod
+    async def begin(cls, outlet: Outlet, call_sid: str, *, at_ms: int | None = None) -> "WrittenCall":
+        call = cls(outlet, call_sid, f"MZ{call_sid}")
+        await outlet.open(
+            CallStarted(call_sid=call_sid, account_sid="AC1", resumed=False, at=AT),
+            StreamStarted(
+                call_sid=call_sid,
+                stream_sid=call.stream_sid,
+                tracks=("inbound", "outbound"),
+                speakers=SPEAKERS,
+                start_ms=0,
+                language="en",
+                model="en-demo",
+                parameters={},
+                at=AT,
+            ),
+            at_ms=time.time_ns() // 1_000_000 if at_ms is None else at_ms,
+        )
+        return call
+
+    async def say(self, text: str, *, start_ms: int = 0, track: str = "inbound") -> None:
+        self.number += 1
+        words = tuple(
+            Word(word, start_ms + 300 * i, start_ms + 300 * (i + 1), 0.9) for i, word in enumerate(text.split())
+        )
+        final = Final(
+            call_sid=self.call_sid,
+            stream_sid=self.stream_sid,
+            track=track,
+            speaker=SPEAKERS[track],
+            utterance=self.number,
+            text=text,
+            start_ms=start_ms,
+            end_ms=start_ms + 300 * len(words),
+            confidence=0.9,
+            words=words,
+            language="en",
+            model="en-demo",
+            at=AT,
+        )
+        await self.outlet.append(self.stream_sid, self.number, final)
+
+    async def murmur(self, text: str, *, utterance: int | None = None) -> None:
+        await self.outlet.publish(
+            Partial(
+                call_sid=self.call_sid,
+                stream_sid=self.stream_sid,
+                track="inbound",
+                speaker="caller",
+                utterance=self.number + 1 if utterance is None else utterance,
+                revision=1,
+                text=text,
+                stable=0,
+                start_ms=0,
+                end_ms=300,
+                language="en",
+                model="en-demo",
+                at=AT,
+            )
+        )
+
+    async def end(self) -> None:
+        self.number += 1
+        stopped = StreamStopped(
+            call_sid=self.call_sid,
+            stream_sid=self.stream_sid,
+            reason="stop",
+            audio_ms={"inbound": 1000, "outbound": 1000},
+            errors={},
+            at=AT,
+        )
+        await self.outlet.close(self.number, stopped, CallEnded(call_sid=self.call_sid, reason="stop", at=AT))
