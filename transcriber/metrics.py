@@ -9,11 +9,13 @@ from prometheus_client import (
     Info,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
 )
 
 from transcriber import __version__
 
 PREFIX = "transcriber"
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a library-wide switch: the times of birth would double every counter
 
 
 class Metrics:

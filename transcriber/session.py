@@ -5,19 +5,19 @@ for Redis.
 """
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Callable
 from enum import Enum, auto
 
 from transcriber.core import stream as wire
 from transcriber.core.audio import RATE
+from transcriber.core.identity import Identity
 from transcriber.core.twilio import Start
 from transcriber.core.utterance import Utterance
 from transcriber.engine.lanes import Heard, Lane, Lanes
 from transcriber.metrics import Metrics
 from transcriber.ports import Outlet
-from transcriber.scribe import Identity, Scribe
+from transcriber.scribe import Scribe
 
 SPEAKERS = {"inbound": "caller", "outbound": "agent"}
 NOT_YET = ("hints", "grammar", "endpoint_ms")
@@ -52,7 +52,6 @@ class Session:
                 speakers={track: _label(start, track) for track in start.tracks},
                 language=engine.language,
                 model=engine.model,
-                started_ms=time.time_ns() // 1_000_000,
             ),
             outlet,
             metrics=metrics,

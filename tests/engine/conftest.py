@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
+import vosk
 
 from transcriber.catalog import find
 from transcriber.engine.lanes import Lanes
@@ -18,6 +20,12 @@ from transcriber.sample_calls import path
 def vosk_engine(tmp_path_factory: pytest.TempPathFactory) -> VoskEngine:
     """The bundled demo model, loaded once."""
     return VoskEngine(find("en-demo", tmp_path_factory.mktemp("data")))
+
+
+@pytest.fixture(scope="session")
+def bare_model(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The same model, loaded by the library alone."""
+    return vosk.Model(str(find("en-demo", tmp_path_factory.mktemp("data")).path))
 
 
 @pytest.fixture

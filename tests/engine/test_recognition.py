@@ -9,24 +9,17 @@ from typing import Any
 import pytest
 import vosk
 
-from transcriber.catalog import find
-from transcriber.core.audio import Upsampler
+from transcriber.core.audio import Band, Upsampler
 from transcriber.core.utterance import Draft, Utterance
 from transcriber.engine.lanes import Lane, Lanes
 from transcriber.engine.vosk import VoskEngine
 
 
-@pytest.fixture(scope="session")
-def bare_model(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The same model, loaded by the library alone."""
-    return vosk.Model(str(find("en-demo", tmp_path_factory.mktemp("data")).path))
-
-
-def bare(model: Any, mulaw: bytes) -> list[tuple[str, int, int]]:
+def bare(model: Any, mulaw: bytes, *, band: Band = "telephone") -> list[tuple[str, int, int]]:
     """(word, start_ms, end_ms) of the library alone on the same samples, fed 100 ms at a time."""
     recognizer = vosk.KaldiRecognizer(model, 16000)
     recognizer.SetWords(True)
-    upsampler = Upsampler("telephone")
+    upsampler = Upsampler(band)
     pcm = upsampler.push(mulaw) + upsampler.flush()
     blocks = (pcm[start : start + 3200] for start in range(0, len(pcm), 3200))
     answers = [json.loads(recognizer.Result()) for block in blocks if recognizer.AcceptWaveform(block)]

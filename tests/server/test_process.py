@@ -107,3 +107,27 @@ async def test_a_port_in_use_is_said_before_anything_is_loaded(tmp_path: Path) -
             out, _ = await asyncio.wait_for(second.communicate(), 30)
     assert second.returncode == 2
     assert "cannot listen on 127.0.0.1 port" in out.decode()
+
+
+async def test_calls_of_a_server_that_died_are_interrupted(tmp_path: Path) -> None:
+    async with process("--data-dir", str(tmp_path)) as child:
+        url = await ready(child)
+        async with Phone(url).call() as call:
+            await call.play(9000)
+            async with await open_store(socket_url(tmp_path / "redis"), prefix="transcripts", ttl_s=0) as store:
+                async with asyncio.timeout(20), store.feed.follow(call.call_sid) as live:
+                    async for message in live:
+                        if message.channel == "final":
+                            break
+                published = json.loads(message.json)
+            child.kill()
+            assert await call.closed() == 1006
+    async with process("--data-dir", str(tmp_path)) as child:
+        await ready(child)
+        async with await open_store(socket_url(tmp_path / "redis"), prefix="transcripts", ttl_s=0) as store:
+            events = [json.loads(text) for text in await store.archive.events(call.call_sid)]
+            assert published in events
+            assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+            assert (events[-1]["type"], events[-1]["reason"]) == ("call.ended", "interrupted")
+            assert (await store.archive.call(call.call_sid))["status"] == "interrupted"
+            await store.archive.delete(call.call_sid)

@@ -1,5 +1,6 @@
 """Listing, reading and deleting calls on a real Redis."""
 
+import asyncio
 import json
 from collections.abc import Callable
 
@@ -78,6 +79,27 @@ async def test_calls_by_status(store: RedisStore) -> None:
     assert sids(await store.archive.calls(CallQuery(status="live"))) == ["CA077", "CA005"]
     ended = await all_pages(store, lambda cursor: CallQuery(status="ended", limit=50, cursor=cursor))
     assert len(ended) == 118
+
+
+async def test_live_calls_leave_their_index_with_their_end(store: RedisStore) -> None:
+    await asyncio.gather(*(opened(store, "CA1", f"MZ{n}") for n in range(10)))
+    # Streams open and close at once: however they fall, the index never lacks a live call.
+    await asyncio.gather(
+        *(closed(store, "CA1", f"MZ{n}") for n in range(10)),
+        *(opened(store, "CA1", f"MZlater{n}") for n in range(3)),
+    )
+    assert sids(await store.archive.calls(CallQuery(status="live"))) == ["CA1"]
+    for n in range(3):
+        await closed(store, "CA1", f"MZlater{n}")
+    assert sids(await store.archive.calls(CallQuery(status="live"))) == []
+    assert await store.client.exists(store.keys.live) == 0
+
+
+async def test_a_stale_member_of_the_live_index_is_not_listed(store: RedisStore) -> None:
+    await ended_call(store, "CA1")
+    await store.client.zadd(store.keys.live, {"CA1": STARTED_MS, "CAgone": STARTED_MS})
+    assert sids(await store.archive.calls(CallQuery(status="live"))) == []
+    assert await store.client.zrange(store.keys.live, 0, -1) == ["CA1"]
 
 
 async def test_calls_by_time_include_both_ends(store: RedisStore) -> None:

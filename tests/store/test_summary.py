@@ -11,8 +11,9 @@ from tests.store.samples import (
     stream_started,
     stream_stopped,
 )
+from transcriber.core.transcript import iso_time
 from transcriber.store.redis import RedisStore
-from transcriber.store.summary import iso, summary
+from transcriber.store.summary import summary
 
 CALL = "CA1"
 
@@ -55,8 +56,8 @@ async def test_a_whole_call_with_two_streams(store: RedisStore) -> None:
 
 
 def test_epoch_milliseconds_are_written_in_utc() -> None:
-    assert iso(STARTED_MS) == AT
-    assert iso(0) == "1970-01-01T00:00:00.000Z"
+    assert iso_time(STARTED_MS / 1000) == AT
+    assert iso_time(0) == "1970-01-01T00:00:00.000Z"
 
 
 def test_a_live_call_has_no_end() -> None:

@@ -16,6 +16,7 @@ from transcriber.caller import read_recording
 from transcriber.catalog import ModelFolder, find
 from transcriber.config import Settings
 from transcriber.core.audio import RATE
+from transcriber.core.transcript import iso_time
 from transcriber.engine.lanes import Lanes
 from transcriber.engine.pool import RecognizerPool
 from transcriber.engine.vosk import VoskEngine
@@ -29,11 +30,13 @@ from transcriber.web.app import create_app
 from transcriber.web.services import Services
 
 log = logging.getLogger(__name__)
-WARM_SPEECH_S = 6
+WARM_SPEECH_S = 4
 USABLE = 0.7
 """Share of the cores that recognition may plan with: speech comes in bursts."""
 INGEST_COST = 0.006
-"""Cores a track costs besides recognition: frames, events, Redis (bench/ingest.py)."""
+"""Cores a track costs besides recognition: frames, events, Redis (bench/overhead.py)."""
+PACED = 1.8
+"""How much more audio costs when it comes 100 ms at a time, many tracks in turn, than in one go (bench/overhead.py)."""
 FINISH_S = 30.0
 
 
@@ -69,12 +72,14 @@ async def running(
         store = await stack.enter_async_context(
             await open_store(redis_url, prefix=settings.redis_prefix, ttl_s=settings.history_ttl_s)
         )
+        if not settings.redis_url and (crashed := await store.outlet.interrupt_all(at=iso_time(time.time()))):
+            say(f"redis: {crashed} calls were live when an earlier server died; they are marked interrupted")
         pool, cost = await loading
         lanes = Lanes(pool, workers=workers)
         stack.push_async_callback(asyncio.to_thread, lanes.close)
         metrics = Metrics()
         rules = Rules(
-            max_tracks=settings.max_tracks or max(2, int(USABLE * workers / (cost + INGEST_COST))),
+            max_tracks=settings.max_tracks or max(2, int(USABLE * workers / (PACED * cost + INGEST_COST))),
             account_sid=settings.twilio_account_sid,
             require_ticket=settings.require_ticket,
             inactivity_s=settings.inactivity_s,

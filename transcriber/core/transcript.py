@@ -8,6 +8,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
 
 VERSION = 1
@@ -152,6 +153,11 @@ class StreamError(Event):
     code: str
     message: str
     at: str
+
+
+def iso_time(epoch_s: float) -> str:
+    """The wall clock as events tell it: ISO 8601, UTC, milliseconds."""
+    return datetime.fromtimestamp(epoch_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def to_json(event: Event) -> str:

@@ -105,13 +105,15 @@ class RedisArchive:
             if done == -1:
                 raise CallIsLive(f"call {call_sid} is still live: it can be deleted when it has ended")
             listed = await self._client.zrem(self._keys.calls, call_sid)
+            await self._client.zrem(self._keys.live, call_sid)
         if done == 0 and not listed:
             raise CallNotFound(f"no call {call_sid}")
 
     async def _walk(self, query: CallQuery, place: _Place | None) -> AsyncGenerator[_Place]:
         """Matching calls behind `place`, newest first; those whose data expired leave the list."""
         at_once = query.limit + 1 if query.status is None else CALLS_AT_ONCE
-        while batch := await self._behind(query, place, at_once=at_once):
+        key = self._keys.live if query.status == "live" else self._keys.calls
+        while batch := await self._behind(query, place, key=key, at_once=at_once):
             statuses = await self._each(batch, "HGET", "status")
             for here, status in zip(batch, statuses, strict=True):
                 if status is not None and query.status in (None, status):
@@ -119,7 +121,7 @@ class RedisArchive:
             await self._forget([here for here, status in zip(batch, statuses, strict=True) if status is None])
             place = batch[-1]
 
-    async def _behind(self, query: CallQuery, place: _Place | None, *, at_once: int) -> list[_Place]:
+    async def _behind(self, query: CallQuery, place: _Place | None, *, key: str, at_once: int) -> list[_Place]:
         """The next calls of the sorted set; among equal start times Redis orders by CallSid, as `_Place` does."""
         newest = place.started_ms if place is not None else float("inf")
         if query.until_ms is not None:
@@ -128,7 +130,7 @@ class RedisArchive:
         start = 0
         while True:
             rows: Any = await self._client.zrevrangebyscore(
-                self._keys.calls, newest, oldest, start=start, num=at_once, withscores=True
+                key, newest, oldest, start=start, num=at_once, withscores=True
             )
             places = [_Place(int(score), call_sid) for call_sid, score in rows]
             fresh = places if place is None else [here for here in places if here < place]
@@ -142,6 +144,7 @@ class RedisArchive:
         expired = [here.call_sid for here, exists in zip(places, there, strict=True) if not exists]
         if expired:
             await self._client.zrem(self._keys.calls, *expired)
+            await self._client.zrem(self._keys.live, *expired)
 
     async def _each(self, places: Sequence[_Place], command: str, *arguments: str) -> list[Any]:
         """The answers to one command on each call's hash, in one round trip."""

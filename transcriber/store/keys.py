@@ -40,6 +40,11 @@ class Keys:
     def calls(self) -> str:
         return f"{self.prefix}:calls"
 
+    @property
+    def live(self) -> str:
+        """An index into `calls`: every live call is in it; a call in it need not be live."""
+        return f"{self.prefix}:calls:live"
+
     def ticket(self, ticket: str) -> str:
         """Only the hash of a ticket is kept, so that reading Redis gives nobody a valid one."""
         return f"{self.prefix}:ticket:{hashlib.sha256(ticket.encode()).hexdigest()}"

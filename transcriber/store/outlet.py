@@ -12,18 +12,22 @@ from transcriber.core.transcript import (
     StreamStarted,
     StreamStopped,
     around_seq,
+    iso_time,
     to_json,
 )
 from transcriber.store.client import Client
 from transcriber.store.failures import redis_failures
 from transcriber.store.keys import Keys
-from transcriber.store.summary import Change, changes, iso
+from transcriber.store.summary import Change, changes
 
 Guard = Literal["always", "first", "resumed", "last"]
 """When an entry is written: always; the call has no events yet; it has, but no live stream; none is left after this."""
 LONGEST_CALL_S = 24 * 3600
 """A live call is kept at least so long after its last event, whatever the TTL: were its counter to go in a long
 silence, `seq` would start again."""
+
+MOST_STREAMS = 1_000_000
+"""More than a call can have: taken from the live ones, none is left."""
 
 # KEYS: call hash. ARGV: epoch ms, seconds a claim lives that no write follows.
 _CLAIM = """
@@ -111,7 +115,7 @@ class RedisOutlet:
             offset_ms = max(0, at_ms - started_ms)
             started = (
                 Change("HSET", "started_at_ms", started_ms),
-                Change("HSET", "started_at", iso(started_ms)),
+                Change("HSET", "started_at", iso_time(started_ms / 1000)),
             )
             entries = [
                 _Entry("first", replace(call, resumed=False)),
@@ -119,6 +123,8 @@ class RedisOutlet:
                 _Entry("always", replace(stream, start_ms=offset_ms), started),
             ]
             await self._run(stream.stream_sid, 0, entries, live=1)
+            # Again: another stream's end may have unlisted the call in between.
+            await self._client.zadd(self._keys.live, {call.call_sid: started_ms})
         return offset_ms
 
     async def append(self, stream_sid: str, number: int, event: Event) -> None:
@@ -130,18 +136,42 @@ class RedisOutlet:
         """End a stream; see `ports.Outlet`."""
         with redis_failures("cannot close the stream"):
             entries = [_Entry("always", stream), _Entry("last", call)]
-            return await self._run(stream.stream_sid, number, entries, live=-1)
+            was_last = await self._run(stream.stream_sid, number, entries, live=-1)
+            if was_last:
+                await self._unlist_live(stream.call_sid)
+        return was_last
 
     async def publish(self, partial: Partial) -> None:
         """Publish without keeping. Raises StoreError."""
         with redis_failures("cannot publish a partial"):
             await self._client.publish(self._keys.channel(partial.call_sid, partial.channel), to_json(partial))
 
+    async def interrupt_all(self, *, at: str) -> int:
+        """End every live call as `interrupted`: after a crash, on a Redis that nobody but us uses. Returns how many."""
+        interrupted = 0
+        with redis_failures("cannot end the calls of an earlier server"):
+            for call_sid in map(str, await self._client.zrange(self._keys.live, 0, -1)):
+                if await self._client.hget(self._keys.call(call_sid), "status") == "live":
+                    ended = CallEnded(call_sid=call_sid, reason="interrupted", at=at)
+                    entry = _Entry("last", ended, (Change("HSET", "status", "interrupted"),))
+                    await self._run(f"interrupted:{at}", 1, [entry], live=-MOST_STREAMS)
+                    interrupted += 1
+                await self._unlist_live(call_sid)
+        return interrupted
+
     async def _list(self, call_sid: str, started_ms: int, *, now_ms: int) -> None:
-        await self._client.zadd(self._keys.calls, {call_sid: started_ms})
+        for key in (self._keys.calls, self._keys.live):
+            await self._client.zadd(key, {call_sid: started_ms})
         if self._ttl_s > 0:
             oldest_ms = now_ms - (self._ttl_s + LONGEST_CALL_S) * 1000
             await self._client.zremrangebyscore(self._keys.calls, "-inf", f"({oldest_ms}")
+
+    async def _unlist_live(self, call_sid: str) -> None:
+        """The index lies in another slot of a cluster than the call, so a stream may open in between: look again."""
+        await self._client.zrem(self._keys.live, call_sid)
+        status, started_ms = await self._client.hmget(self._keys.call(call_sid), ["status", "started_at_ms"])
+        if status == "live":
+            await self._client.zadd(self._keys.live, {call_sid: int(started_ms or 0)})
 
     async def _run(self, stream_sid: str, number: int, entries: Sequence[_Entry], *, live: int = 0) -> bool:
         call_sid = entries[0].event.call_sid

@@ -5,7 +5,7 @@ One field per item (`speaker:<track>`, `parameter:<name>`), so that the streams 
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 
 from transcriber.core.transcript import (
@@ -17,6 +17,7 @@ from transcriber.core.transcript import (
     Gap,
     StreamStarted,
     StreamStopped,
+    iso_time,
 )
 
 COUNTERS = ("streams", "finals", "words", "dtmf", "gaps", "gap_ms", "errors")
@@ -70,12 +71,6 @@ def _stream_started(event: StreamStarted) -> Iterator[Change]:
         yield Change("HSET", f"parameter:{name}", value)
 
 
-def iso(epoch_ms: int) -> str:
-    """Epoch milliseconds as ISO 8601, UTC, milliseconds."""
-    moment = datetime.fromtimestamp(epoch_ms / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def summary(call_sid: str, stored: Mapping[str, str]) -> dict[str, Any]:
     """The JSON-ready summary of a call's hash. `duration_ms` is null while the call is live."""
     started_ms = int(stored.get("started_at_ms", 0))
@@ -84,7 +79,7 @@ def summary(call_sid: str, stored: Mapping[str, str]) -> dict[str, Any]:
         "call_sid": call_sid,
         "status": stored.get("status", ""),
         "account_sid": stored.get("account_sid", ""),
-        "started_at": iso(started_ms),
+        "started_at": iso_time(started_ms / 1000),
         "started_at_ms": started_ms,
         "ended_at": ended_at,
         "end_reason": stored.get("end_reason"),

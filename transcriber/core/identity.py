@@ -1,0 +1,127 @@
+"""Who a stream is, and with that the events its facts become: times of the stream turn into times of the call here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from transcriber.core import stream as wire
+from transcriber.core.transcript import (
+    CallEnded,
+    CallStarted,
+    Dtmf,
+    Event,
+    Final,
+    Gap,
+    Partial,
+    StreamError,
+    StreamStarted,
+    StreamStopped,
+    Word,
+)
+from transcriber.core.twilio import Start
+from transcriber.core.utterance import Draft, Utterance
+
+Fact = Utterance | wire.Missing | wire.Pressed | wire.Fault
+"""What is to be kept of a stream between its start and its end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What every event of a stream repeats. `at` is always the wall clock, `offset_ms` the stream's zero on the call."""
+
+    start: Start
+    speakers: Mapping[str, str]
+    language: str
+    model: str
+
+    def started(self, at: str) -> tuple[CallStarted, StreamStarted]:
+        """The beginning; the ticket among the parameters is nobody's business."""
+        start = self.start
+        call = CallStarted(call_sid=start.call_sid, account_sid=start.account_sid, resumed=False, at=at)
+        stream = StreamStarted(
+            call_sid=start.call_sid,
+            stream_sid=start.stream_sid,
+            tracks=start.tracks,
+            speakers=self.speakers,
+            start_ms=0,
+            language=self.language,
+            model=self.model,
+            parameters={name: value for name, value in start.parameters.items() if name != "ticket"},
+            at=at,
+        )
+        return call, stream
+
+    def stopped(
+        self, reason: str, *, audio_ms: Mapping[str, int], errors: Mapping[str, int], at: str
+    ) -> tuple[StreamStopped, CallEnded]:
+        """The end."""
+        call_sid, stream_sid = self.start.call_sid, self.start.stream_sid
+        stream = StreamStopped(
+            call_sid=call_sid, stream_sid=stream_sid, reason=reason, audio_ms=audio_ms, errors=errors, at=at
+        )
+        return stream, CallEnded(call_sid=call_sid, reason=reason, at=at)
+
+    def event(self, fact: Fact, track: str, *, at: str, offset_ms: int) -> Event:
+        """What is kept of a fact; `track` is an utterance's."""
+        call_sid, stream_sid = self.start.call_sid, self.start.stream_sid
+        match fact:
+            case Utterance():
+                return self._final(fact, track, at=at, offset_ms=offset_ms)
+            case wire.Missing(missing_from, from_ms, to_ms):
+                return Gap(
+                    call_sid=call_sid,
+                    stream_sid=stream_sid,
+                    track=missing_from,
+                    from_ms=from_ms + offset_ms,
+                    to_ms=to_ms + offset_ms,
+                    at=at,
+                )
+            case wire.Pressed(pressed_on, digit, at_ms):
+                return Dtmf(
+                    call_sid=call_sid,
+                    stream_sid=stream_sid,
+                    track=pressed_on,
+                    digit=digit,
+                    start_ms=at_ms + offset_ms,
+                    at=at,
+                )
+            case wire.Fault(code, message):
+                return StreamError(call_sid=call_sid, stream_sid=stream_sid, code=code, message=message, at=at)
+
+    def partial(self, draft: Draft, track: str, *, at: str, offset_ms: int) -> Partial:
+        """What is published of a draft."""
+        return Partial(
+            call_sid=self.start.call_sid,
+            stream_sid=self.start.stream_sid,
+            track=track,
+            speaker=self.speakers[track],
+            utterance=draft.utterance,
+            revision=draft.revision,
+            text=draft.text,
+            stable=draft.stable,
+            start_ms=draft.start_ms + offset_ms,
+            end_ms=draft.end_ms + offset_ms,
+            language=self.language,
+            model=self.model,
+            at=at,
+        )
+
+    def _final(self, spoken: Utterance, track: str, *, at: str, offset_ms: int) -> Final:
+        words = tuple(
+            Word(word.word, word.start_ms + offset_ms, word.end_ms + offset_ms, word.confidence)
+            for word in spoken.words
+        )
+        return Final(
+            call_sid=self.start.call_sid,
+            stream_sid=self.start.stream_sid,
+            track=track,
+            speaker=self.speakers[track],
+            utterance=spoken.utterance,
+            text=spoken.text,
+            start_ms=words[0].start_ms,
+            end_ms=words[-1].end_ms,
+            confidence=spoken.confidence,
+            words=words,
+            language=self.language,
+            model=self.model,
+            at=at,
+        )
