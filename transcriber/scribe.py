@@ -1,6 +1,7 @@
 """Writes one stream's story, in order: what was noted becomes events, and events go to the outlet.
 
-One task writes; whoever notes never waits. The outlet says where the stream lies on the call's clock. No partial passes by what must be kept, and of the partials only a track's newest waits.
+One task writes; whoever notes never waits. The outlet says where the stream lies on the call's clock. No partial passes
+by what must be kept, and of the partials only a track's newest waits.
 """
 
 import asyncio
@@ -123,10 +124,11 @@ class Scribe:
         raise asyncio.CancelledError
 
     def _lose(self, count: int) -> None:
-        if count:
-            self.lost += count
-            self._metrics.events_lost.inc(count)
-            log.error("%d events of this stream are lost: Redis was away too long", self.lost)
+        first = not self.lost
+        self.lost += count
+        self._metrics.events_lost.inc(count)
+        if first or self._given_up:
+            log.error("%d events of this stream are lost so far: Redis is away too long", self.lost)
 
     async def _open(self) -> int:
         call, stream = self._identity.started(_now())

@@ -182,6 +182,19 @@ async def test_connections_to_redis_may_break(serve: Serve) -> None:
     assert [final["utterance"] for final in of(events, "final")] == list(range(1, 11))
 
 
+async def test_a_redis_that_stalls_delays_and_loses_nothing(serve: Serve) -> None:
+    running = await serve()
+    async with running.phone.call(tracks=["inbound"]) as call:
+        await call.play(3000)
+        await running.server.store.client.client_pause(2500)
+        await call.play(3000)
+        await call.hang_up()
+        events = await running.ended(call.call_sid)
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    assert [final["utterance"] for final in of(events, "final")] == list(range(1, 7))
+    assert kinds(events)[-1] == "call.ended"
+
+
 @pytest.mark.parametrize("how", ["stop", "close", "cut", "callback", "inactivity"])
 async def test_every_end_is_an_end(serve: Serve, how: str) -> None:
     running = await serve(inactivity_s=1 if how == "inactivity" else 100)

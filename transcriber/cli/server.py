@@ -5,7 +5,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 
@@ -49,7 +49,6 @@ class Server:
     engine: Engine
     sessions: Sessions
     store: RedisStore
-    metrics: Metrics
     redis_url: str
     max_tracks: int
 
@@ -68,23 +67,12 @@ async def running(
         workers = settings.workers or os.cpu_count() or 1
         loading = asyncio.create_task(asyncio.to_thread(_warm_pool, settings, engine, workers, say))
         stack.push_async_callback(_settle, loading)
-        redis_url = settings.redis_url or await _embedded(settings, stack, say)
-        store = await stack.enter_async_context(
-            await open_store(redis_url, prefix=settings.redis_prefix, ttl_s=settings.history_ttl_s)
-        )
-        if not settings.redis_url and (crashed := await store.outlet.interrupt_all(at=iso_time(time.time()))):
-            say(f"redis: {crashed} calls were live when an earlier server died; they are marked interrupted")
+        store, redis_url = await _open_store(settings, stack, say)
         pool, cost = await loading
         lanes = Lanes(pool, workers=workers)
         stack.push_async_callback(asyncio.to_thread, lanes.close)
         metrics = Metrics()
-        rules = Rules(
-            max_tracks=settings.max_tracks or max(2, int(USABLE * workers / (PACED * cost + INGEST_COST))),
-            account_sid=settings.twilio_account_sid,
-            require_ticket=settings.require_ticket,
-            inactivity_s=settings.inactivity_s,
-            finish_s=FINISH_S,
-        )
+        rules = _rules(settings, workers, cost)
         sessions = Sessions(rules, lanes=lanes, outlet=store.outlet, tickets=store.tickets, metrics=metrics)
         watching = asyncio.create_task(sessions.watch(), name="inactivity")
         stack.push_async_callback(_settle, watching)
@@ -94,7 +82,7 @@ async def running(
             feed=store.feed,
             tickets=store.tickets,
             sessions=sessions,
-            readiness=_readiness(store, sessions),
+            readiness=_readiness(store),
             metrics=metrics,
         )
         runner = web.AppRunner(create_app(services), access_log=None, shutdown_timeout=5.0)
@@ -103,15 +91,25 @@ async def running(
         await web.SockSite(runner, listening).start()
         stack.push_async_callback(sessions.drain, settings.drain_s)
         yield Server(
-            url=_url(settings, listening),
+            url=_url(listening),
             settings=settings,
             engine=pool.engine,
             sessions=sessions,
             store=store,
-            metrics=metrics,
             redis_url=redis_url,
             max_tracks=rules.max_tracks,
         )
+
+
+def _rules(settings: Settings, workers: int, cost: float) -> Rules:
+    """Admission; `cost`: CPU seconds that a second of speech needs."""
+    return Rules(
+        max_tracks=settings.max_tracks or max(2, int(USABLE * workers / (PACED * cost + INGEST_COST))),
+        account_sid=settings.twilio_account_sid,
+        require_ticket=settings.require_ticket,
+        inactivity_s=settings.inactivity_s,
+        finish_s=FINISH_S,
+    )
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -124,15 +122,23 @@ def _listen(settings: Settings) -> socket.socket:
         raise ConfigError(f"cannot listen on {settings.host} port {settings.port}: {reason}") from None
 
 
-def _url(settings: Settings, listening: socket.socket) -> str:
+def _url(listening: socket.socket) -> str:
     host, port = listening.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-async def _embedded(settings: Settings, stack: AsyncExitStack, say: Callable[[str], None]) -> str:
-    redis = await stack.enter_async_context(EmbeddedRedis(settings.data_dir / "redis"))
-    say(f"redis: a private server of our own, data in {settings.data_dir / 'redis'}")
-    return redis.url
+async def _open_store(settings: Settings, stack: AsyncExitStack, say: Callable[[str], None]) -> tuple[RedisStore, str]:
+    """The store on the Redis of the settings, or on one of our own, and its URL."""
+    redis_url = settings.redis_url
+    if not redis_url:
+        redis_url = (await stack.enter_async_context(EmbeddedRedis(settings.data_dir / "redis"))).url
+        say(f"redis: a private server of our own, data in {settings.data_dir / 'redis'}")
+    store = await stack.enter_async_context(
+        await open_store(redis_url, prefix=settings.redis_prefix, ttl_s=settings.history_ttl_s)
+    )
+    if not settings.redis_url and (crashed := await store.outlet.interrupt_all(at=iso_time(time.time()))):
+        say(f"redis: {crashed} calls were live when an earlier server died; they are marked interrupted")
+    return store, redis_url
 
 
 def _warm_pool(
@@ -154,16 +160,15 @@ def _megabytes(folder: ModelFolder) -> float:
     return sum(file.stat().st_size for file in folder.path.rglob("*") if file.is_file()) / 1e6
 
 
-def _readiness(store: RedisStore, sessions: Sessions) -> Callable[[], asyncio.Future[Mapping[str, str]]]:
-    async def check() -> Mapping[str, str]:
-        wrong = {}
+def _readiness(store: RedisStore) -> Callable[[], Awaitable[Mapping[str, str]]]:
+    async def wrong() -> Mapping[str, str]:
         try:
             await store.ping()
         except StoreError as error:
-            wrong["redis"] = str(error)
-        return wrong
+            return {"redis": str(error)}
+        return {}
 
-    return lambda: asyncio.ensure_future(check())
+    return wrong
 
 
 async def _settle(task: asyncio.Task[object]) -> None:

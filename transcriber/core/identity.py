@@ -26,7 +26,7 @@ Fact = Utterance | wire.Missing | wire.Pressed | wire.Fault
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """What every event of a stream repeats. `at` is always the wall clock, `offset_ms` the stream's zero on the call."""
+    """What every event of a stream repeats. `at` is the wall clock, `offset_ms` the stream's zero on the call."""
 
     start: Start
     speakers: Mapping[str, str]
