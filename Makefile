@@ -13,7 +13,7 @@ help: ## list the verbs
 .PHONY: setup
 setup: $(STAMP) ## make the environment in .venv (done by the other verbs by themselves)
 
-# Built anew when what it is made from changes; --no-deps: the constraints name every package.
+# Made anew when what it is made from changes.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "cannot make an environment: install python3-venv"; exit 1; }
@@ -54,11 +54,14 @@ format: setup ## put the code in shape
 
 .PHONY: bench
 bench: setup ## the figures of the README, measured here (some minutes)
-	$(BIN)/python -m bench.all
+	for name in parity pool overhead loop ingest start; do $(BIN)/python -m bench.$$name || exit 1; done
+
+.PHONY: speech
+speech: setup ## the ring on recorded speech (skipped where it is not beside the project)
+	$(BIN)/python -m pytest -m speech --timeout 600
 
 .PHONY: ci
-ci: check test soak ## what the CI runs
-	$(BIN)/python -m pytest -m speech
+ci: check test soak speech korean ## what the CI runs
 	$(BIN)/transcriber demo --speed 4
 
 .PHONY: clean
