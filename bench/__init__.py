@@ -1,0 +1,1 @@
+"""Figures: each script measures two things side by side in one run. `python -m bench.NAME --help`."""
