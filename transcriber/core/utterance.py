@@ -1,9 +1,9 @@
 """What a listener of one track is told: which partial is news, how much of it is firm, when an utterance is over.
 
 `stable` rests on two witnesses: the leading words of the decoder's lattice, as far as it is already settled, with a
-confidence of FIRM or more, and the best path agreeing with them. Over all recordings we have none of them changed
-afterwards, in a partial or in the final; agreement of successive partials alone broke in 8 % of the utterances even
-after waiting a second (bench/stability.py).
+confidence of FIRM or more, and the best path agreeing with them. Over the recordings we have none of them changed
+afterwards, in a partial or in the final; words unchanged for a second in successive partials did in 43 of 340 utterances
+(ARCHITECTURE, decision 6).
 """
 
 from dataclasses import dataclass
