@@ -2,8 +2,8 @@
 
 `stable` rests on two witnesses: the leading words of the decoder's lattice, as far as it is already settled, with a
 confidence of FIRM or more, and the best path agreeing with them. Over the recordings we have none of them changed
-afterwards, in a partial or in the final; words unchanged for a second in successive partials did in 43 of 340 utterances
-(ARCHITECTURE, decision 6).
+afterwards, in a partial or in the final; words unchanged for a second in successive partials did, in 43 of 340
+utterances (ARCHITECTURE, decision 6).
 """
 
 from dataclasses import dataclass
