@@ -1,14 +1,11 @@
 """Recorded speech for measuring, where it lies beside the project; tests that need it are skipped where it does not."""
 
 import os
-import wave
 from pathlib import Path
 
-import numpy as np
 import pytest
-from scipy.signal import resample_poly
 
-from transcriber.caller import encode_mulaw
+from transcriber.caller import read_recording
 
 FOLDER = Path(os.environ.get("SPEECH", Path(__file__).parents[2] / "shared" / "speech"))
 TELEPHONE = ("spelled_and_numbers", "digits", "short_sentences", "calls")
@@ -17,13 +14,8 @@ needs_speech = pytest.mark.skipif(not (FOLDER / "manifest.tsv").is_file(), reaso
 
 
 def mulaw_tracks(path: Path) -> list[bytes]:
-    """Every channel of a 16-bit wav file of 8 or 16 kHz, as 8 kHz mu-law."""
-    with wave.open(str(path)) as file:
-        samples = np.frombuffer(file.readframes(file.getnframes()), np.int16).reshape(-1, file.getnchannels())
-        rate = file.getframerate()
-    if rate != 8000:
-        samples = np.clip(resample_poly(samples.astype(float), 8000, rate), -32768, 32767).astype(np.int16)
-    return [encode_mulaw(np.ascontiguousarray(samples[:, channel])) for channel in range(samples.shape[1])]
+    """Every channel of a recording, as 8 kHz mu-law."""
+    return list(read_recording(path).tracks.values())
 
 
 def telephone_files() -> list[Path]:

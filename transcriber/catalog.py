@@ -20,6 +20,11 @@ class ModelFolder:
     language: str
     band: Band
 
+    @property
+    def size(self) -> int:
+        """Bytes on disk."""
+        return sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file())
+
     def check(self) -> None:
         """Raises ModelError unless all is there that Vosk needs (it would abort the process otherwise)."""
         new = (self.path / "am" / "final.mdl").is_file()
@@ -39,10 +44,10 @@ def installed(data_dir: Path) -> list[ModelFolder]:
     """All models, those pulled into the data directory first, the largest of them first; the demo model last."""
     found: dict[str, ModelFolder] = {}
     for home in (data_dir / "models", *_shipped()):
-        folders = [p for p in home.iterdir() if p.is_dir()] if home.is_dir() else []
-        for path in sorted(folders, key=_size, reverse=True):
-            if _looks_like_model(path):
-                found.setdefault(path.name, describe(path))
+        paths = list(home.iterdir()) if home.is_dir() else []
+        folders = [describe(path) for path in paths if _looks_like_model(path)]
+        for folder in sorted(folders, key=lambda folder: folder.size, reverse=True):
+            found.setdefault(folder.name, folder)
     return sorted(found.values(), key=lambda folder: folder.name == DEMO)
 
 
@@ -75,10 +80,6 @@ def _shipped() -> tuple[Path, Path]:
 
 def _looks_like_model(path: Path) -> bool:
     return (path / "am" / "final.mdl").is_file() or (path / "final.mdl").is_file()
-
-
-def _size(path: Path) -> int:
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
 def _language(name: str) -> str:

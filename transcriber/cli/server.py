@@ -13,7 +13,7 @@ from aiohttp import web
 
 from transcriber import sample_calls
 from transcriber.caller import read_recording
-from transcriber.catalog import ModelFolder, find
+from transcriber.catalog import find
 from transcriber.config import Settings
 from transcriber.core.audio import RATE
 from transcriber.core.transcript import iso_time
@@ -147,17 +147,13 @@ def _warm_pool(
     """Off the event loop: load the model, make recognizers and let them hear real speech once."""
     if engine is None:
         folder = find(settings.model, settings.data_dir)
-        say(f"model: loading {folder.name} ({_megabytes(folder):.0f} MB) from {folder.path}")
+        say(f"model: loading {folder.name} ({folder.size / 1e6:.0f} MB) from {folder.path}")
         before = time.monotonic()
         engine = VoskEngine(folder)
         log.info("model %s loaded in %.2f s", folder.name, time.monotonic() - before)
     pool = RecognizerPool(engine, keep=max(8, 4 * workers))
     speech = read_recording(sample_calls.path(sample_calls.DEFAULT)).tracks["outbound"]
     return pool, pool.warm(2 * workers, speech[RATE : (1 + WARM_SPEECH_S) * RATE])
-
-
-def _megabytes(folder: ModelFolder) -> float:
-    return sum(file.stat().st_size for file in folder.path.rglob("*") if file.is_file()) / 1e6
 
 
 def _readiness(store: RedisStore) -> Callable[[], Awaitable[Mapping[str, str]]]:
