@@ -49,7 +49,6 @@ class Server:
     engine: Engine
     sessions: Sessions
     store: RedisStore
-    redis_url: str
     max_tracks: int
 
 
@@ -67,7 +66,7 @@ async def running(
         workers = settings.workers or os.cpu_count() or 1
         loading = asyncio.create_task(asyncio.to_thread(_warm_pool, settings, engine, workers, say))
         stack.push_async_callback(_settle, loading)
-        store, redis_url = await _open_store(settings, stack, say)
+        store = await _open_store(settings, stack, say)
         pool, cost = await loading
         lanes = Lanes(pool, workers=workers)
         stack.push_async_callback(asyncio.to_thread, lanes.close)
@@ -96,7 +95,6 @@ async def running(
             engine=pool.engine,
             sessions=sessions,
             store=store,
-            redis_url=redis_url,
             max_tracks=rules.max_tracks,
         )
 
@@ -127,8 +125,8 @@ def _url(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-async def _open_store(settings: Settings, stack: AsyncExitStack, say: Callable[[str], None]) -> tuple[RedisStore, str]:
-    """The store on the Redis of the settings, or on one of our own, and its URL."""
+async def _open_store(settings: Settings, stack: AsyncExitStack, say: Callable[[str], None]) -> RedisStore:
+    """The store on the Redis of the settings, or on one of our own."""
     redis_url = settings.redis_url
     if not redis_url:
         redis_url = (await stack.enter_async_context(EmbeddedRedis(settings.data_dir / "redis"))).url
@@ -138,7 +136,7 @@ async def _open_store(settings: Settings, stack: AsyncExitStack, say: Callable[[
     )
     if not settings.redis_url and (crashed := await store.outlet.interrupt_all(at=iso_time(time.time()))):
         say(f"redis: {crashed} calls were live when an earlier server died; they are marked interrupted")
-    return store, redis_url
+    return store
 
 
 def _warm_pool(

@@ -173,11 +173,6 @@ class Lanes:
         for thread in self._threads:
             thread.start()
 
-    @property
-    def workers(self) -> int:
-        """How many threads recognise."""
-        return len(self._threads)
-
     def open(self, tell: Callable[[Heard], None], *, partials: bool) -> Lane:
         """A lane for one track; `tell` is called on the event loop with what was heard, in order."""
         return Lane(self, tell, partials=partials)
