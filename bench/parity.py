@@ -14,7 +14,8 @@ from bench import recordings
 from transcriber.core.accuracy import word_errors
 from transcriber.core.audio import Band, Upsampler
 from transcriber.core.utterance import Utterance
-from transcriber.engine.lanes import Heard, Lanes
+from transcriber.engine.ear import Heard, Manner
+from transcriber.engine.lanes import Lanes
 from transcriber.engine.pool import RecognizerPool
 from transcriber.engine.vosk import VoskEngine
 
@@ -28,14 +29,14 @@ def bare(library: Any, mulaw: bytes, band: Band) -> str:
     return " ".join(" ".join([*texts, json.loads(recognizer.FinalResult())["text"]]).split())
 
 
-async def through(lanes: Lanes, mulaw: bytes, frame: int) -> str:
+async def through(lanes: Lanes, pool: RecognizerPool, mulaw: bytes, frame: int) -> str:
     """The same track through a lane, frame by frame."""
     texts: list[str] = []
 
     def tell(heard: Heard) -> None:
         texts.extend(item.text for item in heard if isinstance(item, Utterance))
 
-    lane = lanes.open(tell, partials=True)
+    lane = lanes.open(pool, tell, manner=Manner(gated=False))
     for start in range(0, len(mulaw), frame):
         lane.offer(mulaw[start : start + frame], start)
     await lane.finish()
@@ -48,9 +49,9 @@ async def equal(engine: VoskEngine, library: Any) -> None:
     print(f"{len(audio)} tracks, {sum(map(len, audio.values())) / 8000:.0f} s")
     expected = {name: bare(library, mulaw, engine.band) for name, mulaw in audio.items()}
     for kind, keep in (("recycled", 2), ("fresh", 0)):
-        lanes = Lanes(RecognizerPool(engine, keep=keep), workers=2)
+        lanes, pool = Lanes(workers=2), RecognizerPool(engine, keep=keep)
         for frame in (160, 56, 1000, 1 << 30):
-            same = [name for name, mulaw in audio.items() if await through(lanes, mulaw, frame) == expected[name]]
+            same = [name for name, mulaw in audio.items() if await through(lanes, pool, mulaw, frame) == expected[name]]
             size = f"{frame / 8:g} ms frames" if frame < 1 << 30 else "whole tracks"
             print(
                 f"{kind:9} {size:16} {len(same)} of {len(audio)} equal; different: {set(audio) - set(same) or 'none'}"
@@ -61,12 +62,12 @@ async def equal(engine: VoskEngine, library: Any) -> None:
 async def rates(engine: VoskEngine, library: Any) -> None:
     """Character error rates of both sides, twice each."""
     audio = recordings.korean()
-    lanes = Lanes(RecognizerPool(engine, keep=2), workers=1)
+    lanes, pool = Lanes(workers=1), RecognizerPool(engine, keep=2)
     for turn in (1, 2):
         wrong, total = {"bare": 0, "service": 0}, 0
         for mulaw, said in audio.values():
             total += len(letters(said))
-            heard = {"bare": bare(library, mulaw, engine.band), "service": await through(lanes, mulaw, 160)}
+            heard = {"bare": bare(library, mulaw, engine.band), "service": await through(lanes, pool, mulaw, 160)}
             for side, text in heard.items():
                 wrong[side] += word_errors(letters(said), letters(text)).total
         shown = ", ".join(f"{side} {100 * errors / total:.2f} %" for side, errors in wrong.items())

@@ -25,6 +25,12 @@ class ModelFolder:
         """Bytes on disk."""
         return sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file())
 
+    @property
+    def dynamic(self) -> bool:
+        """Whether its graph is composed while decoding: a call's grammar can take the language model's place."""
+        graph = self.path / "graph" if (self.path / "graph").is_dir() else self.path
+        return not (graph / "HCLG.fst").is_file()
+
     def check(self) -> None:
         """Raises ModelError unless all is there that Vosk needs (it would abort the process otherwise)."""
         new = (self.path / "am" / "final.mdl").is_file()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from transcriber.core.gate import ENDPOINT_MS, LEAST_ENDPOINT_MS, MOST_ENDPOINT_MS
 from transcriber.errors import ConfigError
 
 PREFIX = "TRANSCRIBER_"
@@ -121,6 +122,14 @@ class Settings:
     )
     model: str = _setting(_text, "", "model name or path; empty: the best one installed")
     data_dir: Path = _setting(_folder, _data_home, "where the private Redis and pulled models live")
+    models_memory_mb: int = _setting(
+        _whole(0, 10_000_000), 0, "memory for models that calls ask for, besides the default; 0 = half of the machine's"
+    )
+    strict_model: bool = _setting(_flag, False, "refuse streams that ask for a model or language that is not here")
+    speech_gate: bool = _setting(_flag, True, "recognise only what sounds like speech; 0: everything, silence too")
+    endpoint_ms: int = _setting(
+        _whole(LEAST_ENDPOINT_MS, MOST_ENDPOINT_MS), ENDPOINT_MS, "silence that ends an utterance (with the gate)"
+    )
     workers: int = _setting(_whole(0, 1024), 0, "recognition threads; 0 = one per core")
     max_tracks: int = _setting(_whole(0, 100_000), 0, "live tracks admitted; 0 = from the capacity measured at start")
     inactivity_s: int = _setting(_whole(1, 86_400), 120, "a stream that sends nothing for so long has ended")

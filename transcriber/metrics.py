@@ -34,6 +34,13 @@ class Metrics:
         self.recognition_backlog_seconds = self._gauge(
             "recognition_backlog_seconds", "Age of the oldest audio that waits for a recognizer"
         )
+        self.recognition_wait_seconds = self._gauge(
+            "recognition_wait_seconds", "How long a track with audio waits for a worker, moving mean"
+        )
+        self.tracks_capacity = self._gauge("tracks_capacity", "Live tracks this server would carry now")
+        self.track_lag_seconds = self._gauge(
+            "track_lag_seconds", "Audio received and not yet recognised, by live track", "stream_sid", "track"
+        )
         self.recognizers = self._gauge("recognizers", "Recognizers by state", "state")
         self.streams = self._counter("streams", "Streams that ended, by reason", "reason")
         self.frames = self._counter("frames", "Media messages received")

@@ -1,6 +1,6 @@
 """The joints of the house: small protocols between the session and the parts that can be swapped."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -22,11 +22,14 @@ Status = Literal["live", "ended", "interrupted"]
 class Recognizer(Protocol):
     """Decodes one track. Never used by two threads at once; every method may take long."""
 
-    def accept(self, pcm: bytes) -> Hypothesis | None:
-        """Feed 16 kHz 16-bit little-endian mono PCM; a hypothesis when the utterance ended here."""
+    def accept(self, pcm: bytes) -> bool:
+        """Feed 16 kHz 16-bit little-endian mono PCM. True: the model holds the utterance to be over."""
 
-    def partial(self) -> Hypothesis:
-        """The utterance so far."""
+    def partial(self, *, settled: bool) -> Hypothesis:
+        """The utterance so far; its `words`, which cost more, only if `settled` is asked for, and not every time."""
+
+    def result(self) -> Hypothesis:
+        """End the utterance: what it was. What the recognizer learnt about the speaker stays."""
 
     def finish(self) -> Hypothesis:
         """End the track: what was still unsaid. Afterwards nothing of this track is left in the recognizer."""
@@ -41,7 +44,15 @@ class Engine(Protocol):
     def language(self) -> str: ...
     @property
     def band(self) -> Band: ...
-    def create(self) -> Recognizer: ...
+    @property
+    def takes_grammar(self) -> bool:
+        """Whether `create` can close the vocabulary."""
+
+    def create(self, grammar: Sequence[str] = ()) -> Recognizer:
+        """A cold recognizer; with a grammar it knows these phrases only. Raises ModelError."""
+
+    def unknown(self, words: Iterable[str]) -> tuple[str, ...]:
+        """Those of the words that the model has never heard of, in order."""
 
 
 class Outlet(Protocol):

@@ -14,14 +14,14 @@ from transcriber.core.audio import RATE
 from transcriber.core.identity import Identity
 from transcriber.core.twilio import Start
 from transcriber.core.utterance import Utterance
-from transcriber.engine.lanes import Heard, Lane, Lanes
+from transcriber.engine.ear import Heard
+from transcriber.engine.hearing import Hearing
+from transcriber.engine.lanes import Lane
 from transcriber.metrics import Metrics
 from transcriber.ports import Outlet
 from transcriber.scribe import Scribe
 
 SPEAKERS = {"inbound": "caller", "outbound": "agent"}
-NOT_YET = ("hints", "grammar", "endpoint_ms")
-"""Parameters of the contract that this version does not act on: answered with a stream.error, never just ignored."""
 
 
 class State(Enum):
@@ -36,9 +36,9 @@ class Session:
     """A live stream. All methods belong to the event loop's thread."""
 
     def __init__(
-        self, start: Start, received: wire.MediaStream, *, lanes: Lanes, outlet: Outlet, metrics: Metrics
+        self, start: Start, received: wire.MediaStream, *, hearing: Hearing, outlet: Outlet, metrics: Metrics
     ) -> None:
-        engine = lanes.pool.engine
+        engine = hearing.pool.engine
         self.start = start
         self.received = received
         self.state = State.LIVE
@@ -52,21 +52,24 @@ class Session:
                 speakers={track: _label(start, track) for track in start.tracks},
                 language=engine.language,
                 model=engine.model,
+                unknown_words=hearing.unknown_words,
             ),
             outlet,
             metrics=metrics,
         )
-        partials = start.parameters.get("partials", "true").strip().lower() not in ("false", "0", "no", "off")
-        self._lanes: dict[str, Lane] = {
-            track: lanes.open(self._listener(track), partials=partials) for track in start.tracks
-        }
-        for fault in _unsupported(start, engine.model, engine.language):
+        self._lanes: dict[str, Lane] = {track: hearing.lane(self._listener(track)) for track in start.tracks}
+        for fault in hearing.faults:
             self.report(fault)
 
     @property
+    def lag_s(self) -> dict[str, float]:
+        """Seconds of audio received and not yet recognised, by track."""
+        return {track: lane.pending / RATE for track, lane in self._lanes.items()}
+
+    @property
     def backlog_s(self) -> float:
-        """Seconds of audio received and not yet recognised, of the track that has most."""
-        return max(lane.pending for lane in self._lanes.values()) / RATE
+        """The same of the track that has most."""
+        return max(self.lag_s.values())
 
     @property
     def faults(self) -> Counter[str]:
@@ -136,22 +139,3 @@ class Session:
 
 def _label(start: Start, track: str) -> str:
     return start.parameters.get(f"{track}_label", "").strip() or SPEAKERS[track]
-
-
-def _unsupported(start: Start, model: str, language: str) -> list[wire.Fault]:
-    """What the stream asked for and does not get."""
-    faults = []
-    asked = start.parameters.get("model", "").strip()
-    if asked and asked != model:
-        faults.append(wire.Fault("model_not_loaded", f"model {asked!r} is not loaded; {model!r} is used"))
-    spoken = start.parameters.get("language", "").strip().lower()
-    if spoken and spoken.split("-")[0] != language.split("-")[0]:
-        faults.append(
-            wire.Fault("language_not_loaded", f"no model for language {spoken!r} is loaded; {model!r} is used")
-        )
-    faults += [
-        wire.Fault(f"{name}_unsupported", f"parameter {name!r} is not acted on by this version")
-        for name in NOT_YET
-        if start.parameters.get(name, "").strip()
-    ]
-    return faults

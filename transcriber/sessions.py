@@ -4,13 +4,13 @@ import asyncio
 import hmac
 import logging
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from transcriber.core import stream as wire
 from transcriber.core.twilio import Start
-from transcriber.engine.lanes import Lanes
+from transcriber.engine.hearing import Ears
 from transcriber.errors import StoreError
 from transcriber.metrics import Metrics
 from transcriber.ports import Outlet, Tickets
@@ -25,9 +25,9 @@ CALLBACK_GRACE_S = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """Who is let in, and for how long. `max_tracks` counts live tracks; times in seconds."""
+    """Who is let in, and for how long. `max_tracks` says how many live tracks there may be now; times in seconds."""
 
-    max_tracks: int
+    max_tracks: Callable[[], int]
     account_sid: str = ""
     require_ticket: bool = False
     inactivity_s: float = 120
@@ -38,10 +38,10 @@ class Rules:
 class Sessions:
     """The registry. All methods belong to the event loop's thread."""
 
-    def __init__(self, rules: Rules, *, lanes: Lanes, outlet: Outlet, tickets: Tickets, metrics: Metrics) -> None:
+    def __init__(self, rules: Rules, *, ears: Ears, outlet: Outlet, tickets: Tickets, metrics: Metrics) -> None:
         self.rules = rules
         self.draining = False
-        self._lanes = lanes
+        self._ears = ears
         self._outlet = outlet
         self._tickets = tickets
         self._metrics = metrics
@@ -65,7 +65,8 @@ class Sessions:
     @property
     def full(self) -> bool:
         """Whether one more usual stream would be too much."""
-        return self.live_tracks + USUAL_TRACKS * (self._waiting + 1) > max(self.rules.max_tracks, USUAL_TRACKS)
+        expected = self.live_tracks + USUAL_TRACKS * (self._waiting + 1)
+        return expected > max(self.rules.max_tracks(), USUAL_TRACKS) or self._ears.lanes.pace.behind
 
     @property
     def backlog_s(self) -> float:
@@ -83,10 +84,15 @@ class Sessions:
 
     async def admit(self, start: Start, received: wire.MediaStream) -> Session | wire.Refused:
         """The session of an announced stream, or why there is none."""
-        refused = self._refusal(start) or await self._check_ticket(start) or self._refusal(start)
+        refused = self._refusal(start) or await self._check_ticket(start)
         if refused is not None:
             return refused
-        session = Session(start, received, lanes=self._lanes, outlet=self._outlet, metrics=self._metrics)
+        hearing = await self._ears.hearing(start.parameters)
+        if isinstance(hearing, wire.Refused):
+            return hearing
+        if (refused := self._refusal(start)) is not None:
+            return refused
+        session = Session(start, received, hearing=hearing, outlet=self._outlet, metrics=self._metrics)
         self._live[start.stream_sid] = session
         self._empty.clear()
         self.touch(start.stream_sid)
@@ -156,7 +162,7 @@ class Sessions:
             return wire.Refused(1001, "the server is shutting down")
         if start.stream_sid in self._live:
             return wire.Refused(1008, "a stream with this streamSid is live already")
-        if self.live_tracks + len(start.tracks) > self.rules.max_tracks:
+        if self.live_tracks + len(start.tracks) > self.rules.max_tracks():
             return wire.Refused(1013, "over capacity, try again later")
         return None
 
@@ -176,11 +182,20 @@ class Sessions:
         self._metrics.tracks_live.set(self.live_tracks)
         self._metrics.calls_live.set(len({session.start.call_sid for session in self._live.values()}))
         self._metrics.recognition_backlog_seconds.set(self.backlog_s)
-        self._metrics.recognizers.labels("idle").set(self._lanes.pool.idle)
-        self._metrics.recognizers.labels("lent").set(self._lanes.pool.lent)
+        self._metrics.recognition_wait_seconds.set(self._ears.lanes.pace.wait_s)
+        self._metrics.tracks_capacity.set(self.rules.max_tracks())
+        for stream_sid, session in self._live.items():
+            for track, lag_s in session.lag_s.items():
+                self._metrics.track_lag_seconds.labels(stream_sid, track).set(lag_s)
+        pools = self._ears.models.pools
+        self._metrics.recognizers.labels("idle").set(sum(pool.idle for pool in pools))
+        self._metrics.recognizers.labels("lent").set(sum(pool.lent for pool in pools))
 
     def _count(self, session: Session, reason: str) -> None:
         received = session.received
+        for track in session.start.tracks:
+            with suppress(KeyError):
+                self._metrics.track_lag_seconds.remove(session.start.stream_sid, track)
         self._metrics.streams.labels(reason).inc()
         self._metrics.frames.inc(received.frames)
         self._metrics.frames_lost.inc(received.frames_lost)

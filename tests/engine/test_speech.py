@@ -1,14 +1,13 @@
 """The lanes on recorded speech: the words of bare Vosk in every file, and no stable word that changes."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from tests.engine.conftest import LanesOf
 from tests.engine.test_recognition import bare, listen, settled, words
 from tests.speech import mulaw_tracks, needs_speech, telephone_files
 from transcriber.core.utterance import Draft, Utterance
-from transcriber.engine.lanes import Lanes
 from transcriber.engine.vosk import VoskEngine
 
 FRAME_MS = 30
@@ -16,7 +15,7 @@ pytestmark = [pytest.mark.speech, needs_speech, pytest.mark.timeout(600)]
 
 
 async def test_every_recording_reads_as_with_bare_vosk(
-    vosk_engine: VoskEngine, bare_model: Any, lanes_of: Callable[..., Lanes]
+    vosk_engine: VoskEngine, bare_model: Any, lanes_of: LanesOf
 ) -> None:
     lanes = lanes_of(vosk_engine, workers=2, keep=2)
     compared = 0
@@ -32,7 +31,7 @@ async def test_every_recording_reads_as_with_bare_vosk(
     assert compared > 200
 
 
-async def test_no_stable_word_ever_changes(vosk_engine: VoskEngine, lanes_of: Callable[..., Lanes]) -> None:
+async def test_no_stable_word_ever_changes(vosk_engine: VoskEngine, lanes_of: LanesOf) -> None:
     lanes = lanes_of(vosk_engine, workers=1)
     promised = 0
     for path in telephone_files():

@@ -76,6 +76,7 @@ async def serve(redis_url: str, tmp_path: Path) -> AsyncIterator[Serve]:
                 "max_tracks": 100,
                 "workers": 2,
                 "drain_s": 0,
+                "speech_gate": engine is not None,  # the scripted engine hears silence as well
             } | more
             settings = Settings(**chosen)
             server = await stack.enter_async_context(running(settings, engine=engine or ScriptedEngine()))

@@ -50,7 +50,7 @@ async def test_a_call_becomes_a_transcript(serve: Serve, demo_model: VoskEngine)
         assert [final["utterance"] for final in mine] == sorted({final["utterance"] for final in mine})
         said = [turn for turn in turns if turn.track == track]
         heard = " ".join(final["text"] for final in mine).split()
-        assert word_errors(" ".join(turn.text for turn in said).split(), heard).rate < 0.1
+        assert word_errors(" ".join(turn.text for turn in said).split(), heard).rate < 0.15
         for turn, final in zip(said, mine, strict=True):
             assert abs(final["start_ms"] - turn.start_ms) < 400
             assert abs(final["end_ms"] - turn.end_ms) < 400
@@ -93,9 +93,16 @@ async def test_words_do_not_depend_on_frames_or_stalls(serve: Serve, demo_model:
     assert sorted(texts[0]) == sorted(texts[1]) == sorted(texts[2])
 
 
-async def test_labels_partials_and_what_is_not_supported(serve: Serve) -> None:
+async def test_labels_partials_and_what_cannot_be_granted(serve: Serve) -> None:
     running = await serve()
-    asked = {"inbound_label": "Ada <b>", "partials": "false", "hints": "x", "model": "other", "language": "ko"}
+    asked = {
+        "inbound_label": "Ada <b>",
+        "partials": "false",
+        "hints": "two zebras",
+        "grammar": "one,two",
+        "model": "other",
+        "endpoint_ms": "900",
+    }
     async with subscribed(running, "*:partial") as published, running.phone.call(parameters=asked) as call:
         await call.play(3000)
         await call.hang_up()
@@ -103,10 +110,11 @@ async def test_labels_partials_and_what_is_not_supported(serve: Serve) -> None:
         assert published.empty()
     assert {final["speaker"] for final in of(events, "final")} == {"Ada <b>", "agent"}
     assert {error["code"] for error in of(events, "stream.error")} == {
-        "hints_unsupported",
-        "model_not_loaded",
-        "language_not_loaded",
+        "grammar_unsupported",
+        "model_unknown",
+        "endpoint_ms_unsupported",
     }
+    assert of(events, "stream.started")[0]["unknown_words"] == ["zebras"]
 
 
 async def test_two_streams_are_one_call(serve: Serve) -> None:

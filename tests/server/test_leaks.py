@@ -17,7 +17,7 @@ def count(kind: type) -> int:
 
 async def test_two_hundred_calls_leave_nothing(serve: Serve) -> None:
     running = await serve(max_tracks=1000)
-    pool = running.server.sessions._lanes.pool
+    [pool] = running.server.sessions._ears.models.pools
 
     async def one(number: int) -> None:
         async with running.phone.call() as call:

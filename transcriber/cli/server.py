@@ -13,11 +13,14 @@ from aiohttp import web
 
 from transcriber import sample_calls
 from transcriber.caller import read_recording
-from transcriber.catalog import find
+from transcriber.catalog import ModelFolder, find, installed
 from transcriber.config import Settings
 from transcriber.core.audio import RATE
 from transcriber.core.transcript import iso_time
+from transcriber.engine.capacity import Capacity
+from transcriber.engine.hearing import Ears
 from transcriber.engine.lanes import Lanes
+from transcriber.engine.models import Models
 from transcriber.engine.pool import RecognizerPool
 from transcriber.engine.vosk import VoskEngine
 from transcriber.errors import ConfigError, StoreError
@@ -31,12 +34,6 @@ from transcriber.web.services import Services
 
 log = logging.getLogger(__name__)
 WARM_SPEECH_S = 4
-USABLE = 0.7
-"""Share of the cores that recognition may plan with: speech comes in bursts."""
-INGEST_COST = 0.006
-"""Cores a track costs besides recognition: frames, events, Redis (bench/overhead.py)."""
-PACED = 1.8
-"""How much more audio costs when it comes 100 ms at a time, many tracks in turn, than in one go (bench/overhead.py)."""
 FINISH_S = 30.0
 
 
@@ -68,11 +65,18 @@ async def running(
         stack.push_async_callback(_settle, loading)
         store = await _open_store(settings, stack, say)
         pool, cost = await loading
-        lanes = Lanes(pool, workers=workers)
+        lanes = Lanes(workers=workers)
         stack.push_async_callback(asyncio.to_thread, lanes.close)
+        ears = Ears(
+            lanes=lanes,
+            models=_models(settings, pool, workers),
+            gated=settings.speech_gate,
+            endpoint_ms=settings.endpoint_ms,
+            strict=settings.strict_model,
+        )
         metrics = Metrics()
-        rules = _rules(settings, workers, cost)
-        sessions = Sessions(rules, lanes=lanes, outlet=store.outlet, tickets=store.tickets, metrics=metrics)
+        rules = _rules(settings, Capacity(lanes.pace, workers=workers, speech_cost=cost, gated=settings.speech_gate))
+        sessions = Sessions(rules, ears=ears, outlet=store.outlet, tickets=store.tickets, metrics=metrics)
         watching = asyncio.create_task(sessions.watch(), name="inactivity")
         stack.push_async_callback(_settle, watching)
         services = Services(
@@ -95,14 +99,28 @@ async def running(
             engine=pool.engine,
             sessions=sessions,
             store=store,
-            max_tracks=rules.max_tracks,
+            max_tracks=rules.max_tracks(),
         )
 
 
-def _rules(settings: Settings, workers: int, cost: float) -> Rules:
-    """Admission; `cost`: CPU seconds that a second of speech needs."""
+def _models(settings: Settings, default: RecognizerPool, workers: int) -> Models:
+    def load(folder: ModelFolder) -> RecognizerPool:
+        pool = RecognizerPool(VoskEngine(folder), keep=_keep(workers))
+        pool.warm(workers, _speech())
+        return pool
+
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return Models(
+        default,
+        installed=lambda: installed(settings.data_dir),
+        load=load,
+        budget_bytes=settings.models_memory_mb << 20 or machine // 2,
+    )
+
+
+def _rules(settings: Settings, capacity: Capacity) -> Rules:
     return Rules(
-        max_tracks=settings.max_tracks or max(2, int(USABLE * workers / (PACED * cost + INGEST_COST))),
+        max_tracks=(lambda: settings.max_tracks) if settings.max_tracks else capacity.tracks,
         account_sid=settings.twilio_account_sid,
         require_ticket=settings.require_ticket,
         inactivity_s=settings.inactivity_s,
@@ -149,9 +167,18 @@ def _warm_pool(
         before = time.monotonic()
         engine = VoskEngine(folder)
         log.info("model %s loaded in %.2f s", folder.name, time.monotonic() - before)
-    pool = RecognizerPool(engine, keep=max(8, 4 * workers))
-    speech = read_recording(sample_calls.path(sample_calls.DEFAULT)).tracks["outbound"]
-    return pool, pool.warm(2 * workers, speech[RATE : (1 + WARM_SPEECH_S) * RATE])
+    pool = RecognizerPool(engine, keep=_keep(workers))
+    return pool, pool.warm(2 * workers, _speech())
+
+
+def _keep(workers: int) -> int:
+    return max(8, 4 * workers)
+
+
+def _speech() -> bytes:
+    """What recognizers are warmed on."""
+    track = read_recording(sample_calls.path(sample_calls.DEFAULT)).tracks["outbound"]
+    return track[RATE : (1 + WARM_SPEECH_S) * RATE]
 
 
 def _readiness(store: RedisStore) -> Callable[[], Awaitable[Mapping[str, str]]]:

@@ -32,6 +32,7 @@ class Identity:
     speakers: Mapping[str, str]
     language: str
     model: str
+    unknown_words: tuple[str, ...] = ()
 
     def started(self, at: str) -> tuple[CallStarted, StreamStarted]:
         """The beginning; the ticket among the parameters is nobody's business."""
@@ -46,6 +47,7 @@ class Identity:
             language=self.language,
             model=self.model,
             parameters={name: value for name, value in start.parameters.items() if name != "ticket"},
+            unknown_words=self.unknown_words,
             at=at,
         )
         return call, stream

@@ -86,7 +86,10 @@ class CallStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamStarted(Event):
-    """One stream of the call began. `start_ms` is where its own zero lies on the call clock."""
+    """One stream of the call began. `start_ms` is where its own zero lies on the call clock.
+
+    `unknown_words`: those of the call's grammar and hints that the model has no pronunciation for.
+    """
 
     type: ClassVar[str] = "stream.started"
     stream_sid: str
@@ -96,6 +99,7 @@ class StreamStarted(Event):
     language: str
     model: str
     parameters: Mapping[str, str]
+    unknown_words: tuple[str, ...] = ()
     at: str
 
 

@@ -8,6 +8,7 @@ utterances (ARCHITECTURE, decision 6).
 
 from dataclasses import dataclass
 
+from transcriber.core.hints import NO_HINTS, Hints
 from transcriber.core.timeline import ClockMap
 from transcriber.core.transcript import Word
 
@@ -56,8 +57,9 @@ class Utterance:
 class Listener:
     """Numbers the utterances of one track and decides what is worth telling."""
 
-    def __init__(self) -> None:
+    def __init__(self, hints: Hints = NO_HINTS) -> None:
         self.clock = ClockMap()
+        self._hints = hints
         self.broken = 0
         """How often a word called stable changed after all."""
         self._utterance = 1
@@ -84,8 +86,8 @@ class Listener:
         self._firm_up(hypothesis)
         spoken: Utterance | Draft | None = None
         if hypothesis.words:
-            words = tuple(self._placed(word) for word in hypothesis.words)
-            spoken = Utterance(self._utterance, hypothesis.text, words)
+            words = self._hints.correct(tuple(self._placed(word) for word in hypothesis.words))
+            spoken = Utterance(self._utterance, " ".join(word.word for word in words), words)
             self._earliest_ms = words[-1].end_ms
         elif self._text:
             spoken = self._draft("", self.clock.end_ms(self.clock.fed_ms))

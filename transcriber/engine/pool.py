@@ -6,6 +6,7 @@ All of it blocks; only worker threads may call in here.
 import logging
 import threading
 import time
+from collections.abc import Sequence
 
 from transcriber.core.audio import RATE, Upsampler
 from transcriber.ports import Engine, Recognizer
@@ -34,14 +35,17 @@ class RecognizerPool:
         """How many are in use."""
         return self._lent
 
-    def take(self) -> Recognizer:
-        """A recognizer with nothing of an earlier track in it: the warmest there is, else a new one."""
+    def take(self, grammar: Sequence[str] = ()) -> Recognizer:
+        """A recognizer with nothing of an earlier track in it: the warmest there is, else a new one.
+
+        With a grammar always a new one, that is not given back but dropped.
+        """
         with self._lock:
             self._lent += 1
-            if self._idle:
+            if self._idle and not grammar:
                 return self._idle.pop()
         try:
-            return self.engine.create()
+            return self.engine.create(grammar)
         except BaseException:
             self.drop()
             raise
@@ -54,7 +58,7 @@ class RecognizerPool:
                 self._idle.append(recognizer)
 
     def drop(self) -> None:
-        """A lent recognizer failed and will not come back."""
+        """A lent recognizer will not come back."""
         with self._lock:
             self._lent -= 1
 
@@ -79,7 +83,8 @@ def decode(recognizer: Recognizer, mulaw: bytes, engine: Engine) -> float:
     upsampler = Upsampler(engine.band)
     before = time.thread_time()
     for start in range(0, len(mulaw), BLOCK):
-        recognizer.accept(upsampler.push(mulaw[start : start + BLOCK]))
-        recognizer.partial()
+        if recognizer.accept(upsampler.push(mulaw[start : start + BLOCK])):
+            recognizer.result()
+        recognizer.partial(settled=True)
     recognizer.finish()
     return (time.thread_time() - before) / max(1.0, len(mulaw) / RATE)

@@ -1,7 +1,7 @@
 """An engine without a model, for tests and for measuring everything but recognition: it hears what it was told to."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from transcriber.core.audio import Band
 from transcriber.core.transcript import Word
@@ -24,7 +24,17 @@ class ScriptedEngine:
         self._script = [line.split() for line in script]
         self._create_s = create_s
 
-    def create(self) -> "ScriptedRecognizer":
+    @property
+    def takes_grammar(self) -> bool:
+        """It says what the script says."""
+        return False
+
+    def unknown(self, words: Iterable[str]) -> tuple[str, ...]:
+        """What the script never says."""
+        known = {word for line in self._script for word in line}
+        return tuple(word for word in words if word not in known)
+
+    def create(self, grammar: Sequence[str] = ()) -> "ScriptedRecognizer":
         """A recognizer at the beginning of the script."""
         self.created += 1
         if self._create_s:
@@ -41,17 +51,19 @@ class ScriptedRecognizer:
         self._fed_ms = 0.0
         self._since_ms = 0.0
 
-    def accept(self, pcm: bytes) -> Hypothesis | None:
-        """Counts the audio; an utterance when its last word was said."""
+    def accept(self, pcm: bytes) -> bool:
+        """Counts the audio; whether the last word of the utterance was said."""
         self._fed_ms += len(pcm) / 32
-        if self._fed_ms - self._since_ms < WORD_MS * len(self._script[self._line]):
-            return None
+        return self._fed_ms - self._since_ms >= WORD_MS * len(self._script[self._line])
+
+    def result(self) -> Hypothesis:
+        """What was said of the utterance; the next one begins."""
         said = self.partial()
-        self._since_ms += WORD_MS * len(self._script[self._line])
+        self._since_ms = max(self._fed_ms, self._since_ms) if not said.words else float(said.words[-1].end_ms)
         self._line = (self._line + 1) % len(self._script)
         return said
 
-    def partial(self) -> Hypothesis:
+    def partial(self, *, settled: bool = True) -> Hypothesis:
         """The words said so far."""
         line = self._script[self._line]
         said = line[: int((self._fed_ms - self._since_ms) / WORD_MS)]

@@ -7,6 +7,7 @@ threads.
 
 import json
 import os
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from transcriber.catalog import ModelFolder
@@ -17,6 +18,10 @@ from transcriber.errors import ModelError
 RATE = 16000
 LOOK_EVERY_MS = 500
 """How often the settled part of the lattice is read: its words and times cost as much as 60 ms of decoding."""
+UNKNOWN = "[unk]"
+"""The grammar's word for anything else; without it every sound would become one of the phrases."""
+NUDGE = bytes(2 * RATE // 100)
+"""10 ms of silence: right after a result the library takes the end of a track for done and keeps what it learnt."""
 NO_ANSWER = Hypothesis("")
 
 
@@ -34,15 +39,28 @@ class VoskEngine:
             self._model = vosk.Model(str(folder.path))
         except Exception as error:  # the library raises plain Exception
             raise ModelError(f"Vosk cannot load the model in {folder.path}: {error}") from None
+        self._folder = folder
         self.model = folder.name
         self.language = folder.language
         self.band = folder.band
 
-    def create(self) -> "VoskRecognizer":
-        """A new, cold recognizer: 1 ms (demo) to 100 ms (large models)."""
-        recognizer = self._vosk.KaldiRecognizer(self._model, RATE)
+    @property
+    def takes_grammar(self) -> bool:
+        """Only a graph that is composed while decoding can be given another language model."""
+        return self._folder.dynamic
+
+    def create(self, grammar: Sequence[str] = ()) -> "VoskRecognizer":
+        """A new, cold recognizer: 1 ms (demo) to 100 ms (large models); with a grammar it hears nothing else."""
+        if grammar and not self.takes_grammar:
+            raise ModelError(f"model {self.model} has a fixed graph and takes no grammar")
+        arguments = (json.dumps([*grammar, UNKNOWN]),) if grammar else ()
+        recognizer = self._vosk.KaldiRecognizer(self._model, RATE, *arguments)
         recognizer.SetWords(True)
         return VoskRecognizer(recognizer)
+
+    def unknown(self, words: Iterable[str]) -> tuple[str, ...]:
+        """Words without a pronunciation in the model."""
+        return tuple(word for word in words if self._model.vosk_model_find_word(word) < 0)
 
 
 class VoskRecognizer:
@@ -54,36 +72,45 @@ class VoskRecognizer:
 
     def __init__(self, recognizer: Any) -> None:
         self._recognizer = recognizer
+        self._listening = False
         self._zero_ms = 0.0
         self._fed_ms = 0.0
         self._look_at_ms = 0.0
 
-    def accept(self, pcm: bytes) -> Hypothesis | None:
-        """Feed 16 kHz 16-bit mono PCM; the utterance, if it ended here."""
+    def accept(self, pcm: bytes) -> bool:
+        """Feed 16 kHz 16-bit mono PCM; whether the model's own rules would end the utterance here."""
         if not pcm:
-            return None
+            return False
+        self._listening = True
         self._fed_ms += len(pcm) / 2 / RATE * 1000
-        return self._words(self._recognizer.Result()) if self._recognizer.AcceptWaveform(pcm) else None
+        return bool(self._recognizer.AcceptWaveform(pcm))
 
-    def partial(self) -> Hypothesis:
-        """The utterance so far; every LOOK_EVERY_MS also the words that the lattice has settled on."""
+    def partial(self, *, settled: bool) -> Hypothesis:
+        """The utterance so far; if asked for, every LOOK_EVERY_MS also the words that the lattice has settled on."""
         text = json.loads(self._recognizer.PartialResult()).get("partial", "")
-        if not text or self._fed_ms < self._look_at_ms:
+        if not text or not settled or self._fed_ms < self._look_at_ms:
             return Hypothesis(text)
         self._look_at_ms = self._fed_ms + LOOK_EVERY_MS
         self._recognizer.SetPartialWords(True)
-        settled = json.loads(self._recognizer.PartialResult())
+        lattice = json.loads(self._recognizer.PartialResult())
         self._recognizer.SetPartialWords(False)
-        return Hypothesis(text, self._times(settled.get("partial_result", ())))
+        return Hypothesis(text, self._times(lattice.get("partial_result", ())))
+
+    def result(self) -> Hypothesis:
+        """The utterance; speaker adaptation goes on."""
+        return self._words(self._recognizer.Result())
 
     def finish(self) -> Hypothesis:
         """The rest of the track; afterwards the recognizer is as new."""
+        if not self._listening:
+            self.accept(NUDGE)
         rest = self._words(self._recognizer.FinalResult())
         self._zero_ms += self._fed_ms
         self._fed_ms = self._look_at_ms = 0.0
         return rest
 
     def _words(self, answer: str) -> Hypothesis:
+        self._listening = False
         self._look_at_ms = self._fed_ms
         data = json.loads(answer)
         text = data.get("text", "")

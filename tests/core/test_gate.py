@@ -1,0 +1,142 @@
+"""The speech gate on a scripted voice detector: what is passed, where utterances end, and that cuts do not matter."""
+
+import itertools
+from collections.abc import Iterable, Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transcriber.core import gate as rules
+from transcriber.core.gate import STEP, Gate, Passage, Pause, Speech
+
+VOICE, HUSH = b"\x10", b"\xff"
+
+
+def loud(pcm: bytes) -> bool:
+    """The voice detector: anything but silence."""
+    return any(pcm)
+
+
+def audio(*parts: tuple[bytes, int]) -> bytes:
+    """So many milliseconds of each."""
+    return b"".join(sample * (ms * 8) for sample, ms in parts)
+
+
+def play(gate: Gate, mulaw: bytes, cuts: Iterable[int] = (), at: int = 0) -> list[Passage]:
+    edges = [0, *sorted({cut % (len(mulaw) + 1) for cut in cuts}), len(mulaw)]
+    return [passage for start, end in itertools.pairwise(edges) for passage in gate.push(mulaw[start:end], at + start)]
+
+
+def joined(passages: Sequence[Passage]) -> list[tuple[int, bytes] | None]:
+    """Neighbouring speech as one; None is a pause."""
+    told: list[tuple[int, bytes] | None] = []
+    for passage in passages:
+        if isinstance(passage, Pause):
+            told.append(None)
+        elif told and (last := told[-1]) is not None and last[0] + len(last[1]) == passage.at:
+            told[-1] = (last[0], last[1] + passage.payload)
+        else:
+            told.append((passage.at, passage.payload))
+    return told
+
+
+def ms(passages: Sequence[Passage]) -> list[tuple[int, int] | None]:
+    """From and to in milliseconds."""
+    return [part and (part[0] // 8, (part[0] + len(part[1])) // 8) for part in joined(passages)]
+
+
+def test_silence_is_not_passed() -> None:
+    gate = Gate(loud)
+    assert play(gate, audio((HUSH, 3_600_000 // 10))) == []
+    assert gate.finish() == []
+
+
+def test_an_utterance_has_a_pre_roll_a_tail_and_an_end() -> None:
+    told = play(Gate(loud), audio((HUSH, 2000), (VOICE, 1000), (HUSH, 2000)))
+    assert ms(told) == [(1740, 3420), None]  # 40 ms until it is noticed, 20 ms until it is missed
+
+
+def test_the_pause_comes_when_the_endpoint_is_over() -> None:
+    gate = Gate(loud, endpoint_ms=1000)
+    assert Pause() not in play(gate, audio((VOICE, 1000), (HUSH, 1000)))
+    assert Pause() in gate.push(audio((HUSH, 40)), 2000 * 8)
+
+
+def test_a_short_pause_does_not_cut_and_loses_nothing() -> None:
+    told = play(Gate(loud), audio((VOICE, 1000), (HUSH, 500), (VOICE, 1000), (HUSH, 1000)))
+    assert ms(told) == [(0, 2920), None]
+
+
+def test_a_long_endpoint_leaves_silence_out_inside_an_utterance() -> None:
+    told = play(Gate(loud, endpoint_ms=3000), audio((VOICE, 1000), (HUSH, 2000), (VOICE, 1000), (HUSH, 4000)))
+    assert ms(told) == [(0, 1420), (2720, 4420), None]
+
+
+def test_an_endpoint_shorter_than_the_tail_is_filled_up_with_silence() -> None:
+    told = play(Gate(loud, endpoint_ms=100), audio((VOICE, 1000), (HUSH, 1000)))
+    assert told[-1] == Pause()
+    spoken = b"".join(part.payload for part in told if isinstance(part, Speech))
+    assert len(spoken) == 8 * (1000 + 20) + rules.TAIL
+
+
+@given(
+    parts=st.lists(st.tuples(st.sampled_from((VOICE, HUSH)), st.integers(1, 900)), max_size=12),
+    cuts=st.lists(st.integers(0, 10**6), max_size=30),
+)
+def test_cuts_do_not_matter(parts: list[tuple[bytes, int]], cuts: list[int]) -> None:
+    mulaw = audio(*parts)
+    whole, cut = Gate(loud), Gate(loud)
+    assert joined(play(whole, mulaw)) == joined(play(cut, mulaw, cuts))
+    assert whole.finish() == cut.finish()
+
+
+@given(parts=st.lists(st.tuples(st.sampled_from((VOICE, HUSH)), st.integers(1, 900)), max_size=12))
+def test_voice_is_never_lost_while_it_has_words(parts: list[tuple[bytes, int]]) -> None:
+    mulaw = audio(*parts)
+    gate = Gate(loud)
+    told = [*play(gate, mulaw), *gate.finish()]
+    passed = {at for part in told if isinstance(part, Speech) for at in range(part.at, part.at + len(part.payload), 8)}
+    steps = [mulaw[start : start + STEP] == VOICE * STEP for start in range(0, len(mulaw), STEP)]
+    for number in range(len(steps) - 2):
+        if all(steps[number : number + 3]):
+            assert number * STEP in passed
+
+
+def test_what_was_going_on_at_the_end_is_passed_without_a_pause() -> None:
+    gate = Gate(loud)
+    play(gate, audio((VOICE, 1005)))
+    assert gate.finish() == [Speech(VOICE * 40, 8000)]
+
+
+def test_a_long_utterance_ends_at_a_breath_and_at_last_anywhere() -> None:
+    gate = Gate(loud)
+    told = []
+    for second in range(70):
+        gate.heard_word()
+        breath = second == 25
+        told += gate.push(audio((VOICE, 700), (HUSH if breath else VOICE, 300)), second * 8000)
+    ends = [part.at for before, part in itertools.pairwise(told) if before == Pause() and isinstance(part, Speech)]
+    assert [round(at / 8000) for at in ends] == [26, 56]
+
+
+def test_sound_without_words_is_only_looked_at_now_and_then() -> None:
+    gate = Gate(loud)
+    minutes = 10
+    told = [part for second in range(60 * minutes) for part in gate.push(audio((VOICE, 1000)), second * 8000)]
+    passed = sum(len(part.payload) for part in told if isinstance(part, Speech)) / 8000
+    assert passed < 0.5 * 60 * minutes
+
+
+def test_words_after_long_music_are_heard_again() -> None:
+    gate = Gate(loud)
+    play(gate, audio((VOICE, 60_000)))
+    told = play(gate, audio((HUSH, 400), (VOICE, 3000)), at=60_000 * 8)
+    assert isinstance(told[0], Speech)
+    assert told[0].at <= 60_400 * 8 <= told[0].at + len(told[0].payload) - 1_500 * 8
+
+
+def test_a_jump_of_the_clock_counts_as_silence() -> None:
+    gate = Gate(loud)
+    play(gate, audio((VOICE, 500)))
+    told = gate.push(audio((HUSH, 40)), 8 * 10_000)
+    assert Pause() in told

@@ -1,0 +1,192 @@
+"""The speech gate of one track: which audio is worth recognising, and where an utterance ends.
+
+A track is silent most of the time and silence costs as much to decode as speech, so only what a voice detector hears is
+passed on, with some audio before (PRE_ROLL) and after it (TAIL). When the voice has been gone for the endpoint's time
+the utterance is over; nothing is passed until it is back. Sound in which no word is found for long (hold music, a dial
+tone, a machine) is not worth it either: the gate dozes and only looks now and then.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from transcriber.core.audio import PER_MS, SILENCE, decode
+
+STEP = 20 * PER_MS
+"""What the voice detector judges at a time."""
+PRE_ROLL = 300 * PER_MS
+"""Passed from before the voice was noticed: the beginnings of words are soft."""
+TAIL = 400 * PER_MS
+"""Silence passed after the voice: the decoder looks ahead, and without it the last word would be cut."""
+SOFT_LIMIT = 20_000 * PER_MS
+"""An utterance as long as this ends at the next short pause …"""
+BREATH = 200 * PER_MS
+"""… of so much."""
+HARD_LIMIT = 30_000 * PER_MS
+"""And at this length anywhere: an utterance that never ends would hold the decoder's memory."""
+WORDLESS = 10_000 * PER_MS
+"""Sound without a word for so long makes the gate doze …"""
+DOZE = 8_000 * PER_MS
+"""… and it looks again after so much, or after a pause …"""
+PROBE = 2_000 * PER_MS
+"""… for so long."""
+ENDPOINT_MS = 600
+"""Silence that ends an utterance, unless a call asks for another …"""
+LEAST_ENDPOINT_MS, MOST_ENDPOINT_MS = 100, 10_000
+"""… between these."""
+VOICED_TO_OPEN, OPEN_WINDOW = 2, 0b11111
+VOICED_TO_STAY, STAY_WINDOW = 2, 0b111
+"""How many of the latest steps (as bits) must be voiced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """Mu-law to be recognised, and the position of its first sample."""
+
+    payload: bytes
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """The utterance is over: what was passed so far is all of it."""
+
+
+Passage = Speech | Pause
+
+
+class Gate:
+    """Cuts a track into utterances. One thread at a time; the result does not depend on how the audio arrived.
+
+    `is_voice` judges one STEP of 16-bit little-endian PCM at 8 kHz and may keep a state of its own.
+    """
+
+    def __init__(self, is_voice: Callable[[bytes], bool], *, endpoint_ms: int = ENDPOINT_MS) -> None:
+        self._is_voice = is_voice
+        self._endpoint = endpoint_ms * PER_MS
+        self._rest = bytearray()
+        self._next = 0
+        self._voiced = 0
+        """The latest steps' verdicts, one bit each."""
+        self._open = False
+        self._quiet = 0
+        """Samples since the voice was last heard."""
+        self._length = 0
+        """Samples of this utterance."""
+        self._wordless = 0
+        """Samples passed since the last word."""
+        self._doze = 0
+        """Samples of doze left."""
+        self._held: deque[Speech] = deque()
+        self._passages: list[Passage] = []
+
+    def heard_word(self) -> None:
+        """The recogniser found a word in what was passed."""
+        self._wordless = 0
+
+    def push(self, payload: bytes, at: int) -> list[Passage]:
+        """Mu-law at a position: what of it, and of the audio held before, is to be recognised, in order."""
+        if abs(at - self._next) >= STEP:  # clocks drift by a sample now and then
+            self._jump(at)
+        self._rest += payload
+        begun = at + len(payload) - len(self._rest)
+        self._next = at + len(payload)
+        whole = len(self._rest) // STEP * STEP
+        audio = bytes(self._rest[:whole])
+        del self._rest[:whole]
+        pcm = decode(audio).tobytes()
+        for start in range(0, whole, STEP):
+            voiced = self._is_voice(pcm[2 * start : 2 * (start + STEP)])
+            self._take(Speech(audio[start : start + STEP], begun + start), voiced=voiced)
+        return self._told()
+
+    def finish(self) -> list[Passage]:
+        """The track is over: the rest of an utterance that is going on, which needs no more silence to be decoded."""
+        if self._open and self._rest:
+            self._pass(Speech(bytes(self._rest), self._next - len(self._rest)))
+        self._rest.clear()
+        return self._told()
+
+    def _told(self) -> list[Passage]:
+        passages, self._passages = self._passages, []
+        return passages
+
+    def _jump(self, at: int) -> None:
+        if self._rest:  # part of a step, judged like the one before
+            self._take(Speech(bytes(self._rest), self._next - len(self._rest)), voiced=bool(self._voiced & 1))
+            self._rest.clear()
+        if at > self._next:
+            self._voiced = 0
+            self._quiet += at - self._next
+
+    def _take(self, step: Speech, *, voiced: bool) -> None:
+        self._voiced = (self._voiced << 1 | voiced) & OPEN_WINDOW
+        if self._open:
+            self._go_on(step)
+        else:
+            self._wait(step)
+
+    def _wait(self, step: Speech) -> None:
+        self._hold(step, most=PROBE if self._doze else PRE_ROLL)
+        if self._doze:
+            self._doze = max(0, self._doze - len(step.payload)) if self._voiced else 0
+        elif self._voiced.bit_count() >= VOICED_TO_OPEN:
+            self._open = True
+            self._quiet = self._length = 0
+            self._trust()
+            self._release()
+
+    def _trust(self) -> None:
+        """What begins now may be speech, whatever was before."""
+        self._wordless = min(self._wordless, WORDLESS - PROBE)
+
+    def _go_on(self, step: Speech) -> None:
+        if (self._voiced & STAY_WINDOW).bit_count() >= VOICED_TO_STAY:
+            if self._quiet >= BREATH:
+                self._trust()
+            self._quiet = 0
+            self._release()
+        else:
+            self._quiet += len(step.payload)
+        if self._quiet <= TAIL:
+            self._pass(step)
+        else:
+            self._hold(step, most=PRE_ROLL)
+        self._judge()
+
+    def _judge(self) -> None:
+        """Whether the utterance, or our patience with it, ends here."""
+        if self._quiet >= (BREATH if self._length >= SOFT_LIMIT else self._endpoint):
+            self._end()
+        elif self._wordless >= WORDLESS:
+            self._doze = DOZE
+            self._end()
+        elif self._length >= HARD_LIMIT:
+            self._length = 0
+            self._passages.append(Pause())
+
+    def _end(self) -> None:
+        if self._quiet < TAIL:
+            silence = bytes([SILENCE]) * (TAIL - self._quiet)
+            self._passages.append(Speech(silence, self._next - len(self._rest)))
+        self._passages.append(Pause())
+        self._open = False
+        self._voiced = 0
+
+    def _hold(self, step: Speech, *, most: int) -> None:
+        self._held.append(step)
+        while len(self._held) * STEP > most:
+            self._held.popleft()
+
+    def _release(self) -> None:
+        while self._held:
+            self._pass(self._held.popleft())
+
+    def _pass(self, speech: Speech) -> None:
+        self._length += len(speech.payload)
+        self._wordless += len(speech.payload)
+        last = self._passages[-1] if self._passages else None
+        if isinstance(last, Speech) and last.at + len(last.payload) == speech.at:
+            self._passages[-1] = Speech(last.payload + speech.payload, last.at)
+        else:
+            self._passages.append(speech)

@@ -1,0 +1,79 @@
+"""What a call asks for by its custom parameters. What cannot be granted is a fault, never silently passed over."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from transcriber.core.gate import ENDPOINT_MS, LEAST_ENDPOINT_MS, MOST_ENDPOINT_MS
+from transcriber.core.stream import Fault
+
+MOST_PHRASES = 500
+YES, NO = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """Empty names: the server's default. `grammar`: nothing else can be recognised; `hints`: likelier than others."""
+
+    model: str = ""
+    language: str = ""
+    partials: bool = True
+    endpoint_ms: int = ENDPOINT_MS
+    hints: tuple[str, ...] = ()
+    grammar: tuple[str, ...] = ()
+
+
+def read(parameters: Mapping[str, str], *, endpoint_ms: int = ENDPOINT_MS) -> tuple[Wishes, list[Fault]]:
+    """The wishes, and a fault for each parameter that cannot be understood. `endpoint_ms`: the server's default."""
+    faults: list[Fault] = []
+    wishes = Wishes(
+        model=parameters.get("model", "").strip(),
+        language=parameters.get("language", "").strip().lower(),
+        partials=_flag(parameters, "partials", faults),
+        endpoint_ms=_milliseconds(parameters, endpoint_ms, faults),
+        hints=_phrases(parameters, "hints", faults),
+        grammar=_phrases(parameters, "grammar", faults),
+    )
+    return wishes, faults
+
+
+def _flag(parameters: Mapping[str, str], name: str, faults: list[Fault]) -> bool:
+    said = parameters.get(name, "").strip().lower()
+    if said and said not in YES + NO:
+        faults.append(Fault(f"{name}_invalid", f"parameter {name!r} must be true or false; true is used"))
+    return said not in NO
+
+
+def _milliseconds(parameters: Mapping[str, str], default: int, faults: list[Fault]) -> int:
+    said = parameters.get("endpoint_ms", "").strip()
+    if not said:
+        return default
+    if said.isascii() and said.isdigit() and LEAST_ENDPOINT_MS <= int(said[:9]) <= MOST_ENDPOINT_MS:
+        return int(said)
+    faults.append(
+        Fault(
+            "endpoint_ms_invalid",
+            f"parameter 'endpoint_ms' must be a whole number from {LEAST_ENDPOINT_MS} to {MOST_ENDPOINT_MS}; "
+            f"{default} is used",
+        )
+    )
+    return default
+
+
+def _phrases(parameters: Mapping[str, str], name: str, faults: list[Fault]) -> tuple[str, ...]:
+    """Comma-separated, or a JSON list of strings."""
+    said = parameters.get(name, "").strip()
+    pieces: list[str] = said.split(",")
+    if said.startswith("["):
+        try:
+            listed = json.loads(said)
+        except (ValueError, RecursionError):
+            listed = None
+        if not isinstance(listed, list) or not all(isinstance(piece, str) for piece in listed):
+            faults.append(Fault(f"{name}_invalid", f"parameter {name!r} is neither a list of words nor JSON; not used"))
+            return ()
+        pieces = listed
+    phrases = tuple(dict.fromkeys(" ".join(piece.split()) for piece in pieces if piece.strip()))
+    if len(phrases) > MOST_PHRASES:
+        faults.append(Fault(f"{name}_invalid", f"parameter {name!r} has more than {MOST_PHRASES} phrases; cut there"))
+    return phrases[:MOST_PHRASES]

@@ -1,0 +1,151 @@
+"""A lane's side of recognition: the speech gate, upsampling, the recognizer, and what is worth telling.
+
+Recognizers are fed blocks of exactly BLOCK of an utterance's audio, however it arrived: words do not depend on frames
+or load. Everything here blocks; one worker thread at a time.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import webrtcvad
+
+from transcriber.core.audio import RATE, Upsampler
+from transcriber.core.gate import ENDPOINT_MS, Gate, Passage, Speech
+from transcriber.core.hints import NO_HINTS, Hints
+from transcriber.core.utterance import Draft, Listener, Utterance
+from transcriber.engine.pool import RecognizerPool
+from transcriber.ports import Recognizer
+
+BLOCK_BYTES = 2 * 2 * RATE // 10
+"""Bytes of 16 kHz PCM that a recognizer is fed at a time: 100 ms."""
+BLOCK_MS = 100
+VAD_MODE = 2
+"""Of 0 (hears voice in much) to 3 (in little); chosen with OPEN_WINDOW and STAY_WINDOW of the gate."""
+SURE = 0.5
+"""Mean confidence from which an utterance counts as words, and not as what a model makes of music."""
+
+Heard = Sequence[Draft | Utterance]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How a track is to be heard. Without `gated` everything is fed and the model's own endpoints are used."""
+
+    partials: bool = True
+    gated: bool = True
+    endpoint_ms: int = ENDPOINT_MS
+    grammar: tuple[str, ...] = ()
+    hints: Hints = NO_HINTS
+
+
+class Ear:
+    """Hears one track."""
+
+    def __init__(self, pool: RecognizerPool, manner: Manner) -> None:
+        self._pool = pool
+        self._manner = manner
+        self._gate = _gate(manner)
+        self._listener = Listener(manner.hints)
+        self._upsampler = Upsampler(pool.engine.band)
+        self._pcm = bytearray()
+        self._recognizer: Recognizer | None = None
+        self._doubts = 0
+        """Blocks for which the model has held the utterance to be over."""
+
+    def hear(self, spans: Sequence[tuple[bytes, int]], *, last: bool, hurried: bool = False) -> Heard:
+        """Feed the spans; at the end of the track also the rest, and give the recognizer back.
+
+        `hurried`: recognition is behind, so that only what is needed is done.
+        """
+        heard: list[Draft | Utterance | None] = []
+        fed = self._listener.clock.fed
+        for payload, at in spans:
+            heard += self._take(self._gate.push(payload, at) if self._gate else (Speech(payload, at),))
+        if last:
+            heard += self._take(self._gate.finish() if self._gate else ())
+            heard += self._close()
+        elif self._recognizer is not None and self._manner.partials and self._listener.clock.fed > fed:
+            heard.append(self._look(self._recognizer, hurried=hurried))
+        return [item for item in heard if item is not None and (self._manner.partials or isinstance(item, Utterance))]
+
+    def give_up(self) -> None:
+        """After a failure: the recognizer is not used again."""
+        if self._recognizer is not None:
+            self._recognizer = None
+            self._pool.drop()
+
+    def _take(self, passages: Iterable[Passage]) -> list[Draft | Utterance | None]:
+        heard: list[Draft | Utterance | None] = []
+        for passage in passages:
+            if isinstance(passage, Speech):
+                self._listener.clock.feed(len(passage.payload), passage.at)
+                self._pcm += self._upsampler.push(passage.payload)
+                heard += self._feed()
+            else:
+                heard += self._pause()
+        return heard
+
+    def _feed(self) -> list[Draft | Utterance | None]:
+        heard: list[Draft | Utterance | None] = []
+        while len(self._pcm) >= BLOCK_BYTES:
+            if self._recognizer is None:
+                self._recognizer = self._pool.take(self._manner.grammar)
+            block = bytes(self._pcm[:BLOCK_BYTES])
+            del self._pcm[:BLOCK_BYTES]
+            self._doubts = self._doubts + 1 if self._recognizer.accept(block) else 0
+            if self._doubts and (
+                self._gate is None or self._doubts * BLOCK_MS > self._manner.endpoint_ms - ENDPOINT_MS
+            ):
+                heard.append(self._end(self._recognizer))
+        return heard
+
+    def _pause(self) -> list[Draft | Utterance | None]:
+        self._pcm += self._upsampler.flush()
+        heard = self._feed()
+        if self._recognizer is not None:
+            self._recognizer.accept(bytes(self._pcm))
+            heard.append(self._end(self._recognizer))
+        self._pcm.clear()
+        return heard
+
+    def _end(self, recognizer: Recognizer) -> Draft | Utterance | None:
+        self._doubts = 0
+        return self._note(self._listener.close(recognizer.result()))
+
+    def _look(self, recognizer: Recognizer, *, hurried: bool) -> Draft | None:
+        draft = self._listener.hear(recognizer.partial(settled=not hurried))
+        if draft is not None and draft.text and self._gate is not None:
+            self._gate.heard_word()
+        return draft
+
+    def _note(self, spoken: Draft | Utterance | None) -> Draft | Utterance | None:
+        if isinstance(spoken, Utterance) and spoken.confidence >= SURE and self._gate is not None:
+            self._gate.heard_word()
+        return spoken
+
+    def _close(self) -> list[Draft | Utterance | None]:
+        self._pcm += self._upsampler.flush()
+        if self._recognizer is None and self._pcm:
+            self._recognizer = self._pool.take(self._manner.grammar)
+        heard = self._feed()
+        recognizer = self._recognizer
+        if recognizer is None:
+            return heard
+        ended = recognizer.accept(bytes(self._pcm)) if self._pcm else False
+        self._pcm.clear()
+        if ended and self._gate is None:
+            heard.append(self._end(recognizer))
+        heard.append(self._listener.close(recognizer.finish()))
+        self._recognizer = None
+        if self._manner.grammar:
+            self._pool.drop()
+        else:
+            self._pool.give(recognizer)
+        return heard
+
+
+def _gate(manner: Manner) -> Gate | None:
+    if not manner.gated:
+        return None
+    detector = webrtcvad.Vad(VAD_MODE)
+    return Gate(lambda pcm: bool(detector.is_speech(pcm, RATE)), endpoint_ms=manner.endpoint_ms)
