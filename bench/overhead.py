@@ -1,6 +1,6 @@
 """CPU of a whole server on N two-track calls in real time, against bare Vosk on the same audio in the same run.
 
-Bare Vosk twice: paced (two threads, 100 ms of every track in turn, a partial each, warm recognizers) and in
+The server with and without its speech gate. Bare Vosk twice: paced (two threads, 100 ms of every track in turn, a partial each, warm recognizers) and in
 one go. Then the scripted engine: what everything but recognition costs.
 """
 
@@ -43,9 +43,10 @@ class Bare:
         self._recognizers = [vosk.KaldiRecognizer(library, 16000) for _ in self._pcm]
         self._blocks = int(seconds * 10)
         self._total_s = len(self._pcm) * seconds
-        for track, recognizer in enumerate(self._recognizers):  # that have served before, as in the pool
-            for block in range(50):
-                self._feed(track, block, partial=False)
+        other = Upsampler(folder.band).push(read_recording(sample_calls.path(sample_calls.DEFAULT)).tracks["outbound"])
+        for recognizer in self._recognizers:  # that have served before, as in the pool, but not on this audio
+            for start in range(0, 50 * BLOCK, BLOCK):
+                recognizer.AcceptWaveform(other[start : start + BLOCK])
             recognizer.FinalResult()
 
     def _feed(self, track: int, block: int, *, partial: bool) -> None:
@@ -97,16 +98,16 @@ def main() -> None:
         path = real
     print(f"{args.calls} two-track calls in real time, {args.seconds:g} s of {path.name}; CPU s per s of a track")
     for _ in range(args.repeats):
-        server, redis = through_server(
-            path, args.calls, args.seconds, "transcriber", "serve", "--model", str(folder.path)
-        )
+        serve = ("transcriber", "serve", "--model", str(folder.path))
+        gated, redis = through_server(path, args.calls, args.seconds, *serve)
+        fed, _ = through_server(path, args.calls, args.seconds, *serve, "--speech-gate", "0")
         library = Bare(folder, path, calls=args.calls, seconds=args.seconds)
         paced, once = library.paced(), library.once()
         rest, _ = through_server(path, args.calls, args.seconds, "bench.scripted_server")
         print(
-            f"server {server:.4f} (its Redis {redis:.4f}), bare paced {paced:.4f}, bare in one go {once:.4f}, "
-            f"scripted {rest:.4f}: "
-            f"server / bare paced {server / paced:.2f}, server / bare in one go {server / once:.2f}"
+            f"server {gated:.4f} (its Redis {redis:.4f}), without gate {fed:.4f}, bare paced {paced:.4f}, "
+            f"bare in one go {once:.4f}, scripted {rest:.4f}: server / bare paced {gated / paced:.2f}, "
+            f"without gate / bare paced {fed / paced:.2f}, server / bare in one go {gated / once:.2f}"
         )
 
 

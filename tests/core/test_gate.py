@@ -53,7 +53,7 @@ def test_silence_is_not_passed() -> None:
 
 def test_an_utterance_has_a_pre_roll_a_tail_and_an_end() -> None:
     told = play(Gate(loud), audio((HUSH, 2000), (VOICE, 1000), (HUSH, 2000)))
-    assert ms(told) == [(1740, 3420), None]  # 40 ms until it is noticed, 20 ms until it is missed
+    assert ms(told) == [(1740, 3520), None]  # 40 ms until it is noticed, 20 ms until it is missed
 
 
 def test_the_pause_comes_when_the_endpoint_is_over() -> None:
@@ -64,12 +64,12 @@ def test_the_pause_comes_when_the_endpoint_is_over() -> None:
 
 def test_a_short_pause_does_not_cut_and_loses_nothing() -> None:
     told = play(Gate(loud), audio((VOICE, 1000), (HUSH, 500), (VOICE, 1000), (HUSH, 1000)))
-    assert ms(told) == [(0, 2920), None]
+    assert ms(told) == [(0, 3020), None]
 
 
 def test_a_long_endpoint_leaves_silence_out_inside_an_utterance() -> None:
     told = play(Gate(loud, endpoint_ms=3000), audio((VOICE, 1000), (HUSH, 2000), (VOICE, 1000), (HUSH, 4000)))
-    assert ms(told) == [(0, 1420), (2720, 4420), None]
+    assert ms(told) == [(0, 1520), (2720, 4520), None]
 
 
 def test_an_endpoint_shorter_than_the_tail_is_filled_up_with_silence() -> None:

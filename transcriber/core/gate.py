@@ -16,7 +16,7 @@ STEP = 20 * PER_MS
 """What the voice detector judges at a time."""
 PRE_ROLL = 300 * PER_MS
 """Passed from before the voice was noticed: the beginnings of words are soft."""
-TAIL = 400 * PER_MS
+TAIL = 500 * PER_MS
 """Silence passed after the voice: the decoder looks ahead, and without it the last word would be cut."""
 SOFT_LIMIT = 20_000 * PER_MS
 """An utterance as long as this ends at the next short pause …"""
