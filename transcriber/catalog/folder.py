@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from transcriber.catalog import anatomy
 from transcriber.core.audio import Band
 from transcriber.errors import ModelError
 
@@ -26,15 +27,9 @@ class ModelFolder:
         return sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file())
 
     def check(self) -> None:
-        """Raises ModelError unless all is there that Vosk needs (it would abort the process otherwise)."""
-        new = (self.path / "am" / "final.mdl").is_file()
-        parts = ("am/final.mdl", "conf/model.conf", "conf/mfcc.conf") if new else ("final.mdl", "mfcc.conf")
-        graph = self.path / "graph" if new else self.path
-        missing = [part for part in parts if not (self.path / part).is_file()]
-        if not (graph / "HCLG.fst").is_file() and not all((graph / f).is_file() for f in ("HCLr.fst", "Gr.fst")):
-            missing.append("graph/HCLG.fst (or HCLr.fst and Gr.fst)")
-        if missing:
-            raise ModelError(f"{self.path} is not a complete Vosk model: no {', no '.join(missing)}")
+        """Raises ModelError unless all is there and whole that Vosk needs (it may abort the process otherwise)."""
+        if found := anatomy.faults(self.path):
+            raise ModelError(f"{self.path} is not a complete Vosk model: {', '.join(found)}")
         rate = _number(_options(self.path).get("sample-frequency", "16000"), self.path)
         if rate != 16000:
             raise ModelError(f"the model in {self.path} wants {rate:.0f} Hz audio; only 16000 Hz models are supported")
@@ -43,9 +38,9 @@ class ModelFolder:
 def installed(data_dir: Path) -> list[ModelFolder]:
     """All models, those pulled into the data directory first, the largest of them first; the demo model last."""
     found: dict[str, ModelFolder] = {}
-    for home in (data_dir / "models", *_shipped()):
+    for home in (home_of(data_dir), *shipped()):
         paths = list(home.iterdir()) if home.is_dir() else []
-        folders = [describe(path) for path in paths if _looks_like_model(path)]
+        folders = [describe(path) for path in paths if not path.name.startswith(".") and looks_like_model(path)]
         for folder in sorted(folders, key=lambda folder: folder.size, reverse=True):
             found.setdefault(folder.name, folder)
     return sorted(found.values(), key=lambda folder: folder.name == DEMO)
@@ -56,7 +51,7 @@ def find(name: str, data_dir: Path) -> ModelFolder:
     models = installed(data_dir)
     if not name:
         if not models:
-            raise ModelError("no model is installed: set TRANSCRIBER_MODEL to the folder of a Vosk model")
+            raise ModelError("no model is installed: `transcriber models pull en` gets one")
         return models[0]
     for folder in models:
         if folder.name == name:
@@ -73,12 +68,19 @@ def describe(path: Path) -> ModelFolder:
     return ModelFolder(path.name, path, _language(path.name), _band(path))
 
 
-def _shipped() -> tuple[Path, Path]:
-    package = Path(__file__).parent
+def home_of(data_dir: Path) -> Path:
+    """Where pulled models live."""
+    return data_dir / "models"
+
+
+def shipped() -> tuple[Path, Path]:
+    """Where the models that come with the project may lie: in a checkout, in an installed package."""
+    package = Path(__file__).parents[1]
     return package.parent / "models", package / "models"
 
 
-def _looks_like_model(path: Path) -> bool:
+def looks_like_model(path: Path) -> bool:
+    """Whether the folder is meant to be a model, whole or not."""
     return (path / "am" / "final.mdl").is_file() or (path / "final.mdl").is_file()
 
 
