@@ -17,6 +17,7 @@ from transcriber.errors import ConfigError
 
 PREFIX = "TRANSCRIBER_"
 THIRTY_DAYS_S = 30 * 24 * 3600
+MODEL_LIST_URL = "https://alphacephei.com/vosk/models/model-list.json"
 
 
 def _text(value: str) -> str:
@@ -70,6 +71,12 @@ def _public_url(value: str) -> str:
     return value.strip().rstrip("/")
 
 
+def _http_url(value: str) -> str:
+    if value.strip() and not (urlsplit(value.strip()).scheme in ("http", "https") and urlsplit(value.strip()).hostname):
+        raise ValueError("must be an http or https URL")
+    return value.strip().rstrip("/")
+
+
 def _continuation(value: str) -> str:
     kind, _, argument = value.strip().partition(":")
     known = {
@@ -120,6 +127,8 @@ class Settings:
         _whole(0, 10**9), THIRTY_DAYS_S, "seconds a call is kept after its last event; 0 = for ever"
     )
     model: str = _setting(_text, "", "model name or path; empty: the best one installed")
+    model_list_url: str = _setting(_http_url, MODEL_LIST_URL, "the official list of Vosk models; empty: never asked")
+    model_mirror: str = _setting(_http_url, "", "URL of a folder with model archives (NAME.zip), tried first")
     data_dir: Path = _setting(_folder, _data_home, "where the private Redis and pulled models live")
     workers: int = _setting(_whole(0, 1024), 0, "recognition threads; 0 = one per core")
     max_tracks: int = _setting(_whole(0, 100_000), 0, "live tracks admitted; 0 = from the capacity measured at start")

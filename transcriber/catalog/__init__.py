@@ -1,5 +1,5 @@
-"""Models: those that are here (`folder`, `anatomy`, `manifest`), those that can be had (`entries`), and the way between
-them (`pull`: `download`, `package`, `archive`, `install`)."""
+"""Models: which are here and whether they are whole (`folder`, `anatomy`, `fst`, `manifest`), which can be had
+(`entries`, `official`), and how one gets here (`pull`, `local`: `download`, `package`, `archive`, `install`)."""
 
 from transcriber.catalog.folder import DEMO, ModelFolder, describe, find, home_of, installed
 

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from transcriber.catalog import anatomy
+from transcriber.catalog import anatomy, manifest
 from transcriber.core.audio import Band
 from transcriber.errors import ModelError
 
@@ -60,12 +60,16 @@ def find(name: str, data_dir: Path) -> ModelFolder:
     if path.is_dir():
         return describe(path.absolute())
     names = ", ".join(folder.name for folder in models) or "none"
-    raise ModelError(f"no model {name!r}: neither a folder nor installed (installed: {names})")
+    raise ModelError(
+        f"no model {name!r}: neither a folder nor installed (installed: {names}); see `transcriber models list`"
+    )
 
 
 def describe(path: Path) -> ModelFolder:
-    """A folder with what can be told from its name and its configuration."""
-    return ModelFolder(path.name, path, _language(path.name), _band(path))
+    """A folder with what can be told from its manifest, its name and its configuration."""
+    known = manifest.read(path)
+    language = known.origin.language if known else ""
+    return ModelFolder(path.name, path, language or _language(path.name), _band(path))
 
 
 def home_of(data_dir: Path) -> Path:
@@ -81,7 +85,7 @@ def shipped() -> tuple[Path, Path]:
 
 def looks_like_model(path: Path) -> bool:
     """Whether the folder is meant to be a model, whole or not."""
-    return (path / "am" / "final.mdl").is_file() or (path / "final.mdl").is_file()
+    return any((path / part).exists() for part in ("am", "graph", "final.mdl", manifest.FILE))
 
 
 def _language(name: str) -> str:
