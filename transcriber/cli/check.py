@@ -3,8 +3,10 @@
 import argparse
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 from transcriber import catalog
+from transcriber.catalog import ModelFolder
 from transcriber.cli.parsing import Subparsers, add_command
 from transcriber.cli.serve import add_setting_flags, load_settings
 from transcriber.cli.terminal import printable
@@ -43,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
         ("streams", _streams),
         ("api", _api),
     ]
+    checks += [(f"model {folder.name}", partial(_other_model, folder)) for folder in _others(settings)]
     wrong = 0
     for name, check in checks:
         try:
@@ -58,6 +61,20 @@ def _model(settings: Settings) -> str:
     folder.check()
     note = ", the demo model: about 2,250 words" if folder.name == catalog.DEMO else ""
     return f"{folder.name} in {folder.path} (language {folder.language}, {folder.band} band{note})"
+
+
+def _others(settings: Settings) -> list[ModelFolder]:
+    """Installed models besides the one that a server would load."""
+    try:
+        chosen = catalog.find(settings.model, settings.data_dir).path
+    except TranscriberError:
+        chosen = None
+    return [folder for folder in catalog.installed(settings.data_dir) if folder.path != chosen]
+
+
+def _other_model(folder: ModelFolder, _: Settings) -> str:
+    folder.check()
+    return f"whole (language {folder.language}, {folder.band} band)"
 
 
 def _redis(settings: Settings) -> str:
