@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from transcriber import catalog
-from transcriber.catalog import ModelFolder
+from transcriber.catalog import ModelFolder, anatomy
 from transcriber.cli.parsing import Subparsers, add_command
 from transcriber.cli.serve import add_setting_flags, load_settings
 from transcriber.cli.terminal import printable
@@ -41,11 +41,11 @@ def run(args: argparse.Namespace) -> int:
     settings = loaded.settings
     checks: list[tuple[str, Callable[[Settings], str]]] = [
         ("model", _model),
+        *((f"model {folder.name}", partial(_other_model, folder)) for folder in _others(settings)),
         ("redis", _redis),
         ("streams", _streams),
         ("api", _api),
     ]
-    checks += [(f"model {folder.name}", partial(_other_model, folder)) for folder in _others(settings)]
     wrong = 0
     for name, check in checks:
         try:
@@ -60,7 +60,8 @@ def _model(settings: Settings) -> str:
     folder = catalog.find(settings.model, settings.data_dir)
     folder.check()
     note = ", the demo model: about 2,250 words" if folder.name == catalog.DEMO else ""
-    return f"{folder.name} in {folder.path} (language {folder.language}, {folder.band} band{note})"
+    doubts = "".join(f"; {doubt}" for doubt in anatomy.doubts(folder.path))
+    return f"{folder.name} in {folder.path} (language {folder.language}, {folder.band} band{note}){doubts}"
 
 
 def _others(settings: Settings) -> list[ModelFolder]:
@@ -74,7 +75,7 @@ def _others(settings: Settings) -> list[ModelFolder]:
 
 def _other_model(folder: ModelFolder, _: Settings) -> str:
     folder.check()
-    return f"whole (language {folder.language}, {folder.band} band)"
+    return "; ".join([f"whole (language {folder.language}, {folder.band} band)", *anatomy.doubts(folder.path)])
 
 
 def _redis(settings: Settings) -> str:
