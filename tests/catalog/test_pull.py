@@ -1,6 +1,7 @@
 """Pulling a model: source after source, compared, checked, in its place whole or not at all."""
 
 import asyncio
+import errno
 import hashlib
 import os
 import shutil
@@ -163,6 +164,26 @@ async def test_a_model_is_replaced_whole(shop: Shop) -> None:
     assert not (folder.path / "extra").exists()
 
 
+async def test_an_installed_model_survives_a_replacement_that_fails(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = await shop.pull(shop.entry())
+    rename = Path.rename
+
+    def failing(source: Path, target: Path) -> Path:
+        if source.name.endswith(".new"):
+            raise OSError(errno.EIO, "Input/output error")
+        return rename(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", failing)
+        with pytest.raises(ModelError):
+            await shop.pull(shop.entry())
+    assert any("cannot be installed: Input/output error" in line for line in shop.heard.lines)
+    folder.check()
+    assert shop.left() == set()
+
+
 async def test_leftovers_of_a_killed_pull_do_no_harm(shop: Shop) -> None:
     for name in (f"{NAME}.new", f"{NAME}.old", f"{NAME}.wheel"):
         leftover = shop.data_dir / "models" / ".incoming" / name / "am"
@@ -259,7 +280,7 @@ def test_a_folder_or_an_archive_from_elsewhere(tmp_path: Path, data_dir: Path, h
             local.bring(archive, name, data_dir, heard, catalogue=Catalogue(()))
 
 
-def test_a_linked_model_is_unlinked_not_emptied(tmp_path: Path, data_dir: Path) -> None:
+def test_a_linked_model_is_unlinked_not_emptied(tmp_path: Path, data_dir: Path, heard: Heard, whole_zip: bytes) -> None:
     source = tmp_path / "vosk-model-xx"
     shutil.copytree(catalog.find("en-demo", tmp_path).path, source)
     (data_dir / "models").mkdir(parents=True)
@@ -267,6 +288,12 @@ def test_a_linked_model_is_unlinked_not_emptied(tmp_path: Path, data_dir: Path) 
     assert install.remove("vosk-model-xx", data_dir).name == "vosk-model-xx"
     catalog.describe(source).check()
     assert [folder.name for folder in catalog.installed(data_dir)] == ["en-demo"]
+    (data_dir / "models" / "vosk-model-xx").symlink_to(source)
+    (tmp_path / "x.zip").write_bytes(whole_zip)
+    for _ in range(2):
+        local.bring(tmp_path / "x.zip", "vosk-model-xx", data_dir, heard, catalogue=Catalogue(()))
+    catalog.describe(source).check()
+    assert not (data_dir / "models" / "vosk-model-xx").is_symlink()
 
 
 @pytest.mark.korean

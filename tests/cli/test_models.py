@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -140,6 +141,40 @@ async def test_damage_is_exit_status_1_with_the_file(
     assert "pulling it again" in capsys.readouterr().err
     assert await run("verify", NAME, "--load") == 0
     assert "MB of memory with one recognizer" in capsys.readouterr().out
+
+
+def without_targets(model: Path) -> None:
+    """Every arc of the lexicon leads beyond its states."""
+    graph = model / "graph" / "HCLr.fst"
+    data = bytearray(graph.read_bytes())
+    header_bytes, states, arcs = 145, 4097, 12496
+    for arc in range(arcs):
+        struct.pack_into("<i", data, header_bytes + 20 * states + 16 * arc + 12, 2**30)
+    graph.write_bytes(data)
+
+
+def with_other_features(model: Path) -> None:
+    conf = model / "conf" / "mfcc.conf"
+    conf.write_text(conf.read_text().replace("--num-ceps=40", "--num-ceps=13"))
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [
+        (without_targets, "Vosk crashes on vosk-model-xx (SIGSEGV)"),
+        (with_other_features, "vosk-model-xx does not load: Exception: Failed to create a recognizer"),
+    ],
+)
+async def test_what_only_loading_shows_is_seen_by_loading_elsewhere(
+    run: Run, data_dir: Path, harm: Callable[[Path], None], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = data_dir / "models" / "vosk-model-xx"
+    shutil.copytree(catalog.find("en-demo", data_dir).path, target)
+    harm(target)
+    assert await run("verify", "vosk-model-xx") == 0
+    assert "no manifest to compare it with" in capsys.readouterr().out
+    assert await run("verify", "vosk-model-xx", "--load") == 1
+    assert f"WRONG  vosk-model-xx: {says}\n" == capsys.readouterr().out
 
 
 async def test_a_model_without_its_acoustic_model_is_still_seen(

@@ -16,6 +16,7 @@ MODEL_START = (b"\0B<TransitionModel>", b"<TransitionModel>")
 PRIORS = b"<Priors> FV \x04"
 """The last thing in a binary model: a vector, its length as four bytes, its numbers as four bytes each."""
 TAIL_BYTES = 2 * 1024 * 1024
+# Of an optional folder Vosk asks for the first file, and then wants them all.
 IVECTOR = ("final.ie", "final.dubm", "final.mat", "global_cmvn.stats", "online_cmvn.conf", "splice.conf")
 RESCORE = ("G.carpa", "G.fst")
 RNNLM = ("final.raw", "feat_embedding.final.mat", "word_feats.txt", "special_symbol_opts.conf")
@@ -77,7 +78,7 @@ def _parts(path: Path, layout: Layout) -> dict[str, Callable[[Path], str]]:
     if (path / layout.boundaries).is_file():
         parts[layout.boundaries] = _boundaries
     for folder, names in (("ivector", IVECTOR), ("rescore", RESCORE), ("rnnlm", RNNLM)):
-        if (path / folder).is_dir():
+        if any((path / folder / name).is_file() for name in (names if folder == "ivector" else names[:1])):
             parts |= {f"{folder}/{name}": _anything for name in names}
     return parts
 
@@ -159,7 +160,7 @@ def _numbers(file: Path) -> str:
 
 def _boundaries(file: Path) -> str:
     kinds = rb"nonword|begin|end|internal|singleton"
-    return "" if re.fullmatch(rb"(\d+ +(%b)\s*\n)+" % kinds, file.read_bytes()) else "is cut short or damaged"
+    return "" if re.fullmatch(rb"(\d+[ \t]+(%b)\s*)+" % kinds, file.read_bytes()) else "is cut short or damaged"
 
 
 def _anything(_: Path) -> str:

@@ -108,7 +108,7 @@ def _number(text: str, path: Path) -> float:
 
 
 def _options(path: Path) -> dict[str, str]:
-    for file in (path / "conf" / "mfcc.conf", path / "mfcc.conf"):
+    for file in (path / part for part in ("conf/mfcc.conf", "mfcc.conf", "conf/fbank.conf", "fbank.conf")):
         if file.is_file():
             lines = file.read_text(errors="replace").splitlines()
             return dict(re.findall(r"^\s*--([\w-]+)=(\S+)", "\n".join(lines), re.MULTILINE))

@@ -5,7 +5,6 @@ Work in progress lies in `models/.incoming/`, on the same disk, so that the last
 
 import errno
 import fcntl
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -60,21 +59,39 @@ def place(
     target, new, old = incoming.parent / name, incoming / f"{name}.new", incoming / f"{name}.old"
     try:
         for leftover in (new, old):
-            shutil.rmtree(leftover, ignore_errors=True)
+            _clear(leftover)
         new.mkdir()
         fill(new)
         _check(new, called)
         manifest.write(new, replace(origin, installed_at=datetime.now(UTC).isoformat(timespec="seconds")))
-        if target.exists():
-            target.rename(old)
-        new.rename(target)
+        _swap(new, target, old)
     except OSError as error:
         kind = NoRoom if error.errno in FULL else ModelError
         raise kind(f"{called} cannot be installed: {error.strerror or error}") from None
     finally:
-        shutil.rmtree(new, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+        _clear(new)
+        _clear(old)
     return describe(target)
+
+
+def _clear(path: Path) -> None:
+    """Away with a folder, or with a link to one."""
+    if path.is_symlink():
+        path.unlink()
+    else:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _swap(new: Path, target: Path, old: Path) -> None:
+    if not target.exists():
+        new.rename(target)
+        return
+    target.rename(old)
+    try:
+        new.rename(target)
+    except BaseException:
+        old.rename(target)
+        raise
 
 
 def _check(folder: Path, called: str) -> None:
@@ -96,14 +113,11 @@ def remove(name: str, data_dir: Path) -> ModelFolder:
     if folder.path.parent != home:
         raise ModelError(f"{name} belongs to the installation ({folder.path}): only pulled models can be removed")
     with locked(data_dir, name) as incoming:
-        if folder.path.is_symlink():
-            folder.path.unlink()
-            return folder
         away = incoming / f"{name}.old"
         try:
-            shutil.rmtree(away, ignore_errors=True)
-            os.rename(folder.path, away)
-            shutil.rmtree(away)
+            _clear(away)
+            folder.path.rename(away)
         except OSError as error:
             raise ModelError(f"{folder.path} cannot be removed: {error.strerror or error}") from None
+        _clear(away)
     return folder

