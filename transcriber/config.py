@@ -128,7 +128,9 @@ class Settings:
     )
     model: str = _setting(_text, "", "model name or path; empty: the best one installed")
     model_list_url: str = _setting(_http_url, MODEL_LIST_URL, "the official list of Vosk models; empty: never asked")
-    model_mirror: str = _setting(_http_url, "", "URL of a folder with model archives (NAME.zip), tried first")
+    model_mirror: str = _setting(
+        _http_url, "", "URL of a folder with model archives (NAME.zip), tried first", secret=True
+    )
     data_dir: Path = _setting(_folder, _data_home, "where the private Redis and pulled models live")
     workers: int = _setting(_whole(0, 1024), 0, "recognition threads; 0 = one per core")
     max_tracks: int = _setting(_whole(0, 100_000), 0, "live tracks admitted; 0 = from the capacity measured at start")

@@ -8,7 +8,7 @@ import pytest
 
 from tests.catalog.conftest import Heard, Serve
 from tests.catalog.shelf import Shelf
-from transcriber.catalog.download import PartFile, fetch, fetch_text
+from transcriber.catalog.download import PartFile, Progress, fetch, fetch_text
 from transcriber.errors import NoRoom, SourceFailed
 
 DATA = bytes(range(256)) * 4000
@@ -186,8 +186,9 @@ async def test_a_disk_that_fills_up_keeps_what_came(
     with pytest.raises(NoRoom, match="No space left on device"):
         full.append(b"x")
     part = PartFile(tmp_path / "nowhere" / "x.part")
-    with pytest.raises(NoRoom, match="No such file"):
-        part.append(b"x")
+    for write in (lambda: part.append(b"x"), lambda: part.restart(Progress("http://h/"))):
+        with pytest.raises(NoRoom, match="No such file"):
+            write()
 
 
 async def test_a_text_comes_once(aiohttp_server: Serve, shelf: Shelf) -> None:

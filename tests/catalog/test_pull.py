@@ -93,8 +93,13 @@ async def test_the_next_source_is_tried_when_one_fails(shop: Shop) -> None:
 
 async def test_a_mirror_comes_first(shop: Shop) -> None:
     shop.shelf.files[f"mirror/{NAME}.zip"] = shop.shelf.files[f"{NAME}.zip"]
-    await shop.pull(shop.entry("gone.zip"), mirror=f"{shop.base}/mirror")
+    mirror = f"{shop.base}/mirror".replace("http://", "http://ada:secret@")
+    folder = await shop.pull(shop.entry("gone.zip"), mirror=mirror)
     assert [path for path, _ in shop.shelf.requests] == [f"mirror/{NAME}.zip"]
+    known = manifest.read(folder.path)
+    assert known is not None
+    assert known.origin.source == f"{shop.base}/mirror/{NAME}.zip"
+    assert not any("secret" in line for line in shop.heard.lines)
 
 
 async def test_other_bytes_than_promised_are_thrown_away(shop: Shop) -> None:

@@ -234,6 +234,17 @@ async def test_a_list_url_that_is_none_is_refused(
     assert "must be an http or https URL" in capsys.readouterr().err
 
 
+async def test_a_data_directory_that_is_a_file_is_said(
+    run: Run, data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await asyncio.to_thread(data_dir.write_text, "a file")
+    assert await run("pull", "xx") == 1
+    err = capsys.readouterr().err
+    assert "the list of models cannot be kept in" in err
+    assert "internal error" not in err
+    assert "cannot be written: Not a directory" in err
+
+
 async def test_import_for_machines_without_a_network(
     run: Run, shelf: Shelf, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

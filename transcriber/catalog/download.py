@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 
@@ -70,9 +70,12 @@ class PartFile:
         return Progress(url)
 
     def restart(self, progress: Progress) -> None:
-        """Nothing so far."""
-        self.path.write_bytes(b"")
-        self.notes.write_text(json.dumps(asdict(progress)))
+        """Nothing so far. Raises NoRoom."""
+        try:
+            self.path.write_bytes(b"")
+            self.notes.write_text(json.dumps(asdict(progress)))
+        except OSError as error:
+            raise NoRoom(f"{self.path}: {error.strerror or error}") from None
 
     def append(self, piece: bytes) -> None:
         """More of it. Raises NoRoom."""
@@ -186,9 +189,15 @@ def _cut(url: str, error: Exception, *, at: int = 0) -> SourceFailed:
     if isinstance(error, aiohttp.ClientConnectorError):
         return SourceFailed(f"{_host(url)} cannot be reached ({error.strerror or error})")
     if isinstance(error, (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, aiohttp.TooManyRedirects)):
-        return SourceFailed(f"{url} leads nowhere ({error})")
+        return SourceFailed(f"{shown(url)} leads nowhere ({error})")
     why = "went silent" if isinstance(error, TimeoutError) else "broke"
     return Cut(f"the connection to {_host(url)} {why}" + (f" at {at:,} bytes" if at else ""))
+
+
+def shown(url: str) -> str:
+    """The URL without a name and password in it."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=_host(url))) if "@" in parts.netloc else url
 
 
 def _host(url: str) -> str:

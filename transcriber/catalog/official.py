@@ -34,10 +34,13 @@ def refreshed(home: Path, url: str, report: Report) -> list[Entry]:
         instead = "using the copy seen last" if copy else "using the catalogue that came with this version"
         report.say(f"the list of models: {error}; {instead}")
         return _entries(copy.get("models"))
-    home.mkdir(parents=True, exist_ok=True)
-    fresh = home / f"{COPY}.new"
-    fresh.write_text(json.dumps({"url": url, "etag": etag, "models": rows}))
-    fresh.replace(home / COPY)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        fresh = home / f"{COPY}.new"
+        fresh.write_text(json.dumps({"url": url, "etag": etag, "models": rows}))
+        fresh.replace(home / COPY)
+    except OSError as error:
+        report.say(f"the list of models cannot be kept in {home}: {error.strerror or error}")
     return found
 
 

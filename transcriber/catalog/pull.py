@@ -29,7 +29,7 @@ def pull(entry: Entry, data_dir: Path, report: Report, *, mirror: str = "") -> M
     with install.locked(data_dir, entry.name) as incoming:
         sources = sources_of(entry, mirror)
         for source in sources:
-            report.say(f"trying {source}")
+            report.say(f"trying {download.shown(source)}")
             try:
                 folder = _from(source, entry, incoming, report)
             except NoRoom:
@@ -93,12 +93,16 @@ def _compared(part: PartFile, entry: Entry, source: str) -> str:
         return ""
     found = digest(part.path, "md5")
     if found != entry.md5:
-        raise SourceFailed(f"{source} sent something else: its md5 is {found}, {entry.md5} was promised")
+        raise SourceFailed(
+            f"{download.shown(source)} sent something else: its md5 is {found}, {entry.md5} was promised"
+        )
     return f"md5:{found}"
 
 
 def _install(file: Path, entry: Entry, incoming: Path, report: Report, *, source: str, checked: str) -> ModelFolder:
     contents = archive.look_into(file)
+    source = download.shown(source)
+    report.say(f"unpacking {contents.size / 1e6:,.1f} MB")
     install.need_room(incoming, contents.size, what=f"{entry.name}, unpacked,")
     origin = Origin(source=source, language=entry.language, licence=entry.licence, note=entry.note, checked=checked)
 

@@ -3,9 +3,9 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from transcriber import catalog, config
@@ -17,6 +17,9 @@ from transcriber.cli.connection import add_config_flag
 from transcriber.cli.terminal import printable
 from transcriber.config import Settings
 from transcriber.errors import UnknownModel
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -72,7 +75,6 @@ class Screen:
 
     def __init__(self) -> None:
         self._bar: Progress | None = None
-        self._task = TaskID(0)
 
     def __enter__(self) -> "Screen":
         return self
@@ -90,16 +92,23 @@ class Screen:
         if not sys.stderr.isatty():
             return
         if self._bar is None:
-            columns = (BarColumn(), DownloadColumn(), TimeRemainingColumn())
-            self._bar = Progress(TextColumn("  "), *columns, console=Console(stderr=True), transient=True)
+            self._bar = _bar()
             self._bar.start()
-            self._task = self._bar.add_task("", total=total)
-        self._bar.update(self._task, completed=done, total=total)
+            self._bar.add_task("", total=total)
+        self._bar.update(self._bar.task_ids[0], completed=done, total=total)
 
     def _end(self) -> None:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+def _bar() -> "Progress":
+    # Imported here: every other command, and the server, would wait for it too.
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+
+    columns = (BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True)
 
 
 def cell(text: str, style: str = "") -> Text:
