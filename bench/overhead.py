@@ -1,7 +1,7 @@
 """CPU of a whole server on N two-track calls in real time, against bare Vosk on the same audio in the same run.
 
-The server with and without its speech gate. Bare Vosk twice: paced (two threads, 100 ms of every track in turn, a partial each, warm recognizers) and in
-one go. Then the scripted engine: what everything but recognition costs.
+The server with and without its speech gate. Bare Vosk twice: paced (two threads, 100 ms of every track in turn, a
+partial each, warm recognizers) and in one go. Then the scripted engine: what everything but recognition costs.
 """
 
 import json

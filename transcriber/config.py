@@ -18,6 +18,7 @@ from transcriber.errors import ConfigError
 
 PREFIX = "TRANSCRIBER_"
 THIRTY_DAYS_S = 30 * 24 * 3600
+MODEL_LIST_URL = "https://alphacephei.com/vosk/models/model-list.json"
 
 
 def _text(value: str) -> str:
@@ -71,6 +72,12 @@ def _public_url(value: str) -> str:
     return value.strip().rstrip("/")
 
 
+def _http_url(value: str) -> str:
+    if value.strip() and not (urlsplit(value.strip()).scheme in ("http", "https") and urlsplit(value.strip()).hostname):
+        raise ValueError("must be an http or https URL")
+    return value.strip().rstrip("/")
+
+
 def _continuation(value: str) -> str:
     kind, _, argument = value.strip().partition(":")
     known = {
@@ -121,6 +128,10 @@ class Settings:
         _whole(0, 10**9), THIRTY_DAYS_S, "seconds a call is kept after its last event; 0 = for ever"
     )
     model: str = _setting(_text, "", "model name or path; empty: the best one installed")
+    model_list_url: str = _setting(_http_url, MODEL_LIST_URL, "the official list of Vosk models; empty: never asked")
+    model_mirror: str = _setting(
+        _http_url, "", "URL of a folder with model archives (NAME.zip), tried first", secret=True
+    )
     data_dir: Path = _setting(_folder, _data_home, "where the private Redis and pulled models live")
     models_memory_mb: int = _setting(
         _whole(0, 10_000_000), 0, "memory for models that calls ask for, besides the default; 0 = half of the machine's"

@@ -13,6 +13,18 @@ class ModelError(TranscriberError):
     """A model folder is absent, incomplete or of a kind Vosk would abort on."""
 
 
+class UnknownModel(ModelError):
+    """No model of that name, neither here nor in the catalogue; the message names the nearest."""
+
+
+class SourceFailed(ModelError):
+    """A model could not be had from one source: away, cut, refused, or not the bytes that were promised."""
+
+
+class NoRoom(ModelError):
+    """The disk has not enough free space for a model; another source would not help."""
+
+
 class StoreError(TranscriberError):
     """Redis did not do what was asked: away, too slow, refusing."""
 

@@ -3,8 +3,10 @@
 import argparse
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 from transcriber import catalog
+from transcriber.catalog import ModelFolder, anatomy
 from transcriber.cli.parsing import Subparsers, add_command
 from transcriber.cli.serve import add_setting_flags, load_settings
 from transcriber.cli.terminal import printable
@@ -39,6 +41,7 @@ def run(args: argparse.Namespace) -> int:
     settings = loaded.settings
     checks: list[tuple[str, Callable[[Settings], str]]] = [
         ("model", _model),
+        *((f"model {folder.name}", partial(_other_model, folder)) for folder in _others(settings)),
         ("redis", _redis),
         ("streams", _streams),
         ("api", _api),
@@ -57,7 +60,22 @@ def _model(settings: Settings) -> str:
     folder = catalog.find(settings.model, settings.data_dir)
     folder.check()
     note = ", the demo model: about 2,250 words" if folder.name == catalog.DEMO else ""
-    return f"{folder.name} in {folder.path} (language {folder.language}, {folder.band} band{note})"
+    doubts = "".join(f"; {doubt}" for doubt in anatomy.doubts(folder.path))
+    return f"{folder.name} in {folder.path} (language {folder.language}, {folder.band} band{note}){doubts}"
+
+
+def _others(settings: Settings) -> list[ModelFolder]:
+    """Installed models besides the one that a server would load."""
+    try:
+        chosen = catalog.find(settings.model, settings.data_dir).path
+    except TranscriberError:
+        chosen = None
+    return [folder for folder in catalog.installed(settings.data_dir) if folder.path != chosen]
+
+
+def _other_model(folder: ModelFolder, _: Settings) -> str:
+    folder.check()
+    return "; ".join([f"whole (language {folder.language}, {folder.band} band)", *anatomy.doubts(folder.path)])
 
 
 def _redis(settings: Settings) -> str:

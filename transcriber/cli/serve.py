@@ -98,7 +98,7 @@ def _greeting(server: Server) -> list[str]:
     if engine.model == catalog.DEMO:
         lines.append(
             "model: this is the small demo model: about 2,250 words of call-centre English, good for trying things "
-            "out; unpack an official Vosk model and name its folder with --model for real calls"
+            "out; `transcriber models pull en` gets an official one for real calls"
         )
     if not settings.api_keys:
         lines.append(

@@ -69,6 +69,11 @@ class Listener:
         self._start_ms = 0
         self._earliest_ms = 0
 
+    @property
+    def unsettled(self) -> int:
+        """Words of the latest draft that may still change."""
+        return len(self._text.split()) - len(self._stable)
+
     def hear(self, hypothesis: Hypothesis) -> Draft | None:
         """A look at the utterance so far: a draft if its text has changed."""
         self._firm_up(hypothesis)

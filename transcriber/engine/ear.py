@@ -21,6 +21,8 @@ BLOCK_BYTES = 2 * 2 * RATE // 10
 BLOCK_MS = 100
 VAD_MODE = 2
 """Of 0 (hears voice in much) to 3 (in little); chosen with OPEN_WINDOW and STAY_WINDOW of the gate."""
+WORTH_A_LOOK = 2
+"""The lattice is only asked which words it has settled on when so many are open."""
 SURE = 0.5
 """Mean confidence from which an utterance counts as words, and not as what a model makes of music."""
 
@@ -113,7 +115,8 @@ class Ear:
         return self._note(self._listener.close(recognizer.result()))
 
     def _look(self, recognizer: Recognizer, *, hurried: bool) -> Draft | None:
-        draft = self._listener.hear(recognizer.partial(settled=not hurried))
+        settled = not hurried and self._listener.unsettled >= WORTH_A_LOOK
+        draft = self._listener.hear(recognizer.partial(settled=settled))
         if draft is not None and draft.text and self._gate is not None:
             self._gate.heard_word()
         return draft

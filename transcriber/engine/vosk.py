@@ -16,7 +16,7 @@ from transcriber.core.utterance import Hypothesis
 from transcriber.errors import ModelError
 
 RATE = 16000
-LOOK_EVERY_MS = 500
+LOOK_EVERY_MS = 1000
 """How often the settled part of the lattice is read: its words and times cost as much as 60 ms of decoding."""
 UNKNOWN = "[unk]"
 """The grammar's word for anything else; without it every sound would become one of the phrases."""
@@ -54,7 +54,10 @@ class VoskEngine:
         if grammar and not self.takes_grammar:
             raise ModelError(f"model {self.model} has a fixed graph and takes no grammar")
         arguments = (json.dumps([*grammar, UNKNOWN]),) if grammar else ()
-        recognizer = self._vosk.KaldiRecognizer(self._model, RATE, *arguments)
+        try:
+            recognizer = self._vosk.KaldiRecognizer(self._model, RATE, *arguments)
+        except Exception as error:  # the library raises plain Exception
+            raise ModelError(f"Vosk cannot make a recognizer of model {self.model}: {error}") from None
         recognizer.SetWords(True)
         return VoskRecognizer(recognizer)
 

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from transcriber.catalog import anatomy, manifest
 from transcriber.core.audio import Band
 from transcriber.errors import ModelError
 
@@ -32,15 +33,9 @@ class ModelFolder:
         return not (graph / "HCLG.fst").is_file()
 
     def check(self) -> None:
-        """Raises ModelError unless all is there that Vosk needs (it would abort the process otherwise)."""
-        new = (self.path / "am" / "final.mdl").is_file()
-        parts = ("am/final.mdl", "conf/model.conf", "conf/mfcc.conf") if new else ("final.mdl", "mfcc.conf")
-        graph = self.path / "graph" if new else self.path
-        missing = [part for part in parts if not (self.path / part).is_file()]
-        if not (graph / "HCLG.fst").is_file() and not all((graph / f).is_file() for f in ("HCLr.fst", "Gr.fst")):
-            missing.append("graph/HCLG.fst (or HCLr.fst and Gr.fst)")
-        if missing:
-            raise ModelError(f"{self.path} is not a complete Vosk model: no {', no '.join(missing)}")
+        """Raises ModelError unless all is there and whole that Vosk needs (it may abort the process otherwise)."""
+        if found := anatomy.faults(self.path):
+            raise ModelError(f"{self.path} is not a complete Vosk model: {', '.join(found)}")
         rate = _number(_options(self.path).get("sample-frequency", "16000"), self.path)
         if rate != 16000:
             raise ModelError(f"the model in {self.path} wants {rate:.0f} Hz audio; only 16000 Hz models are supported")
@@ -49,9 +44,9 @@ class ModelFolder:
 def installed(data_dir: Path) -> list[ModelFolder]:
     """All models, those pulled into the data directory first, the largest of them first; the demo model last."""
     found: dict[str, ModelFolder] = {}
-    for home in (data_dir / "models", *_shipped()):
+    for home in (home_of(data_dir), *shipped()):
         paths = list(home.iterdir()) if home.is_dir() else []
-        folders = [describe(path) for path in paths if _looks_like_model(path)]
+        folders = [describe(path) for path in paths if not path.name.startswith(".") and looks_like_model(path)]
         for folder in sorted(folders, key=lambda folder: folder.size, reverse=True):
             found.setdefault(folder.name, folder)
     return sorted(found.values(), key=lambda folder: folder.name == DEMO)
@@ -62,7 +57,7 @@ def find(name: str, data_dir: Path) -> ModelFolder:
     models = installed(data_dir)
     if not name:
         if not models:
-            raise ModelError("no model is installed: set TRANSCRIBER_MODEL to the folder of a Vosk model")
+            raise ModelError("no model is installed: `transcriber models pull en` gets one")
         return models[0]
     for folder in models:
         if folder.name == name:
@@ -71,21 +66,32 @@ def find(name: str, data_dir: Path) -> ModelFolder:
     if path.is_dir():
         return describe(path.absolute())
     names = ", ".join(folder.name for folder in models) or "none"
-    raise ModelError(f"no model {name!r}: neither a folder nor installed (installed: {names})")
+    raise ModelError(
+        f"no model {name!r}: neither a folder nor installed (installed: {names}); see `transcriber models list`"
+    )
 
 
 def describe(path: Path) -> ModelFolder:
-    """A folder with what can be told from its name and its configuration."""
-    return ModelFolder(path.name, path, _language(path.name), _band(path))
+    """A folder with what can be told from its manifest, its name and its configuration."""
+    known = manifest.read(path)
+    language = known.origin.language if known else ""
+    return ModelFolder(path.name, path, language or _language(path.name), _band(path))
 
 
-def _shipped() -> tuple[Path, Path]:
-    package = Path(__file__).parent
+def home_of(data_dir: Path) -> Path:
+    """Where pulled models live."""
+    return data_dir / "models"
+
+
+def shipped() -> tuple[Path, Path]:
+    """Where the models that come with the project may lie: in a checkout, in an installed package."""
+    package = Path(__file__).parents[1]
     return package.parent / "models", package / "models"
 
 
-def _looks_like_model(path: Path) -> bool:
-    return (path / "am" / "final.mdl").is_file() or (path / "final.mdl").is_file()
+def looks_like_model(path: Path) -> bool:
+    """Whether the folder is meant to be a model, whole or not."""
+    return any((path / part).exists() for part in ("am", "graph", "final.mdl", manifest.FILE))
 
 
 def _language(name: str) -> str:
@@ -108,7 +114,7 @@ def _number(text: str, path: Path) -> float:
 
 
 def _options(path: Path) -> dict[str, str]:
-    for file in (path / "conf" / "mfcc.conf", path / "mfcc.conf"):
+    for file in (path / part for part in ("conf/mfcc.conf", "mfcc.conf", "conf/fbank.conf", "fbank.conf")):
         if file.is_file():
             lines = file.read_text(errors="replace").splitlines()
             return dict(re.findall(r"^\s*--([\w-]+)=(\S+)", "\n".join(lines), re.MULTILINE))

@@ -1,0 +1,206 @@
+"""Downloads against a real server that cuts, forgets, changes its file and refuses."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.catalog.conftest import Heard, Serve
+from tests.catalog.shelf import Shelf
+from transcriber.catalog.download import PartFile, Progress, fetch, fetch_text
+from transcriber.errors import NoRoom, SourceFailed
+
+DATA = bytes(range(256)) * 4000
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    return Shelf({"x.zip": DATA})
+
+
+@pytest.fixture
+def part(tmp_path: Path) -> PartFile:
+    return PartFile(tmp_path / "x.part")
+
+
+async def get(serve: Serve, shelf: Shelf, part: PartFile, heard: Heard, *, path: str = "x.zip") -> None:
+    """The download, from a server of its own address each time."""
+    server = await serve(shelf.app())
+    await fetch(str(server.make_url(f"/{path}")), part, heard, room=lambda _: None)
+
+
+async def test_a_file_comes_whole_and_its_progress_is_told(
+    aiohttp_server: Serve, shelf: Shelf, part: PartFile, heard: Heard
+) -> None:
+    await get(aiohttp_server, shelf, part, heard)
+    assert part.path.read_bytes() == DATA
+    assert heard.bytes[0] == (0, len(DATA))
+    assert heard.bytes[-1] == (len(DATA), len(DATA))
+    assert heard.lines == []
+
+
+async def test_a_cut_is_followed_by_a_request_for_the_rest(
+    aiohttp_server: Serve, shelf: Shelf, part: PartFile, heard: Heard
+) -> None:
+    shelf.cuts = [300_000, 400_000]
+    await get(aiohttp_server, shelf, part, heard)
+    assert part.path.read_bytes() == DATA
+    first, second, third = (wanted for _, wanted in shelf.requests)
+    assert first == ""
+    assert 0 < int(second.removeprefix("bytes=")[:-1]) < int(third.removeprefix("bytes=")[:-1]) < len(DATA)
+    assert len([line for line in heard.lines if line.endswith("asking for the rest")]) == 2
+
+
+async def test_a_source_that_brings_nothing_is_given_up_and_the_rest_kept(
+    aiohttp_server: Serve, shelf: Shelf, part: PartFile, heard: Heard
+) -> None:
+    server = await aiohttp_server(shelf.app())
+    url = str(server.make_url("/x.zip"))
+    shelf.cuts = [300_000, 0, 0]
+    with pytest.raises(SourceFailed, match="broke at 300,000 bytes"):
+        await fetch(url, part, heard, room=lambda _: None)
+    assert part.path.read_bytes() == DATA[:300_000]
+    await fetch(url, part, heard, room=lambda _: None)
+    assert shelf.requests[-1] == ("x.zip", "bytes=300000-")
+    assert part.path.read_bytes() == DATA
+    await fetch(url, part, heard, room=lambda _: None)
+    assert len(shelf.requests) == 4
+
+
+async def test_an_interruption_keeps_what_came(
+    aiohttp_server: Serve, shelf: Shelf, part: PartFile, heard: Heard
+) -> None:
+    server = await aiohttp_server(shelf.app())
+    url = str(server.make_url("/x.zip"))
+    some = asyncio.Event()
+
+    class Watching(Heard):
+        def at(self, done: int, total: int | None) -> None:
+            if done:
+                some.set()
+                downloading.cancel()
+
+    downloading = asyncio.create_task(fetch(url, part, Watching(), room=lambda _: None))
+    await asyncio.wait_for(some.wait(), 10)
+    with pytest.raises(asyncio.CancelledError):
+        await downloading
+    kept = part.size
+    assert kept > 0
+    await fetch(url, part, heard, room=lambda _: None)
+    assert part.path.read_bytes() == DATA
+    if kept < len(DATA):
+        assert shelf.requests[-1] == ("x.zip", f"bytes={kept}-")
+
+
+@pytest.mark.parametrize("etag", [True, False])
+async def test_a_server_that_ignores_ranges_sends_all_again(
+    aiohttp_server: Serve, shelf: Shelf, part: PartFile, heard: Heard, etag: bool
+) -> None:
+    shelf.ranges, shelf.etag, shelf.cuts = False, etag, [300_000]
+    await get(aiohttp_server, shelf, part, heard)
+    assert part.path.read_bytes() == DATA
+    assert shelf.requests[-1][1] == "bytes=300000-"
+
+
+async def test_a_file_that_changed_meanwhile_is_not_glued_together(
+    aiohttp_server: Serve, shelf: Shelf, part: PartFile, heard: Heard
+) -> None:
+    other = DATA[::-1] + b"more"
+
+    def change(_: str) -> None:
+        if len(shelf.requests) == 2:
+            shelf.files["x.zip"] = other
+
+    shelf.cuts, shelf.on_request = [300_000], change
+    await get(aiohttp_server, shelf, part, heard)
+    assert part.path.read_bytes() == other
+
+
+async def test_without_a_validator_the_length_tells_another_file(
+    aiohttp_server: Serve, shelf: Shelf, part: PartFile, heard: Heard
+) -> None:
+    def change(_: str) -> None:
+        if len(shelf.requests) == 2:
+            shelf.files["x.zip"] = DATA + b"more"
+
+    shelf.cuts, shelf.on_request, shelf.etag = [300_000], change, False
+    await get(aiohttp_server, shelf, part, heard)
+    assert part.path.read_bytes() == DATA + b"more"
+    assert [wanted for _, wanted in shelf.requests] == ["", "bytes=300000-", ""]
+    assert any("has another file now" in line for line in heard.lines)
+
+
+async def test_another_address_starts_again(aiohttp_server: Serve, shelf: Shelf, part: PartFile, heard: Heard) -> None:
+    part.path.write_bytes(b"something else")
+    part.notes.write_text(json.dumps({"url": "http://elsewhere.example/x.zip", "total": 20, "validator": '"a"'}))
+    await get(aiohttp_server, shelf, part, heard)
+    assert shelf.requests == [("x.zip", "")]
+    assert part.path.read_bytes() == DATA
+
+
+@pytest.mark.parametrize("notes", ["", "[]", "{", '{"other": 1}'])
+async def test_notes_that_make_no_sense_start_again(
+    aiohttp_server: Serve, shelf: Shelf, part: PartFile, heard: Heard, notes: str
+) -> None:
+    part.path.write_bytes(b"something else")
+    part.notes.write_text(notes)
+    await get(aiohttp_server, shelf, part, heard)
+    assert part.path.read_bytes() == DATA
+
+
+async def test_refusals_and_absence_are_said(
+    aiohttp_server: Serve, unused_tcp_port: int, shelf: Shelf, part: PartFile, heard: Heard
+) -> None:
+    with pytest.raises(SourceFailed, match=r"127\.0\.0\.1 answered 404 Not Found"):
+        await get(aiohttp_server, shelf, part, heard, path="y.zip")
+    for url, says in (
+        (f"http://127.0.0.1:{unused_tcp_port}/x.zip", "cannot be reached"),
+        ("http://name.invalid/x.zip", "cannot be reached"),
+        ("http://", "leads nowhere"),
+    ):
+        with pytest.raises(SourceFailed, match=says):
+            await fetch(url, part, heard, room=lambda _: None)
+
+
+async def test_room_is_asked_for_before_the_first_byte(
+    aiohttp_server: Serve, shelf: Shelf, part: PartFile, heard: Heard
+) -> None:
+    asked: list[int] = []
+
+    def full(to_come: int) -> None:
+        asked.append(to_come)
+        raise NoRoom("full")
+
+    server = await aiohttp_server(shelf.app())
+    with pytest.raises(NoRoom, match="full"):
+        await fetch(str(server.make_url("/x.zip")), part, heard, room=full)
+    assert asked == [len(DATA)]
+    assert part.size == 0
+
+
+async def test_a_disk_that_fills_up_keeps_what_came(
+    aiohttp_server: Serve, shelf: Shelf, tmp_path: Path, heard: Heard
+) -> None:
+    full = PartFile(Path("/dev/full"))
+    with pytest.raises(NoRoom, match="No space left on device"):
+        full.append(b"x")
+    part = PartFile(tmp_path / "nowhere" / "x.part")
+    with pytest.raises(NoRoom, match="No such file"):
+        part.append(b"x")
+    with pytest.raises(NoRoom, match="No such file"):
+        part.restart(Progress("http://h/"))
+
+
+async def test_a_text_comes_once(aiohttp_server: Serve, shelf: Shelf) -> None:
+    shelf.files["list.json"] = "[ü]".encode()
+    server = await aiohttp_server(shelf.app())
+    url = str(server.make_url("/list.json"))
+    answer = await fetch_text(url)
+    assert answer is not None
+    text, etag = answer
+    assert text == "[ü]"
+    assert await fetch_text(url, etag=etag) is None
+    shelf.files["list.json"] = bytes(9 * 1024**2)
+    with pytest.raises(SourceFailed, match="sends too much"):
+        await fetch_text(url)

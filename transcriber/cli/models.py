@@ -1,0 +1,35 @@
+"""`transcriber models`: the models that are here and those that can be had.
+
+One file a sub-command (`models_pull.py` …), each with an `add` like a command of its own, listed in SUBCOMMANDS.
+"""
+
+import argparse
+
+from transcriber.cli import models_import, models_info, models_list, models_pull, models_rm, models_verify
+from transcriber.cli.parsing import Subparsers, add_command
+
+SUBCOMMANDS = (models_list, models_pull, models_import, models_info, models_verify, models_rm)
+
+
+def add(subparsers: Subparsers) -> None:
+    """Declare the command and its sub-commands."""
+    parser = add_command(
+        subparsers,
+        "models",
+        run=run,
+        summary="list, pull, import, describe, verify and remove models",
+        examples="""
+            transcriber models list
+            transcriber models pull en
+            transcriber models verify
+        """,
+    )
+    nested = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in SUBCOMMANDS:
+        command.add(nested)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Never reached: a sub-command is demanded."""
+    args.usage_error("a command is needed")
+    return 2

@@ -1,0 +1,60 @@
+"""`transcriber models verify`: are the installed models still what was installed."""
+
+import argparse
+
+from transcriber import catalog
+from transcriber.catalog import anatomy, manifest
+from transcriber.catalog.folder import ModelFolder
+from transcriber.cli.models_home import add_flags, catalogue_of, find_installed, settings_of
+from transcriber.cli.parsing import Subparsers, add_command
+from transcriber.cli.terminal import printable
+from transcriber.cli.trial import try_out
+from transcriber.errors import ModelError
+
+
+def add(subparsers: Subparsers) -> None:
+    """Declare the command."""
+    parser = add_command(
+        subparsers,
+        "verify",
+        run=run,
+        summary="compare installed models with what was installed; exit status 1 when one is damaged",
+        examples="""
+            transcriber models verify
+            transcriber models verify vosk-model-small-en-us-0.15 --load
+        """,
+    )
+    parser.add_argument("name", metavar="NAME", nargs="?", help="a model or a language (default: all that are here)")
+    parser.add_argument("--load", action="store_true", help="also load each in a process of its own: time and memory")
+    add_flags(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """A verdict a model; 1 when one is damaged. Raises UnknownModel, ConfigError."""
+    settings = settings_of(args)
+    if args.name:
+        folders = [find_installed(args.name, settings, catalogue_of(settings))]
+    else:
+        folders = catalog.installed(settings.data_dir)
+    wrong = 0
+    for folder in folders:
+        try:
+            print(f"ok     {folder.name}: {printable(verdict(folder, load=args.load))}")
+        except ModelError as error:
+            wrong += 1
+            print(f"WRONG  {folder.name}: {printable(str(error))}")
+    return 1 if wrong else 0
+
+
+def verdict(folder: ModelFolder, *, load: bool = False) -> str:
+    """What speaks for it: compared with its manifest, looked at, loaded. Raises ModelError with what does not."""
+    known = manifest.read(folder.path)
+    if known and (damage := list(known.damage(folder.path))):
+        raise ModelError(f"{'; '.join(damage)}: `transcriber models pull {folder.name} --force` brings it back")
+    folder.check()
+    compared = f"{len(known.files)} files as they were installed" if known else "whole (no manifest to compare it with)"
+    parts = [compared, *anatomy.doubts(folder.path)]
+    if load:
+        trial = try_out(folder)
+        parts.append(f"loads in {trial.load_s:.1f} s, {trial.peak_mb:,.0f} MB of memory with one recognizer")
+    return "; ".join(parts)
