@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from transcriber.core.audio import Band
+from transcriber.core.search import Term
 from transcriber.core.transcript import (
     CallEnded,
     CallStarted,
@@ -81,13 +82,17 @@ class Outlet(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallQuery:
-    """Which calls; times are epoch milliseconds of the call's start; `before` is a cursor of `CallPage`."""
+    """Which calls; times are epoch milliseconds of the call's start; `cursor` is one of `CallPage`.
+
+    With `terms` only calls that hold all of them, each with `matches` and `match_count`.
+    """
 
     status: Status | None = None
     since_ms: int | None = None
     until_ms: int | None = None
     limit: int = 50
     cursor: str | None = None
+    terms: Sequence[Term] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from tests.store.samples import STARTED_MS, closed, final, opened, partial, until
+from transcriber.core.search import parse
 from transcriber.errors import CallNotFound
 from transcriber.ports import CallQuery
 from transcriber.store import binary
@@ -72,6 +73,8 @@ async def use_all_of(store: RedisStore) -> None:
         kept = await store.archive.events(call_sid)
         assert [m.json for m in heard if m.call_sid == call_sid and m.channel != "partial"] == list(kept)
         assert len(kept) == 5
+    found = await store.archive.calls(CallQuery(terms=parse("words")))
+    assert found.calls
     page = await store.archive.calls(CallQuery(status="ended"))
     assert [call["call_sid"] for call in page.calls] == calls[::-1]
     await store.archive.delete("CA3")

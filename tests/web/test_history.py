@@ -79,7 +79,13 @@ async def test_calls_are_filtered(web_client: WebClient, begin_call: Any) -> Non
 @pytest.mark.parametrize(
     ("query", "named"),
     [
-        ("q=pizza", "q"),
+        ("query=pizza", "query"),
+        ("q=", "q"),
+        ("q=%2A%3F", "q"),
+        ("q=%22never%20closed", "q"),
+        ("q=" + "a" * 501, "q"),
+        ("q=a%2A", "q"),
+        ("q=" + "%20".join(map(str, range(17))), "q"),
         ("limit=0", "limit"),
         ("limit=201", "limit"),
         ("limit=x", "limit"),

@@ -1,17 +1,17 @@
 """The reading side: which calls there are, what was said in them, and removing them."""
 
-import base64
-import binascii
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Any
 
-from transcriber.errors import BadRequest, CallIsLive, CallNotFound
+from transcriber.errors import CallIsLive, CallNotFound
 from transcriber.ports import CallPage, CallQuery
 from transcriber.store.client import Client
 from transcriber.store.failures import redis_failures
+from transcriber.store.finder import Finder, Match
 from transcriber.store.keys import Keys
+from transcriber.store.place import Place
+from transcriber.store.search import SearchIndex
 from transcriber.store.summary import summary
 
 EVENTS_AT_ONCE = 1000
@@ -27,40 +27,22 @@ return 1
 """
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class _Place:
-    """Where a call stands in the order of calls. New calls come before it, so pages behind it never shift."""
-
-    started_ms: int
-    call_sid: str
-
-    def cursor(self) -> str:
-        return base64.urlsafe_b64encode(f"{self.started_ms}:{self.call_sid}".encode()).decode()
-
-    @classmethod
-    def of_cursor(cls, cursor: str) -> "_Place":
-        try:
-            started, _, call_sid = base64.b64decode(cursor, altchars=b"-_", validate=True).decode().partition(":")
-            place = cls(int(started), call_sid)
-        except (binascii.Error, ValueError):
-            place = cls(0, "")
-        if not place.call_sid:
-            raise BadRequest("cursor is not one this server gave: ask for the first page again")
-        return place
-
-
 class RedisArchive:
     """Implements `ports.Archive`."""
 
-    def __init__(self, client: Client, keys: Keys) -> None:
+    def __init__(self, client: Client, keys: Keys, index: SearchIndex) -> None:
         self._client = client
         self._keys = keys
+        self._index = index
+        self._finder = Finder(client, keys, index)
         self._delete = client.register_script(_DELETE)
 
     async def calls(self, query: CallQuery) -> CallPage:
         """A page of summaries, newest first. Reads further until the page is full, however few calls match."""
-        place = None if query.cursor is None else _Place.of_cursor(query.cursor)
-        found: list[_Place] = []
+        place = None if query.cursor is None else Place.of_cursor(query.cursor)
+        if query.terms:
+            return await self._search(query, place)
+        found: list[Place] = []
         with redis_failures("cannot list the calls"):
             async with aclosing(self._walk(query, place)) as walk:
                 async for here in walk:
@@ -71,6 +53,22 @@ class RedisArchive:
             hashes = await self._each(page, "HGETALL")
         cursor = page[-1].cursor() if page and len(found) > query.limit else None
         summaries = [summary(here.call_sid, stored) for here, stored in zip(page, hashes, strict=True) if stored]
+        return CallPage(summaries, cursor)
+
+    async def _search(self, query: CallQuery, place: Place | None) -> CallPage:
+        found: list[Match] = []
+        with redis_failures("cannot search the calls"):
+            async with aclosing(self._finder.calls(query, place)) as matches:
+                async for match in matches:
+                    found.append(match)
+                    if len(found) > query.limit:
+                        break
+        page = found[: query.limit]
+        cursor = page[-1].place.cursor() if len(found) > query.limit else None
+        summaries = [
+            summary(match.place.call_sid, match.stored) | {"matches": match.matches, "match_count": match.count}
+            for match in page
+        ]
         return CallPage(summaries, cursor)
 
     async def call(self, call_sid: str) -> Mapping[str, Any]:
@@ -101,6 +99,7 @@ class RedisArchive:
     async def delete(self, call_sid: str) -> None:
         """Remove an ended call and all its keys. Raises CallNotFound, CallIsLive, StoreError."""
         with redis_failures("cannot delete the call"):
+            await self._unindex(call_sid)
             done = await self._delete(keys=[self._keys.events(call_sid), self._keys.call(call_sid)])
             if done == -1:
                 raise CallIsLive(f"call {call_sid} is still live: it can be deleted when it has ended")
@@ -109,7 +108,13 @@ class RedisArchive:
         if done == 0 and not listed:
             raise CallNotFound(f"no call {call_sid}")
 
-    async def _walk(self, query: CallQuery, place: _Place | None) -> AsyncGenerator[_Place]:
+    async def _unindex(self, call_sid: str) -> None:
+        """Before the call goes: its words say where it is in the index."""
+        status, started_ms = await self._client.hmget(self._keys.call(call_sid), ["status", "started_at_ms"])
+        if status not in (None, "live"):
+            await self._index.remove(call_sid, int(started_ms or 0), await self._finder.texts(call_sid))
+
+    async def _walk(self, query: CallQuery, place: Place | None) -> AsyncGenerator[Place]:
         """Matching calls behind `place`, newest first; those whose data expired leave the list."""
         at_once = query.limit + 1 if query.status is None else CALLS_AT_ONCE
         key = self._keys.live if query.status == "live" else self._keys.calls
@@ -121,8 +126,8 @@ class RedisArchive:
             await self._forget([here for here, status in zip(batch, statuses, strict=True) if status is None])
             place = batch[-1]
 
-    async def _behind(self, query: CallQuery, place: _Place | None, *, key: str, at_once: int) -> list[_Place]:
-        """The next calls of the sorted set; among equal start times Redis orders by CallSid, as `_Place` does."""
+    async def _behind(self, query: CallQuery, place: Place | None, *, key: str, at_once: int) -> list[Place]:
+        """The next calls of the sorted set; among equal start times Redis orders by CallSid, as `Place` does."""
         newest = place.started_ms if place is not None else float("inf")
         if query.until_ms is not None:
             newest = min(newest, query.until_ms)
@@ -132,13 +137,13 @@ class RedisArchive:
             rows: Any = await self._client.zrevrangebyscore(
                 key, newest, oldest, start=start, num=at_once, withscores=True
             )
-            places = [_Place(int(score), call_sid) for call_sid, score in rows]
+            places = [Place(int(score), call_sid) for call_sid, score in rows]
             fresh = places if place is None else [here for here in places if here < place]
             if fresh or len(rows) < at_once:
                 return fresh
             start += at_once
 
-    async def _forget(self, places: Sequence[_Place]) -> None:
+    async def _forget(self, places: Sequence[Place]) -> None:
         """Take those off the list that have expired. One without a status may just be starting: that one stays."""
         there = await self._each(places, "EXISTS")
         expired = [here.call_sid for here, exists in zip(places, there, strict=True) if not exists]
@@ -146,7 +151,7 @@ class RedisArchive:
             await self._client.zrem(self._keys.calls, *expired)
             await self._client.zrem(self._keys.live, *expired)
 
-    async def _each(self, places: Sequence[_Place], command: str, *arguments: str) -> list[Any]:
+    async def _each(self, places: Sequence[Place], command: str, *arguments: str) -> list[Any]:
         """The answers to one command on each call's hash, in one round trip."""
         if not places:
             return []

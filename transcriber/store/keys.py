@@ -45,6 +45,11 @@ class Keys:
         """An index into `calls`: every live call is in it; a call in it need not be live."""
         return f"{self.prefix}:calls:live"
 
+    @property
+    def search(self) -> str:
+        """The first part of the search index's keys; the braces put them all into one Redis Cluster slot."""
+        return f"{{{self.prefix}:search}}:"
+
     def ticket(self, ticket: str) -> str:
         """Only the hash of a ticket is kept, so that reading Redis gives nobody a valid one."""
         return f"{self.prefix}:ticket:{hashlib.sha256(ticket.encode()).hexdigest()}"

@@ -8,6 +8,7 @@ from transcriber.core.transcript import (
     CallEnded,
     CallStarted,
     Event,
+    Final,
     Partial,
     StreamStarted,
     StreamStopped,
@@ -18,6 +19,7 @@ from transcriber.core.transcript import (
 from transcriber.store.client import Client
 from transcriber.store.failures import redis_failures
 from transcriber.store.keys import Keys
+from transcriber.store.search import SearchIndex
 from transcriber.store.summary import Change, changes
 
 Guard = Literal["always", "first", "resumed", "last"]
@@ -99,9 +101,10 @@ class _Entry:
 class RedisOutlet:
     """Implements `ports.Outlet`: any number of servers may write streams of one call at once."""
 
-    def __init__(self, client: Client, keys: Keys, *, ttl_s: int) -> None:
+    def __init__(self, client: Client, keys: Keys, index: SearchIndex, *, ttl_s: int) -> None:
         self._client = client
         self._keys = keys
+        self._index = index
         self._ttl_s = ttl_s
         self._claim = client.register_script(_CLAIM)
         self._write = client.register_script(_WRITE)
@@ -125,12 +128,15 @@ class RedisOutlet:
             await self._run(stream.stream_sid, 0, entries, live=1)
             # Again: another stream's end may have unlisted the call in between.
             await self._client.zadd(self._keys.live, {call.call_sid: started_ms})
+        self._index.begin(call.call_sid, started_ms)
         return offset_ms
 
     async def append(self, stream_sid: str, number: int, event: Event) -> None:
         """Persist and publish one event; see `ports.Outlet`."""
         with redis_failures("cannot write an event"):
             await self._run(stream_sid, number, [_Entry("always", event)])
+            if isinstance(event, Final):
+                await self._index_texts(event.call_sid, [event.text])
 
     async def close(self, number: int, stream: StreamStopped, call: CallEnded) -> bool:
         """End a stream; see `ports.Outlet`."""
@@ -139,6 +145,7 @@ class RedisOutlet:
             was_last = await self._run(stream.stream_sid, number, entries, live=-1)
             if was_last:
                 await self._unlist_live(stream.call_sid)
+                self._index.forget(stream.call_sid)
         return was_last
 
     async def publish(self, partial: Partial) -> None:
@@ -158,6 +165,13 @@ class RedisOutlet:
                     interrupted += 1
                 await self._unlist_live(call_sid)
         return interrupted
+
+    async def _index_texts(self, call_sid: str, texts: Sequence[str]) -> None:
+        """After the final, in another slot of a cluster: a failure makes the caller repeat both."""
+        started_ms = self._index.started_ms(call_sid)
+        if started_ms is None:
+            started_ms = int(await self._client.hget(self._keys.call(call_sid), "started_at_ms") or 0)
+        await self._index.add(call_sid, started_ms, texts)
 
     async def _list(self, call_sid: str, started_ms: int, *, now_ms: int) -> None:
         for key in (self._keys.calls, self._keys.live):

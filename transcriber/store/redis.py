@@ -9,6 +9,7 @@ from transcriber.store.failures import redis_failures
 from transcriber.store.feed import RedisFeed
 from transcriber.store.keys import Keys
 from transcriber.store.outlet import RedisOutlet
+from transcriber.store.search import SearchIndex
 from transcriber.store.tickets import RedisTickets
 
 
@@ -18,8 +19,9 @@ class RedisStore:
     def __init__(self, client: Client, keys: Keys, *, ttl_s: int) -> None:
         self._client = client
         self.keys = keys
-        self.outlet = RedisOutlet(client, keys, ttl_s=ttl_s)
-        self.archive = RedisArchive(client, keys)
+        index = SearchIndex(client, keys, ttl_s=ttl_s)
+        self.outlet = RedisOutlet(client, keys, index, ttl_s=ttl_s)
+        self.archive = RedisArchive(client, keys, index)
         self.feed = RedisFeed(client, keys)
         self.tickets = RedisTickets(client, keys)
 

@@ -7,6 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from transcriber.core.captions import FORMATS, ordered
+from transcriber.core.search import parse
 from transcriber.errors import BadRequest
 from transcriber.ports import CallQuery, Status
 from transcriber.web import params
@@ -27,7 +28,7 @@ TRACKS = ("inbound", "outbound")
 
 async def calls(request: web.Request) -> web.Response:
     """GET /v1/calls: a page of summaries, newest first, and the cursor of the next page."""
-    values = params.query(request, "status", "since", "until", "limit", "cursor")
+    values = params.query(request, "q", "status", "since", "until", "limit", "cursor")
     if values.get("status", "live") not in STATUSES:
         raise BadRequest(f"status must be one of {', '.join(STATUSES)}")
     page = await request.app[SERVICES].archive.calls(
@@ -37,6 +38,7 @@ async def calls(request: web.Request) -> web.Response:
             until_ms=params.moment_ms(values, "until"),
             limit=params.whole(values, "limit", least=1, most=200, default=50),
             cursor=values.get("cursor"),
+            terms=parse(values["q"]) if "q" in values else (),
         )
     )
     return web.json_response({"calls": [dict(call) for call in page.calls], "next": page.cursor})

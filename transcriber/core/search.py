@@ -1,0 +1,106 @@
+"""Full-text search in transcripts: what a query asks for, and where a text holds it. Pure.
+
+All terms must occur in a call: words, beginnings of words (`pay*`) and phrases in quotes. Case, width and
+the way accents are written do not count (NFKC, casefold).
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from unicodedata import category, normalize
+
+from transcriber.errors import BadRequest
+
+LONGEST_QUERY = 500
+MOST_WORDS = 16
+SHORTEST_BEGINNING = 2
+_TERM = re.compile(r'"([^"]*)"|([^\s"]+)')
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """Words that must follow each other in one utterance; usually one. `open`: the last is only a beginning."""
+
+    words: tuple[str, ...]
+    open: bool = False
+
+    def spans(self, tokens: Sequence["Token"]) -> Iterator[tuple[int, int]]:
+        """[from, to) of each place, in characters of the text."""
+        last = len(self.words) - 1
+        for at in range(len(tokens) - last):
+            here = tokens[at : at + last + 1]
+            if all(
+                token.word.startswith(word) if self.open and number == last else token.word == word
+                for number, (token, word) in enumerate(zip(here, self.words, strict=True))
+            ):
+                yield here[0].start, here[-1].end
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A word of a text as it is compared, and where it stands."""
+
+    word: str
+    start: int
+    end: int
+
+
+def tokens(text: str) -> list[Token]:
+    """The words of a text in order."""
+    return [Token(_fold(found.group()), found.start(), found.end()) for found in _word().finditer(text)]
+
+
+def parse(query: str) -> tuple[Term, ...]:
+    """The terms of a query. Raises BadRequest that says what is wrong with it."""
+    if len(query) > LONGEST_QUERY:
+        raise BadRequest(f"q is longer than {LONGEST_QUERY} characters")
+    if query.count('"') % 2:
+        raise BadRequest("q has a quote that is not closed")
+    terms = []
+    for phrase, single in _TERM.findall(query):
+        text = phrase or single
+        words = tuple(token.word for token in tokens(text))
+        if not words:
+            continue
+        term = Term(words, open=text.endswith("*"))
+        if term.open and len(words[-1]) < SHORTEST_BEGINNING:
+            raise BadRequest(f"q: a beginning needs {SHORTEST_BEGINNING} letters before the *")
+        terms.append(term)
+    if not terms:
+        raise BadRequest("q has no word to look for")
+    if sum(len(term.words) for term in terms) > MOST_WORDS:
+        raise BadRequest(f"q has more than {MOST_WORDS} words")
+    return tuple(dict.fromkeys(terms))
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where the terms stand in one text: which of them, and [from, to) in characters, in order, not overlapping."""
+
+    terms: frozenset[Term]
+    marks: tuple[tuple[int, int], ...]
+
+
+def look(terms: Sequence[Term], text: str) -> Found | None:
+    """Which of the terms the text holds; None: not one of them."""
+    words = tokens(text)
+    spans = {term: list(term.spans(words)) for term in terms}
+    marks: list[tuple[int, int]] = []
+    for start, end in sorted(span for found in spans.values() for span in found):
+        if marks and start < marks[-1][1]:
+            marks[-1] = (marks[-1][0], max(end, marks[-1][1]))
+        else:
+            marks.append((start, end))
+    return Found(frozenset(term for term, found in spans.items() if found), tuple(marks)) if marks else None
+
+
+@cache
+def _word() -> re.Pattern[str]:
+    """Letters and digits with their combining marks, which `\\w` leaves out; apostrophes inside."""
+    marks = "".join(character for code in range(0x10000) if category(character := chr(code)) in ("Mn", "Mc"))
+    return re.compile(rf"\w[\w{marks}]*(?:['’]\w[\w{marks}]*)*")
+
+
+def _fold(word: str) -> str:
+    return normalize("NFKC", normalize("NFKC", word).casefold()).replace("’", "'")
