@@ -60,8 +60,12 @@ bench: setup ## the figures of the README, measured here (some minutes)
 speech: setup ## the ring on recorded speech (skipped where it is not beside the project)
 	$(BIN)/python -m pytest -m speech --timeout 600
 
+.PHONY: api
+api: setup ## the ring that holds the API description against a running server
+	$(BIN)/python -m pytest -m api --timeout 300
+
 .PHONY: ci
-ci: check test soak speech korean ## what the CI runs
+ci: check test api soak speech korean ## what the CI runs
 	$(BIN)/transcriber demo --speed 4
 
 .PHONY: clean

@@ -115,6 +115,9 @@ class Settings:
     )
     twilio_account_sid: str = _setting(_text, "", "only streams of this account are accepted")
     api_keys: tuple[str, ...] = _setting(_several, (), "keys for the HTTP API, comma-separated", secret=True)
+    cors_origins: tuple[str, ...] = _setting(
+        _several, (), "origins whose web pages may read the API with a key, comma-separated; * = any"
+    )
     require_ticket: bool = _setting(_flag, False, "refuse streams without a ticket from /v1/twiml")
     insecure: bool = _setting(_flag, False, "allow listening beyond loopback without tokens or keys")
     twiml_then: str = _setting(

@@ -28,8 +28,10 @@ class WrittenCall:
     number: int = 0
 
     @classmethod
-    async def begin(cls, outlet: Outlet, call_sid: str, *, at_ms: int | None = None) -> "WrittenCall":
-        call = cls(outlet, call_sid, f"MZ{call_sid}")
+    async def begin(
+        cls, outlet: Outlet, call_sid: str, *, at_ms: int | None = None, stream_sid: str = ""
+    ) -> "WrittenCall":
+        call = cls(outlet, call_sid, stream_sid or f"MZ{call_sid}")
         await outlet.open(
             CallStarted(call_sid=call_sid, account_sid="AC1", resumed=False, at=AT),
             StreamStarted(

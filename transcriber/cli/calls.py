@@ -34,10 +34,12 @@ def add(subparsers: Subparsers) -> None:
         examples="""
             transcriber calls
             transcriber calls --status live
+            transcriber calls --search 'refund "credit card"'
             transcriber calls --limit 1000 --json
         """,
     )
     parser.add_argument("--status", choices=STATUSES, help="only these")
+    parser.add_argument("--search", metavar="WORDS", help='only calls that hold all of these: words, pay*, "a phrase"')
     parser.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (default: 20)")
     parser.add_argument("--json", action="store_true", help="print every call as one line of JSON")
     add_flags(parser)
@@ -48,22 +50,25 @@ def run(args: argparse.Namespace) -> int:
     if args.limit < 1:
         args.usage_error("--limit must be 1 or more")
     server, _ = find_server(args)
-    found = asyncio.run(_fetch(server, args.status, args.limit))
+    wanted = {name: value for name, value in (("status", args.status), ("q", args.search)) if value is not None}
+    found = asyncio.run(_fetch(server, wanted, args.limit))
     if args.json:
         for call in found:
             print(json_line(call))
     elif found:
         console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
         console.print(_table(found, gap=2 if console.width >= ROOMY_WIDTH else 1))
+        for call in found:
+            console.print(*_matches(call), sep="", end="")
     else:
         print("no calls")
     return 0
 
 
-async def _fetch(server: Server, status: str | None, limit: int) -> list[Call]:
+async def _fetch(server: Server, wanted: Mapping[str, str], limit: int) -> list[Call]:
     """Pages until there are enough."""
     found: list[Call] = []
-    params = {"status": status} if status else {}
+    params = dict(wanted)
     async with Connection(server) as api:
         while len(found) < limit:
             page = await api.json("/v1/calls", params=params | {"limit": str(min(PAGE, limit - len(found)))})
@@ -96,6 +101,18 @@ def _table(found: Sequence[Call], *, gap: int) -> Table:
             _cell(call, "words"),
         )
     return table
+
+
+def _matches(call: Call) -> list[Text]:
+    """Where a search found its words, a line each."""
+    lines = []
+    for match in call.get("matches") or ():
+        text = Text(printable(str(match["text"])))
+        for start, end in match["marks"]:
+            text.stylize("bold yellow", start, end)
+        head = f"{printable(str(call.get('call_sid', '')))} {clock(match['start_ms'])} {printable(str(match['speaker']))}: "
+        lines.append(Text.assemble((head, "dim"), text, "\n"))
+    return lines
 
 
 def _cell(call: Call, name: str) -> Text:

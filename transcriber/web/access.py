@@ -17,7 +17,9 @@ from transcriber.web.refusal import Refusal
 from transcriber.web.services import SERVICES
 
 # Everything else needs an API key: a route that was forgotten here is closed, not open.
-OPEN_ROUTES = frozenset({"/healthz", "/readyz", "/metrics", "/v1/media", "/v1/twiml", "/v1/stream-status"})
+OPEN_ROUTES = frozenset(
+    {"/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/v1/media", "/v1/twiml", "/v1/stream-status"}
+)
 FORWARDED = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
 SIGNATURE = "X-Twilio-Signature"
 MAX_FIELDS = 200

@@ -4,10 +4,11 @@ import asyncio
 
 from aiohttp import web
 
-from transcriber.web import health, history, live, media, voice
+from transcriber.web import docs, health, history, live, media, openapi, voice
 from transcriber.web.access import api_access
 from transcriber.web.middleware import dress, errors, observed
 from transcriber.web.services import SERVICES, Services
+from transcriber.web.sharing import share, shared
 
 # Far above any form of Twilio's; the API takes no bodies at all.
 MAX_BODY = 64 * 1024
@@ -15,15 +16,18 @@ MAX_BODY = 64 * 1024
 
 def create_app(services: Services) -> web.Application:
     """The application over these services; it opens and closes none of them."""
-    app = web.Application(middlewares=[observed, errors, api_access], client_max_size=MAX_BODY)
+    app = web.Application(middlewares=[observed, shared, errors, api_access], client_max_size=MAX_BODY)
     app[SERVICES] = services
     app[live.CLOSING] = asyncio.Event()
     app.on_response_prepare.append(dress)
+    app.on_response_prepare.append(share)
     app.on_shutdown.append(_let_readers_go)
     get, post, delete = app.router.add_get, app.router.add_post, app.router.add_delete
     get("/healthz", health.alive)
     get("/readyz", health.ready)
     get("/metrics", health.metrics)
+    get("/openapi.json", openapi.description)
+    get("/docs", docs.page)
     get("/v1/media", media.media, allow_head=False)
     post("/v1/twiml", voice.twiml)
     post("/v1/stream-status", voice.stream_status)

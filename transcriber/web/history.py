@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
+from transcriber import __version__
 from transcriber.core.captions import FORMATS, ordered
 from transcriber.core.search import parse
 from transcriber.errors import BadRequest
@@ -14,6 +15,7 @@ from transcriber.web import params
 from transcriber.web.accept import best
 from transcriber.web.refusal import error_response
 from transcriber.web.services import SERVICES
+from transcriber.web.sharing import etag, is_known
 
 MEDIA_TYPES = {
     "json": "application/json",
@@ -70,9 +72,14 @@ async def transcript(request: web.Request) -> web.Response:
         return error_response(406, f"the Accept header wants none of {offered}", headers={"Vary": "Accept"})
     archive = request.app[SERVICES].archive
     summary = await archive.call(call_sid)
+    tag = etag(call_sid, summary.get("status"), summary.get("last_seq"), chosen, track, __version__)
+    headers = {"Vary": "Accept"}
+    if summary.get("status") != "live":
+        headers |= {"ETag": tag, "Cache-Control": "private, no-cache"}
+        if is_known(request, tag):
+            return web.Response(status=304, headers=headers)
     events = (_event(text) for text in await archive.events(call_sid))
     finals = [event for event in events if event.get("type") == "final" and track in (None, event.get("track"))]
-    headers = {"Vary": "Accept"}
     if chosen == "json":
         found = {"call_sid": call_sid, "status": summary.get("status"), "utterances": ordered(finals)}
         return web.json_response(found, headers=headers)

@@ -1,0 +1,263 @@
+"""The description of the HTTP API, OpenAPI 3.1.
+
+`tests/web/test_openapi.py` holds it against the routes; the `api` ring holds it against a running server.
+"""
+
+import json
+from typing import Any
+
+from aiohttp import web
+
+from transcriber import __version__
+
+Json = dict[str, Any]
+
+
+def _ref(name: str) -> Json:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _query(name: str, doc: str, **schema: Any) -> Json:
+    return {"name": name, "in": "query", "description": doc, "schema": schema or {"type": "string"}}
+
+
+def _answer(doc: str, schema: Json | None = None, media: str = "application/json") -> Json:
+    return {"description": doc, "content": {media: {"schema": schema or {"type": "string"}}}}
+
+
+def _error(doc: str) -> Json:
+    return _answer(doc, _ref("Error"))
+
+
+CALL_SID: Json = {
+    "name": "call_sid",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,64}$"},
+    "description": "Twilio's CallSid",
+}
+MOMENT = "epoch seconds or ISO 8601 (without an offset: UTC)"
+PARTIALS = _query("partials", "0: no partials", type="string", enum=["0", "1", "true", "false"])
+CLOSED: Json = {"401": _error("no valid API key"), "403": _error("not allowed"), "503": _error("Redis does not answer")}
+BAD, NONE = {"400": _error("a parameter is wrong; the message names it")}, {"404": _error("no such call")}
+STREAM: Json = {"200": _answer("events, until the call ends", media="text/event-stream")}
+
+
+def _operation(summary: str, responses: Json, *parameters: Json, tag: str, **more: Any) -> Json:
+    return {"summary": summary, "tags": [tag], "parameters": list(parameters), "responses": responses, **more}
+
+
+OPEN: Json = {"security": []}
+
+
+def _open_page(summary: str, doc: str, media: str) -> Json:
+    schema = {"type": "object" if media == "application/json" else "string"}
+    return {"get": _operation(summary, {"200": _answer(doc, schema, media)}, tag="operation", **OPEN)}
+
+
+FORM: Json = {
+    "requestBody": {
+        "content": {"application/x-www-form-urlencoded": {"schema": {"type": "object"}}},
+        "description": "the fields Twilio sends, signed with X-Twilio-Signature",
+    },
+    **OPEN,
+}
+PATHS: Json = {
+    "/v1/calls": {
+        "get": _operation(
+            "Calls, newest first",
+            {"200": _answer("a page", _ref("CallPage")), **BAD, **CLOSED},
+            _query("q", 'words in the transcript: all of them; `pay*` a beginning; `"credit card"` a phrase'),
+            _query("status", "only these", type="string", enum=["live", "ended", "interrupted"]),
+            _query("since", f"started at or after: {MOMENT}"),
+            _query("until", f"started at or before: {MOMENT}"),
+            _query("limit", "calls a page", type="integer", minimum=1, maximum=200, default=50),
+            _query("cursor", "`next` of the page before"),
+            tag="history",
+        )
+    },
+    "/v1/calls/{call_sid}": {
+        "get": _operation(
+            "A call's summary",
+            {"200": _answer("the call", _ref("Call")), **BAD, **NONE, **CLOSED},
+            CALL_SID,
+            tag="history",
+        ),
+        "delete": _operation(
+            "Remove an ended call and everything of it",
+            {"204": {"description": "gone"}, "409": _error("the call is live"), **BAD, **NONE, **CLOSED},
+            CALL_SID,
+            tag="history",
+        ),
+    },
+    "/v1/calls/{call_sid}/transcript": {
+        "get": _operation(
+            "Both tracks as one conversation, in the order of time",
+            {
+                "200": {
+                    "description": "the transcript; an ended call's carries an ETag",
+                    "content": {
+                        "application/json": {"schema": _ref("Transcript")},
+                        **{kind: {"schema": {"type": "string"}} for kind in ("text/plain", "text/vtt", "text/csv")},
+                        "application/x-subrip": {"schema": {"type": "string"}},
+                    },
+                },
+                "304": {"description": "not changed"},
+                "406": _error("the Accept header wants none of these"),
+                **BAD,
+                **NONE,
+                **CLOSED,
+            },
+            CALL_SID,
+            _query("format", "instead of Accept", type="string", enum=["json", "txt", "vtt", "srt", "csv"]),
+            _query("track", "only this side", type="string", enum=["inbound", "outbound"]),
+            tag="history",
+        )
+    },
+    "/v1/calls/{call_sid}/events": {
+        "get": _operation(
+            "A call's events as Server-Sent Events: history, then live, without hole or repeat",
+            {**STREAM, **BAD, **NONE, **CLOSED},
+            CALL_SID,
+            PARTIALS,
+            {
+                "name": "Last-Event-ID",
+                "in": "header",
+                "description": "seq of the last event seen: go on behind it",
+                "schema": {"type": "string", "pattern": "^[0-9]{0,15}$"},
+            },
+            tag="live",
+        )
+    },
+    "/v1/events": {
+        "get": _operation(
+            "All calls' events as Server-Sent Events, live only", {**STREAM, **BAD, **CLOSED}, PARTIALS, tag="live"
+        )
+    },
+    "/v1/media": {
+        "get": _operation(
+            "The WebSocket that Twilio Media Streams dials",
+            {
+                "101": {"description": "the stream may begin"},
+                "403": _error("signature missing or wrong"),
+                "426": _error("not a WebSocket"),
+                "503": _error("full or draining; see Retry-After"),
+            },
+            tag="Twilio",
+            **OPEN,
+        )
+    },
+    "/v1/twiml": {
+        "post": _operation(
+            "Voice webhook: TwiML that starts a stream of both tracks",
+            {"200": _answer("TwiML", media="text/xml"), **BAD, "403": _error("signature missing or wrong")},
+            tag="Twilio",
+            **FORM,
+        )
+    },
+    "/v1/stream-status": {
+        "post": _operation(
+            "Status callback of a stream",
+            {"204": {"description": "noted"}, **BAD, "403": _error("signature missing or wrong")},
+            tag="Twilio",
+            **FORM,
+        )
+    },
+    "/healthz": {"get": _operation("Alive", {"200": _answer("yes", _ref("Health"))}, tag="operation", **OPEN)},
+    "/readyz": {
+        "get": _operation(
+            "Whether a new call would be transcribed",
+            {"200": _answer("yes", _ref("Health")), "503": _answer("what is wrong", _ref("Health"))},
+            tag="operation",
+            **OPEN,
+        )
+    },
+    "/metrics": {
+        "get": _operation("Prometheus", {"200": _answer("text", media="text/plain")}, tag="operation", **OPEN)
+    },
+    "/openapi.json": _open_page("This description", "OpenAPI 3.1", "application/json"),
+    "/docs": _open_page("This description for people", "a page", "text/html"),
+}
+COUNT: Json = {"type": "integer", "minimum": 0}
+TEXT: Json = {"type": "string"}
+NULL_OR_TEXT: Json = {"type": ["string", "null"]}
+
+
+def _object(properties: Json, *optional: str) -> Json:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": [name for name in properties if name not in optional],
+    }
+
+
+SCHEMAS: Json = {
+    "Error": _object({"error": _object({"code": TEXT, "message": TEXT})}),
+    "Health": _object({"status": TEXT}),
+    "Call": _object(
+        {
+            "call_sid": TEXT,
+            "status": {"enum": ["live", "ended", "interrupted"]},
+            "account_sid": TEXT,
+            "started_at": {"type": "string", "format": "date-time"},
+            "started_at_ms": COUNT,
+            "ended_at": NULL_OR_TEXT,
+            "end_reason": NULL_OR_TEXT,
+            "duration_ms": {"type": ["integer", "null"], "minimum": 0},
+            "model": TEXT,
+            "language": TEXT,
+            "tracks": {
+                "type": "object",
+                "additionalProperties": _object({"speaker": TEXT, "talk_ms": COUNT, "audio_ms": COUNT}),
+            },
+            "parameters": {"type": "object", "additionalProperties": TEXT},
+            **dict.fromkeys(("streams", "finals", "words", "dtmf", "gaps", "gap_ms", "errors", "last_seq"), COUNT),
+            "matches": {"type": "array", "items": _ref("Match"), "maxItems": 3},
+            "match_count": COUNT,
+        },
+        "matches",
+        "match_count",
+    ),
+    "Match": _object(
+        {
+            "seq": COUNT,
+            "track": TEXT,
+            "speaker": TEXT,
+            "start_ms": COUNT,
+            "end_ms": COUNT,
+            "text": TEXT,
+            "marks": {
+                "type": "array",
+                "description": "[from, to) of each place, in code points of `text`",
+                "items": {"type": "array", "items": COUNT, "minItems": 2, "maxItems": 2},
+            },
+        }
+    ),
+    "CallPage": _object({"calls": {"type": "array", "items": _ref("Call")}, "next": NULL_OR_TEXT}),
+    "Transcript": _object(
+        {"call_sid": TEXT, "status": TEXT, "utterances": {"type": "array", "items": {"type": "object"}}}
+    ),
+}
+DOCUMENT: Json = {
+    "openapi": "3.1.0",
+    "info": {
+        "title": "Transcriber",
+        "version": __version__,
+        "summary": "Live transcription of telephone calls, on your own machines",
+        "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    },
+    "security": [{"bearer": []}, {"key": []}],
+    "paths": PATHS,
+    "components": {
+        "schemas": SCHEMAS,
+        "securitySchemes": {
+            "bearer": {"type": "http", "scheme": "bearer"},
+            "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+        },
+    },
+}
+
+
+async def description(_request: web.Request) -> web.Response:
+    """GET /openapi.json."""
+    return web.Response(text=json.dumps(DOCUMENT, ensure_ascii=False), content_type="application/json")
