@@ -44,6 +44,18 @@ async def test_a_table_of_calls(aiohttp_server: Serve, capsys: pytest.CaptureFix
     assert listener.requests == [("GET /v1/calls", {"status": "ended", "limit": "20"})]
 
 
+async def test_a_search_shows_where_the_words_are(aiohttp_server: Serve, capsys: pytest.CaptureFixture[str]) -> None:
+    match = {"start_ms": 12_340, "speaker": "Ada\x1b[2J", "text": "my card is lost", "marks": [[3, 7]]}
+    found = CALL | {"matches": [match], "match_count": 1}
+    listener = Listener(answers={"GET /v1/calls": (200, {"calls": [found], "next": None})})
+    assert await run(aiohttp_server, listener, "calls", "--search", "card") == 0
+    shown = capsys.readouterr().out
+    assert shown.splitlines()[-1].endswith("my card is lost")
+    assert "00:12" in shown
+    assert "\x1b" not in shown
+    assert listener.requests == [("GET /v1/calls", {"q": "card", "limit": "20"})]
+
+
 def test_the_table_fits_80_columns() -> None:
     console = Console(width=80, file=io.StringIO())
     with console.capture() as capture:

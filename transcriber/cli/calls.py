@@ -110,8 +110,8 @@ def _matches(call: Call) -> list[Text]:
         text = Text(printable(str(match["text"])))
         for start, end in match["marks"]:
             text.stylize("bold yellow", start, end)
-        head = f"{printable(str(call.get('call_sid', '')))} {clock(match['start_ms'])} {printable(str(match['speaker']))}: "
-        lines.append(Text.assemble((head, "dim"), text, "\n"))
+        who = printable(f"{call.get('call_sid', '')} {clock(match['start_ms'])} {match['speaker']}: ")
+        lines.append(Text.assemble((who, "dim"), text, "\n"))
     return lines
 
 
