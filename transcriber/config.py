@@ -11,83 +11,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+from transcriber import values
 from transcriber.core.gate import ENDPOINT_MS, LEAST_ENDPOINT_MS, MOST_ENDPOINT_MS
 from transcriber.errors import ConfigError
 
 PREFIX = "TRANSCRIBER_"
 THIRTY_DAYS_S = 30 * 24 * 3600
 MODEL_LIST_URL = "https://alphacephei.com/vosk/models/model-list.json"
-
-
-def _text(value: str) -> str:
-    return value.strip()
-
-
-def _choice(*allowed: str) -> Callable[[str], str]:
-    def parse(value: str) -> str:
-        found = value.strip().lower()
-        if found not in allowed:
-            raise ValueError(f"must be one of {', '.join(allowed)}")
-        return found
-
-    return parse
-
-
-def _whole(least: int, most: int) -> Callable[[str], int]:
-    def parse(value: str) -> int:
-        number = int(value)
-        if not least <= number <= most:
-            raise ValueError(f"must be between {least} and {most}")
-        return number
-
-    return parse
-
-
-def _flag(value: str) -> bool:
-    match value.strip().lower():
-        case "1" | "true" | "yes" | "on":
-            return True
-        case "0" | "false" | "no" | "off" | "":
-            return False
-    raise ValueError("must be 1 or 0 (true, false, yes, no, on, off)")
-
-
-def _several(value: str) -> tuple[str, ...]:
-    return tuple(part for part in (piece.strip() for piece in value.split(",")) if part)
-
-
-def _folder(value: str) -> Path:
-    return Path(value).expanduser().absolute()
-
-
-def _public_url(value: str) -> str:
-    if not value.strip():
-        return ""
-    url = urlsplit(value.strip())
-    if url.scheme not in ("https", "wss") or not url.hostname or url.query or url.fragment or url.username:
-        raise ValueError("must look like https://host[:port][/prefix] (https or wss, no query)")
-    _ = url.port  # raises ValueError on a malformed one
-    return value.strip().rstrip("/")
-
-
-def _http_url(value: str) -> str:
-    if value.strip() and not (urlsplit(value.strip()).scheme in ("http", "https") and urlsplit(value.strip()).hostname):
-        raise ValueError("must be an http or https URL")
-    return value.strip().rstrip("/")
-
-
-def _continuation(value: str) -> str:
-    kind, _, argument = value.strip().partition(":")
-    known = {
-        "dial": bool(argument),
-        "redirect": argument.startswith(("http://", "https://")),
-        "pause": argument.isdigit(),
-    }
-    if not known.get(kind, False):
-        raise ValueError("must be dial:NUMBER, redirect:URL or pause:SECONDS")
-    return value.strip()
 
 
 def _data_home() -> Path:
@@ -105,51 +36,67 @@ def _setting(parse: Callable[[str], Any], default: Any, doc: str, *, secret: boo
 class Settings:
     """Every setting; the name in capitals behind `TRANSCRIBER_` is its environment variable."""
 
-    host: str = _setting(_text, "127.0.0.1", "address to listen on")
-    port: int = _setting(_whole(0, 65535), 8080, "port to listen on; 0 picks a free one")
+    host: str = _setting(values.text, "127.0.0.1", "address to listen on")
+    port: int = _setting(values.whole(0, 65535), 8080, "port to listen on; 0 picks a free one")
     public_url: str = _setting(
-        _public_url, "", "what Twilio dials: https or wss, host, optional port and path prefix; signature checks use it"
+        values.public_url,
+        "",
+        "what Twilio dials: https or wss, host, optional port and path prefix; signature checks use it",
     )
     twilio_auth_token: tuple[str, ...] = _setting(
-        _several, (), "auth token(s) that sign requests, comma-separated", secret=True
+        values.several, (), "auth token(s) that sign requests, comma-separated", secret=True
     )
-    twilio_account_sid: str = _setting(_text, "", "only streams of this account are accepted")
-    api_keys: tuple[str, ...] = _setting(_several, (), "keys for the HTTP API, comma-separated", secret=True)
+    twilio_account_sid: str = _setting(values.text, "", "only streams of this account are accepted")
+    api_keys: tuple[str, ...] = _setting(values.several, (), "keys for the HTTP API, comma-separated", secret=True)
     cors_origins: tuple[str, ...] = _setting(
-        _several, (), "origins whose web pages may read the API with a key, comma-separated; * = any"
+        values.several, (), "origins whose web pages may read the API with a key, comma-separated; * = any"
     )
-    require_ticket: bool = _setting(_flag, False, "refuse streams without a ticket from /v1/twiml")
-    insecure: bool = _setting(_flag, False, "allow listening beyond loopback without tokens or keys")
+    require_ticket: bool = _setting(values.flag, False, "refuse streams without a ticket from /v1/twiml")
+    insecure: bool = _setting(values.flag, False, "allow listening beyond loopback without tokens or keys")
     twiml_then: str = _setting(
-        _continuation, "pause:3600", "what follows <Start> in the TwiML: dial:NUMBER, redirect:URL or pause:SECONDS"
+        values.continuation,
+        "pause:3600",
+        "what follows <Start> in the TwiML: dial:NUMBER, redirect:URL or pause:SECONDS",
     )
     redis_url: str = _setting(
-        _text, "", "redis://, rediss:// or unix:// URL; empty: a private server of our own", secret=True
+        values.text, "", "redis://, rediss:// or unix:// URL; empty: a private server of our own", secret=True
     )
-    redis_prefix: str = _setting(_text, "transcripts", "first part of every key and channel")
+    redis_prefix: str = _setting(values.text, "transcripts", "first part of every key and channel")
     history_ttl_s: int = _setting(
-        _whole(0, 10**9), THIRTY_DAYS_S, "seconds a call is kept after its last event; 0 = for ever"
+        values.whole(0, 10**9), THIRTY_DAYS_S, "seconds a call is kept after its last event; 0 = for ever"
     )
-    model: str = _setting(_text, "", "model name or path; empty: the best one installed")
-    model_list_url: str = _setting(_http_url, MODEL_LIST_URL, "the official list of Vosk models; empty: never asked")
+    model: str = _setting(values.text, "", "model name or path; empty: the best one installed")
+    model_list_url: str = _setting(
+        values.http_url, MODEL_LIST_URL, "the official list of Vosk models; empty: never asked"
+    )
     model_mirror: str = _setting(
-        _http_url, "", "URL of a folder with model archives (NAME.zip), tried first", secret=True
+        values.http_url, "", "URL of a folder with model archives (NAME.zip), tried first", secret=True
     )
-    data_dir: Path = _setting(_folder, _data_home, "where the private Redis and pulled models live")
+    data_dir: Path = _setting(values.folder, _data_home, "where the private Redis and pulled models live")
     models_memory_mb: int = _setting(
-        _whole(0, 10_000_000), 0, "memory for models that calls ask for, besides the default; 0 = half of the machine's"
+        values.whole(0, 10_000_000),
+        0,
+        "memory for models that calls ask for, besides the default; 0 = half of the machine's",
     )
-    strict_model: bool = _setting(_flag, False, "refuse streams that ask for a model or language that is not here")
-    speech_gate: bool = _setting(_flag, True, "recognise only what sounds like speech; 0: everything, silence too")
+    strict_model: bool = _setting(
+        values.flag, False, "refuse streams that ask for a model or language that is not here"
+    )
+    speech_gate: bool = _setting(
+        values.flag, True, "recognise only what sounds like speech; 0: everything, silence too"
+    )
     endpoint_ms: int = _setting(
-        _whole(LEAST_ENDPOINT_MS, MOST_ENDPOINT_MS), ENDPOINT_MS, "silence that ends an utterance (with the gate)"
+        values.whole(LEAST_ENDPOINT_MS, MOST_ENDPOINT_MS), ENDPOINT_MS, "silence that ends an utterance (with the gate)"
     )
-    workers: int = _setting(_whole(0, 1024), 0, "recognition threads; 0 = one per core")
-    max_tracks: int = _setting(_whole(0, 100_000), 0, "live tracks admitted; 0 = from the capacity measured at start")
-    inactivity_s: int = _setting(_whole(1, 86_400), 120, "a stream that sends nothing for so long has ended")
-    drain_s: int = _setting(_whole(0, 86_400), 30, "how long live calls may go on after SIGTERM")
-    log_level: str = _setting(_choice("debug", "info", "warning", "error"), "info", "debug, info, warning or error")
-    log_format: str = _setting(_choice("text", "json"), "text", "text or json")
+    workers: int = _setting(values.whole(0, 1024), 0, "recognition threads; 0 = one per core")
+    max_tracks: int = _setting(
+        values.whole(0, 100_000), 0, "live tracks admitted; 0 = from the capacity measured at start"
+    )
+    inactivity_s: int = _setting(values.whole(1, 86_400), 120, "a stream that sends nothing for so long has ended")
+    drain_s: int = _setting(values.whole(0, 86_400), 30, "how long live calls may go on after SIGTERM")
+    log_level: str = _setting(
+        values.choice("debug", "info", "warning", "error"), "info", "debug, info, warning or error"
+    )
+    log_format: str = _setting(values.choice("text", "json"), "text", "text or json")
 
     def __post_init__(self) -> None:
         if not self.redis_prefix or any(c in self.redis_prefix for c in "{}*?[]: \t\n"):

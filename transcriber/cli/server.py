@@ -8,12 +8,13 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 
 from transcriber import sample_calls
 from transcriber.caller import read_recording
-from transcriber.catalog import ModelFolder, find, installed
+from transcriber.catalog import DEMO, ModelFolder, find, installed
 from transcriber.config import Settings
 from transcriber.core.audio import RATE
 from transcriber.core.transcript import iso_time
@@ -87,6 +88,7 @@ async def running(
             sessions=sessions,
             readiness=_readiness(store),
             metrics=metrics,
+            model=lambda: _about(ears.models.default.engine),
         )
         runner = web.AppRunner(create_app(services), access_log=None, shutdown_timeout=5.0)
         await runner.setup()
@@ -101,6 +103,10 @@ async def running(
             store=store,
             max_tracks=rules.max_tracks(),
         )
+
+
+def _about(engine: Engine) -> Mapping[str, Any]:
+    return {"model": engine.model, "language": engine.language, "demo": engine.model == DEMO}
 
 
 def _models(settings: Settings, default: RecognizerPool, workers: int) -> Models:

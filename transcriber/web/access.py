@@ -18,7 +18,8 @@ from transcriber.web.services import SERVICES
 
 # Everything else needs an API key: a route that was forgotten here is closed, not open.
 OPEN_ROUTES = frozenset(
-    {"/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/v1/media", "/v1/twiml", "/v1/stream-status"}
+    {"/", "/static/{name}", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"}
+    | {"/v1/media", "/v1/twiml", "/v1/stream-status"}
 )
 FORWARDED = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
 SIGNATURE = "X-Twilio-Signature"

@@ -4,7 +4,7 @@ import asyncio
 
 from aiohttp import web
 
-from transcriber.web import docs, health, history, live, media, openapi, voice
+from transcriber.web import docs, health, history, live, media, openapi, page, samples, voice
 from transcriber.web.access import api_access
 from transcriber.web.middleware import dress, errors, observed
 from transcriber.web.services import SERVICES, Services
@@ -23,6 +23,12 @@ def create_app(services: Services) -> web.Application:
     app.on_response_prepare.append(share)
     app.on_shutdown.append(_let_readers_go)
     get, post, delete = app.router.add_get, app.router.add_post, app.router.add_delete
+    app[samples.PLAYING] = samples.Playing()
+    app.on_shutdown.append(samples.stop_all)
+    get("/", page.index)
+    get("/static/{name}", page.static)
+    get("/v1/server", page.server)
+    post("/v1/sample-calls", samples.play)
     get("/healthz", health.alive)
     get("/readyz", health.ready)
     get("/metrics", health.metrics)

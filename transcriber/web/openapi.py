@@ -9,12 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from transcriber import __version__
-
-Json = dict[str, Any]
-
-
-def _ref(name: str) -> Json:
-    return {"$ref": f"#/components/schemas/{name}"}
+from transcriber.web.schemas import SCHEMAS, TEXT, Json, ref
 
 
 def _query(name: str, doc: str, **schema: Any) -> Json:
@@ -26,7 +21,7 @@ def _answer(doc: str, schema: Json | None = None, media: str = "application/json
 
 
 def _error(doc: str) -> Json:
-    return _answer(doc, _ref("Error"))
+    return _answer(doc, ref("Error"))
 
 
 CALL_SID: Json = {
@@ -55,6 +50,15 @@ def _open_page(summary: str, doc: str, media: str) -> Json:
     return {"get": _operation(summary, {"200": _answer(doc, schema, media)}, tag="operation", **OPEN)}
 
 
+def _static() -> Json:
+    name = {"name": "name", "in": "path", "required": True, "schema": TEXT, "description": "the file"}
+    files = {kind: {"schema": TEXT} for kind in ("text/html", "text/javascript", "text/css", "image/svg+xml")}
+    found: Json = {"200": {"description": "the file", "content": files}, "304": {"description": "not changed"}}
+    return {
+        "get": _operation("The page's files", {**found, "404": _error("no such file")}, name, tag="operation", **OPEN)
+    }
+
+
 FORM: Json = {
     "requestBody": {
         "content": {"application/x-www-form-urlencoded": {"schema": {"type": "object"}}},
@@ -66,7 +70,7 @@ PATHS: Json = {
     "/v1/calls": {
         "get": _operation(
             "Calls, newest first",
-            {"200": _answer("a page", _ref("CallPage")), **BAD, **CLOSED},
+            {"200": _answer("a page", ref("CallPage")), **BAD, **CLOSED},
             _query("q", 'words in the transcript: all of them; `pay*` a beginning; `"credit card"` a phrase'),
             _query("status", "only these", type="string", enum=["live", "ended", "interrupted"]),
             _query("since", f"started at or after: {MOMENT}"),
@@ -79,7 +83,7 @@ PATHS: Json = {
     "/v1/calls/{call_sid}": {
         "get": _operation(
             "A call's summary",
-            {"200": _answer("the call", _ref("Call")), **BAD, **NONE, **CLOSED},
+            {"200": _answer("the call", ref("Call")), **BAD, **NONE, **CLOSED},
             CALL_SID,
             tag="history",
         ),
@@ -97,7 +101,7 @@ PATHS: Json = {
                 "200": {
                     "description": "the transcript; an ended call's carries an ETag",
                     "content": {
-                        "application/json": {"schema": _ref("Transcript")},
+                        "application/json": {"schema": ref("Transcript")},
                         **{kind: {"schema": {"type": "string"}} for kind in ("text/plain", "text/vtt", "text/csv")},
                         "application/x-subrip": {"schema": {"type": "string"}},
                     },
@@ -163,11 +167,24 @@ PATHS: Json = {
             **FORM,
         )
     },
-    "/healthz": {"get": _operation("Alive", {"200": _answer("yes", _ref("Health"))}, tag="operation", **OPEN)},
+    "/v1/server": {
+        "get": _operation("What a client should know", {"200": _answer("", ref("Server")), **CLOSED}, tag="operation")
+    },
+    "/v1/sample-calls": {
+        "post": _operation(
+            "Dial a bundled call to this server, in real time",
+            {"202": _answer("it begins", ref("SampleCall")), "429": _error("too many at once"), **BAD, **CLOSED},
+            tag="operation",
+            requestBody={"content": {"application/json": {"schema": ref("SampleWish")}}},
+        )
+    },
+    "/": _open_page("The page", "captions, history, search", "text/html"),
+    "/static/{name}": _static(),
+    "/healthz": {"get": _operation("Alive", {"200": _answer("yes", ref("Health"))}, tag="operation", **OPEN)},
     "/readyz": {
         "get": _operation(
             "Whether a new call would be transcribed",
-            {"200": _answer("yes", _ref("Health")), "503": _answer("what is wrong", _ref("Health"))},
+            {"200": _answer("yes", ref("Health")), "503": _answer("what is wrong", ref("Health"))},
             tag="operation",
             **OPEN,
         )
@@ -177,66 +194,6 @@ PATHS: Json = {
     },
     "/openapi.json": _open_page("This description", "OpenAPI 3.1", "application/json"),
     "/docs": _open_page("This description for people", "a page", "text/html"),
-}
-COUNT: Json = {"type": "integer", "minimum": 0}
-TEXT: Json = {"type": "string"}
-NULL_OR_TEXT: Json = {"type": ["string", "null"]}
-
-
-def _object(properties: Json, *optional: str) -> Json:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": [name for name in properties if name not in optional],
-    }
-
-
-SCHEMAS: Json = {
-    "Error": _object({"error": _object({"code": TEXT, "message": TEXT})}),
-    "Health": _object({"status": TEXT}),
-    "Call": _object(
-        {
-            "call_sid": TEXT,
-            "status": {"enum": ["live", "ended", "interrupted"]},
-            "account_sid": TEXT,
-            "started_at": {"type": "string", "format": "date-time"},
-            "started_at_ms": COUNT,
-            "ended_at": NULL_OR_TEXT,
-            "end_reason": NULL_OR_TEXT,
-            "duration_ms": {"type": ["integer", "null"], "minimum": 0},
-            "model": TEXT,
-            "language": TEXT,
-            "tracks": {
-                "type": "object",
-                "additionalProperties": _object({"speaker": TEXT, "talk_ms": COUNT, "audio_ms": COUNT}),
-            },
-            "parameters": {"type": "object", "additionalProperties": TEXT},
-            **dict.fromkeys(("streams", "finals", "words", "dtmf", "gaps", "gap_ms", "errors", "last_seq"), COUNT),
-            "matches": {"type": "array", "items": _ref("Match"), "maxItems": 3},
-            "match_count": COUNT,
-        },
-        "matches",
-        "match_count",
-    ),
-    "Match": _object(
-        {
-            "seq": COUNT,
-            "track": TEXT,
-            "speaker": TEXT,
-            "start_ms": COUNT,
-            "end_ms": COUNT,
-            "text": TEXT,
-            "marks": {
-                "type": "array",
-                "description": "[from, to) of each place, in code points of `text`",
-                "items": {"type": "array", "items": COUNT, "minItems": 2, "maxItems": 2},
-            },
-        }
-    ),
-    "CallPage": _object({"calls": {"type": "array", "items": _ref("Call")}, "next": NULL_OR_TEXT}),
-    "Transcript": _object(
-        {"call_sid": TEXT, "status": TEXT, "utterances": {"type": "array", "items": {"type": "object"}}}
-    ),
 }
 DOCUMENT: Json = {
     "openapi": "3.1.0",

@@ -15,6 +15,7 @@ CODES = {
     409: "conflict",
     413: "too_large",
     415: "unsupported_media_type",
+    429: "too_many",
     426: "upgrade_required",
     500: "internal",
     503: "unavailable",

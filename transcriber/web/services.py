@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 
@@ -22,6 +23,8 @@ class Services:
     sessions: Sessions
     readiness: Callable[[], Awaitable[Mapping[str, str]]]
     metrics: Metrics
+    model: Callable[[], Mapping[str, Any]] = dict
+    """The default model: its name, language, and whether it is the demo."""
     heartbeat_s: float = 15.0
 
 

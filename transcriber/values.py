@@ -1,0 +1,85 @@
+"""What the text of a setting means. Each function raises ValueError that says what it must be."""
+
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+
+def text(value: str) -> str:
+    """Any text."""
+    return value.strip()
+
+
+def choice(*allowed: str) -> Callable[[str], str]:
+    """One of these words."""
+
+    def parse(value: str) -> str:
+        found = value.strip().lower()
+        if found not in allowed:
+            raise ValueError(f"must be one of {', '.join(allowed)}")
+        return found
+
+    return parse
+
+
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """A whole number between these."""
+
+    def parse(value: str) -> int:
+        number = int(value)
+        if not least <= number <= most:
+            raise ValueError(f"must be between {least} and {most}")
+        return number
+
+    return parse
+
+
+def flag(value: str) -> bool:
+    """A switch."""
+    match value.strip().lower():
+        case "1" | "true" | "yes" | "on":
+            return True
+        case "0" | "false" | "no" | "off" | "":
+            return False
+    raise ValueError("must be 1 or 0 (true, false, yes, no, on, off)")
+
+
+def several(value: str) -> tuple[str, ...]:
+    """Several texts, comma-separated."""
+    return tuple(part for part in (piece.strip() for piece in value.split(",")) if part)
+
+
+def folder(value: str) -> Path:
+    """A path, made absolute."""
+    return Path(value).expanduser().absolute()
+
+
+def public_url(value: str) -> str:
+    """The address Twilio dials."""
+    if not value.strip():
+        return ""
+    url = urlsplit(value.strip())
+    if url.scheme not in ("https", "wss") or not url.hostname or url.query or url.fragment or url.username:
+        raise ValueError("must look like https://host[:port][/prefix] (https or wss, no query)")
+    _ = url.port  # raises ValueError on a malformed one
+    return value.strip().rstrip("/")
+
+
+def http_url(value: str) -> str:
+    """An HTTP address, or nothing."""
+    if value.strip() and not (urlsplit(value.strip()).scheme in ("http", "https") and urlsplit(value.strip()).hostname):
+        raise ValueError("must be an http or https URL")
+    return value.strip().rstrip("/")
+
+
+def continuation(value: str) -> str:
+    """What follows in the TwiML."""
+    kind, _, argument = value.strip().partition(":")
+    known = {
+        "dial": bool(argument),
+        "redirect": argument.startswith(("http://", "https://")),
+        "pause": argument.isdigit(),
+    }
+    if not known.get(kind, False):
+        raise ValueError("must be dial:NUMBER, redirect:URL or pause:SECONDS")
+    return value.strip()
