@@ -64,8 +64,13 @@ speech: setup ## the ring on recorded speech (skipped where it is not beside the
 api: setup ## the ring that holds the API description against a running server
 	$(BIN)/python -m pytest -m api --timeout 300
 
+.PHONY: browser
+browser: setup ## the ring of the page in a real browser (installs Debian's chromium where there is none)
+	@command -v chromium >/dev/null || { S=$$([ "$$(id -u)" = 0 ] || echo sudo); $$S apt-get update -q && $$S apt-get install -q -y --no-install-recommends chromium; }
+	$(BIN)/python -m pytest -m browser --timeout 120
+
 .PHONY: ci
-ci: check test api soak speech korean ## what the CI runs
+ci: check test api browser soak speech korean ## what the CI runs
 	$(BIN)/transcriber demo --speed 4
 
 .PHONY: clean

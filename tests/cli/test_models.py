@@ -162,7 +162,10 @@ def with_other_features(model: Path) -> None:
     ("harm", "says"),
     [
         (without_targets, "Vosk crashes on vosk-model-xx (SIGSEGV)"),
-        (with_other_features, "Failed to create a recognizer"),
+        (
+            with_other_features,
+            "Vosk cannot make a recognizer of model vosk-model-xx: Failed to create a recognizer",
+        ),
     ],
 )
 async def test_what_only_loading_shows_is_seen_by_loading_elsewhere(

@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient
 from pytest_aiohttp import AiohttpClient
 
+from tests.server.conftest import serve
 from tests.web.written_call import WrittenCall
 from transcriber.config import Settings
 from transcriber.metrics import Metrics
@@ -16,6 +17,8 @@ from transcriber.sessions import Sessions
 from transcriber.store.redis import RedisStore
 from transcriber.web.app import create_app
 from transcriber.web.services import Services
+
+__all__ = ["serve"]
 
 Client = TestClient[web.Request, web.Application]
 

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 async def play(request: web.Request) -> web.Response:
     """Begin a call; its CallSid is answered at once. The body names one of the bundled calls, or is empty."""
     services, playing = request.app[SERVICES], request.app[PLAYING]
-    name = _name(await request.text())
+    name = _name(await request.read())
     if services.sessions.draining or services.sessions.full:
         return error_response(503, "no room for another call", headers={"Retry-After": "10"})
     if len(playing) >= MOST_AT_ONCE:
@@ -67,7 +67,7 @@ async def _dial(target: Target, name: str, ids: CallIds, parameters: dict[str, s
         log.warning("sample call %s: %s", name, error)
 
 
-def _name(body: str) -> str:
+def _name(body: bytes) -> str:
     try:
         asked: Any = json.loads(body) if body.strip() else {}
     except (ValueError, RecursionError):

@@ -11,6 +11,8 @@ export function home({ server, signal, say, notice, setState }) {
   const live = new LiveCalls(say);
   const history = new History(notice);
   const welcome = firstSteps(server, notice);
+  // Somebody who has no call yet is shown how to get one.
+  history.onFirst = (calls) => { welcome.querySelector("details").open = calls === 0; };
   const watch = () => follow("v1/events", {
     signal,
     onEvent: (event) => {
@@ -37,7 +39,7 @@ class LiveCalls {
     this.list = h("div", { class: "cards" });
     this.empty = h("p", { class: "empty" }, "No call is live. Captions appear here word by word as soon as one begins.");
     this.more = h("p", { class: "more", hidden: true });
-    this.element = h("section", { "aria-labelledby": "live-title", class: "live" },
+    this.element = h("section", { "aria-labelledby": "live-title", class: "livecalls" },
       h("h1", { id: "live-title" }, "Live calls"), this.empty, this.list, this.more);
   }
 
@@ -48,7 +50,9 @@ class LiveCalls {
       if (this.over.has(call.call_sid)) return;
       const card = this.#card(call.call_sid, call.started_at_ms);
       const { utterances } = await json(`v1/calls/${encodeURIComponent(call.call_sid)}/transcript?format=json`);
-      for (const utterance of utterances.slice(-KEPT_TURNS)) card.conversation.take(utterance);
+      stickToEnd(card.box, () => {
+        for (const utterance of utterances.slice(-KEPT_TURNS)) card.conversation.take(utterance);
+      });
     }));
   }
 
@@ -73,7 +77,7 @@ class LiveCalls {
     if (card) return card;
     const conversation = new Conversation({ sid, onFinal: (final) => this.say(`${final.speaker}: ${final.text}`) });
     const box = h("div", { class: "box", tabindex: "0", role: "region", "aria-label": `Captions of call ${sid}` }, conversation.element);
-    const timer = h("span", { class: "timer" }, "0:00");
+    const timer = h("span", { class: "timer" }, clock(Date.now() - started_ms));
     const dot = h("span", { class: "dot" });
     const element = h("article", { class: "card" },
       h("header", {}, dot, h("a", { class: "sid", href: link(sid) }, sid), timer), box);
@@ -112,6 +116,7 @@ class History {
   constructor(notice) {
     this.notice = notice;
     this.asked = 0;
+    this.onFirst = () => {};
     this.next = null;
     this.words = h("input", { type: "search", name: "q", maxlength: 500, placeholder: 'refund, pay*, "credit card"', "aria-label": "Words in the transcript" });
     this.status = h("select", { name: "status", "aria-label": "Status" },
@@ -160,6 +165,8 @@ class History {
     if (further) this.list.append(...rows);
     else this.list.replaceChildren(...rows);
     this.next = page.next;
+    this.onFirst(this.list.children.length || query.size - 1);
+    this.onFirst = () => {};
     this.further.hidden = !page.next;
     this.empty.hidden = this.list.children.length > 0;
     this.empty.textContent = query.has("q") ? "No call holds these words." : "No calls yet.";
@@ -168,7 +175,7 @@ class History {
 
 function row(call) {
   const names = Object.values(call.tracks).map((track) => track.speaker).join(" and ");
-  const length = call.duration_ms == null ? "live" : clock(call.duration_ms);
+  const length = call.duration_ms == null ? "" : clock(call.duration_ms);
   return h("li", { class: `call ${call.status}` },
     h("a", { class: "line", href: link(call.call_sid) },
       moment(call.started_at), h("span", { class: "names" }, names || "–"), h("span", { class: "length" }, length),
@@ -193,6 +200,7 @@ function marked({ text, marks }) {
 }
 
 function firstSteps(server, notice) {
+  const attach = h("details", { class: "attach" });
   const base = server.public_url || `https://${location.host}`;
   const media = `${base.replace(/^http/, "ws")}/v1/media`;
   const twiml = [
@@ -222,6 +230,10 @@ function firstSteps(server, notice) {
     }
     play.disabled = false;
   } }, "Play a sample call");
+  attach.append(h("summary", {}, "Attach a call of your own"),
+    h("p", {}, "Answer your number's voice webhook with this TwiML, or point the webhook at ", h("code", {}, "/v1/twiml"), ":"),
+    server.public_url ? "" : h("p", { class: "hint" }, "TRANSCRIBER_PUBLIC_URL is not set: put the address Twilio can reach in place of this page's."),
+    h("pre", { tabindex: "0" }, code), copy);
   const demo = server.demo
     ? h("p", { class: "hint" }, `The model ${server.model} is a demo: it knows about 2,250 words. For real calls get an official one: `, h("code", {}, `transcriber models pull ${server.language.split("-")[0]}`))
     : h("p", { class: "hint" }, `Model ${server.model} (${server.language}).`);
@@ -229,8 +241,5 @@ function firstSteps(server, notice) {
     h("div", { class: "try" },
       h("h2", { id: "attach-title" }, "Try it"), h("p", {}, "A recorded call is dialled to this server as Twilio does, in real time."),
       h("p", { class: "buttons" }, samples, play), demo),
-    h("details", { class: "attach" }, h("summary", {}, "Attach a call of your own"),
-      h("p", {}, "Answer your number's voice webhook with this TwiML, or point the webhook at ", h("code", {}, "/v1/twiml"), ":"),
-      server.public_url ? null : h("p", { class: "hint" }, "TRANSCRIBER_PUBLIC_URL is not set: put the address Twilio can reach in place of this page's."),
-      h("pre", { tabindex: "0" }, code), copy));
+    attach);
 }
