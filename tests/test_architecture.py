@@ -18,7 +18,17 @@ LEVEL = {
     "catalog": 2,
     "sample_calls": 2,
 }
-LEVEL |= {"ports": 2, "engine": 3, "store": 3, "scribe": 3, "session": 4, "sessions": 5, "web": 6, "cli": 7}
+LEVEL |= {
+    "ports": 2,
+    "telephony": 3,
+    "engine": 3,
+    "store": 3,
+    "scribe": 3,
+    "session": 4,
+    "sessions": 5,
+    "web": 6,
+    "cli": 7,
+}
 IMPURE = {"asyncio", "threading", "time", "os", "pathlib", "socket", "aiohttp", "redis", "vosk", "logging"}
 HOMES = {"vosk": {"engine"}, "redis": {"store"}, "aiohttp": {"web", "cli", "caller", "catalog"}, "rich": {"cli"}}
 LONGEST_MODULE, LONGEST_FUNCTION = 250, 60

@@ -47,6 +47,9 @@ class Settings:
         values.several, (), "auth token(s) that sign requests, comma-separated", secret=True
     )
     twilio_account_sid: str = _setting(values.text, "", "only streams of this account are accepted")
+    twilio_api_url: str = _setting(
+        values.http_url, "https://api.twilio.com", "Twilio's REST API, for attach and detach; another edge or region"
+    )
     api_keys: tuple[str, ...] = _setting(values.several, (), "keys for the HTTP API, comma-separated", secret=True)
     cors_origins: tuple[str, ...] = _setting(
         values.several, (), "origins whose web pages may read the API with a key, comma-separated; * = any"

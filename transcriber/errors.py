@@ -41,6 +41,15 @@ class CallIsLive(TranscriberError):
     """The call is still running, so it cannot be deleted."""
 
 
+class TelephonyError(TranscriberError):
+    """Twilio did not start or stop a stream; `status` and `code` are what the HTTP API answers."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
 class BadRequest(TranscriberError):
     """A request's parameter is malformed; the message names it."""
 

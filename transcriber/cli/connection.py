@@ -25,6 +25,8 @@ from transcriber.errors import (
 
 CONNECT_S = 10
 ANSWER_S = 60
+LONG_ANSWER_S = 30.0
+"""Of an answer for which the server asks somebody else."""
 
 
 class ConnectionBroke(ServerUnreachable):
@@ -102,6 +104,11 @@ class Connection:
         async with self.request("GET", path, params=params) as response:
             return (await response.read()).decode("utf-8", "replace")
 
+    async def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """POST of JSON, the answer parsed."""
+        async with self.request("POST", path, json_body=body, answer_s=LONG_ANSWER_S) as response:
+            return json.loads(await response.read())
+
     async def delete(self, path: str) -> None:
         """DELETE."""
         async with self.request("DELETE", path) as response:
@@ -115,13 +122,16 @@ class Connection:
         *,
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
+        json_body: Mapping[str, Any] | None = None,
         answer_s: float | None = ANSWER_S,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """A request whose answer is read inside the block, in `answer_s` seconds at most (None: no bound)."""
         timeout = aiohttp.ClientTimeout(total=answer_s, sock_connect=CONNECT_S)
         url = self.server.url + path
         try:
-            async with self._session.request(method, url, params=params, headers=headers, timeout=timeout) as response:
+            async with self._session.request(
+                method, url, params=params, headers=headers, json=json_body, timeout=timeout
+            ) as response:
                 if response.status >= 400:
                     raise await self._refusal(response)
                 yield response

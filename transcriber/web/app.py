@@ -4,7 +4,7 @@ import asyncio
 
 from aiohttp import web
 
-from transcriber.web import docs, health, history, live, media, openapi, page, samples, voice
+from transcriber.web import attach, docs, health, history, live, media, openapi, page, samples, voice
 from transcriber.web.access import api_access
 from transcriber.web.middleware import dress, errors, observed
 from transcriber.web.services import SERVICES, Services
@@ -42,6 +42,8 @@ def create_app(services: Services) -> web.Application:
     delete("/v1/calls/{call_sid}", history.delete)
     get("/v1/calls/{call_sid}/transcript", history.transcript)
     get("/v1/calls/{call_sid}/events", live.call_events, allow_head=False)
+    post("/v1/calls/{call_sid}/attach", attach.attach)
+    post("/v1/calls/{call_sid}/detach", attach.detach)
     get("/v1/events", live.all_events, allow_head=False)
     return app
 

@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from multidict import CIMultiDict
 
-from transcriber.errors import BadRequest, CallIsLive, CallNotFound, StoreError, TranscriberError
+from transcriber.errors import BadRequest, CallIsLive, CallNotFound, StoreError, TelephonyError, TranscriberError
 from transcriber.web.refusal import error_response
 from transcriber.web.services import SERVICES
 
@@ -93,6 +93,9 @@ def _translated(request: web.Request, error: TranscriberError) -> web.Response:
             return error_response(404, str(error) or "no such call in the history")
         case CallIsLive():
             return error_response(409, str(error) or "the call is still live", code="call_is_live")
+        case TelephonyError(status=status, code=code):
+            again = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else {}
+            return error_response(status, str(error), code=code, headers=again)
         case StoreError():
             log.warning("request %s: the store failed: %s", request[REQUEST_ID], error)
             message = "the history store does not answer; try again in some seconds"

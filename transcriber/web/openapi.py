@@ -59,6 +59,19 @@ def _static() -> Json:
     }
 
 
+def _attachment(summary: str, status: str, wish: str) -> Json:
+    refusals = {"409": _error("not in progress, no track left, or not configured"), "502": _error("Twilio fails")}
+    return {
+        "post": _operation(
+            summary,
+            {status: _answer("done", ref("Attached")), **refusals, **BAD, **NONE, **CLOSED},
+            CALL_SID,
+            tag="Twilio",
+            requestBody={"content": {"application/json": {"schema": ref(wish)}}},
+        )
+    }
+
+
 FORM: Json = {
     "requestBody": {
         "content": {"application/x-www-form-urlencoded": {"schema": {"type": "object"}}},
@@ -133,6 +146,10 @@ PATHS: Json = {
             tag="live",
         )
     },
+    "/v1/calls/{call_sid}/attach": _attachment(
+        "Start a stream on a call that is in progress at Twilio", "201", "Attach"
+    ),
+    "/v1/calls/{call_sid}/detach": _attachment("Stop that stream; the call goes on", "200", "Detach"),
     "/v1/events": {
         "get": _operation(
             "All calls' events as Server-Sent Events, live only", {**STREAM, **BAD, **CLOSED}, PARTIALS, tag="live"
@@ -154,7 +171,7 @@ PATHS: Json = {
     "/v1/twiml": {
         "post": _operation(
             "Voice webhook: TwiML that starts a stream of both tracks",
-            {"200": _answer("TwiML", media="text/xml"), **BAD, "403": _error("signature missing or wrong")},
+            {"200": _answer("TwiML", media="application/xml"), **BAD, "403": _error("signature missing or wrong")},
             tag="Twilio",
             **FORM,
         )

@@ -74,6 +74,18 @@ SCHEMAS: Json = {
             "sample_calls": {"type": "array", "items": TEXT},
         }
     ),
+    "Attached": _object({"call_sid": TEXT, "stream_sid": TEXT, "name": TEXT}),
+    "Attach": _object(
+        {
+            "name": TEXT,
+            "track": {"enum": ["both", "inbound", "outbound"]},
+            "parameters": {"type": "object", "additionalProperties": TEXT},
+        },
+        "name",
+        "track",
+        "parameters",
+    ),
+    "Detach": _object({"name": TEXT}, "name"),
     "SampleCall": _object({"call_sid": TEXT, "name": TEXT}),
     "SampleWish": _object({"name": TEXT}, "name"),
     "Transcript": _object(

@@ -1,0 +1,93 @@
+"""POST /v1/calls/{call_sid}/attach and /detach: a stream on a call that is in progress, over Twilio's REST resource."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from transcriber.core.signature import PublicAddress
+from transcriber.errors import BadRequest, TelephonyError
+from transcriber.telephony import StreamWish, Tracks, TwilioCalls
+from transcriber.web import params
+from transcriber.web.services import SERVICES, Services
+from transcriber.web.voice import MEDIA, STATUS
+
+NAME = "transcriber"
+TRACKS: Mapping[str, Tracks] = {"both": "both_tracks", "inbound": "inbound_track", "outbound": "outbound_track"}
+LONGEST_PARAMETER = 500
+
+
+async def attach(request: web.Request) -> web.Response:
+    """Start a stream to this server, with a one-time ticket and the status callback."""
+    services = request.app[SERVICES]
+    call_sid = params.call_sid(request)
+    body = _body(await request.read(), "name", "track", "parameters")
+    track = body.get("track", "both")
+    if track not in TRACKS:
+        raise BadRequest(f"track must be one of {', '.join(TRACKS)}")
+    parameters = _parameters(body.get("parameters", {}))
+    name = _name(body)
+    calls = _calls(services)
+    if services.sessions.draining or services.sessions.full:
+        raise TelephonyError(503, "unavailable", "this server has no room for another call; try again later")
+    parameters["ticket"] = await services.tickets.issue(call_sid)
+    address = PublicAddress.parse(services.settings.public_url)
+    wish = StreamWish(
+        call_sid=call_sid,
+        url=address.url("wss", "") + MEDIA,
+        name=name,
+        status_callback=address.url("https", "") + STATUS,
+        track=TRACKS[track],
+        parameters=parameters,
+    )
+    return web.json_response({"call_sid": call_sid, "stream_sid": await calls.start(wish), "name": name}, status=201)
+
+
+async def detach(request: web.Request) -> web.Response:
+    """Stop the stream of that name (or sid)."""
+    call_sid = params.call_sid(request)
+    name = _name(_body(await request.read(), "name"))
+    stream_sid = await _calls(request.app[SERVICES]).stop(call_sid, name)
+    return web.json_response({"call_sid": call_sid, "stream_sid": stream_sid, "name": name})
+
+
+def _calls(services: Services) -> TwilioCalls:
+    settings = services.settings
+    missing = [
+        f"TRANSCRIBER_{name.upper()}"
+        for name in ("twilio_account_sid", "twilio_auth_token", "public_url")
+        if not getattr(settings, name)
+    ]
+    if missing:
+        raise TelephonyError(409, "not_configured", f"set {', '.join(missing)} to reach calls over Twilio's REST API")
+    return TwilioCalls(settings.twilio_account_sid, settings.twilio_auth_token[0], base_url=settings.twilio_api_url)
+
+
+def _body(raw: bytes, *known: str) -> Mapping[str, Any]:
+    try:
+        body = json.loads(raw) if raw.strip() else {}
+    except (ValueError, RecursionError):
+        body = None
+    if not isinstance(body, dict):
+        raise BadRequest("the body must be a JSON object, or empty")
+    if unknown := sorted(set(body) - set(known)):
+        raise BadRequest(f"unknown field {', '.join(unknown)[:100]}; known here: {', '.join(known)}")
+    return body
+
+
+def _name(body: Mapping[str, Any]) -> str:
+    name = body.get("name", NAME)
+    if not isinstance(name, str) or not params.CALL_SID.fullmatch(name):
+        raise BadRequest("name must be 1 to 64 letters, digits, dots, dashes or underscores")
+    return name
+
+
+def _parameters(given: Any) -> dict[str, str]:
+    if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
+        raise BadRequest("parameters must be an object of strings")
+    if any(len(name) + len(value) > LONGEST_PARAMETER for name, value in given.items()):
+        raise BadRequest(
+            f"a parameter's name and value must not be longer than {LONGEST_PARAMETER} characters together"
+        )
+    return dict(given)
