@@ -98,7 +98,7 @@ async def test_what_is_missing_is_named(web_client: WebClient, registry: Registr
 
 
 @pytest.mark.parametrize(
-    "body", ["[]", "{", '{"track":"all"}', '{"name":"a b"}', '{"other":1}', '{"parameters":{"a":1}}']
+    "body", ["[]", "{", '{"track":"all"}', '{"track":[]}', '{"name":"a b"}', '{"other":1}', '{"parameters":{"a":1}}']
 )
 async def test_a_wrong_body(web_client: WebClient, twilio: tuple[TwilioRest, dict[str, Any]], body: str) -> None:
     answer = await (await web_client(**twilio[1])).post(f"/v1/calls/{LIVE}/attach", data=body)

@@ -24,7 +24,7 @@ async def attach(request: web.Request) -> web.Response:
     call_sid = params.call_sid(request)
     body = _body(await request.read(), "name", "track", "parameters")
     track = body.get("track", "both")
-    if track not in TRACKS:
+    if not isinstance(track, str) or track not in TRACKS:
         raise BadRequest(f"track must be one of {', '.join(TRACKS)}")
     parameters = _parameters(body.get("parameters", {}))
     name = _name(body)
@@ -87,7 +87,5 @@ def _parameters(given: Any) -> dict[str, str]:
     if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
         raise BadRequest("parameters must be an object of strings")
     if any(len(name) + len(value) > LONGEST_PARAMETER for name, value in given.items()):
-        raise BadRequest(
-            f"a parameter's name and value must not be longer than {LONGEST_PARAMETER} characters together"
-        )
+        raise BadRequest(f"name and value of a parameter must not exceed {LONGEST_PARAMETER} characters together")
     return dict(given)

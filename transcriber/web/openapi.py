@@ -146,9 +146,7 @@ PATHS: Json = {
             tag="live",
         )
     },
-    "/v1/calls/{call_sid}/attach": _attachment(
-        "Start a stream on a call that is in progress at Twilio", "201", "Attach"
-    ),
+    "/v1/calls/{call_sid}/attach": _attachment("Start a stream on a call in progress at Twilio", "201", "Attach"),
     "/v1/calls/{call_sid}/detach": _attachment("Stop that stream; the call goes on", "200", "Detach"),
     "/v1/events": {
         "get": _operation(
