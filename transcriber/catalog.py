@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from transcriber import graphs
 from transcriber.core.audio import Band
 from transcriber.errors import ModelError
 
@@ -22,14 +23,16 @@ class ModelFolder:
 
     @property
     def size(self) -> int:
-        """Bytes on disk."""
-        return sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file())
+        """Bytes on disk, without the static graph made from them: that one says nothing about how good it is."""
+        own = (part for part in self.path.iterdir() if part.name != graphs.STATIC)
+        files = (file for part in own for file in (part, *part.rglob("*")))
+        return sum(file.stat().st_size for file in files if file.is_file())
 
     def check(self) -> None:
         """Raises ModelError unless all is there that Vosk needs (it would abort the process otherwise)."""
         new = (self.path / "am" / "final.mdl").is_file()
         parts = ("am/final.mdl", "conf/model.conf", "conf/mfcc.conf") if new else ("final.mdl", "mfcc.conf")
-        graph = self.path / "graph" if new else self.path
+        graph = graphs.graph_folder(self.path)
         missing = [part for part in parts if not (self.path / part).is_file()]
         if not (graph / "HCLG.fst").is_file() and not all((graph / f).is_file() for f in ("HCLr.fst", "Gr.fst")):
             missing.append("graph/HCLG.fst (or HCLr.fst and Gr.fst)")

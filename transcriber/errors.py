@@ -13,6 +13,10 @@ class ModelError(TranscriberError):
     """A model folder is absent, incomplete or of a kind Vosk would abort on."""
 
 
+class CompileError(TranscriberError):
+    """A model's graph could not be composed: tools, memory or disk are lacking, or the result is not the same."""
+
+
 class StoreError(TranscriberError):
     """Redis did not do what was asked: away, too slow, refusing."""
 

@@ -32,7 +32,7 @@ def status_of(*argv: str) -> int:
 
 
 def test_every_command_is_there() -> None:
-    assert NAMES == ["serve", "replay", "demo", "tail", "calls", "show", "rm", "check"]
+    assert NAMES == ["serve", "replay", "demo", "tail", "calls", "show", "rm", "models", "check"]
 
 
 @pytest.mark.parametrize("command", NAMES)

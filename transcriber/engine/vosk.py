@@ -9,6 +9,7 @@ import json
 import os
 from typing import Any
 
+from transcriber import graphs
 from transcriber.catalog import ModelFolder
 from transcriber.core.transcript import Word
 from transcriber.core.utterance import Hypothesis
@@ -21,19 +22,23 @@ NO_ANSWER = Hypothesis("")
 
 
 class VoskEngine:
-    """A loaded Vosk model. Loading takes 0.03 s (demo) to some seconds: not on the event loop."""
+    """A loaded Vosk model. Loading takes 0.03 s (demo) to some seconds: not on the event loop.
 
-    def __init__(self, folder: ModelFolder) -> None:
+    The model's static graph is used where it is there; `dynamic` refuses it, as run-time grammars must.
+    """
+
+    def __init__(self, folder: ModelFolder, *, dynamic: bool = False) -> None:
         folder.check()
+        path = folder.path if dynamic else graphs.preferred(folder.path)
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         import vosk
 
         vosk.SetLogLevel(-2)  # errors only: the library's warnings are about its own lattices
         self._vosk = vosk
         try:
-            self._model = vosk.Model(str(folder.path))
+            self._model = vosk.Model(str(path))
         except Exception as error:  # the library raises plain Exception
-            raise ModelError(f"Vosk cannot load the model in {folder.path}: {error}") from None
+            raise ModelError(f"Vosk cannot load the model in {path}: {error}") from None
         self.model = folder.name
         self.language = folder.language
         self.band = folder.band
