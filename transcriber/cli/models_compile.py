@@ -72,10 +72,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _estimate(needs: Needs, machine: Machine) -> str:
     gb = 1e9
+    duration = f"about {needs.seconds / 60:.0f} min" if needs.seconds > 60 else "less than a minute"
     return (
         f"estimate: {needs.memory_bytes / gb:.1f} GB of memory ({machine.memory_bytes / gb:.1f} GB free), "
         f"{needs.disk_bytes / gb:.2f} GB of disk while it works, {needs.graph_bytes / gb:.2f} GB afterwards "
-        f"({machine.disk_bytes / gb:.1f} GB free), {max(1, round(needs.seconds / 60))} min"
+        f"({machine.disk_bytes / gb:.1f} GB free), {duration}"
     )
 
 

@@ -6,10 +6,12 @@ confidence].
 """
 
 import json
+import shutil
 import sys
 import tempfile
 from pathlib import Path
 
+from transcriber import graphs
 from transcriber.caller import read_recording
 from transcriber.catalog import describe
 from transcriber.core.audio import RATE, Band, Upsampler
@@ -34,21 +36,18 @@ def main() -> None:
 
 def undithered(folder: Path, scratch: Path) -> Path:
     """The same model with `--dither=0`: Kaldi otherwise adds random noise, and no text is the same twice."""
-    view = scratch / folder.name
-    view.mkdir()
-    for part in folder.iterdir():
-        (view / part.name).symlink_to(part.absolute())
+    ignored = shutil.ignore_patterns(graphs.STATIC)
+    view = Path(shutil.copytree(folder, scratch / folder.name, copy_function=link, ignore=ignored))
     conf = view / "conf" / "mfcc.conf" if (view / "conf").is_dir() else view / "mfcc.conf"
     options = conf.read_text()
-    if conf.parent != view:
-        parts = list(conf.parent.iterdir())
-        conf.parent.unlink()
-        conf.parent.mkdir()
-        for part in parts:
-            (conf.parent / part.name).symlink_to((folder / "conf" / part.name).absolute())
     conf.unlink()
     conf.write_text(f"{options}\n--dither=0\n")
     return view
+
+
+def link(source: str, target: str) -> None:
+    """What copies a folder without its files' contents: `shutil.copytree`'s copy_function."""
+    Path(target).symlink_to(Path(source).absolute())
 
 
 def hear(recognizer: Recognizer, mulaw: bytes, band: Band) -> list[Hypothesis]:

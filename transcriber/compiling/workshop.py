@@ -45,15 +45,14 @@ class Workshop:
             self._work, self._static = (Path(tempfile.mkdtemp(prefix=HIDDEN, dir=self._model)) for _ in range(2))
             self._static.chmod(0o755)
             self._graph = self._link()
-        except BaseException as error:
+        except BlockingIOError:
             os.close(self._lock)
-            if isinstance(error, BlockingIOError):
-                raise CompileError(f"{self._model} is being compiled by another process") from None
-            if isinstance(error, OSError):
-                raise CompileError(
-                    f"cannot write in {self._model} ({error.strerror}): copy the model into DATA_DIR/models first"
-                ) from None
-            raise
+            raise CompileError(f"{self._model} is being compiled by another process") from None
+        except OSError as error:
+            os.close(self._lock)
+            raise CompileError(
+                f"cannot write in {self._model} ({error.strerror}): copy the model into DATA_DIR/models first"
+            ) from None
         return self
 
     def __exit__(
@@ -124,17 +123,17 @@ class Workshop:
         return place
 
     def _link(self) -> Path:
-        """Links to everything of the model but its graphs, relative, so that the folder can move; its graph folder."""
-        flat = self._source == self._model
-        apart = {*graphs.SOURCES, graphs.STATIC, graphs.COMPOSED}
-        for part in self._model.iterdir():
-            if part.name not in apart and not part.name.startswith(HIDDEN) and (flat or part != self._source):
-                (self._static / part.name).symlink_to(Path("..") / part.name)
-        if flat:
-            return self._static
-        graph = self._static / self._source.name
-        graph.mkdir()
-        for part in self._source.iterdir():
-            if part.name not in apart:
-                (graph / part.name).symlink_to(Path("..", "..", self._source.name, part.name))
-        return graph
+        """Fill the static folder with links to the model's files but its graphs; returns its graph folder.
+
+        Links are relative and folders are real ones, so that the model can be moved, copied and packed.
+        """
+        for folder, folders, files in os.walk(self._model, followlinks=True):
+            inner = Path(folder).relative_to(self._model)
+            if inner == Path():
+                folders[:] = [name for name in folders if name != graphs.STATIC and not name.startswith(HIDDEN)]
+            apart = {*graphs.SOURCES, graphs.COMPOSED} if Path(folder) == self._source else set()
+            (self._static / inner).mkdir(exist_ok=True)
+            for name in set(files) - apart:
+                up = Path(*[".."] * (len(inner.parts) + 1))
+                (self._static / inner / name).symlink_to(up / inner / name)
+        return self._static / self._source.relative_to(self._model)

@@ -39,6 +39,8 @@ class VoskEngine:
             self._model = vosk.Model(str(path))
         except Exception as error:  # the library raises plain Exception
             raise ModelError(f"Vosk cannot load the model in {path}: {error}") from None
+        self.dynamic = graphs.is_dynamic(path)
+        """Whether what was loaded takes run-time grammars; a static graph passes over them in silence."""
         self.model = folder.name
         self.language = folder.language
         self.band = folder.band
