@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 
 .PHONY: help
 help: ## list the verbs
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: $(STAMP) ## make the environment in .venv (done by the other verbs by themselves)
@@ -52,9 +52,15 @@ format: setup ## put the code in shape
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+.PHONY: compile-tools
+compile-tools: ## OpenFst's tools for `transcriber models compile`, from the system's packages
+	@command -v fstcompose >/dev/null && ls /usr/lib/*/fst/*/ngram-fst.so >/dev/null 2>&1 && echo "OpenFst's tools are here" || { \
+	  SUDO=$$(test $$(id -u) = 0 || echo sudo); $$SUDO apt-get update -qq && \
+	  $$SUDO apt-get install -qq libfst-tools $$(apt-cache pkgnames libfst | grep -E '^libfst[0-9].*-plugins-base$$'); }
+
 .PHONY: bench
 bench: setup ## the figures of the README, measured here (some minutes)
-	for name in parity pool overhead loop ingest start; do $(BIN)/python -m bench.$$name || exit 1; done
+	for name in parity pool overhead loop ingest start static_graph; do $(BIN)/python -m bench.$$name || exit 1; done
 
 .PHONY: speech
 speech: setup ## the ring on recorded speech (skipped where it is not beside the project)

@@ -16,6 +16,7 @@ LEVEL = {
     "core": 1,
     "caller": 2,
     "catalog": 2,
+    "graphs": 2,
     "sample_calls": 2,
 }
 LEVEL |= {
@@ -24,6 +25,7 @@ LEVEL |= {
     "engine": 3,
     "store": 3,
     "scribe": 3,
+    "compiling": 4,
     "session": 4,
     "sessions": 5,
     "web": 6,

@@ -25,6 +25,10 @@ class NoRoom(ModelError):
     """The disk has not enough free space for a model; another source would not help."""
 
 
+class CompileError(TranscriberError):
+    """A model's graph could not be composed: tools, memory or disk are lacking, or the result is not the same."""
+
+
 class StoreError(TranscriberError):
     """Redis did not do what was asked: away, too slow, refusing."""
 

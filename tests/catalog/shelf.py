@@ -28,7 +28,7 @@ def zipped(members: Iterable[tuple[str | zipfile.ZipInfo, bytes]]) -> bytes:
 def parts_of_demo() -> list[tuple[str, bytes]]:
     """The demo model's files, by their path in it."""
     folder = catalog.find("en-demo", Path("/nowhere")).path
-    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    files = sorted(file for file in folder.rglob("*") if file.is_file() and "static" not in file.parts)
     return [(str(file.relative_to(folder)), file.read_bytes()) for file in files]
 
 

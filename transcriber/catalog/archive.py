@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from transcriber.errors import ModelError
+from transcriber.graphs import STATIC
 
 GIB = 1024**3
 MAX_FILES = 5_000
@@ -98,6 +99,8 @@ def _root(paths: Sequence[PurePosixPath], archive: Path) -> PurePosixPath:
     known = set(paths)
     roots = {path.parents[1] for path in known if path.match("am/final.mdl")}
     roots |= {path.parent for path in known if path.name == "final.mdl" and path.parent.name != "am"}
+    # A compiled model carries a static one inside it.
+    roots = {root for root in roots if not (root.name == STATIC and root.parent in roots)}
     if len(roots) != 1:
         how = "no Vosk model" if not roots else f"{len(roots)} models"
         raise ModelError(f"{archive.name} holds {how}: one folder with am/final.mdl is expected")

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from transcriber import graphs
 from transcriber.catalog import anatomy, manifest
 from transcriber.core.audio import Band
 from transcriber.errors import ModelError
@@ -23,14 +24,15 @@ class ModelFolder:
 
     @property
     def size(self) -> int:
-        """Bytes on disk."""
-        return sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file())
+        """Bytes on disk, without the static graph made from them: that one says nothing about how good it is."""
+        own = (part for part in self.path.iterdir() if part.name != graphs.STATIC)
+        files = (file for part in own for file in (part, *part.rglob("*")))
+        return sum(file.stat().st_size for file in files if file.is_file())
 
     @property
     def dynamic(self) -> bool:
         """Whether its graph is composed while decoding: a call's grammar can take the language model's place."""
-        graph = self.path / "graph" if (self.path / "graph").is_dir() else self.path
-        return not (graph / "HCLG.fst").is_file()
+        return graphs.is_dynamic(self.path)
 
     def check(self) -> None:
         """Raises ModelError unless all is there and whole that Vosk needs (it may abort the process otherwise)."""

@@ -5,7 +5,7 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
-from transcriber import catalog
+from transcriber import catalog, graphs
 from transcriber.catalog import ModelFolder, anatomy
 from transcriber.cli.parsing import Subparsers, add_command
 from transcriber.cli.serve import add_setting_flags, load_settings
@@ -61,7 +61,9 @@ def _model(settings: Settings) -> str:
     folder.check()
     note = ", the demo model: about 2,250 words" if folder.name == catalog.DEMO else ""
     doubts = "".join(f"; {doubt}" for doubt in anatomy.doubts(folder.path))
-    return f"{folder.name} in {folder.path} (language {folder.language}, {folder.band} band{note}){doubts}"
+    kind = "dynamic" if graphs.is_dynamic(graphs.preferred(folder.path)) else "static"
+    facts = f"language {folder.language}, {folder.band} band, {kind} graph{note}"
+    return f"{folder.name} in {folder.path} ({facts}){doubts}"
 
 
 def _others(settings: Settings) -> list[ModelFolder]:

@@ -5,10 +5,18 @@ One file a sub-command (`models_pull.py` …), each with an `add` like a command
 
 import argparse
 
-from transcriber.cli import models_import, models_info, models_list, models_pull, models_rm, models_verify
+from transcriber.cli import (
+    models_compile,
+    models_import,
+    models_info,
+    models_list,
+    models_pull,
+    models_rm,
+    models_verify,
+)
 from transcriber.cli.parsing import Subparsers, add_command
 
-SUBCOMMANDS = (models_list, models_pull, models_import, models_info, models_verify, models_rm)
+SUBCOMMANDS = (models_list, models_pull, models_compile, models_import, models_info, models_verify, models_rm)
 
 
 def add(subparsers: Subparsers) -> None:
@@ -17,10 +25,11 @@ def add(subparsers: Subparsers) -> None:
         subparsers,
         "models",
         run=run,
-        summary="list, pull, import, describe, verify and remove models",
+        summary="list, pull, compile, import, describe, verify and remove models",
         examples="""
             transcriber models list
             transcriber models pull en
+            transcriber models compile vosk-model-small-en-us-0.15
             transcriber models verify
         """,
     )

@@ -7,9 +7,11 @@ threads.
 
 import json
 import os
+import threading
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from transcriber import graphs
 from transcriber.catalog import ModelFolder
 from transcriber.core.transcript import Word
 from transcriber.core.utterance import Hypothesis
@@ -26,27 +28,35 @@ NO_ANSWER = Hypothesis("")
 
 
 class VoskEngine:
-    """A loaded Vosk model. Loading takes 0.03 s (demo) to some seconds: not on the event loop."""
+    """A loaded Vosk model. Loading takes 0.03 s (demo) to some seconds: not on the event loop.
 
-    def __init__(self, folder: ModelFolder) -> None:
+    The model's static graph is used where it is there; `dynamic` refuses it, as run-time grammars must.
+    """
+
+    def __init__(self, folder: ModelFolder, *, dynamic: bool = False) -> None:
         folder.check()
+        path = folder.path if dynamic else graphs.preferred(folder.path)
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         import vosk
 
         vosk.SetLogLevel(-2)  # errors only: the library's warnings are about its own lattices
         self._vosk = vosk
         try:
-            self._model = vosk.Model(str(folder.path))
+            self._model = vosk.Model(str(path))
         except Exception as error:  # the library raises plain Exception
-            raise ModelError(f"Vosk cannot load the model in {folder.path}: {error}") from None
+            raise ModelError(f"Vosk cannot load the model in {path}: {error}") from None
+        self.dynamic = graphs.is_dynamic(path)
+        """Whether what was loaded composes its graph while it decodes."""
         self._folder = folder
+        self._lock = threading.Lock()
+        self._dynamic = self._model if path == folder.path else None
         self.model = folder.name
         self.language = folder.language
         self.band = folder.band
 
     @property
     def takes_grammar(self) -> bool:
-        """Only a graph that is composed while decoding can be given another language model."""
+        """Only a graph that is composed while decoding can be given another language model; it is loaded for that."""
         return self._folder.dynamic
 
     def create(self, grammar: Sequence[str] = ()) -> "VoskRecognizer":
@@ -54,12 +64,20 @@ class VoskEngine:
         if grammar and not self.takes_grammar:
             raise ModelError(f"model {self.model} has a fixed graph and takes no grammar")
         arguments = (json.dumps([*grammar, UNKNOWN]),) if grammar else ()
+        model = self._grammar_model() if grammar else self._model
         try:
-            recognizer = self._vosk.KaldiRecognizer(self._model, RATE, *arguments)
+            recognizer = self._vosk.KaldiRecognizer(model, RATE, *arguments)
         except Exception as error:  # the library raises plain Exception
             raise ModelError(f"Vosk cannot make a recognizer of model {self.model}: {error}") from None
         recognizer.SetWords(True)
         return VoskRecognizer(recognizer)
+
+    def _grammar_model(self) -> Any:
+        """The dynamic graph: what was loaded, or, beside a static one, loaded when the first call asks for it."""
+        with self._lock:
+            if self._dynamic is None:
+                self._dynamic = self._vosk.Model(str(self._folder.path))
+            return self._dynamic
 
     def unknown(self, words: Iterable[str]) -> tuple[str, ...]:
         """Words without a pronunciation in the model."""

@@ -1,0 +1,1 @@
+"""Composing graphs ahead of time."""

@@ -1,0 +1,78 @@
+"""The static graph beside a model: where it lies and whether it still fits the model. Making one is `compiling`'s work.
+
+A model with a dynamic graph (HCLr.fst and Gr.fst, composed while it decodes) may carry `static/`, a complete Vosk model
+folder: links to the model's other parts, and HCLG.fst, the two composed ahead of time. Run-time grammars need the
+dynamic graph, which stays where it is.
+"""
+
+import hashlib
+import json
+import logging
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+STATIC = "static"
+COMPOSED = "HCLG.fst"
+SOURCES = ("HCLr.fst", "Gr.fst", "disambig_tid.int")
+RECEIPT = "made-from.json"
+ENDS = 1 << 20
+
+
+def graph_folder(model: Path) -> Path:
+    """Where a model keeps its graphs: `graph/`, or the model itself in the old flat layout."""
+    return model / "graph" if (model / "am" / "final.mdl").is_file() else model
+
+
+def is_dynamic(model: Path) -> bool:
+    """Whether Vosk composes this model's graph while it decodes."""
+    graph = graph_folder(model)
+    return not (graph / COMPOSED).is_file() and all((graph / name).is_file() for name in SOURCES[:2])
+
+
+def preferred(model: Path) -> Path:
+    """The folder Vosk should load for free speech: the static one where it fits the model, else the model itself."""
+    static = model / STATIC
+    if not is_dynamic(model) or not static.is_dir():
+        return model
+    try:
+        receipt = json.loads((static / RECEIPT).read_text("utf-8"))
+        fits = receipt["sources"] == fingerprints(model) and receipt["bytes"] == composed(static).stat().st_size
+    except (OSError, ValueError, KeyError, TypeError):
+        fits = False
+    if not fits:
+        log.warning(
+            "the static graph in %s does not fit the model and is not used: transcriber models compile %s",
+            *(static, model),
+        )
+        return model
+    return static
+
+
+def composed(folder: Path) -> Path:
+    """The composed graph of a (static) model folder."""
+    return graph_folder(folder) / COMPOSED
+
+
+def fingerprints(model: Path) -> dict[str, str]:
+    """What tells one build of a model's graphs from another; takes a few ms whatever their size.
+
+    Size, beginning and end stand for the whole: states lie before arcs and weights, so that a graph built anew from
+    other words or counts differs in at least one of them. Raises OSError.
+    """
+    return {name: _fingerprint(graph_folder(model) / name) for name in SOURCES}
+
+
+def write_receipt(static: Path, model: Path) -> None:
+    """Note in the static folder what it was made from. Raises OSError."""
+    receipt = {"sources": fingerprints(model), "bytes": composed(static).stat().st_size}
+    (static / RECEIPT).write_text(json.dumps(receipt, indent=1) + "\n", "utf-8")
+
+
+def _fingerprint(path: Path) -> str:
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(0)
+        digest = hashlib.sha256(file.read(ENDS))
+        file.seek(max(0, size - ENDS))
+        digest.update(file.read(ENDS))
+    return f"{size}:{digest.hexdigest()}"
