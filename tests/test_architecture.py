@@ -7,10 +7,21 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1] / "transcriber"
-LEVEL = {"errors": 0, "config": 1, "logs": 1, "metrics": 1, "core": 1, "caller": 2, "catalog": 2, "sample_calls": 2}
-LEVEL |= {"ports": 2, "engine": 3, "store": 3, "scribe": 3, "session": 4, "sessions": 5, "web": 6, "cli": 7}
+LEVEL = {
+    "errors": 0,
+    "config": 1,
+    "logs": 1,
+    "metrics": 1,
+    "core": 1,
+    "caller": 2,
+    "catalog": 2,
+    "sample_calls": 2,
+    "child": 2,
+}
+LEVEL |= {"ports": 2, "engine": 3, "store": 3, "scribe": 3, "session": 4, "sessions": 5, "web": 6, "proof": 7, "cli": 8}
 IMPURE = {"asyncio", "threading", "time", "os", "pathlib", "socket", "aiohttp", "redis", "vosk", "logging"}
-HOMES = {"vosk": {"engine"}, "redis": {"store"}, "aiohttp": {"web", "cli", "caller", "catalog"}, "rich": {"cli"}}
+HOMES = {"vosk": {"engine", "proof"}, "redis": {"store"}, "rich": {"cli"}, "psutil": {"proof"}}
+HOMES |= {"aiohttp": {"web", "cli", "caller", "catalog", "proof"}}
 LONGEST_MODULE, LONGEST_FUNCTION = 250, 60
 MODULES = sorted(ROOT.rglob("*.py"))
 
