@@ -8,11 +8,11 @@ import sys
 from collections.abc import Sequence
 
 from transcriber import __version__
-from transcriber.cli import calls, check, demo, models, replay, rm, serve, show, tail
+from transcriber.cli import bench, calls, check, demo, models, replay, rm, serve, show, tail
 from transcriber.cli.terminal import printable
 from transcriber.errors import ConfigError, TranscriberError
 
-COMMANDS = (serve, replay, demo, tail, calls, show, rm, models, check)
+COMMANDS = (serve, replay, demo, tail, calls, show, rm, models, check, bench)
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 
