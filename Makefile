@@ -53,8 +53,9 @@ format: setup ## put the code in shape
 	$(BIN)/ruff check --fix .
 
 .PHONY: bench
-bench: setup ## the figures of the README, measured here (some minutes)
-	for name in parity pool overhead loop ingest start; do $(BIN)/python -m bench.$$name || exit 1; done
+bench: setup ## the figures of the README, measured here beside the usual kind of server (some minutes)
+	$(BIN)/transcriber bench --model en-demo --peer '$(BIN)/python -m bench.peer models/en-demo {port}'
+	for name in pool loop ingest; do $(BIN)/python -m bench.$$name || exit 1; done
 
 .PHONY: speech
 speech: setup ## the ring on recorded speech (skipped where it is not beside the project)

@@ -17,8 +17,20 @@ from rich.text import Text
 from transcriber.catalog import ModelFolder, find
 from transcriber.cli.parsing import Subparsers, add_command
 from transcriber.config import load
-from transcriber.errors import ConfigError
-from transcriber.proof import accuracy, capacity, cost, latency, machine, material, memory, parity, picture, service
+from transcriber.errors import AudioFileError, ConfigError
+from transcriber.proof import (
+    accuracy,
+    capacity,
+    cost,
+    latency,
+    machine,
+    material,
+    memory,
+    parity,
+    peer,
+    picture,
+    service,
+)
 from transcriber.proof.finding import Finding, Row, Value
 from transcriber.proof.plan import Plan
 
@@ -48,7 +60,7 @@ def add(subparsers: Subparsers) -> None:
     audio.add_argument("--audio", nargs="+", type=Path, metavar="FILE", help="wav files instead of the sample calls")
     audio.add_argument("--manifest", type=Path, metavar="TSV", help="a list of mono wav files and their transcripts")
     parser.add_argument("--seconds", type=_positive, default=30.0, metavar="S", help="of each call in real time (30)")
-    parser.add_argument("--calls", type=_count, metavar="N", help="at once, for cost, latency and memory")
+    parser.add_argument("--calls", type=_count, metavar="N", help="at once; where the capacity search begins")
     parser.add_argument("--load", type=_positive, default=0.7, metavar="F", help="of capacity, without --calls (0.7)")
     parser.add_argument("--bound-ms", type=_positive, default=500.0, metavar="MS", help="of a final's delay (500)")
     parser.add_argument("--budget-s", type=_positive, default=180.0, metavar="S", help="for each capacity search (180)")
@@ -70,21 +82,49 @@ def run(args: argparse.Namespace) -> int:
     settings = load().settings
     model = find(args.model or settings.model, settings.data_dir)
     model.check()
+    if args.peer and not peer.is_address(args.peer):
+        peer.command(args.peer, 0)
+    calls = _material(args)
+    if "accuracy" in chosen and not any(any(call.said.values()) for call in calls):
+        if args.section:
+            raise AudioFileError(accuracy.NOTHING_SAID)
+        chosen.remove("accuracy")
+        print(f"transcriber: without accuracy: {accuracy.NOTHING_SAID}", file=sys.stderr)
     where = machine.place(model)
     if not args.json:
         print(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in where.items()), flush=True)
-    findings = asyncio.run(_measure(args, chosen, model))
+    findings = asyncio.run(_measure(args, chosen, model, calls))
     if args.json:
         sections = {found.section: dataclasses.asdict(found) for found in findings}
         print(json.dumps({"machine": where, "sections": sections}))
     return 0
 
 
-async def _measure(args: argparse.Namespace, chosen: Sequence[str], model: ModelFolder) -> list[Finding]:
+def _material(args: argparse.Namespace) -> list[material.Call]:
+    if args.manifest:
+        return material.listed(args.manifest)
+    return [material.recorded(path) for path in args.audio] if args.audio else material.bundled()
+
+
+async def _measure(
+    args: argparse.Namespace, chosen: Sequence[str], model: ModelFolder, calls: Sequence[material.Call]
+) -> list[Finding]:
     findings = []
     with _progress() as say:
         say("how many tracks there is room for")
-        plan = _plan(args, model, say=say, most_tracks=await service.room(model))
+        plan = Plan(
+            model=model,
+            material=calls,
+            say=say,
+            seconds=args.seconds,
+            calls=args.calls,
+            load=args.load,
+            bound_ms=args.bound_ms,
+            budget_s=args.budget_s,
+            most_tracks=await service.room(model),
+            peer=args.peer,
+            peer_rate=args.peer_rate,
+        )
         most_calls = plan.most_tracks / 2
         for name in chosen:
             if name == "capacity":
@@ -100,28 +140,6 @@ async def _measure(args: argparse.Namespace, chosen: Sequence[str], model: Model
             if not args.json:
                 _show(found)
     return findings
-
-
-def _plan(args: argparse.Namespace, model: ModelFolder, *, say: Callable[[str], None], most_tracks: int) -> Plan:
-    if args.manifest:
-        calls = material.listed(args.manifest)
-    elif args.audio:
-        calls = [material.recorded(path) for path in args.audio]
-    else:
-        calls = material.bundled()
-    return Plan(
-        model=model,
-        material=calls,
-        say=say,
-        seconds=args.seconds,
-        calls=args.calls,
-        load=args.load,
-        bound_ms=args.bound_ms,
-        budget_s=args.budget_s,
-        most_tracks=most_tracks,
-        peer=args.peer,
-        peer_rate=args.peer_rate,
-    )
 
 
 @contextmanager

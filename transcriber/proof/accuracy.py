@@ -4,35 +4,23 @@ import os
 from collections.abc import Sequence
 
 from transcriber.core.accuracy import Errors, word_errors, words_of
-from transcriber.errors import AudioFileError
 from transcriber.proof import crowd
 from transcriber.proof.finding import Finding, Row
 from transcriber.proof.heard import Heard
-from transcriber.proof.peer import peer
 from transcriber.proof.plan import Plan
-from transcriber.proof.service import service
-from transcriber.proof.side import Opening
+
+NOTHING_SAID = "accuracy needs to know what is said: a .json with the turns beside each recording, or --manifest"
 
 
 async def measure(plan: Plan) -> Finding:
-    """Whole recordings whose texts are known, as fast as they are taken. Raises TranscriberError."""
+    """Whole recordings whose texts are known (one at least), as fast as they are taken. Raises TranscriberError."""
     calls = [call for call in plan.material if any(call.said.values())]
-    if not calls:
-        raise AudioFileError(
-            "accuracy needs to know what is said: a .json with the turns beside each recording, or --manifest"
-        )
-    sides: dict[str, Opening] = {
-        "service without its gate": service(plan.model, gated=False),
-        "service": service(plan.model),
-    }
-    if plan.peer:
-        sides["peer"] = peer(plan.peer, rate=plan.peer_rate, band=plan.model.band)
     rows = []
-    for name, opening in sides.items():
-        plan.say(f"accuracy: {name}, {len(calls)} recordings")
+    for opening in plan.sides(ungated=True):
         async with opening as side:
+            plan.say(f"accuracy: {side.name}, {len(calls)} recordings")
             outcome = (await crowd.rush(side, calls, at_once=2 * (os.cpu_count() or 1))).sound()
-        rows.append(_row(name, outcome.heard))
+        rows.append(_row(side.name, outcome.heard))
     return Finding(
         section="accuracy",
         about=plan.played(len(calls), sum(call.track_s for call in calls)),

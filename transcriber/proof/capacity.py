@@ -1,5 +1,6 @@
 """Section `capacity`: the most two-track calls in real time whose finals still come within a bound."""
 
+import asyncio
 import os
 import time
 from collections.abc import Sequence
@@ -11,13 +12,14 @@ from transcriber.proof.crowd import Crowd
 from transcriber.proof.finding import Finding, Row, percentile
 from transcriber.proof.latency import NOTES, source
 from transcriber.proof.material import Call
-from transcriber.proof.peer import peer
 from transcriber.proof.plan import Plan
-from transcriber.proof.service import service
-from transcriber.proof.side import Opening, Side
+from transcriber.proof.side import Side
 
 LEAST_HEARD = 0.5
 """A step in which the delays of fewer turns than this share could be told is no success, however fast they were."""
+CALM_S = 60
+IDLE = 0.1
+"""Cores of a side that has nothing to do, at most."""
 FINE = 10
 """The search ends when it knows the figure to one in so many."""
 
@@ -51,18 +53,15 @@ class Capacity:
 async def measure(plan: Plan) -> Capacity:
     """Search for every side. Raises TranscriberError."""
     pieces = plan.pieces()
-    sides: dict[str, Opening] = {"service": service(plan.model)}
-    if plan.peer:
-        sides["peer"] = peer(plan.peer, rate=plan.peer_rate, band=plan.model.band)
     steps: list[Step] = []
     rows: list[Row] = []
     most = {}
-    for name, opening in sides.items():
+    for opening in plan.sides():
         async with opening as side:
             found = await _search(plan, side, pieces)
         steps += found
-        most[name] = max((step.calls for step in found if step.good), default=0)
-        rows.append(_row(name, most[name], found))
+        most[side.name] = max((step.calls for step in found if step.good), default=0)
+        rows.append(_row(side.name, most[side.name], found))
     finding = Finding(
         section="capacity",
         about=f"calls of {max(piece.recording.duration_s for piece in pieces):.0f} s at once, from "
@@ -78,13 +77,13 @@ async def measure(plan: Plan) -> Capacity:
 async def _search(plan: Plan, side: Side, pieces: Sequence[Call]) -> list[Step]:
     """Doubling, then halving the distance, until the figure is known to one in FINE or the time is up."""
     steps: list[Step] = []
-    most, least_bad, calls = 0, None, max(1, plan.most_tracks // 4)
+    most, least_bad, calls = 0, None, plan.calls or max(1, plan.most_tracks // 4)
     began_s = time.monotonic()
     while least_bad is None or least_bad - most > max(1, most // FINE):
         spent_s = time.monotonic() - began_s
         if spent_s > plan.budget_s:
             break
-        plan.say(f"capacity: {side.name}, {calls} calls ({spent_s:.0f} of at most {plan.budget_s:.0f} s)")
+        plan.say(f"capacity: {side.name}, {calls} at once ({spent_s:.0f} of at most {plan.budget_s:.0f} s)")
         step = _step(side, calls, await crowd.play(side, pieces, count=calls), plan.bound_ms)
         if not steps and not step.measured and not step.failed:
             raise ServerUnreachable(f"{side.name}: no final could be matched with the speech (no word times?)")
@@ -93,8 +92,19 @@ async def _search(plan: Plan, side: Side, pieces: Sequence[Call]) -> list[Step]:
             most = calls
         else:
             least_bad = calls
+            await _calm(side)
         calls = 2 * calls if least_bad is None else (most + least_bad) // 2
     return steps
+
+
+async def _calm(side: Side) -> None:
+    """Let a side that was overloaded finish what it still works on, so that the next step does not pay for it."""
+    for _ in range(CALM_S):
+        before = side.use()
+        await asyncio.sleep(1)
+        after = side.use()
+        if before is None or after is None or after.cpu_s - before.cpu_s < IDLE:
+            break
 
 
 def _step(side: Side, calls: int, outcome: Crowd, bound_ms: float) -> Step:

@@ -6,10 +6,7 @@ from transcriber import sample_calls
 from transcriber.caller import read_recording
 from transcriber.proof import bare, crowd
 from transcriber.proof.finding import Finding, Row, ratio, rounded
-from transcriber.proof.peer import peer
 from transcriber.proof.plan import Plan
-from transcriber.proof.service import service
-from transcriber.proof.side import Opening
 
 SHARE = 0.5
 """Of the load: bare Vosk and a service without its gate must keep up as well."""
@@ -21,7 +18,7 @@ async def measure(plan: Plan) -> Finding:
     pieces = [plan.pieces()[number % len(plan.material)] for number in range(count)]
     costs: dict[str, tuple[float | None, float | None]] = {}
     for name, warm in (("bare Vosk, fresh recognizers", False), ("bare Vosk, recycled", True)):
-        plan.say(f"cost: {name}, {count} calls")
+        plan.say(f"cost: {name}, {count} at once")
         tracks = [mulaw for piece in pieces for mulaw in piece.recording.tracks.values()]
         other = read_recording(sample_calls.path(sample_calls.DEFAULT)).tracks["outbound"]
         value = await bare.apart(
@@ -33,18 +30,12 @@ async def measure(plan: Plan) -> Finding:
             threads=os.cpu_count() or 1,
         )
         costs[name] = (value, None)
-    sides: dict[str, Opening] = {
-        "service without its gate": service(plan.model, gated=False),
-        "service": service(plan.model),
-    }
-    if plan.peer:
-        sides["peer"] = peer(plan.peer, rate=plan.peer_rate, band=plan.model.band)
-    for name, opening in sides.items():
-        plan.say(f"cost: {name}, {count} calls")
+    for opening in plan.sides(ungated=True):
         async with opening as side:
+            plan.say(f"cost: {side.name}, {count} at once")
             outcome = (await crowd.play(side, pieces, count=count)).sound()
         redis = None if outcome.used is None else outcome.used.redis_cpu_s / outcome.track_s
-        costs[name] = (outcome.cost, redis if name != "peer" else None)
+        costs[side.name] = (outcome.cost, redis or None)
     fresh, recycled = (costs[name][0] for name in list(costs)[:2])
     rows: list[Row] = [
         {

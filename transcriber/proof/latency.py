@@ -3,10 +3,7 @@
 from transcriber.proof import crowd
 from transcriber.proof.crowd import Crowd
 from transcriber.proof.finding import Finding, Row, percentile
-from transcriber.proof.peer import peer
 from transcriber.proof.plan import Plan
-from transcriber.proof.service import service
-from transcriber.proof.side import Opening
 
 KINDS = (("first partial", "first_ms"), ("final", "final_ms"), ("final less endpoint", "lag_ms"))
 
@@ -15,15 +12,12 @@ async def measure(plan: Plan, *, most_calls: float) -> Finding:
     """Percentiles by side, with the load of `most_calls` the plan wants. Raises TranscriberError."""
     count = plan.at_once(most_calls)
     pieces = plan.pieces()
-    sides: dict[str, Opening] = {"service": service(plan.model)}
-    if plan.peer:
-        sides["peer"] = peer(plan.peer, rate=plan.peer_rate, band=plan.model.band)
     rows: list[Row] = []
-    for name, opening in sides.items():
-        plan.say(f"latency: {name}, {count} calls")
+    for opening in plan.sides():
         async with opening as side:
+            plan.say(f"latency: {side.name}, {count} at once")
             outcome = (await crowd.play(side, pieces, count=count)).sound()
-        rows += [_row(name, kind, attribute, outcome) for kind, attribute in KINDS]
+        rows += [_row(side.name, kind, attribute, outcome) for kind, attribute in KINDS]
     return Finding(
         section="latency",
         about=plan.played(count, sum(pieces[number % len(pieces)].track_s for number in range(count))),

@@ -1,4 +1,4 @@
-"""Section `memory`: what a server needs at rest and for every live track, and whether calls leave anything behind."""
+"""Section `memory`: a server's start, what it needs at rest and for a live track, what calls leave behind."""
 
 import asyncio
 import os
@@ -9,10 +9,8 @@ import numpy as np
 from transcriber.proof import crowd
 from transcriber.proof.finding import Finding, Row, rounded
 from transcriber.proof.material import Call
-from transcriber.proof.peer import peer
 from transcriber.proof.plan import Plan
-from transcriber.proof.service import service
-from transcriber.proof.side import Opening, Side
+from transcriber.proof.side import Side
 
 MB = 1e6
 LAPS = 10
@@ -25,13 +23,10 @@ LOOK_S = 0.5
 async def measure(plan: Plan) -> Finding:
     """Resident memory by side. Raises TranscriberError."""
     count = plan.at_once(plan.most_tracks / 2)
-    sides: dict[str, Opening] = {"service": service(plan.model)}
-    if plan.peer:
-        sides["peer"] = peer(plan.peer, rate=plan.peer_rate, band=plan.model.band)
     rows = []
-    for name, opening in sides.items():
+    for opening in plan.sides():
         async with opening as side:
-            rows.append(await _side(plan, side, name, count))
+            rows.append(await _side(plan, side, count))
     return Finding(
         section="memory",
         about=f"{count} calls at once of {plan.seconds:g} s, then {LAPS * _lap_calls()} of {LAP_S:g} s",
@@ -43,11 +38,11 @@ async def measure(plan: Plan) -> Finding:
     )
 
 
-async def _side(plan: Plan, side: Side, name: str, count: int) -> Row:
-    plan.say(f"memory: {name}, {count} calls")
+async def _side(plan: Plan, side: Side, count: int) -> Row:
+    plan.say(f"memory: {side.name}, {count} at once")
     rest = side.use()
     if rest is None:
-        return _row(name, None, None, None, None)
+        return _row(side, None, None, None, None)
     most = rest.memory_bytes
     playing = asyncio.ensure_future(crowd.play(side, plan.pieces(), count=count))
     while not playing.done():
@@ -55,11 +50,11 @@ async def _side(plan: Plan, side: Side, name: str, count: int) -> Row:
         used = side.use()
         most = max(most, used.memory_bytes if used else 0)
     tracks = sum(len(heard.call.recording.tracks) for heard in playing.result().sound().heard)
-    plan.say(f"memory: {name}, {LAPS * _lap_calls()} short calls")
+    plan.say(f"memory: {side.name}, {LAPS * _lap_calls()} short calls")
     slope = await _slope(side, [call.cut(LAP_S) for call in plan.material])
     after = side.use()
     redis_mb = after.redis_bytes / MB if after and after.redis_bytes else None
-    return _row(name, rest.memory_bytes / MB, (most - rest.memory_bytes) / tracks / MB, slope, redis_mb)
+    return _row(side, rest.memory_bytes / MB, (most - rest.memory_bytes) / tracks / MB, slope, redis_mb)
 
 
 async def _slope(side: Side, pieces: Sequence[Call]) -> float:
@@ -78,10 +73,11 @@ def _lap_calls() -> int:
 
 
 def _row(
-    name: str, rest_mb: float | None, track_mb: float | None, slope_kb: float | None, redis_mb: float | None
+    side: Side, rest_mb: float | None, track_mb: float | None, slope_kb: float | None, redis_mb: float | None
 ) -> Row:
     return {
-        "side": name,
+        "side": side.name,
+        "ready_s": round(side.ready_s, 2),
         "rest_mb": rounded(rest_mb, 1),
         "live_track_mb": rounded(track_mb, 2),
         "slope_kb_per_call": rounded(slope_kb, 1),

@@ -23,11 +23,11 @@ async def measure(plan: Plan) -> Finding:
     alone = await bare.apart(bare.texts, str(plan.model.path), plan.model.band, tracks)
     expected = {key: words_of(text) for key, text in zip(keys, alone, strict=True)}
     heard = {}
-    for name, gated in (("service without its gate", False), ("service", True)):
-        plan.say(f"parity: {name}")
+    for gated in (False, True):
         async with service(plan.model, gated=gated) as side:
+            plan.say(f"parity: {side.name}")
             outcome = (await crowd.rush(side, calls, at_once=2 * (os.cpu_count() or 1))).sound()
-        heard[name] = texts(outcome.heard)
+        heard[side.name] = texts(outcome.heard)
     rows = [_row(plan, name, expected, found) for name, found in (("bare Vosk", expected), *heard.items())]
     return Finding(
         section="parity",

@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 import shlex
+import shutil
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -26,34 +27,34 @@ from transcriber.proof.side import PATIENCE_S, Use, use_of
 CHUNK_MS = 100
 """Audio in one message: what our own service feeds at a time."""
 READY_S = 120
-WIDE = 2 * RATE
+TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10)
 
 
 class Peer:
     """A running server; implements `Side`."""
 
-    def __init__(self, url: str, *, pid: int | None, rate: int, band: Band, session: aiohttp.ClientSession) -> None:
+    def __init__(self, url: str, *, pid: int | None, ready_s: float, rate: int, band: Band) -> None:
         self.name = "peer"
+        self.ready_s = ready_s
         self.endpoint_ms: int | None = None
         self._url = url
         self._pid = pid
         self._rate = rate
         self._band = band
-        self._session = session
 
     async def call(self, call: Call, *, speed: float = 1.0) -> Heard:
         """See `Side`. When played as fast as possible, every answer is awaited, as the protocol's own clients do."""
-        heard, pace = Heard(call), Pace(speed)
+        heard, pace, failure = Heard(call), Pace(speed), ""
         try:
             async with asyncio.TaskGroup() as group:
                 for track, mulaw in call.recording.tracks.items():
                     group.create_task(self._track(heard, track, mulaw, pace, in_turn=not speed))
-        except* (aiohttp.ClientError, OSError) as group_error:
-            raise ServerUnreachable(f"the peer at {self._url}: {group_error.exceptions[0]}") from None
         except* TimeoutError:
-            raise ServerUnreachable(f"the peer at {self._url} left audio unanswered for {PATIENCE_S:.0f} s") from None
-        except* ServerUnreachable as group_error:
-            raise group_error.exceptions[0] from None
+            failure = f"left audio unanswered for {PATIENCE_S:.0f} s"
+        except* (aiohttp.ClientError, OSError, ServerUnreachable) as errors:
+            failure = str(errors.exceptions[0])
+        if failure:
+            raise ServerUnreachable(f"the peer at {self._url}: {failure}")
         return heard
 
     def use(self) -> Use | None:
@@ -62,7 +63,7 @@ class Peer:
 
     async def _track(self, heard: Heard, track: str, mulaw: bytes, pace: Pace, *, in_turn: bool) -> None:
         pcm, size = self._pcm(mulaw), 2 * self._rate * CHUNK_MS // 1000
-        async with self._session.ws_connect(self._url) as line:
+        async with aiohttp.ClientSession(timeout=TIMEOUT) as session, session.ws_connect(self._url) as line:
             await line.send_json({"config": {"sample_rate": self._rate, "words": True}})
             answers = _Answers(heard, track)
             reading = None if in_turn else asyncio.create_task(answers.read_all(line))
@@ -119,7 +120,7 @@ class _Answers:
             answer = json.loads(message.data)
             self._take(answer, now_ms)
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise ServerUnreachable(f"the peer's answer is not vosk-server's: {message.data[:80]}") from None
+            raise ServerUnreachable(f"its answer is not vosk-server's: {message.data[:80]}") from None
         return True
 
     def _take(self, answer: dict[str, object], now_ms: float) -> None:
@@ -149,26 +150,31 @@ class _Answers:
 async def peer(how: str, *, rate: int, band: Band) -> AsyncIterator[Peer]:
     """The server at a ws:// address, or a command, started with a free port for `{port}`. Raises TranscriberError."""
     async with AsyncExitStack() as stack:
-        pid, url = None, how
-        if not how.startswith(("ws://", "wss://")):
+        pid, url, began_s = None, how, time.monotonic()
+        if not is_address(how):
             port = _free_port()
-            process = await stack.enter_async_context(child.running(_command(how, port), environment=os.environ))
+            process = await stack.enter_async_context(child.running(command(how, port), environment=os.environ))
             await process.answers(port, within_s=READY_S)
             pid, url = process.pid, f"ws://127.0.0.1:{port}"
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
-        connector = aiohttp.TCPConnector(limit=0)
-        session = await stack.enter_async_context(aiohttp.ClientSession(timeout=timeout, connector=connector))
-        yield Peer(url, pid=pid, rate=rate, band=band, session=session)
+        yield Peer(url, pid=pid, ready_s=time.monotonic() - began_s, rate=rate, band=band)
 
 
-def _command(how: str, port: int) -> list[str]:
+def command(how: str, port: int) -> list[str]:
+    """The words of a peer's command. Raises ConfigError if it cannot be one."""
     try:
-        words = shlex.split(how)
+        words = [word.replace("{port}", str(port)) for word in shlex.split(how)]
     except ValueError as error:
         raise ConfigError(f"--peer {how}: {error}") from None
     if "{port}" not in how:
         raise ConfigError(f"--peer {how}: a command needs {{port}} where the peer takes its port; or give a ws:// URL")
-    return [word.replace("{port}", str(port)) for word in words]
+    if shutil.which(words[0]) is None:
+        raise ConfigError(f"--peer {how}: there is no program {words[0]!r}")
+    return words
+
+
+def is_address(how: str) -> bool:
+    """Whether the peer runs already."""
+    return how.startswith(("ws://", "wss://"))
 
 
 def _free_port() -> int:

@@ -1,10 +1,13 @@
 """What is asked of the bench, handed to every section."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from transcriber.catalog import ModelFolder
 from transcriber.proof.material import Call
+from transcriber.proof.peer import peer
+from transcriber.proof.service import service
+from transcriber.proof.side import Opening
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +29,14 @@ class Plan:
     most_tracks: int
     peer: str | None
     peer_rate: int
+
+    def sides(self, *, ungated: bool = False) -> Iterator[Opening]:
+        """Those to be measured one after another: the service (if wanted, first without its gate), the peer."""
+        if ungated:
+            yield service(self.model, gated=False)
+        yield service(self.model)
+        if self.peer:
+            yield peer(self.peer, rate=self.peer_rate, band=self.model.band)
 
     def pieces(self) -> list[Call]:
         """The beginnings that are played in real time."""

@@ -66,8 +66,9 @@ class _Listening:
 class Service:
     """A running server; implements `Side`."""
 
-    def __init__(self, name: str, url: str, pid: int, endpoint_ms: int) -> None:
+    def __init__(self, name: str, url: str, pid: int, *, endpoint_ms: int, ready_s: float) -> None:
         self.name = name
+        self.ready_s = ready_s
         self.endpoint_ms: int | None = endpoint_ms
         self._target = Target(url=url)
         self._pid = pid
@@ -106,12 +107,15 @@ class Service:
 
 
 @asynccontextmanager
-async def service(model: ModelFolder, *, name: str = "service", gated: bool = True) -> AsyncIterator[Service]:
+async def service(model: ModelFolder, *, gated: bool = True) -> AsyncIterator[Service]:
     """A server of its own with as much room as is wanted. Raises TranscriberError."""
     flags = ("--max-tracks", "100000", "--speech-gate", str(int(gated)), "--drain-s", "0")
+    began_s = time.monotonic()
     async with _serving(model, flags) as (server, folder):
         found = await server.said(READY, within_s=READY_S)
-        side = Service(name, found[1], server.pid, Settings().endpoint_ms)
+        ready_s = time.monotonic() - began_s
+        name = "service" if gated else "service without its gate"
+        side = Service(name, found[1], server.pid, endpoint_ms=Settings().endpoint_ms, ready_s=ready_s)
         url = socket_url(folder / "redis")
         async with await open_store(url, prefix=Settings().redis_prefix, ttl_s=0) as store:
             feed = RedisFeed(store.client, store.keys, most_waiting=MOST_WAITING)

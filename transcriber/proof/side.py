@@ -33,6 +33,10 @@ class Side(Protocol):
     @property
     def name(self) -> str: ...
     @property
+    def ready_s(self) -> float:
+        """From its start until it took calls."""
+
+    @property
     def endpoint_ms(self) -> int | None:
         """Silence after which it ends an utterance; None: its model's own rules."""
 
