@@ -109,6 +109,8 @@ def test_delays_and_a_picture_of_them(outcomes: dict[str, "subprocess.Popen[str]
     [step] = found["capacity"]["steps"]
     assert (step["calls"], step["turns"]) == (2, 2)
     assert step["failed_calls"] == 0
+    assert step["cores_used"] > 0
+    assert step["others_cores"] >= 0
     latency = {row["what"]: row for row in found["latency"]["rows"]}
     for row in latency.values():
         assert (row["turns"], row["measured"]) == (2, 2)

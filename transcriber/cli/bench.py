@@ -7,6 +7,7 @@ import json
 import math
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +37,7 @@ from transcriber.proof.plan import Plan
 
 SECTIONS = ("parity", "accuracy", "cost", "capacity", "latency", "memory")
 """In the order in which they run: latency wants to know the capacity."""
+WIDTH = 110
 SIMPLE = {"parity": parity, "accuracy": accuracy, "cost": cost, "memory": memory}
 
 
@@ -166,7 +168,8 @@ def _show(found: Finding) -> None:
     for rows in (found.rows, found.steps):
         if rows:
             print(_table(rows))
-    print("\n".join(f"  ({note})" for note in found.notes), flush=True)
+    for note in found.notes:
+        print(textwrap.fill(note, WIDTH, initial_indent="  - ", subsequent_indent="    "), flush=True)
 
 
 def _table(rows: Sequence[Row]) -> str:

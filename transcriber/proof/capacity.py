@@ -37,6 +37,7 @@ class Step:
     p99_ms: float | None
     late_ms: float | None
     cores: float | None
+    others_cores: float | None
     failed: int
     good: bool
 
@@ -69,7 +70,11 @@ async def measure(plan: Plan) -> Capacity:
         f"within {plan.bound_ms:g} ms",
         rows=rows,
         steps=[_step_row(step) for step in steps],
-        notes=(source(plan), *NOTES, "the caller runs on the same cores as the server"),
+        notes=(
+            source(plan),
+            *NOTES,
+            "the caller runs on the same cores; what other programs used (others cores) was not there for the calls",
+        ),
     )
     return Capacity(finding, steps, most["service"])
 
@@ -122,6 +127,7 @@ def _step(side: Side, calls: int, outcome: Crowd, bound_ms: float) -> Step:
         p99_ms=percentile(lags, 99),
         late_ms=percentile(outcome.late_ms, 99),
         cores=None if used is None else round((used.cpu_s + used.redis_cpu_s) / outcome.wall_s, 2),
+        others_cores=outcome.others_cores,
         failed=failed,
         good=not failed and p95_ms is not None and p95_ms <= bound_ms and len(lags) >= LEAST_HEARD * outcome.turns,
     )
@@ -138,6 +144,7 @@ def _row(name: str, most: int, steps: Sequence[Step]) -> Row:
         "p50_ms": at_most.p50_ms if at_most else None,
         "p95_ms": at_most.p95_ms if at_most else None,
         "cores_used": at_most.cores if at_most else None,
+        "others_cores": at_most.others_cores if at_most else None,
     }
 
 
@@ -152,6 +159,7 @@ def _step_row(step: Step) -> Row:
         "p95_ms": step.p95_ms,
         "p99_ms": step.p99_ms,
         "cores_used": step.cores,
+        "others_cores": step.others_cores,
         "caller_late_p99_ms": step.late_ms,
         "within": "yes" if step.good else "no",
     }

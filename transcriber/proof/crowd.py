@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from transcriber.errors import ServerUnreachable, TranscriberError
 from transcriber.proof.heard import Delay, Heard
 from transcriber.proof.material import Call
-from transcriber.proof.side import Side, Use
+from transcriber.proof.side import Side, Use, busy_s
 
 SPREAD_S = 4.0
 """Over how much the starts of calls are spread: real calls do not begin together."""
@@ -16,13 +16,17 @@ SPREAD_S = 4.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crowd:
-    """The outcome of calls made at once. `used`: what the side used meanwhile (memory: at its end)."""
+    """The outcome of calls made at once. `used`: what the side used meanwhile (memory: at its end).
+
+    `others_cores`: what neither the side nor the caller used, but somebody else on this machine (None: not known).
+    """
 
     heard: Sequence[Heard]
     failures: Sequence[str]
     used: Use | None
     track_s: float
     wall_s: float
+    others_cores: float | None
     endpoint_ms: int | None
 
     @property
@@ -87,19 +91,22 @@ async def _outcome(side: Side, call: Call, *, speed: float) -> Heard | Transcrib
 async def _gather(
     side: Side, calls: Sequence[Call], running: Sequence[Coroutine[None, None, Heard | TranscriberError]]
 ) -> Crowd:
-    before, began_s = side.use(), time.monotonic()
+    before, began_s, own_s, all_s = side.use(), time.monotonic(), time.process_time(), busy_s()
     results = await asyncio.gather(*running)
-    after = side.use()
-    used = None
+    after, wall_s = side.use(), time.monotonic() - began_s
+    used = others_cores = None
     if before is not None and after is not None:
         used = Use(
             after.cpu_s - before.cpu_s, after.redis_cpu_s - before.redis_cpu_s, after.memory_bytes, after.redis_bytes
         )
+        rest_s = busy_s() - all_s - (time.process_time() - own_s) - used.cpu_s - used.redis_cpu_s
+        others_cores = round(max(0.0, rest_s / wall_s), 2)
     return Crowd(
         heard=[result for result in results if isinstance(result, Heard)],
         failures=[str(result) for result in results if isinstance(result, TranscriberError)],
         used=used,
         track_s=sum(call.track_s for call in calls),
-        wall_s=time.monotonic() - began_s,
+        wall_s=wall_s,
+        others_cores=others_cores,
         endpoint_ms=side.endpoint_ms,
     )

@@ -52,4 +52,5 @@ def _row(name: str, kind: str, attribute: str, outcome: Crowd) -> Row:
         "p95_ms": percentile(values, 95),
         "p99_ms": percentile(values, 99),
         "caller_late_p99_ms": percentile(outcome.late_ms, 99),
+        "others_cores": outcome.others_cores,
     }

@@ -13,7 +13,7 @@ from transcriber.proof.plan import Plan
 from transcriber.proof.side import Side
 
 MB = 1e6
-LAPS = 10
+LAPS = 20
 """Batches of calls after which memory is read; the slope is that of the later half."""
 LAP_S = 4.0
 """How much of each call is played in a batch."""

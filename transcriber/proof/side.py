@@ -58,6 +58,12 @@ def use_of(pid: int) -> Use:
     return Use(_cpu_s(others), _cpu_s(redis), _memory(others), _memory(redis))
 
 
+def busy_s() -> float:
+    """CPU seconds that all of this machine has worked, or was kept from working by the host of a virtual one."""
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - times.iowait - times.guest - times.guest_nice)
+
+
 def _family(pid: int) -> list[psutil.Process]:
     first = psutil.Process(pid)
     return [first, *first.children(recursive=True)]
