@@ -1,1 +1,1 @@
-"""Figures: each script measures two things side by side in one run. `python -m bench.NAME --help`."""
+"""What `transcriber bench` does not measure, two things side by side: `python -m bench.NAME --help`; and `peer`."""

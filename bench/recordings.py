@@ -10,7 +10,6 @@ from transcriber.caller import read_recording
 from transcriber.catalog import ModelFolder, describe, find
 
 SPEECH = Path(os.environ.get("SPEECH", Path(__file__).parents[2] / "shared" / "speech"))
-TELEPHONE = ("spelled_and_numbers", "digits", "short_sentences", "calls")
 
 
 def parser(doc: str | None) -> argparse.ArgumentParser:
@@ -43,14 +42,6 @@ def samples() -> dict[str, bytes]:
         f"{name}/{track}": mulaw
         for name in sample_calls.names()
         for track, mulaw in read_recording(sample_calls.path(name)).tracks.items()
-    }
-
-
-def telephone() -> dict[str, bytes]:
-    """Every channel of the 8 kHz recordings, mu-law; empty where they are not."""
-    files = sorted(path for folder in TELEPHONE for path in (SPEECH / folder).glob("*.wav"))
-    return {
-        f"{path.name}/{track}": mulaw for path in files for track, mulaw in read_recording(path).tracks.items() if mulaw
     }
 
 

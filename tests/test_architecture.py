@@ -18,6 +18,7 @@ LEVEL = {
     "catalog": 2,
     "graphs": 2,
     "sample_calls": 2,
+    "child": 2,
 }
 LEVEL |= {
     "ports": 2,
@@ -29,10 +30,12 @@ LEVEL |= {
     "session": 4,
     "sessions": 5,
     "web": 6,
-    "cli": 7,
+    "proof": 7,
+    "cli": 8,
 }
 IMPURE = {"asyncio", "threading", "time", "os", "pathlib", "socket", "aiohttp", "redis", "vosk", "logging"}
-HOMES = {"vosk": {"engine"}, "redis": {"store"}, "aiohttp": {"web", "cli", "caller", "catalog"}, "rich": {"cli"}}
+HOMES = {"vosk": {"engine", "proof"}, "redis": {"store"}, "rich": {"cli"}, "psutil": {"proof"}}
+HOMES |= {"aiohttp": {"web", "cli", "caller", "catalog", "proof"}}
 LONGEST_MODULE, LONGEST_FUNCTION = 250, 60
 MODULES = sorted(ROOT.rglob("*.py"))
 

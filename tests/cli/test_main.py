@@ -32,7 +32,20 @@ def status_of(*argv: str) -> int:
 
 
 def test_every_command_is_there() -> None:
-    assert NAMES == ["serve", "replay", "demo", "tail", "calls", "show", "rm", "models", "attach", "detach", "check"]
+    assert NAMES == [
+        "serve",
+        "replay",
+        "demo",
+        "tail",
+        "calls",
+        "show",
+        "rm",
+        "models",
+        "attach",
+        "detach",
+        "check",
+        "bench",
+    ]
 
 
 @pytest.mark.parametrize("command", NAMES)

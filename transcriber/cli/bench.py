@@ -1,0 +1,205 @@
+"""`transcriber bench`: the proof kit; what to measure is asked here, how it is measured lives in `proof`."""
+
+import argparse
+import asyncio
+import dataclasses
+import json
+import math
+import os
+import sys
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from transcriber.catalog import ModelFolder, find
+from transcriber.cli.parsing import Subparsers, add_command
+from transcriber.config import load
+from transcriber.errors import AudioFileError, ConfigError
+from transcriber.proof import (
+    accuracy,
+    capacity,
+    cost,
+    latency,
+    machine,
+    material,
+    memory,
+    parity,
+    peer,
+    picture,
+    service,
+)
+from transcriber.proof.finding import Finding, Row, Value
+from transcriber.proof.plan import Plan
+
+SECTIONS = ("parity", "accuracy", "cost", "capacity", "latency", "memory")
+"""In the order in which they run: latency wants to know the capacity."""
+WIDTH = 110
+SIMPLE = {"parity": parity, "accuracy": accuracy, "cost": cost, "memory": memory}
+
+
+def add(subparsers: Subparsers) -> None:
+    """Declare the command."""
+    parser = add_command(
+        subparsers,
+        "bench",
+        run=run,
+        summary="measure this machine, this model and this service: words, CPU, delays, capacity, memory",
+        examples="""
+            transcriber bench                                       everything, on the sample calls: some minutes
+            transcriber bench cost latency --model vosk-model-small-en-us-0.15 --audio call1.wav call2.wav
+            transcriber bench capacity --bound-ms 300 --picture delay.svg
+            transcriber bench accuracy --manifest recordings.tsv    lines of: path, tab, transcript
+            transcriber bench cost capacity --peer 'python3 asr_server.py {port}' --json
+        """,
+    )
+    parser.add_argument("section", nargs="*", metavar="SECTION", help=f"of {', '.join(SECTIONS)}; default: all")
+    parser.add_argument("--model", default="", metavar="NAME", help="name or path; default: as `serve` would choose")
+    audio = parser.add_mutually_exclusive_group()
+    audio.add_argument("--audio", nargs="+", type=Path, metavar="FILE", help="wav files instead of the sample calls")
+    audio.add_argument("--manifest", type=Path, metavar="TSV", help="a list of mono wav files and their transcripts")
+    parser.add_argument("--seconds", type=_positive, default=30.0, metavar="S", help="of each call in real time (30)")
+    parser.add_argument("--calls", type=_count, metavar="N", help="at once; where the capacity search begins")
+    parser.add_argument("--load", type=_positive, default=0.7, metavar="F", help="of capacity, without --calls (0.7)")
+    parser.add_argument("--bound-ms", type=_positive, default=500.0, metavar="MS", help="of a final's delay (500)")
+    parser.add_argument("--budget-s", type=_positive, default=180.0, metavar="S", help="for each capacity search (180)")
+    parser.add_argument(
+        "--peer", metavar="CMD", help="also measure a server with vosk-server's protocol: {port} in CMD, or a ws:// URL"
+    )
+    parser.add_argument("--peer-rate", type=int, choices=(8000, 16000), default=16000, help="Hz of its audio (16000)")
+    parser.add_argument("--picture", type=Path, metavar="FILE.svg", help="draw delay against load (with capacity)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print. Raises TranscriberError."""
+    if unknown := [name for name in args.section if name not in SECTIONS]:
+        args.usage_error(f"no section {unknown[0]!r}: choose from {', '.join(SECTIONS)}")
+    chosen = [name for name in SECTIONS if name in args.section or not args.section]
+    if args.picture and "capacity" not in chosen:
+        args.usage_error("--picture shows the capacity section: ask for that too")
+    settings = load().settings
+    model = find(args.model or settings.model, settings.data_dir)
+    model.check()
+    if args.peer and not peer.is_address(args.peer):
+        peer.command(args.peer, 0)
+    calls = _material(args)
+    if "accuracy" in chosen and not any(any(call.said.values()) for call in calls):
+        if args.section:
+            raise AudioFileError(accuracy.NOTHING_SAID)
+        chosen.remove("accuracy")
+        print(f"transcriber: without accuracy: {accuracy.NOTHING_SAID}", file=sys.stderr)
+    where = machine.place(model)
+    if not args.json:
+        print(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in where.items()), flush=True)
+    findings = asyncio.run(_measure(args, chosen, model, calls))
+    if args.json:
+        sections = {found.section: dataclasses.asdict(found) for found in findings}
+        print(json.dumps({"machine": where, "sections": sections}))
+    return 0
+
+
+def _material(args: argparse.Namespace) -> list[material.Call]:
+    if args.manifest:
+        return material.listed(args.manifest)
+    return [material.recorded(path) for path in args.audio] if args.audio else material.bundled()
+
+
+async def _measure(
+    args: argparse.Namespace, chosen: Sequence[str], model: ModelFolder, calls: Sequence[material.Call]
+) -> list[Finding]:
+    findings = []
+    with _progress() as say:
+        say("how many tracks there is room for")
+        plan = Plan(
+            model=model,
+            material=calls,
+            say=say,
+            seconds=args.seconds,
+            calls=args.calls,
+            load=args.load,
+            bound_ms=args.bound_ms,
+            budget_s=args.budget_s,
+            most_tracks=await service.room(model),
+            peer=args.peer,
+            peer_rate=args.peer_rate,
+        )
+        most_calls = plan.most_tracks / 2
+        for name in chosen:
+            if name == "capacity":
+                result = await capacity.measure(plan)
+                most_calls, found = result.most_calls, result.finding
+                if args.picture:
+                    _draw(args.picture, result, plan)
+            elif name == "latency":
+                found = await latency.measure(plan, most_calls=most_calls)
+            else:
+                found = await SIMPLE[name].measure(plan)
+            findings.append(found)
+            if not args.json:
+                _show(found)
+    return findings
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """What goes on, on stderr: redrawn in place on a terminal, else a line each."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda text: print(f"transcriber: {text}", file=sys.stderr, flush=True)
+        return
+    with console.status("") as status:
+        yield lambda text: status.update(Text(text))
+
+
+def _draw(path: Path, result: capacity.Capacity, plan: Plan) -> None:
+    title = f"{plan.model.name}, {os.cpu_count()} cores"
+    try:
+        path.write_text(picture.svg(result.steps, bound_ms=plan.bound_ms, title=title))
+    except OSError as error:
+        raise ConfigError(f"--picture {path}: {error.strerror or error}") from None
+
+
+def _show(found: Finding) -> None:
+    print(f"\n{found.section}: {found.about}")
+    for rows in (found.rows, found.steps):
+        if rows:
+            print(_table(rows))
+    for note in found.notes:
+        print(textwrap.fill(note, WIDTH, initial_indent="  - ", subsequent_indent="    "), flush=True)
+
+
+def _table(rows: Sequence[Row]) -> str:
+    """Names to the left, figures to the right, as wide as they need be."""
+    lines = [[name.replace("_", " ") for name in rows[0]], *([_cell(value) for value in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    left = [all(isinstance(row[name], str) for row in rows) for name in rows[0]]
+    return "\n".join(
+        "  "
+        + "  ".join(
+            cell.ljust(width) if to_left else cell.rjust(width)
+            for cell, width, to_left in zip(line, widths, left, strict=True)
+        ).rstrip()
+        for line in lines
+    )
+
+
+def _cell(value: Value) -> str:
+    return "-" if value is None else str(value)
+
+
+def _positive(text: str) -> float:
+    found = float(text)
+    if not 0 < found < math.inf:
+        raise argparse.ArgumentTypeError("must be more than 0")
+    return found
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return count
