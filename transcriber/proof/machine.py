@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from transcriber import __version__
+from transcriber import __version__, graphs
 from transcriber.catalog import ModelFolder
 from transcriber.proof.finding import Value
 
@@ -26,7 +26,7 @@ def place(model: ModelFolder) -> Mapping[str, Value]:
         "vosk": metadata.version("vosk"),
         "model": name,
         "model_mb": round(model.size / 1e6, 1),
-        "graph": "dynamic" if model.dynamic else "static",
+        "graph": "dynamic" if graphs.is_dynamic(graphs.preferred(model.path)) else "static",
         "band": model.band,
     }
 
