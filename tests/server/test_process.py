@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.phone import Phone
+from transcriber.catalog import find
 from transcriber.store.embedded import socket_url
 from transcriber.store.redis import open_store
 
@@ -34,14 +36,19 @@ async def process(*flags: str, **environment: str) -> AsyncIterator[asyncio.subp
         await child.communicate()
 
 
-async def ready(child: asyncio.subprocess.Process) -> str:
-    """The address it says it listens on."""
+async def said(child: asyncio.subprocess.Process, words: bytes) -> bytes:
+    """Its next line with these words."""
     assert child.stdout is not None
     async with asyncio.timeout(30):
         async for line in child.stdout:
-            if b"ready on " in line:
-                return line.split(b"ready on ")[1].split(b";")[0].decode()
-    raise AssertionError("never ready")
+            if words in line:
+                return line
+    raise AssertionError(f"never said: {words!r}")
+
+
+async def ready(child: asyncio.subprocess.Process) -> str:
+    """The address it says it listens on."""
+    return (await said(child, b"ready on ")).split(b"ready on ")[1].split(b";")[0].decode()
 
 
 @pytest.mark.parametrize("hurried", [False, True])
@@ -131,3 +138,33 @@ async def test_calls_of_a_server_that_died_are_interrupted(tmp_path: Path) -> No
             assert (events[-1]["type"], events[-1]["reason"]) == ("call.ended", "interrupted")
             assert (await store.archive.call(call.call_sid))["status"] == "interrupted"
             await store.archive.delete(call.call_sid)
+
+
+async def test_another_model_for_new_calls_without_a_restart(tmp_path: Path) -> None:
+    better = tmp_path / "models" / "vosk-model-small-en-9.9"
+    async with process("--data-dir", str(tmp_path)) as child:
+        url = await ready(child)
+        async with Phone(url).call() as before:
+            await before.play(3000)
+            child.send_signal(signal.SIGHUP)
+            await said(child, b"en-demo is still the one to use")
+            shutil.copytree(find("en-demo", tmp_path).path, better)
+            (better / "am" / "final.mdl").unlink()
+            child.send_signal(signal.SIGHUP)
+            await said(child, b"the model stays as it is")
+            shutil.copy(find("en-demo", tmp_path).path / "am" / "final.mdl", better / "am")
+            child.send_signal(signal.SIGHUP)
+            await said(child, b"vosk-model-small-en-9.9 for new calls")
+            async with Phone(url).call("01_order_status") as after:
+                await after.play(6000)
+                await before.play(6000)
+                await asyncio.gather(before.hang_up(), after.hang_up())
+        child.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(child.wait(), 20) == 0
+    async with process("--data-dir", str(tmp_path)) as child:
+        await ready(child)
+        async with await open_store(socket_url(tmp_path / "redis"), prefix="transcripts", ttl_s=0) as store:
+            for call, model in ((before, "en-demo"), (after, "vosk-model-small-en-9.9")):
+                events = [json.loads(text) for text in await store.archive.events(call.call_sid)]
+                assert events[-1]["type"] == "call.ended"
+                assert {event["model"] for event in events if event["type"] == "final"} == {model}

@@ -82,5 +82,8 @@ def said_of(folder: ModelFolder, settings: Settings) -> list[str]:
     """What a user wants to know of a model just installed."""
     installed = f"installed {folder.name} in {folder.path} ({megabytes(folder.size)}, {folder.band} band)"
     if default_of(settings) == folder.name:
-        return [printable(installed), "a server loads it by default from its next start"]
+        return [
+            printable(installed),
+            "a server uses it by default from its next start, a running one for new calls after SIGHUP",
+        ]
     return [printable(installed), printable(f"use it with: transcriber serve --model {folder.name}")]

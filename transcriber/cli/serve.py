@@ -49,7 +49,7 @@ def load_settings(args: argparse.Namespace) -> Loaded:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until SIGTERM or Ctrl-C; a second one hurries. Raises TranscriberError."""
+    """Serve until SIGTERM or Ctrl-C; a second one hurries; SIGHUP looks for another model. Raises TranscriberError."""
     settings = load_settings(args).settings
     logs.set_up(settings.log_level, settings.log_format)
     asyncio.run(_serve(settings))
@@ -57,8 +57,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _serve(settings: Settings) -> None:
-    stop = asyncio.Event()
+    stop, reload = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, reload.set)
     serving = asyncio.current_task()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stopped_early, stop, serving)
@@ -68,12 +69,22 @@ async def _serve(settings: Settings) -> None:
                 loop.add_signal_handler(number, _stopped, stop, server)
             for line in _greeting(server):
                 _say(line)
-            await stop.wait()
+            reloading = asyncio.create_task(_reload(reload, server), name="reload")
+            try:
+                await stop.wait()
+            finally:
+                reloading.cancel()
     except asyncio.CancelledError:
         if not stop.is_set():
             raise
         return
     _say("stopped")
+
+
+async def _reload(asked: asyncio.Event, server: Server) -> None:
+    while await asked.wait():
+        asked.clear()
+        await server.change_model()
 
 
 def _stopped_early(stop: asyncio.Event, serving: "asyncio.Task[None] | None") -> None:

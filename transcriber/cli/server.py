@@ -12,18 +12,13 @@ from typing import Any
 
 from aiohttp import web
 
-from transcriber import sample_calls
-from transcriber.caller import read_recording
-from transcriber.catalog import DEMO, ModelFolder, find, installed
+from transcriber.catalog import DEMO
+from transcriber.cli.engines import Engines
 from transcriber.config import Settings
-from transcriber.core.audio import RATE
 from transcriber.core.transcript import iso_time
 from transcriber.engine.capacity import Capacity
 from transcriber.engine.hearing import Ears
 from transcriber.engine.lanes import Lanes
-from transcriber.engine.models import Models
-from transcriber.engine.pool import RecognizerPool
-from transcriber.engine.vosk import VoskEngine
 from transcriber.errors import ConfigError, StoreError
 from transcriber.metrics import Metrics
 from transcriber.ports import Engine
@@ -34,7 +29,6 @@ from transcriber.web.app import create_app
 from transcriber.web.services import Services
 
 log = logging.getLogger(__name__)
-WARM_SPEECH_S = 4
 FINISH_S = 30.0
 
 
@@ -48,6 +42,8 @@ class Server:
     sessions: Sessions
     store: RedisStore
     max_tracks: int
+    change_model: Callable[[], Awaitable[None]]
+    """Look which model the settings name now, and let new calls have it."""
 
 
 @asynccontextmanager
@@ -62,7 +58,8 @@ async def running(
     async with AsyncExitStack() as stack:
         listening = stack.enter_context(closing(_listen(settings)))
         workers = settings.workers or os.cpu_count() or 1
-        loading = asyncio.create_task(asyncio.to_thread(_warm_pool, settings, engine, workers, say))
+        engines = Engines(settings, workers=workers, say=say)
+        loading = asyncio.create_task(asyncio.to_thread(engines.default, engine))
         stack.push_async_callback(_settle, loading)
         store = await _open_store(settings, stack, say)
         pool, cost = await loading
@@ -70,13 +67,14 @@ async def running(
         stack.push_async_callback(asyncio.to_thread, lanes.close)
         ears = Ears(
             lanes=lanes,
-            models=_models(settings, pool, workers),
+            models=engines.models(pool),
             gated=settings.speech_gate,
             endpoint_ms=settings.endpoint_ms,
             strict=settings.strict_model,
         )
         metrics = Metrics()
-        rules = _rules(settings, Capacity(lanes.pace, workers=workers, speech_cost=cost, gated=settings.speech_gate))
+        capacity = Capacity(lanes.pace, workers=workers, speech_cost=cost, gated=settings.speech_gate)
+        rules = _rules(settings, capacity)
         sessions = Sessions(rules, ears=ears, outlet=store.outlet, tickets=store.tickets, metrics=metrics)
         watching = asyncio.create_task(sessions.watch(), name="inactivity")
         stack.push_async_callback(_settle, watching)
@@ -102,26 +100,12 @@ async def running(
             sessions=sessions,
             store=store,
             max_tracks=rules.max_tracks(),
+            change_model=lambda: engines.change(ears.models, capacity),
         )
 
 
 def _about(engine: Engine) -> Mapping[str, Any]:
     return {"model": engine.model, "language": engine.language, "demo": engine.model == DEMO}
-
-
-def _models(settings: Settings, default: RecognizerPool, workers: int) -> Models:
-    def load(folder: ModelFolder) -> RecognizerPool:
-        pool = RecognizerPool(VoskEngine(folder), keep=_keep(workers))
-        pool.warm(workers, _speech())
-        return pool
-
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return Models(
-        default,
-        installed=lambda: installed(settings.data_dir),
-        load=load,
-        budget_bytes=settings.models_memory_mb << 20 or machine // 2,
-    )
 
 
 def _rules(settings: Settings, capacity: Capacity) -> Rules:
@@ -161,30 +145,6 @@ async def _open_store(settings: Settings, stack: AsyncExitStack, say: Callable[[
     if not settings.redis_url and (crashed := await store.outlet.interrupt_all(at=iso_time(time.time()))):
         say(f"redis: {crashed} calls were live when an earlier server died; they are marked interrupted")
     return store
-
-
-def _warm_pool(
-    settings: Settings, engine: Engine | None, workers: int, say: Callable[[str], None]
-) -> tuple[RecognizerPool, float]:
-    """Off the event loop: load the model, make recognizers and let them hear real speech once."""
-    if engine is None:
-        folder = find(settings.model, settings.data_dir)
-        say(f"model: loading {folder.name} ({folder.size / 1e6:.0f} MB) from {folder.path}")
-        before = time.monotonic()
-        engine = VoskEngine(folder)
-        log.info("model %s loaded in %.2f s", folder.name, time.monotonic() - before)
-    pool = RecognizerPool(engine, keep=_keep(workers))
-    return pool, pool.warm(2 * workers, _speech())
-
-
-def _keep(workers: int) -> int:
-    return max(8, 4 * workers)
-
-
-def _speech() -> bytes:
-    """What recognizers are warmed on."""
-    track = read_recording(sample_calls.path(sample_calls.DEFAULT)).tracks["outbound"]
-    return track[RATE : (1 + WARM_SPEECH_S) * RATE]
 
 
 def _readiness(store: RedisStore) -> Callable[[], Awaitable[Mapping[str, str]]]:

@@ -22,9 +22,14 @@ class Capacity:
     def __init__(self, pace: Pace, *, workers: int, speech_cost: float, gated: bool) -> None:
         self._pace = pace
         self._workers = workers
+        self._share = TALKING if gated else 1.0
+        self.restart(speech_cost=speech_cost)
+
+    def restart(self, *, speech_cost: float) -> None:
+        """Another model: what was learnt of the one before counts no more."""
         self._audio_s = TRUST_S
-        self._worked_s = TRUST_S * PACED * speech_cost * (TALKING if gated else 1.0)
-        self._seen = (0.0, 0.0)
+        self._worked_s = TRUST_S * PACED * speech_cost * self._share
+        self._seen = (self._pace.audio_s, self._pace.worked_s)
 
     def tracks(self) -> int:
         """Live tracks that can be heard in real time, two at least."""

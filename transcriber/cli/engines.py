@@ -1,0 +1,100 @@
+"""The models of a server: the default, loaded at start and on request anew, and those that calls ask for."""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from transcriber import graphs, sample_calls
+from transcriber.caller import read_recording
+from transcriber.catalog import ModelFolder, find, installed
+from transcriber.config import Settings
+from transcriber.core.audio import RATE
+from transcriber.engine.capacity import Capacity
+from transcriber.engine.models import Models
+from transcriber.engine.pool import RecognizerPool
+from transcriber.engine.vosk import VoskEngine
+from transcriber.errors import ModelError
+from transcriber.ports import Engine
+
+log = logging.getLogger(__name__)
+WARM_SPEECH_S = 4
+Build = tuple[Path, int]
+"""Which build of a model is loaded: the folder Vosk reads, and when its acoustic model was written."""
+
+
+class Engines:
+    """Loads models and warms their recognizers. What blocks says so; the rest belongs to the event loop's thread."""
+
+    def __init__(self, settings: Settings, *, workers: int, say: Callable[[str], None]) -> None:
+        self._settings = settings
+        self._workers = workers
+        self._say = say
+        self._build: Build | None = None
+        self._changing = asyncio.Lock()
+
+    def default(self, engine: Engine | None) -> tuple[RecognizerPool, float]:
+        """A warm pool of the model that the settings name, or of `engine`, and what it costs a second. Blocks."""
+        if engine is None:
+            folder = find(self._settings.model, self._settings.data_dir)
+            self._build = _build(folder)
+            engine = self._load(folder)
+        return self._warm(engine, 2 * self._workers)
+
+    def models(self, default: RecognizerPool) -> Models:
+        """The default and whatever else is installed and asked for."""
+        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return Models(
+            default,
+            installed=lambda: installed(self._settings.data_dir),
+            load=lambda folder: self._warm(VoskEngine(folder), self._workers)[0],
+            budget_bytes=self._settings.models_memory_mb << 20 or machine // 2,
+        )
+
+    async def change(self, models: Models, capacity: Capacity) -> None:
+        """If the settings name another model than the one that is loaded (a newer one, or one compiled since), let new
+
+        calls have it; calls that are live keep theirs. A model that cannot be loaded changes nothing and is logged.
+        """
+        async with self._changing:
+            try:
+                folder = await asyncio.to_thread(find, self._settings.model, self._settings.data_dir)
+                build = _build(folder)
+                if build == self._build:
+                    self._say(f"model: {folder.name} is still the one to use")
+                    return
+                engine = await asyncio.to_thread(self._load, folder)
+                pool, cost = await asyncio.to_thread(self._warm, engine, 2 * self._workers)
+            except (ModelError, OSError) as error:
+                log.error("the model stays as it is: %s", error)
+                return
+            self._build = build
+            models.swap(pool)
+            capacity.restart(speech_cost=cost)
+            self._say(f"model: {folder.name} for new calls; room for {capacity.tracks()} tracks at once")
+
+    def _load(self, folder: ModelFolder) -> VoskEngine:
+        self._say(f"model: loading {folder.name} ({folder.size / 1e6:.0f} MB) from {folder.path}")
+        before = time.monotonic()
+        engine = VoskEngine(folder)
+        log.info("model %s loaded in %.2f s", folder.name, time.monotonic() - before)
+        return engine
+
+    def _warm(self, engine: Engine, count: int) -> tuple[RecognizerPool, float]:
+        pool = RecognizerPool(engine, keep=max(8, 4 * self._workers))
+        return pool, pool.warm(count, _speech())
+
+
+def _build(folder: ModelFolder) -> Build:
+    acoustic = next(
+        (path for path in (folder.path / "am" / "final.mdl", folder.path / "final.mdl") if path.exists()), None
+    )
+    return graphs.preferred(folder.path), acoustic.stat().st_mtime_ns if acoustic else 0
+
+
+def _speech() -> bytes:
+    """What recognizers are warmed on."""
+    track = read_recording(sample_calls.path(sample_calls.DEFAULT)).tracks["outbound"]
+    return track[RATE : (1 + WARM_SPEECH_S) * RATE]
