@@ -81,16 +81,18 @@ def _estimate(needs: Needs, machine: Machine) -> str:
 
 
 def _verdict(proof: Proof) -> str:
-    if proof.holds:
-        unsteady = proof.tracks - proof.identical
-        note = f"; in {unsteady} the dynamic graph itself says either" if unsteady else ""
-        return (
-            f"proof: {proof.identical} of {proof.tracks} tracks read the same{note} ({proof.words} words; times differ "
-            f"by {proof.furthest_ms} ms at most, confidences by {proof.furthest_confidence:.2f})"
-        )
     if not proof.words:
         return "proof: no word was heard in the recordings, so nothing is proved"
-    return f"proof: {len(proof.differing)} of {proof.tracks} tracks read differently: {', '.join(proof.differing)}"
+    differing = (
+        f"; {proof.wrong} words in {', '.join(proof.differing)} are others (the dynamic graph differs from itself in "
+        f"{proof.unsteady})"
+        if proof.differing
+        else ""
+    )
+    return (
+        f"proof: {proof.identical} of {proof.tracks} tracks read the same ({proof.words} words; "
+        f"times differ by {proof.furthest_ms} ms at most, confidences by {proof.furthest_confidence:.2f}){differing}"
+    )
 
 
 @contextmanager
