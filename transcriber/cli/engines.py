@@ -83,7 +83,7 @@ class Engines:
         return engine
 
     def _warm(self, engine: Engine, count: int) -> tuple[RecognizerPool, float]:
-        pool = RecognizerPool(engine, keep=max(8, 4 * self._workers))
+        pool = RecognizerPool(engine, keep=max(8, 4 * self._workers), least=self._workers)
         return pool, pool.warm(count, _speech())
 
 

@@ -73,8 +73,8 @@ class Ear:
     def give_up(self) -> None:
         """After a failure: the recognizer is not used again."""
         if self._recognizer is not None:
+            self._pool.drop(self._recognizer)
             self._recognizer = None
-            self._pool.drop()
 
     def _take(self, passages: Iterable[Passage]) -> list[Draft | Utterance | None]:
         heard: list[Draft | Utterance | None] = []
@@ -141,9 +141,9 @@ class Ear:
         heard.append(self._listener.close(recognizer.finish()))
         self._recognizer = None
         if self._manner.grammar:
-            self._pool.drop()
+            self._pool.drop(recognizer)
         else:
-            self._pool.give(recognizer)
+            self._pool.give(recognizer, heard_s=self._listener.clock.fed / RATE)
         return heard
 
 
