@@ -163,7 +163,7 @@ async def test_the_same_stream_twice_is_1008(serve: Serve) -> None:
 
 async def test_another_account_is_1008(serve: Serve) -> None:
     ids = CallIds()
-    running = await serve(twilio_account_sid=ids.account)
+    running = await serve(twilio_account_sid=("AC" + "7" * 32, ids.account))
     async with running.phone.call() as stranger, running.phone.call(ids=ids) as ours:
         assert await stranger.closed() == 1008
         assert await ours.hang_up() == 1000

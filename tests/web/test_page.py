@@ -81,7 +81,7 @@ async def test_no_sample_without_room_or_key(web_client: WebClient, registry: Re
     "settings",
     [
         {},
-        {"require_ticket": True, "twilio_account_sid": "AC" + "5" * 32},
+        {"require_ticket": True, "twilio_account_sid": ("AC" + "5" * 32,)},
         {"twilio_auth_token": ("t" * 32,), "public_url": "https://media.example.net/voice"},
     ],
 )

@@ -14,7 +14,7 @@ from transcriber import logs
 from transcriber.core import stream as wire
 from transcriber.session import Session
 from transcriber.sessions import Sessions
-from transcriber.web import access
+from transcriber.web import access, rate
 from transcriber.web.refusal import Refusal
 from transcriber.web.services import SERVICES
 
@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 LONGEST_MESSAGE = 64 * 1024
 START_WITHIN_S = 5.0
 RETRY_AFTER_S = 5
+OURS = (WSCloseCode.GOING_AWAY, WSCloseCode.INTERNAL_ERROR, WSCloseCode.TRY_AGAIN_LATER)
+"""Ends that are not the sender's fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ async def media(request: web.Request) -> web.StreamResponse:
     await socket.prepare(request)
     conversation = Conversation(socket, sessions)
     ended = await conversation.hold()
+    request[rate.WASTED] = not conversation.began and ended.close_code not in OURS
     if ended.close_code not in (WSCloseCode.OK, WSCloseCode.GOING_AWAY):
         refusals.labels(str(ended.close_code)).inc()
         log.warning("stream closed with %d: %s", ended.close_code, ended.message)
@@ -71,6 +74,11 @@ class Conversation:
         self._sessions = sessions
         self._received = wire.MediaStream()
         self._session: Session | None = None
+
+    @property
+    def began(self) -> bool:
+        """Whether the stream was announced and admitted."""
+        return self._session is not None
 
     async def hold(self) -> Ended:
         """Read until somebody ends it, tell the sender, then finish the session."""
