@@ -12,6 +12,8 @@ from typing import Any, cast
 from aiohttp import web
 
 from transcriber.metrics import Metrics
+from transcriber.web.middleware import HEADERS
+from transcriber.web.refusal import error_response
 
 HEAD_WITHIN_S = 5.0
 TAKEN_WITHIN_S = 30.0
@@ -73,6 +75,10 @@ class Connections:
     def found_taker(self, connection: "Connection") -> None:
         """The other side reads again."""
         self._untaken.pop(connection, None)
+
+    def refused(self, status: int) -> None:
+        """A request was refused that never became one."""
+        self._metrics.refusals.labels(str(status)).inc()
 
     async def watch(self) -> None:
         """Cut what is overdue, as long as the server runs."""
@@ -142,6 +148,22 @@ class Connection(web.RequestHandler):
         """Asyncio's."""
         super().resume_writing()
         self._connections.found_taker(self)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """aiohttp's, for what could not be read as HTTP: it would log and answer the bytes, which may be a key."""
+        if status >= 500:
+            return super().handle_error(request, status, exc, message)
+        log.debug("what %s sent is not HTTP: %s", request.remote, type(exc).__name__)
+        self._connections.refused(status)
+        response = error_response(status, "what was sent cannot be read as an HTTP request", headers=HEADERS)
+        response.force_close()
+        return response
 
     def cut(self) -> None:
         """End it now; what was not taken is thrown away."""

@@ -20,6 +20,8 @@ from transcriber.web.services import SERVICES
 
 log = logging.getLogger(__name__)
 LONGEST_MESSAGE = 64 * 1024
+LONGEST_REASON = 120
+"""Bytes; a close frame has room for 123."""
 START_WITHIN_S = 5.0
 RETRY_AFTER_S = 5
 OURS = (WSCloseCode.GOING_AWAY, WSCloseCode.INTERNAL_ERROR, WSCloseCode.TRY_AGAIN_LATER)
@@ -43,7 +45,8 @@ async def media(request: web.Request) -> web.StreamResponse:
     if refusal is not None:
         refusals.labels(str(refusal.status)).inc()
         return refusal.response()
-    socket = web.WebSocketResponse(max_msg_size=LONGEST_MESSAGE, compress=False, autoping=True, timeout=2.0)
+    # aiohttp refuses messages of this size, not only those above.
+    socket = web.WebSocketResponse(max_msg_size=LONGEST_MESSAGE + 1, compress=False, autoping=True, timeout=2.0)
     await socket.prepare(request)
     conversation = Conversation(socket, sessions)
     ended = await conversation.hold()
@@ -92,7 +95,8 @@ class Conversation:
         return ended
 
     async def _leave(self, ended: Ended) -> None:
-        closing = asyncio.ensure_future(self._socket.close(code=ended.close_code, message=ended.message.encode()[:120]))
+        reason = ended.message.encode()[:LONGEST_REASON].decode(errors="ignore").encode()
+        closing = asyncio.ensure_future(self._socket.close(code=ended.close_code, message=reason))
         if self._session is not None:
             await self._sessions.finish(self._session, ended.reason)
         await closing
@@ -138,7 +142,7 @@ class Conversation:
             case WSMsgType.BINARY:
                 return Ended(WSCloseCode.UNSUPPORTED_DATA, "binary messages are not part of the protocol", "refused")
             case WSMsgType.ERROR:
-                code = self._socket.close_code or WSCloseCode.PROTOCOL_ERROR
+                code = getattr(message.data, "code", WSCloseCode.PROTOCOL_ERROR)
                 return Ended(code, str(message.data)[:100], "refused")
         return Ended(WSCloseCode.OK, "", "disconnected")
 
