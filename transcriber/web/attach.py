@@ -79,7 +79,9 @@ def _body(raw: bytes, *known: str) -> Mapping[str, Any]:
 def _name(body: Mapping[str, Any]) -> str:
     name = body.get("name", NAME)
     if not isinstance(name, str) or not params.CALL_SID.fullmatch(name):
-        raise BadRequest("name must be 1 to 64 letters, digits, dots, dashes or underscores")
+        raise BadRequest(
+            "name must be 1 to 64 letters, digits, dots, dashes or underscores, the first a letter or digit"
+        )
     return name
 
 

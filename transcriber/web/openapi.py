@@ -28,7 +28,7 @@ CALL_SID: Json = {
     "name": "call_sid",
     "in": "path",
     "required": True,
-    "schema": {"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,64}$"},
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"},
     "description": "Twilio's CallSid",
 }
 MOMENT = "epoch seconds or ISO 8601 (without an offset: UTC)"

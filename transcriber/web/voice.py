@@ -63,7 +63,9 @@ def _required(form: Mapping[str, str], name: str) -> str:
     try:
         return checked_call_sid(form[name])
     except BadRequest:
-        raise BadRequest(f"{name} must be 1 to 64 letters, digits, dots, dashes or underscores") from None
+        raise BadRequest(
+            f"{name} must be 1 to 64 letters, digits, dots, dashes or underscores, the first a letter or digit"
+        ) from None
 
 
 async def _room(services: Services, call_sid: str) -> bool:
