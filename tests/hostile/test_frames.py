@@ -4,16 +4,20 @@ import asyncio
 import json
 import logging
 import os
+import zlib
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
+import aiohttp
 import pytest
 
 from tests.hostile.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, frame, upgraded
+from tests.hostile.fuzz import rss_mb
 from tests.server.conftest import Running, Serve
 from transcriber.caller import CallIds
 from transcriber.caller.messages import Script
+from transcriber.web import connections
 
 pytestmark = pytest.mark.hostile
 KIB = 1024
@@ -85,6 +89,16 @@ async def test_every_ping_of_a_flood_is_answered_and_audio_still_counts(serve: S
         assert socket.received == {PONG: 5000, CLOSE: 1}
 
 
+async def test_who_floods_and_does_not_listen_is_cut(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "TAKEN_WITHIN_S", 0.5)
+    running = await serve()
+    async with upgraded(running.server.url) as socket:
+        socket.writer.write(start() + frame(b"p" * 125, PING) * 100_000)  # the answers fill every buffer
+        await running.live(1)
+        await running.live(0)
+        assert await healthy_words(running)
+
+
 async def test_a_message_in_pieces_with_pings_between_is_whole(serve: Serve) -> None:
     running = await serve()
     script = Script(CallIds(), ["inbound"])
@@ -144,3 +158,16 @@ async def test_what_is_not_http_is_refused_and_not_repeated(
     assert "topsecret" not in caplog.text
     assert "Traceback" not in caplog.text
     assert await healthy_words(running)
+
+
+async def test_a_compressed_body_is_not_unpacked(serve: Serve) -> None:
+    running = await serve()
+    bomb = zlib.compress(b"CallSid=CA1&x=" + b"\x00" * 40_000_000, wbits=31)
+    assert len(bomb) < 64 * KIB
+    headers = {"Content-Encoding": "gzip", "Content-Type": "application/x-www-form-urlencoded"}
+    before = rss_mb()
+    async with aiohttp.ClientSession() as http:
+        for _ in range(5):
+            async with http.post(f"{running.server.url}/v1/twiml", data=bomb, headers=headers) as answer:
+                assert answer.status == 400
+    assert rss_mb() < before + 20

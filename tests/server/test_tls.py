@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import ssl
+import sys
 from pathlib import Path
 
 import aiohttp
@@ -16,6 +17,7 @@ from tests.server.test_process import process, ready
 from transcriber.caller.pinning import fingerprint_of
 from transcriber.cli.connection import Connection, Server
 from transcriber.config import Settings
+from transcriber.core.api_keys import written
 from transcriber.errors import ConfigError
 from transcriber.web.certificate import Certificate
 
@@ -122,8 +124,48 @@ async def test_sighup_looks_at_the_files(tmp_path: Path, issuer: Issuer) -> None
         async with asyncio.timeout(20):
             while "new.example" not in await issuer.shown(url):
                 pass
+        environment = {"TRANSCRIBER_TLS_CERT": str(issuer.cert), "TRANSCRIBER_PORT": url.rsplit(":", 1)[1]}
+        assert await command("calls", **environment) == (0, "no calls\n")
         child.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(child.wait(), 20) == 0
+
+
+async def command(*argv: str, **environment: str) -> tuple[int | None, str]:
+    """A command's exit status and all that it writes."""
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "transcriber", *argv),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env=os.environ | environment,
+    )
+    out, _ = await asyncio.wait_for(child.communicate(), 30)
+    return child.returncode, out.decode()
+
+
+async def test_another_certificate_than_the_settings_is_said_so(serve: Serve, issuer: Issuer, tmp_path: Path) -> None:
+    running = await serve(**issuer.settings)
+    (tmp_path / "other").mkdir()
+    other = Issuer(tmp_path / "other")
+    other.issue("other.example")
+    environment = {"TRANSCRIBER_TLS_CERT": str(other.cert), "TRANSCRIBER_PORT": running.server.url.rsplit(":", 1)[1]}
+    for argv in (("calls",), ("replay", "08_short_wrong_department")):
+        status, said = await command(*argv, **environment)
+        assert status == 1
+        assert "another certificate" in said
+        assert said.count("\n") == 1
+
+
+async def test_check_looks_at_the_pair(issuer: Issuer, tmp_path: Path) -> None:
+    flags = ["check", "--data-dir", str(tmp_path), "--tls-cert", str(issuer.cert), "--tls-key", str(issuer.key)]
+    keys = f"read={'k' * 30},{written('admin', 'x' * 30)}"
+    status, said = await command(*flags, TRANSCRIBER_API_KEYS=keys)
+    assert status == 0
+    assert "ok     tls: certificate and key" in said
+    assert "ok     api: 2 key(s), 1 for everything, 1 kept as a hash" in said
+    issuer.key.unlink()
+    status, said = await command(*flags)
+    assert status == 1
+    assert "WRONG  tls:" in said
 
 
 @pytest.mark.parametrize("damage", ["no cert", "no key", "no pair", "a passphrase"])

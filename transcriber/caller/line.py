@@ -12,6 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 import aiohttp
 
 from transcriber.caller.messages import CallIds, Script, frames
+from transcriber.caller.pinning import ANOTHER_CERTIFICATE
 from transcriber.caller.recording import Recording
 from transcriber.core import signature
 from transcriber.errors import ServerUnreachable
@@ -137,6 +138,8 @@ async def open_line(target: Target, *, headers: Mapping[str, str] | None = None)
                     ssl=aiohttp.Fingerprint(target.fingerprint) if target.fingerprint else True,
                     timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_S),
                 )
+        except aiohttp.ServerFingerprintMismatch:
+            raise ServerUnreachable(f"{target.media_url} shows {ANOTHER_CERTIFICATE}") from None
         except aiohttp.ClientConnectorError as error:
             raise _nobody(target.media_url, error.os_error.strerror or str(error)) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from transcriber.errors import ConfigError
 
+ANOTHER_CERTIFICATE = "another certificate than that of TRANSCRIBER_TLS_CERT: the settings are not those of this server"
 _FIRST = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 

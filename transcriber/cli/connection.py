@@ -14,7 +14,7 @@ import aiohttp
 
 from transcriber import config
 from transcriber.caller.line import MEDIA_PATH
-from transcriber.caller.pinning import fingerprint_of
+from transcriber.caller.pinning import ANOTHER_CERTIFICATE, fingerprint_of
 from transcriber.core import api_keys
 from transcriber.errors import (
     BadRequest,
@@ -147,6 +147,8 @@ class Connection:
                 if response.status >= 400:
                     raise await self._refusal(response)
                 yield response
+        except aiohttp.ServerFingerprintMismatch:
+            raise ServerUnreachable(f"{self.server.url} shows {ANOTHER_CERTIFICATE}") from None
         except aiohttp.ClientConnectorError as error:
             why = error.os_error.strerror or str(error)
             raise ServerUnreachable(

@@ -186,7 +186,9 @@ class BoundedSite(web.SockSite):
         server = self._runner.server
         if server is None:
             raise RuntimeError("the runner is not set up")
+        # Nobody sends us compressed bodies but to see what they become.
         options = {"access_log": None, "keepalive_timeout": IDLE_S, "lingering_time": LINGERING_S}
+        options["auto_decompress"] = False
         timeout_s = HANDSHAKE_WITHIN_S if self._ssl_context else None
         self._server = await asyncio.get_running_loop().create_server(
             lambda: Connection(self._connections, server, **options),
