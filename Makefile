@@ -71,13 +71,31 @@ speech: setup ## the ring on recorded speech (skipped where it is not beside the
 api: setup ## the ring that holds the API description against a running server
 	$(BIN)/python -m pytest -m api --timeout 300
 
+.PHONY: hostile
+hostile: setup ## the ring of hostile input: a fuzzer, thousands of silent connections, secrets looked for everywhere
+	$(BIN)/python -m pytest -m hostile --timeout 300
+
+.PHONY: fuzz
+fuzz: setup ## a million malformed messages (MESSAGES=…) into the protocol's core
+	$(BIN)/python -m tests.hostile.fuzz --messages $(or $(MESSAGES),1000000)
+
+.PHONY: audit
+audit: setup ## known vulnerabilities in what is installed, where a database can be reached (not part of the CI)
+	@test -x $(VENV)/audit/bin/pip-audit || { $(PYTHON) -m venv $(VENV)/audit && \
+	  $(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit; } || \
+	  { rm -rf $(VENV)/audit; echo "audit: SKIPPED, pip-audit cannot be had here"; exit 0; }; \
+	$(VENV)/audit/bin/pip-audit --path $$($(BIN)/python -c 'import aiohttp; print(aiohttp.__path__[0] + "/..")') \
+	  --progress-spinner off --timeout 20 >$(VENV)/audit.txt 2>&1; status=$$?; \
+	if grep -qE '^aiohttp +Dependency not found|ConnectionError|Max retries|HTTPError|ServiceError' $(VENV)/audit.txt; \
+	then echo "audit: SKIPPED, no database of vulnerabilities can be reached"; else cat $(VENV)/audit.txt; exit $$status; fi
+
 .PHONY: browser
 browser: setup ## the ring of the page in a real browser (installs Debian's chromium where there is none)
 	@command -v chromium >/dev/null || { S=$$([ "$$(id -u)" = 0 ] || echo sudo); $$S apt-get update -q && $$S apt-get install -q -y --no-install-recommends chromium; }
 	$(BIN)/python -m pytest -m browser --timeout 120
 
 .PHONY: ci
-ci: check test api browser soak speech korean ## what the CI runs
+ci: check test api browser hostile soak speech korean ## what the CI runs
 	$(BIN)/transcriber demo --speed 4
 
 .PHONY: clean

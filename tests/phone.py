@@ -15,9 +15,17 @@ class Phone:
     """Dials one server. `url`: http(s) or ws(s), with or without the media path."""
 
     def __init__(
-        self, url: str, *, auth_token: str | None = None, public_url: str | None = None, api_key: str | None = None
+        self,
+        url: str,
+        *,
+        auth_token: str | None = None,
+        public_url: str | None = None,
+        api_key: str | None = None,
+        fingerprint: bytes | None = None,
     ) -> None:
-        self.target = Target(url=url, auth_token=auth_token, public_url=public_url, api_key=api_key)
+        self.target = Target(
+            url=url, auth_token=auth_token, public_url=public_url, api_key=api_key, fingerprint=fingerprint
+        )
 
     @asynccontextmanager
     async def call(

@@ -38,6 +38,12 @@ class Settings:
 
     host: str = _setting(values.text, "127.0.0.1", "address to listen on")
     port: int = _setting(values.whole(0, 65535), 8080, "port to listen on; 0 picks a free one")
+    tls_cert: str = _setting(
+        values.file,
+        "",
+        "PEM file with certificate and chain: https and wss are served directly; read anew when changed",
+    )
+    tls_key: str = _setting(values.file, "", "PEM file with its private key; empty: in the same file")
     public_url: str = _setting(
         values.public_url,
         "",
@@ -46,11 +52,22 @@ class Settings:
     twilio_auth_token: tuple[str, ...] = _setting(
         values.several, (), "auth token(s) that sign requests, comma-separated", secret=True
     )
-    twilio_account_sid: str = _setting(values.text, "", "only streams of this account are accepted")
+    twilio_account_sid: tuple[str, ...] = _setting(
+        values.several, (), "only streams of these accounts are accepted, comma-separated; attach uses the first"
+    )
     twilio_api_url: str = _setting(
         values.http_url, "https://api.twilio.com", "Twilio's REST API, for attach and detach; another edge or region"
     )
-    api_keys: tuple[str, ...] = _setting(values.several, (), "keys for the HTTP API, comma-separated", secret=True)
+    api_keys: tuple[str, ...] = _setting(
+        values.keys, (), "keys for the HTTP API, comma-separated, with roles and as hashes if wanted", secret=True
+    )
+    rate_per_key: int = _setting(values.whole(0, 10**6), 1200, "requests a minute of each API key; 0 = no limit")
+    rate_per_address: int = _setting(
+        values.whole(0, 10**6), 300, "requests a minute of each address without key or signature; 0 = no limit"
+    )
+    trusted_proxies: tuple[str, ...] = _setting(
+        values.networks, (), "proxies (addresses, networks) whose X-Forwarded-For says whom RATE_PER_ADDRESS counts"
+    )
     cors_origins: tuple[str, ...] = _setting(
         values.several, (), "origins whose web pages may read the API with a key, comma-separated; * = any"
     )
@@ -107,6 +124,8 @@ class Settings:
 
     def require_safe(self) -> None:
         """What a server needs besides, and a client does not. Raises ConfigError."""
+        if self.tls_key and not self.tls_cert:
+            raise ConfigError("TRANSCRIBER_TLS_KEY is set but TRANSCRIBER_TLS_CERT is not: a certificate is needed too")
         if self.twilio_auth_token and not self.public_url:
             raise ConfigError(
                 "TRANSCRIBER_TWILIO_AUTH_TOKEN is set but TRANSCRIBER_PUBLIC_URL is not: "
@@ -122,7 +141,8 @@ class Settings:
     def local_url(self) -> str:
         """The HTTP address a command on this machine reaches the server at."""
         host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        scheme = "https" if self.tls_cert else "http"
+        return f"{scheme}://[{host}]:{self.port}" if ":" in host else f"{scheme}://{host}:{self.port}"
 
 
 def is_loopback(host: str) -> bool:

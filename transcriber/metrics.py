@@ -42,6 +42,10 @@ class Metrics:
             "track_lag_seconds", "Audio received and not yet recognised, by live track", "stream_sid", "track"
         )
         self.recognizers = self._gauge("recognizers", "Recognizers by state", "state")
+        self.connections = self._gauge("connections", "Open connections")
+        self.connections_cut = self._counter(
+            "connections_cut", "Connections cut: no request in time, an answer not read, or all places taken", "reason"
+        )
         self.streams = self._counter("streams", "Streams that ended, by reason", "reason")
         self.frames = self._counter("frames", "Media messages received")
         self.frames_lost = self._counter("frames_lost", "Media messages the sequence numbers say are missing")

@@ -1,7 +1,6 @@
 """All live streams of this server: who is let in, who is ended, and how everybody leaves at the end."""
 
 import asyncio
-import hmac
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
@@ -28,7 +27,8 @@ class Rules:
     """Who is let in, and for how long. `max_tracks` says how many live tracks there may be now; times in seconds."""
 
     max_tracks: Callable[[], int]
-    account_sid: str = ""
+    account_sids: tuple[str, ...] = ()
+    """Empty: any."""
     require_ticket: bool = False
     inactivity_s: float = 120
     finish_s: float = 30
@@ -156,7 +156,7 @@ class Sessions:
         self._hurry.set()
 
     def _refusal(self, start: Start) -> wire.Refused | None:
-        if self.rules.account_sid and not hmac.compare_digest(start.account_sid, self.rules.account_sid):
+        if self.rules.account_sids and start.account_sid not in self.rules.account_sids:
             return wire.Refused(1008, "streams of this account are not accepted")
         if self.draining:
             return wire.Refused(1001, "the server is shutting down")

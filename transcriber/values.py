@@ -1,8 +1,11 @@
 """What the text of a setting means. Each function raises ValueError that says what it must be."""
 
+import ipaddress
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from transcriber.core import api_keys
 
 
 def text(value: str) -> str:
@@ -47,6 +50,30 @@ def flag(value: str) -> bool:
 def several(value: str) -> tuple[str, ...]:
     """Several texts, comma-separated."""
     return tuple(part for part in (piece.strip() for piece in value.split(",")) if part)
+
+
+def keys(value: str) -> tuple[str, ...]:
+    """API keys, comma-separated, as `core.api_keys` reads them."""
+    found = several(value)
+    for number, key in enumerate(found, 1):
+        try:
+            api_keys.parse(key)
+        except ValueError as error:
+            raise ValueError(f"key {number}: {error}") from None
+    return found
+
+
+def networks(value: str) -> tuple[str, ...]:
+    """Addresses and networks (10.0.0.0/8), comma-separated."""
+    found = several(value)
+    for network in found:
+        ipaddress.ip_network(network)
+    return found
+
+
+def file(value: str) -> str:
+    """A file's path, made absolute, or nothing."""
+    return str(Path(value.strip()).expanduser().absolute()) if value.strip() else ""
 
 
 def folder(value: str) -> Path:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,14 @@ class Running:
         async with asyncio.timeout(20):
             while self.server.sessions.live_streams != streams:  # noqa: ASYNC110 - bounded, and nothing tells
                 await asyncio.sleep(0.005)
+
+    async def known(self, call_sid: str) -> Event:
+        """The call's summary, as soon as its beginning is written."""
+        async with asyncio.timeout(20):
+            while True:
+                with suppress(CallNotFound):
+                    return await self.server.store.archive.call(call_sid)
+                await asyncio.sleep(0.01)
 
     async def _is_over(self, call_sid: str) -> bool:
         try:

@@ -10,10 +10,12 @@ import pytest
 from tests.server.conftest import Running, Serve
 from transcriber.caller import CallIds
 from transcriber.caller.messages import Script
+from transcriber.core.api_keys import written
 from transcriber.errors import ServerUnreachable
 from transcriber.web import media
 
 TOKEN = "12345"
+READER = "reader" * 6
 PUBLIC = {"twilio_auth_token": (TOKEN,), "public_url": "https://media.example.net/asr"}
 
 
@@ -163,7 +165,7 @@ async def test_the_same_stream_twice_is_1008(serve: Serve) -> None:
 
 async def test_another_account_is_1008(serve: Serve) -> None:
     ids = CallIds()
-    running = await serve(twilio_account_sid=ids.account)
+    running = await serve(twilio_account_sid=("AC" + "7" * 32, ids.account))
     async with running.phone.call() as stranger, running.phone.call(ids=ids) as ours:
         assert await stranger.closed() == 1008
         assert await ours.hang_up() == 1000
@@ -188,6 +190,35 @@ async def test_tickets_are_good_once_for_their_call(serve: Serve) -> None:
     for wrong in (ids, other):
         async with running.phone.call(ids=wrong, parameters={"ticket": ticket}) as call:
             assert await call.closed() == 1008
+
+
+async def test_an_address_that_wastes_sockets_is_429_and_good_calls_cost_nothing(serve: Serve) -> None:
+    running = await serve(insecure=True, rate_per_address=3)
+    elsewhere = {"X-Forwarded-For": "203.0.113.9"}
+    for _ in range(6):
+        async with running.phone.call(headers=elsewhere) as call:
+            assert await call.hang_up() == 1000
+    for _ in range(3):
+        async with running.phone.call(headers=elsewhere, start=False) as call:
+            await call.send("no json")
+            assert await call.closed() == 1007
+    assert "429" in await refused(running, headers=elsewhere)
+    async with running.phone.call() as call:  # this machine itself
+        assert await call.hang_up() == 1000
+
+
+async def test_a_key_without_the_role_may_not_stream(serve: Serve) -> None:
+    keys = (written("read+delete", READER), written("admin", "all" * 9))
+    assert "role admin" in await refused(await serve(**PUBLIC, api_keys=keys, phone={"api_key": READER}))
+    running = await serve(**PUBLIC, api_keys=keys, phone={"api_key": "all" * 9})
+    async with running.phone.call() as call:
+        assert await call.hang_up() == 1000
+
+
+async def test_an_account_of_any_letters_is_refused_in_order(serve: Serve) -> None:
+    running = await serve(twilio_account_sid=("AC" + "1" * 32,))
+    async with running.phone.call(ids=CallIds(account="ÄC😀")) as call:
+        assert await call.closed() == 1008
 
 
 async def test_our_own_failure_is_1011(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ async def twilio(aiohttp_server: Serve) -> tuple[TwilioRest, dict[str, Any]]:
     rest = TwilioRest()
     server = await aiohttp_server(rest.app())
     return rest, {
-        "twilio_account_sid": ACCOUNT,
+        "twilio_account_sid": (ACCOUNT,),
         "twilio_auth_token": (TOKEN, "old"),
         "public_url": PUBLIC,
         "twilio_api_url": str(server.make_url("")).rstrip("/"),
@@ -93,7 +93,7 @@ async def test_what_is_missing_is_named(web_client: WebClient, registry: Registr
     assert (answer.status, error["code"]) == (409, "not_configured")
     assert "TRANSCRIBER_TWILIO_ACCOUNT_SID, TRANSCRIBER_TWILIO_AUTH_TOKEN, TRANSCRIBER_PUBLIC_URL" in error["message"]
     registry.draining = True
-    client = await web_client(twilio_account_sid="AC1", twilio_auth_token=("t",), public_url=PUBLIC)
+    client = await web_client(twilio_account_sid=("AC1",), twilio_auth_token=("t",), public_url=PUBLIC)
     assert (await client.post(f"/v1/calls/{LIVE}/attach")).status == 503
 
 

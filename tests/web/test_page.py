@@ -81,7 +81,7 @@ async def test_no_sample_without_room_or_key(web_client: WebClient, registry: Re
     "settings",
     [
         {},
-        {"require_ticket": True, "twilio_account_sid": "AC" + "5" * 32},
+        {"require_ticket": True, "twilio_account_sid": ("AC" + "5" * 32,)},
         {"twilio_auth_token": ("t" * 32,), "public_url": "https://media.example.net/voice"},
     ],
 )
@@ -96,5 +96,5 @@ async def test_a_sample_call_comes_in_by_the_front_door(serve: Serve, settings: 
         refused = await http.post(f"{running.server.url}/v1/sample-calls")
         assert (refused.status, (await refused.json())["error"]["code"]) == (429, "too_many")
     await running.live(4)
-    summary = await running.server.store.archive.call(call["call_sid"])
+    summary = await running.known(call["call_sid"])
     assert summary["parameters"] == {"sample": "08_short_wrong_department"}

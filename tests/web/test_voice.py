@@ -170,7 +170,7 @@ async def test_a_status_callback_of_an_unknown_stream_is_fine(web_client: WebCli
 
 
 async def test_a_status_callback_of_another_account_is_refused(web_client: WebClient, registry: Registry) -> None:
-    client = await web_client(twilio_account_sid="AC1")
+    client = await web_client(twilio_account_sid=("AC1",))
     form = {"StreamSid": "MZ1", "StreamEvent": "stream-stopped"}
     assert (await client.post("/v1/stream-status", data=form | {"AccountSid": "AC2"})).status == 403
     assert registry.ended == []

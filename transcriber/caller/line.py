@@ -12,6 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 import aiohttp
 
 from transcriber.caller.messages import CallIds, Script, frames
+from transcriber.caller.pinning import ANOTHER_CERTIFICATE
 from transcriber.caller.recording import Recording
 from transcriber.core import signature
 from transcriber.errors import ServerUnreachable
@@ -26,6 +27,7 @@ NORMAL, LOST = 1000, 1006
 class Target:
     """A server and what it wants to see. `url`: http(s) or ws(s), with or without the path of the media socket.
 
+    `fingerprint`: SHA-256 of the only certificate that is taken for the server's; without it a common TLS check.
     With `auth_token` the upgrade is signed over `public_url` (default: `url`), as Twilio signs what it dials.
     """
 
@@ -33,6 +35,7 @@ class Target:
     auth_token: str | None = None
     public_url: str | None = None
     api_key: str | None = None
+    fingerprint: bytes | None = None
 
     @property
     def media_url(self) -> str:
@@ -132,8 +135,11 @@ async def open_line(target: Target, *, headers: Mapping[str, str] | None = None)
                 socket = await session.ws_connect(
                     target.media_url,
                     headers=target.headers() | dict(headers or {}),
+                    ssl=aiohttp.Fingerprint(target.fingerprint) if target.fingerprint else True,
                     timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_S),
                 )
+        except aiohttp.ServerFingerprintMismatch:
+            raise ServerUnreachable(f"{target.media_url} shows {ANOTHER_CERTIFICATE}") from None
         except aiohttp.ClientConnectorError as error:
             raise _nobody(target.media_url, error.os_error.strerror or str(error)) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:

@@ -11,9 +11,11 @@ from transcriber.cli.parsing import Subparsers, add_command
 from transcriber.cli.serve import add_setting_flags, load_settings
 from transcriber.cli.terminal import printable
 from transcriber.config import Settings
+from transcriber.core import api_keys
 from transcriber.errors import TranscriberError
 from transcriber.store import binary
 from transcriber.store.redis import open_store
+from transcriber.web.certificate import Certificate
 
 
 def add(subparsers: Subparsers) -> None:
@@ -43,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
         ("model", _model),
         *((f"model {folder.name}", partial(_other_model, folder)) for folder in _others(settings)),
         ("redis", _redis),
+        *([("tls", _tls)] if settings.tls_cert else []),
         ("streams", _streams),
         ("api", _api),
     ]
@@ -91,6 +94,11 @@ async def _connect(settings: Settings) -> None:
     await (await open_store(settings.redis_url, prefix=settings.redis_prefix, ttl_s=settings.history_ttl_s)).aclose()
 
 
+def _tls(settings: Settings) -> str:
+    Certificate(settings.tls_cert, settings.tls_key)
+    return "certificate and key are there and belong together"
+
+
 def _streams(settings: Settings) -> str:
     if settings.twilio_auth_token:
         return f"signatures are checked against {settings.public_url} with {len(settings.twilio_auth_token)} token(s)"
@@ -101,5 +109,7 @@ def _streams(settings: Settings) -> str:
 
 def _api(settings: Settings) -> str:
     if settings.api_keys:
-        return f"{len(settings.api_keys)} key(s)"
+        keys = [api_keys.parse(text) for text in settings.api_keys]
+        every = sum(key.roles == api_keys.Role.ADMIN for key in keys)
+        return f"{len(keys)} key(s), {every} for everything, {sum(not key.plain for key in keys)} kept as a hash"
     return "INSECURE: open to everybody" if settings.insecure else "no key: only programs on this machine may read"

@@ -14,6 +14,8 @@ import aiohttp
 
 from transcriber import config
 from transcriber.caller.line import MEDIA_PATH
+from transcriber.caller.pinning import ANOTHER_CERTIFICATE, fingerprint_of
+from transcriber.core import api_keys
 from transcriber.errors import (
     BadRequest,
     CallIsLive,
@@ -37,12 +39,14 @@ class ConnectionBroke(ServerUnreachable):
 class Server:
     """Where the HTTP API is (`http(s)://host[:port][/prefix]`) and the key it wants.
 
-    `ours`: the settings are about this server, so that it may see what they would sign with.
+    `ours`: the settings are about this server, so that it may see what they would sign with. `fingerprint`: SHA-256
+    of the only certificate that is taken for the server's; without it a common TLS check.
     """
 
     url: str
     api_key: str | None = None
     ours: bool = True
+    fingerprint: bytes | None = None
 
 
 def add_config_flag(parser: argparse.ArgumentParser) -> None:
@@ -66,8 +70,15 @@ def find_server(args: argparse.Namespace) -> tuple[Server, config.Settings]:
         raise ConfigError("port 0 in the settings means any free one: say with --url where the server is")
     url = _base_url(args.url or settings.local_url)
     ours = url in (_base_url(settings.local_url), settings.public_url and _base_url(settings.public_url))
-    key = args.api_key or (next(iter(settings.api_keys), None) if ours else None)
-    return Server(url, key, ours), settings
+    key = args.api_key or (_own_key(settings) if ours else None)
+    here = url == _base_url(settings.local_url)
+    return Server(url, key, ours, fingerprint_of(settings.tls_cert) if here and settings.tls_cert else None), settings
+
+
+def _own_key(settings: config.Settings) -> str | None:
+    """The settings' first key that may do everything, else their first; hashes cannot be shown to a server."""
+    keys = [key for key in map(api_keys.parse, settings.api_keys) if key.plain]
+    return next((key.plain for key in sorted(keys, key=lambda key: key.roles != api_keys.Role.ADMIN)), None)
 
 
 def call_path(call_sid: str, *rest: str) -> str:
@@ -81,6 +92,7 @@ class Connection:
     def __init__(self, server: Server) -> None:
         self.server = server
         headers = {"Authorization": f"Bearer {server.api_key}"} if server.api_key else {}
+        self._tls = aiohttp.Fingerprint(server.fingerprint) if server.fingerprint else True
         self._session = aiohttp.ClientSession(headers=headers)
 
     async def __aenter__(self) -> Self:
@@ -130,11 +142,13 @@ class Connection:
         url = self.server.url + path
         try:
             async with self._session.request(
-                method, url, params=params, headers=headers, json=json_body, timeout=timeout
+                method, url, params=params, headers=headers, json=json_body, timeout=timeout, ssl=self._tls
             ) as response:
                 if response.status >= 400:
                     raise await self._refusal(response)
                 yield response
+        except aiohttp.ServerFingerprintMismatch:
+            raise ServerUnreachable(f"{self.server.url} shows {ANOTHER_CERTIFICATE}") from None
         except aiohttp.ClientConnectorError as error:
             why = error.os_error.strerror or str(error)
             raise ServerUnreachable(

@@ -69,6 +69,7 @@ def target_of(server: Server, settings: Settings) -> Target:
     """
     return Target(
         url=server.url,
+        fingerprint=server.fingerprint,
         auth_token=next(iter(settings.twilio_auth_token), None) if server.ours else None,
         public_url=settings.public_url or None,
         api_key=server.api_key,

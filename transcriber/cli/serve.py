@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import dataclasses
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from transcriber.cli.parsing import Subparsers, add_command
 from transcriber.cli.server import Server, running
 from transcriber.config import Loaded, Settings, load
 
+MOST_FILES = 65_536
 FLAGS = [item.name for item in dataclasses.fields(Settings)]
 
 
@@ -49,11 +51,20 @@ def load_settings(args: argparse.Namespace) -> Loaded:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until SIGTERM or Ctrl-C; a second one hurries; SIGHUP looks for another model. Raises TranscriberError."""
+    """Serve until SIGTERM or Ctrl-C (a second one hurries); SIGHUP renews model and certificate. TranscriberError."""
     settings = load_settings(args).settings
     logs.set_up(settings.log_level, settings.log_format)
+    _allow_many_files()
     asyncio.run(_serve(settings))
     return 0
+
+
+def _allow_many_files() -> None:
+    """A connection is a file; what systems allow at first (often 1024) is for programs with few."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def _serve(settings: Settings) -> None:
@@ -84,6 +95,8 @@ async def _serve(settings: Settings) -> None:
 async def _reload(asked: asyncio.Event, server: Server) -> None:
     while await asked.wait():
         asked.clear()
+        if server.certificate is not None:
+            server.certificate.refresh()
         await server.change_model()
 
 

@@ -26,10 +26,13 @@ from transcriber.sessions import Rules, Sessions
 from transcriber.store.embedded import EmbeddedRedis
 from transcriber.store.redis import RedisStore, open_store
 from transcriber.web.app import create_app
+from transcriber.web.certificate import Certificate
+from transcriber.web.connections import BoundedSite, Connections, most_connections
 from transcriber.web.services import Services
 
 log = logging.getLogger(__name__)
 FINISH_S = 30.0
+UNCONFIRMED_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +47,7 @@ class Server:
     max_tracks: int
     change_model: Callable[[], Awaitable[None]]
     """Look which model the settings name now, and let new calls have it."""
+    certificate: Certificate | None = None
 
 
 @asynccontextmanager
@@ -56,6 +60,7 @@ async def running(
     `server.sessions.hurry()` was called. Raises ConfigError (address), ModelError, StoreError.
     """
     async with AsyncExitStack() as stack:
+        certificate = Certificate(settings.tls_cert, settings.tls_key) if settings.tls_cert else None
         listening = stack.enter_context(closing(_listen(settings)))
         workers = settings.workers or os.cpu_count() or 1
         engines = Engines(settings, workers=workers, say=say)
@@ -76,8 +81,9 @@ async def running(
         capacity = Capacity(lanes.pace, workers=workers, speech_cost=cost, gated=settings.speech_gate)
         rules = _rules(settings, capacity)
         sessions = Sessions(rules, ears=ears, outlet=store.outlet, tickets=store.tickets, metrics=metrics)
-        watching = asyncio.create_task(sessions.watch(), name="inactivity")
-        stack.push_async_callback(_settle, watching)
+        connections = Connections(metrics, most=most_connections())
+        for watch in (sessions.watch, connections.watch, *([certificate.watch] if certificate else [])):
+            stack.push_async_callback(_settle, asyncio.create_task(watch(), name=watch.__qualname__))
         services = Services(
             settings=settings,
             archive=store.archive,
@@ -91,16 +97,18 @@ async def running(
         runner = web.AppRunner(create_app(services), access_log=None, shutdown_timeout=5.0)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        await web.SockSite(runner, listening).start()
+        context = certificate.context if certificate else None
+        await BoundedSite(connections, runner, sock=listening, ssl_context=context).start()
         stack.push_async_callback(sessions.drain, settings.drain_s)
         yield Server(
-            url=_url(listening),
+            url=_url(listening, "https" if certificate else "http"),
             settings=settings,
             engine=pool.engine,
             sessions=sessions,
             store=store,
             max_tracks=rules.max_tracks(),
             change_model=lambda: engines.change(ears.models, capacity),
+            certificate=certificate,
         )
 
 
@@ -111,7 +119,7 @@ def _about(engine: Engine) -> Mapping[str, Any]:
 def _rules(settings: Settings, capacity: Capacity) -> Rules:
     return Rules(
         max_tracks=(lambda: settings.max_tracks) if settings.max_tracks else capacity.tracks,
-        account_sid=settings.twilio_account_sid,
+        account_sids=settings.twilio_account_sid,
         require_ticket=settings.require_ticket,
         inactivity_s=settings.inactivity_s,
         finish_s=FINISH_S,
@@ -122,15 +130,18 @@ def _listen(settings: Settings) -> socket.socket:
     """Taken first: a port in use is said before anything is loaded."""
     try:
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        return socket.create_server((settings.host, settings.port), family=family, backlog=1024)
+        listening = socket.create_server((settings.host, settings.port), family=family)
     except OSError as error:
         reason = error.strerror or str(error)
         raise ConfigError(f"cannot listen on {settings.host} port {settings.port}: {reason}") from None
+    # Connections inherit it: a peer that has not confirmed a byte for so long is gone, whatever it looks like.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNCONFIRMED_MS)
+    return listening
 
 
-def _url(listening: socket.socket) -> str:
+def _url(listening: socket.socket, scheme: str) -> str:
     host, port = listening.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 async def _open_store(settings: Settings, stack: AsyncExitStack, say: Callable[[str], None]) -> RedisStore:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-SID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+SID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 LARGEST_COUNTER = 2**53
 LONGEST_STREAM_MS = 4 * 24 * 3600 * 1000
 TRACKS = ("inbound", "outbound")

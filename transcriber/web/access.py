@@ -1,26 +1,30 @@
 """Who may do what: keys for the API, Twilio's signature for streams and webhooks, otherwise this machine only."""
 
-import hmac
 import ipaddress
 import logging
 from collections.abc import Mapping
-from hashlib import sha256
 from urllib.parse import parse_qsl, urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from transcriber.config import Settings, is_loopback
-from transcriber.core import signature
+from transcriber.core import api_keys, signature
+from transcriber.core.api_keys import ApiKey, Role
 from transcriber.errors import BadRequest
 from transcriber.web.refusal import Refusal
 from transcriber.web.services import SERVICES
 
 # Everything else needs an API key: a route that was forgotten here is closed, not open.
-OPEN_ROUTES = frozenset(
-    {"/", "/static/{name}", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"}
-    | {"/v1/media", "/v1/twiml", "/v1/stream-status"}
-)
+MEDIA_ROUTE = "/v1/media"
+SIGNED_ROUTES = frozenset({MEDIA_ROUTE, "/v1/twiml", "/v1/stream-status"})
+OPEN_ROUTES = SIGNED_ROUTES | {"/", "/static/{name}", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"}
+# What a method wants of a key; one that is not here is not for readers.
+ROLES: Mapping[str, Role] = {"GET": Role.READ, "HEAD": Role.READ, "DELETE": Role.DELETE}
+ROLE_NAMES = {Role.READ: "read", Role.DELETE: "delete", Role.CONTROL: "admin"}
+KEYRING: web.AppKey[tuple[ApiKey, ...]] = web.AppKey("keyring", tuple)
+OVERDRAWN = web.RequestKey("overdrawn", bool)
+"""Whether the request's address has been refused so often that it is not worth another line in the log."""
 FORWARDED = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
 SIGNATURE = "X-Twilio-Signature"
 MAX_FIELDS = 200
@@ -36,7 +40,7 @@ async def api_access(request: web.Request, handler: Handler) -> web.StreamRespon
     if resource is not None and resource.canonical not in OPEN_ROUTES:
         refusal = may_call(request)
         if refusal is not None:
-            return _counted(request, refusal).response()
+            return counted(request, refusal).response()
     return await handler(request)
 
 
@@ -44,8 +48,9 @@ def may_call(request: web.Request) -> Refusal | None:
     """Whether the request may use the HTTP API."""
     settings = request.app[SERVICES].settings
     if settings.api_keys:
-        if has_key(request, settings):
-            return None
+        key, role = key_of(request), ROLES.get(request.method, Role.CONTROL)
+        if key is not None:
+            return None if role in key.roles else _lacking(role)
         message = "send one of TRANSCRIBER_API_KEYS as `Authorization: Bearer KEY` or `X-API-Key: KEY`"
         return Refusal(401, message, {"WWW-Authenticate": 'Bearer realm="transcriber"'})
     if settings.insecure or is_local(request):
@@ -60,12 +65,15 @@ def may_call(request: web.Request) -> Refusal | None:
 def may_stream(request: web.Request) -> Refusal | None:
     """Whether the request may open a media stream; the caller counts the refusal."""
     settings = request.app[SERVICES].settings
-    if settings.api_keys and has_key(request, settings):
+    key = key_of(request)
+    if key is not None and Role.CONTROL in key.roles:
         return None
-    if settings.twilio_auth_token:
+    if settings.twilio_auth_token and (key is None or SIGNATURE in request.headers):
         return _signed(request, settings, scheme="wss")
-    if settings.insecure or settings.require_ticket or is_local(request):
+    if not settings.twilio_auth_token and (settings.insecure or settings.require_ticket or is_local(request)):
         return None
+    if key is not None:
+        return _lacking(Role.CONTROL)
     return Refusal(403, f"without TRANSCRIBER_TWILIO_AUTH_TOKEN streams are {FROM_HERE}")
 
 
@@ -80,18 +88,32 @@ async def webhook_form(request: web.Request) -> Mapping[str, str] | Refusal:
         refusal = _signed(request, settings, scheme="https", params=fields, body=no_form)
     elif not (settings.insecure or is_local(request)):
         refusal = Refusal(403, f"without TRANSCRIBER_TWILIO_AUTH_TOKEN webhooks are {FROM_HERE}")
-    return dict(fields) if refusal is None else _counted(request, refusal)
+    form = dict(fields)
+    accounts = settings.twilio_account_sid
+    if refusal is None and accounts and form.get("AccountSid") not in accounts:
+        refusal = Refusal(403, "AccountSid is not of TRANSCRIBER_TWILIO_ACCOUNT_SID")
+    return form if refusal is None else counted(request, refusal)
 
 
-def has_key(request: web.Request, settings: Settings) -> bool:
-    """Whether the request presents a valid API key; takes as long whichever it is."""
+def keyring(settings: Settings) -> tuple[ApiKey, ...]:
+    """The keys of the settings."""
+    return tuple(api_keys.parse(text) for text in settings.api_keys)
+
+
+def key_of(request: web.Request) -> ApiKey | None:
+    """The valid API key that the request shows."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     given = token.strip() if scheme.lower() == "bearer" else request.headers.get("X-API-Key", "")
-    digest = sha256(given.encode("utf-8", "replace")).digest()
-    matched = False
-    for key in settings.api_keys:
-        matched |= hmac.compare_digest(sha256(key.encode()).digest(), digest)
-    return matched
+    ring = request.app[KEYRING]
+    return api_keys.recognise(given, ring) if given else None
+
+
+def trusts_this_machine(request: web.Request) -> bool:
+    """Whether the request needs neither key nor signature where it goes, because it comes from this machine."""
+    settings = request.app[SERVICES].settings
+    resource = request.match_info.route.resource
+    signed = resource is not None and resource.canonical in SIGNED_ROUTES
+    return not (settings.twilio_auth_token if signed else settings.api_keys) and is_local(request)
 
 
 def is_local(request: web.Request) -> bool:
@@ -139,8 +161,9 @@ def _signed(
     tokens = settings.twilio_auth_token
     if given and signature.verify(given, tokens=tokens, urls=urls, params=params or (), body=body):
         return None
+    level = logging.DEBUG if request.get(OVERDRAWN, False) else logging.WARNING
     # %r: the path is the client's.
-    log.warning("%s %s; URLs tried: %r", SIGNATURE, "does not match" if given else "is missing", urls)
+    log.log(level, "%s %s; URLs tried: %r", SIGNATURE, "does not match" if given else "is missing", urls)
     if not given:
         return Refusal(403, f"{SIGNATURE} is missing; only Twilio may call this address, or a client with an API key")
     return Refusal(
@@ -157,6 +180,11 @@ def _fields(body: bytes) -> list[tuple[str, str]]:
         raise BadRequest("the form is not URL-encoded UTF-8, or has too many fields") from None
 
 
-def _counted(request: web.Request, refusal: Refusal) -> Refusal:
+def _lacking(role: Role) -> Refusal:
+    return Refusal(403, f"this key may not do that: it lacks the role {ROLE_NAMES[role]} (see TRANSCRIBER_API_KEYS)")
+
+
+def counted(request: web.Request, refusal: Refusal) -> Refusal:
+    """The refusal, noted in the metrics."""
     request.app[SERVICES].metrics.refusals.labels(status=str(refusal.status)).inc()
     return refusal

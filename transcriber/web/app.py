@@ -5,8 +5,9 @@ import asyncio
 from aiohttp import web
 
 from transcriber.web import attach, docs, health, history, live, media, openapi, page, samples, voice
-from transcriber.web.access import api_access
-from transcriber.web.middleware import dress, errors, observed
+from transcriber.web.access import KEYRING, api_access, keyring
+from transcriber.web.middleware import bodies, dress, errors, observed
+from transcriber.web.rate import BUDGETS, Budgets, rate_limited
 from transcriber.web.services import SERVICES, Services
 from transcriber.web.sharing import share, shared
 
@@ -16,8 +17,12 @@ MAX_BODY = 64 * 1024
 
 def create_app(services: Services) -> web.Application:
     """The application over these services; it opens and closes none of them."""
-    app = web.Application(middlewares=[observed, shared, errors, api_access], client_max_size=MAX_BODY)
+    app = web.Application(
+        middlewares=[observed, shared, errors, rate_limited, api_access, bodies], client_max_size=MAX_BODY
+    )
     app[SERVICES] = services
+    app[KEYRING] = keyring(services.settings)
+    app[BUDGETS] = Budgets.of(services.settings)
     app[live.CLOSING] = asyncio.Event()
     app.on_response_prepare.append(dress)
     app.on_response_prepare.append(share)

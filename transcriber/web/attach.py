@@ -61,7 +61,7 @@ def _calls(services: Services) -> TwilioCalls:
     ]
     if missing:
         raise TelephonyError(409, "not_configured", f"set {', '.join(missing)} to reach calls over Twilio's REST API")
-    return TwilioCalls(settings.twilio_account_sid, settings.twilio_auth_token[0], base_url=settings.twilio_api_url)
+    return TwilioCalls(settings.twilio_account_sid[0], settings.twilio_auth_token[0], base_url=settings.twilio_api_url)
 
 
 def _body(raw: bytes, *known: str) -> Mapping[str, Any]:
@@ -79,7 +79,9 @@ def _body(raw: bytes, *known: str) -> Mapping[str, Any]:
 def _name(body: Mapping[str, Any]) -> str:
     name = body.get("name", NAME)
     if not isinstance(name, str) or not params.CALL_SID.fullmatch(name):
-        raise BadRequest("name must be 1 to 64 letters, digits, dots, dashes or underscores")
+        raise BadRequest(
+            "name must be 1 to 64 letters, digits, dots, dashes or underscores, the first a letter or digit"
+        )
     return name
 
 

@@ -14,14 +14,18 @@ from transcriber import logs
 from transcriber.core import stream as wire
 from transcriber.session import Session
 from transcriber.sessions import Sessions
-from transcriber.web import access
+from transcriber.web import access, rate
 from transcriber.web.refusal import Refusal
 from transcriber.web.services import SERVICES
 
 log = logging.getLogger(__name__)
 LONGEST_MESSAGE = 64 * 1024
+LONGEST_REASON = 120
+"""Bytes; a close frame has room for 123."""
 START_WITHIN_S = 5.0
 RETRY_AFTER_S = 5
+OURS = (WSCloseCode.GOING_AWAY, WSCloseCode.INTERNAL_ERROR, WSCloseCode.TRY_AGAIN_LATER)
+"""Ends that are not the sender's fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +45,12 @@ async def media(request: web.Request) -> web.StreamResponse:
     if refusal is not None:
         refusals.labels(str(refusal.status)).inc()
         return refusal.response()
-    socket = web.WebSocketResponse(max_msg_size=LONGEST_MESSAGE, compress=False, autoping=True, timeout=2.0)
+    # aiohttp refuses messages of this size, not only those above.
+    socket = web.WebSocketResponse(max_msg_size=LONGEST_MESSAGE + 1, compress=False, autoping=True, timeout=2.0)
     await socket.prepare(request)
     conversation = Conversation(socket, sessions)
     ended = await conversation.hold()
+    request[rate.WASTED] = not conversation.began and ended.close_code not in OURS
     if ended.close_code not in (WSCloseCode.OK, WSCloseCode.GOING_AWAY):
         refusals.labels(str(ended.close_code)).inc()
         log.warning("stream closed with %d: %s", ended.close_code, ended.message)
@@ -72,6 +78,11 @@ class Conversation:
         self._received = wire.MediaStream()
         self._session: Session | None = None
 
+    @property
+    def began(self) -> bool:
+        """Whether the stream was announced and admitted."""
+        return self._session is not None
+
     async def hold(self) -> Ended:
         """Read until somebody ends it, tell the sender, then finish the session."""
         ended = Ended(WSCloseCode.INTERNAL_ERROR, "internal error", "error")
@@ -84,7 +95,8 @@ class Conversation:
         return ended
 
     async def _leave(self, ended: Ended) -> None:
-        closing = asyncio.ensure_future(self._socket.close(code=ended.close_code, message=ended.message.encode()[:120]))
+        reason = ended.message.encode()[:LONGEST_REASON].decode(errors="ignore").encode()
+        closing = asyncio.ensure_future(self._socket.close(code=ended.close_code, message=reason))
         if self._session is not None:
             await self._sessions.finish(self._session, ended.reason)
         await closing
@@ -130,7 +142,7 @@ class Conversation:
             case WSMsgType.BINARY:
                 return Ended(WSCloseCode.UNSUPPORTED_DATA, "binary messages are not part of the protocol", "refused")
             case WSMsgType.ERROR:
-                code = self._socket.close_code or WSCloseCode.PROTOCOL_ERROR
+                code = getattr(message.data, "code", WSCloseCode.PROTOCOL_ERROR)
                 return Ended(code, str(message.data)[:100], "refused")
         return Ended(WSCloseCode.OK, "", "disconnected")
 

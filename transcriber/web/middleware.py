@@ -1,5 +1,6 @@
 """Around every request: its id, its count, the headers of every answer, and errors in one shape."""
 
+import asyncio
 import logging
 import re
 from uuid import uuid4
@@ -14,12 +15,15 @@ from transcriber.web.services import SERVICES
 
 REQUEST_ID = web.RequestKey("request_id", str)
 RETRY_AFTER_S = 5
+BODY_WITHIN_S = 10.0
+ONE_YEAR = "max-age=31536000"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
+    "Server": "transcriber",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
@@ -54,7 +58,9 @@ async def dress(request: web.Request, response: web.StreamResponse) -> None:
         return
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
-    response.headers["Server"] = "transcriber"
+    response.headers["Server"] = HEADERS["Server"]  # aiohttp has put in its own
+    if request.secure:
+        response.headers["Strict-Transport-Security"] = ONE_YEAR
     if REQUEST_ID in request:
         response.headers["X-Request-ID"] = request[REQUEST_ID]
 
@@ -77,6 +83,20 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
             raise
         log.exception("unexpected error in %s %r, request %s", request.method, request.path, request[REQUEST_ID])
         return error_response(500, f"something went wrong here; the server's log has it under {request[REQUEST_ID]}")
+
+
+@web.middleware
+async def bodies(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Reads the body, which is small wherever there is one, before the handler: whoever drips it in is let go."""
+    if request.can_read_body:
+        try:
+            async with asyncio.timeout(BODY_WITHIN_S):
+                await request.read()
+        except TimeoutError:
+            response = error_response(408, f"the body did not arrive within {BODY_WITHIN_S:g} s", code="too_slow")
+            response.force_close()
+            return response
+    return await handler(request)
 
 
 def _begun(request: web.Request) -> bool:

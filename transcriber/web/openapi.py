@@ -28,12 +28,15 @@ CALL_SID: Json = {
     "name": "call_sid",
     "in": "path",
     "required": True,
-    "schema": {"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,64}$"},
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"},
     "description": "Twilio's CallSid",
 }
 MOMENT = "epoch seconds or ISO 8601 (without an offset: UTC)"
 PARTIALS = _query("partials", "0: no partials", type="string", enum=["0", "1", "true", "false"])
+OFTEN: Json = {"429": _error("too often, or too many at once; see Retry-After")}
+SLOW: Json = {"408": _error("the body did not arrive in time")}
 CLOSED: Json = {"401": _error("no valid API key"), "403": _error("not allowed"), "503": _error("Redis does not answer")}
+CLOSED |= OFTEN
 BAD, NONE = {"400": _error("a parameter is wrong; the message names it")}, {"404": _error("no such call")}
 STREAM: Json = {"200": _answer("events, until the call ends", media="text/event-stream")}
 
@@ -47,7 +50,7 @@ OPEN: Json = {"security": []}
 
 def _open_page(summary: str, doc: str, media: str) -> Json:
     schema = {"type": "object" if media == "application/json" else "string"}
-    return {"get": _operation(summary, {"200": _answer(doc, schema, media)}, tag="operation", **OPEN)}
+    return {"get": _operation(summary, {"200": _answer(doc, schema, media), **OFTEN}, tag="operation", **OPEN)}
 
 
 def _static() -> Json:
@@ -55,7 +58,9 @@ def _static() -> Json:
     files = {kind: {"schema": TEXT} for kind in ("text/html", "text/javascript", "text/css", "image/svg+xml")}
     found: Json = {"200": {"description": "the file", "content": files}, "304": {"description": "not changed"}}
     return {
-        "get": _operation("The page's files", {**found, "404": _error("no such file")}, name, tag="operation", **OPEN)
+        "get": _operation(
+            "The page's files", {**found, "404": _error("no such file"), **OFTEN}, name, tag="operation", **OPEN
+        )
     }
 
 
@@ -64,7 +69,7 @@ def _attachment(summary: str, status: str, wish: str) -> Json:
     return {
         "post": _operation(
             summary,
-            {status: _answer("done", ref("Attached")), **refusals, **BAD, **NONE, **CLOSED},
+            {status: _answer("done", ref("Attached")), **refusals, **SLOW, **BAD, **NONE, **CLOSED},
             CALL_SID,
             tag="Twilio",
             requestBody={"content": {"application/json": {"schema": ref(wish)}}},
@@ -160,6 +165,7 @@ PATHS: Json = {
                 "101": {"description": "the stream may begin"},
                 "403": _error("signature missing or wrong"),
                 "426": _error("not a WebSocket"),
+                **OFTEN,
                 "503": _error("full or draining; see Retry-After"),
             },
             tag="Twilio",
@@ -169,7 +175,13 @@ PATHS: Json = {
     "/v1/twiml": {
         "post": _operation(
             "Voice webhook: TwiML that starts a stream of both tracks",
-            {"200": _answer("TwiML", media="application/xml"), **BAD, "403": _error("signature missing or wrong")},
+            {
+                "200": _answer("TwiML", media="application/xml"),
+                **BAD,
+                **SLOW,
+                **OFTEN,
+                "403": _error("signature missing or wrong"),
+            },
             tag="Twilio",
             **FORM,
         )
@@ -177,7 +189,7 @@ PATHS: Json = {
     "/v1/stream-status": {
         "post": _operation(
             "Status callback of a stream",
-            {"204": {"description": "noted"}, **BAD, "403": _error("signature missing or wrong")},
+            {"204": {"description": "noted"}, **BAD, **SLOW, **OFTEN, "403": _error("signature missing or wrong")},
             tag="Twilio",
             **FORM,
         )
@@ -188,7 +200,7 @@ PATHS: Json = {
     "/v1/sample-calls": {
         "post": _operation(
             "Dial a bundled call to this server, in real time",
-            {"202": _answer("it begins", ref("SampleCall")), "429": _error("too many at once"), **BAD, **CLOSED},
+            {"202": _answer("it begins", ref("SampleCall")), **SLOW, **BAD, **CLOSED},
             tag="operation",
             requestBody={"content": {"application/json": {"schema": ref("SampleWish")}}},
         )

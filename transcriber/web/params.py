@@ -8,7 +8,7 @@ from aiohttp import web
 
 from transcriber.errors import BadRequest
 
-CALL_SID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+CALL_SID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _EPOCH = re.compile(r"\d{1,11}(\.\d{1,9})?")
 
 
@@ -20,7 +20,9 @@ def call_sid(request: web.Request) -> str:
 def checked_call_sid(value: str) -> str:
     """The value, if it may be a CallSid."""
     if not CALL_SID.fullmatch(value):
-        raise BadRequest("call_sid must be 1 to 64 letters, digits, dots, dashes or underscores")
+        raise BadRequest(
+            "call_sid must be 1 to 64 letters, digits, dots, dashes or underscores, the first a letter or digit"
+        )
     return value
 
 

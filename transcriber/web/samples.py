@@ -9,6 +9,7 @@ from aiohttp import web
 
 from transcriber import sample_calls
 from transcriber.caller import CallIds, Target, dial, read_recording
+from transcriber.caller.pinning import fingerprint_of
 from transcriber.errors import BadRequest, TranscriberError
 from transcriber.web.refusal import error_response
 from transcriber.web.services import SERVICES
@@ -36,12 +37,13 @@ async def play(request: web.Request) -> web.Response:
         message = f"{MOST_AT_ONCE} sample calls are being played already"
         return error_response(429, message, code="too_many", headers={"Retry-After": "10"})
     settings = services.settings
-    ids = CallIds(account=settings.twilio_account_sid) if settings.twilio_account_sid else CallIds()
+    ids = CallIds(account=settings.twilio_account_sid[0]) if settings.twilio_account_sid else CallIds()
     parameters = {"sample": name}
     if settings.require_ticket:
         parameters["ticket"] = await services.tickets.issue(ids.call)
     target = Target(
         url=_here(request),
+        fingerprint=fingerprint_of(settings.tls_cert) if settings.tls_cert else None,
         auth_token=settings.twilio_auth_token[0] if settings.twilio_auth_token else None,
         public_url=settings.public_url or None,
     )
@@ -80,5 +82,6 @@ def _name(body: bytes) -> str:
 
 def _here(request: web.Request) -> str:
     """The address this request came in at, on this machine."""
+    scheme = "https" if request.secure else "http"
     host, port = (request.transport.get_extra_info("sockname") if request.transport else ("127.0.0.1", 0))[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

@@ -1,0 +1,49 @@
+"""A short run of the fuzzer: the core alone, and a whole server in a process of its own."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.hostile import fuzz
+from tests.hostile.messages import Malice
+from tests.phone import Phone
+from tests.server.test_process import process, ready
+
+pytestmark = [pytest.mark.hostile, pytest.mark.timeout(200)]
+CORE_MESSAGES, SOCKET_MESSAGES = 80_000, 15_000
+SLACK_MB = 8
+
+
+def test_the_core_takes_anything_and_keeps_nothing() -> None:
+    fuzz.core(5000, seed=1)
+    before = fuzz.rss_mb()
+    seen, _ = fuzz.core(CORE_MESSAGES, seed=2)
+    assert min(seen[kind] for kind in ("Started", "Audio", "Missing", "Pressed", "Fault", "Refused")) > 100
+    assert fuzz.rss_mb() < before + SLACK_MB
+
+
+async def test_a_server_takes_anything_keeps_nothing_and_serves_the_next(tmp_path: Path) -> None:
+    async with process("--data-dir", str(tmp_path), "--max-tracks", "1000", "--log-level", "error") as child:
+        url = await ready(child)
+        marks: list[float] = []
+        codes = await fuzz.over_sockets(
+            url, SOCKET_MESSAGES, seed=3, note=lambda _: marks.append(fuzz.rss_mb(child.pid))
+        )
+        assert {1000, 1007, 1008} <= set(codes)
+        half = len(marks) // 2
+        assert max(marks[half:]) < max(marks[:half]) + SLACK_MB
+        async with Phone(url).call() as call:
+            await call.play(3000)
+            assert await call.hang_up() == 1000
+        child.terminate()
+        assert child.stdout is not None
+        said = (await asyncio.wait_for(child.stdout.read(), 60)).decode()
+    assert "Traceback" not in said
+    assert " ERROR " not in said
+
+
+def test_the_same_seed_gives_the_same_messages() -> None:
+    first, second = (list(Malice(7).stream(300)) for _ in range(2))
+    assert json.dumps(first) == json.dumps(second)

@@ -1,0 +1,80 @@
+"""API keys: what one looks like in the settings, what it may do, and whether it is the one that was shown.
+
+`KEY`, `sha256:HEX`, `ROLES=KEY` or `ROLES=sha256:HEX`; ROLES are joined by `+`, without them a key may do everything.
+"""
+
+import hmac
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Flag, auto
+from hashlib import sha256
+
+HASHED = "sha256:"
+_HASH = re.compile(r"[0-9a-f]{64}")
+
+
+class Role(Flag):
+    """What a key may do. ADMIN: everything, among it to stream, to play sample calls, to attach and detach."""
+
+    READ = auto()
+    DELETE = auto()
+    CONTROL = auto()
+    ADMIN = READ | DELETE | CONTROL
+
+
+NOTHING = Role(0)
+NAMES = {"read": Role.READ, "delete": Role.DELETE, "admin": Role.ADMIN}
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """One key: its SHA-256, its roles; `plain` is empty when the settings have only the hash."""
+
+    digest: bytes
+    roles: Role
+    plain: str = ""
+
+
+def parse(text: str) -> ApiKey:
+    """A key of the settings. Raises ValueError that quotes no key."""
+    named, sign, rest = text.partition("=")
+    roles = parse_roles(named) if sign else NOTHING
+    if not roles:
+        roles, rest = Role.ADMIN, text
+    hashed = rest.lower().removeprefix(HASHED)
+    if rest.lower().startswith(HASHED):
+        if not _HASH.fullmatch(hashed):
+            raise ValueError("behind sha256: there must be 64 hexadecimal digits")
+        return ApiKey(bytes.fromhex(hashed), roles)
+    if f"={HASHED}" in rest.lower():
+        raise ValueError(f"what stands before =sha256: must be of {', '.join(NAMES)}, joined by +")
+    if not rest:
+        raise ValueError("a key is missing behind its roles")
+    return ApiKey(sha256(rest.encode()).digest(), roles, rest)
+
+
+def parse_roles(text: str) -> Role:
+    """`read+delete`; NOTHING when any of it is no role."""
+    roles = NOTHING
+    for name in text.lower().split("+"):
+        if name.strip() not in NAMES:
+            return NOTHING
+        roles |= NAMES[name.strip()]
+    return roles
+
+
+def recognise(shown: str, keys: Iterable[ApiKey]) -> ApiKey | None:
+    """Which key was shown, with all the roles it was given; takes as long whichever it is. None: a stranger's."""
+    digest = sha256(shown.encode("utf-8", "replace")).digest()
+    roles = NOTHING
+    for key in keys:
+        same = hmac.compare_digest(key.digest, digest)
+        roles |= key.roles if same else NOTHING
+    return ApiKey(digest, roles) if roles else None
+
+
+def written(roles: str, secret: str) -> str:
+    """The entry for the settings that admits `secret` and does not tell it."""
+    hashed = HASHED + sha256(secret.encode()).hexdigest()
+    return hashed if parse_roles(roles) == Role.ADMIN else f"{roles}={hashed}"

@@ -1,0 +1,106 @@
+"""How often somebody may ask: every API key by itself, everybody else by address; 429 says when to come back.
+
+A good key or signature is never held up by what strangers do at the same address: behind a proxy all share it.
+"""
+
+import ipaddress
+import math
+import time
+from dataclasses import dataclass
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from transcriber.config import Settings
+from transcriber.core.rate import Rate
+from transcriber.web import access
+from transcriber.web.refusal import Refusal
+from transcriber.web.services import SERVICES
+
+FREE = frozenset({"/healthz", "/readyz", "/metrics"})
+WASTED = web.RequestKey("wasted", bool)
+"""Set by a media stream that never became one, through its sender's fault."""
+IPV6_SITE_BITS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """What has been spent, by API key and by address."""
+
+    keys: Rate
+    addresses: Rate
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Budgets":
+        """Whole ones."""
+        return cls(Rate(settings.rate_per_key), Rate(settings.rate_per_address))
+
+
+BUDGETS = web.AppKey("budgets", Budgets)
+
+
+@web.middleware
+async def rate_limited(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Charges the request to its key or its address; health and metrics are free."""
+    resource = request.match_info.route.resource
+    route = "" if resource is None else resource.canonical
+    if route in FREE:
+        return await handler(request)
+    budgets = request.app[BUDGETS]
+    key = access.key_of(request)
+    if key is not None:
+        wait_s = budgets.keys.charge(key.digest, time.monotonic())
+        return _come_back(request, "this key", "KEY", wait_s) if wait_s else await handler(request)
+    if access.trusts_this_machine(request):
+        return await handler(request)
+    signed = route in access.SIGNED_ROUTES and bool(request.app[SERVICES].settings.twilio_auth_token)
+    if signed or route == access.MEDIA_ROUTE:
+        return await _judged_afterwards(request, handler, budgets.addresses, signed=signed)
+    wait_s = budgets.addresses.charge(address_of(request), time.monotonic())
+    return _come_back(request, "this address", "ADDRESS", wait_s) if wait_s else await handler(request)
+
+
+async def _judged_afterwards(
+    request: web.Request, handler: Handler, addresses: Rate, *, signed: bool
+) -> web.StreamResponse:
+    """Twilio dials from few addresses, so only what was refused is charged; a signature is looked at in any case."""
+    name = address_of(request)
+    wait_s = addresses.wait_s(name, time.monotonic())
+    if wait_s and not signed:
+        return _come_back(request, "this address", "ADDRESS", wait_s)
+    request[access.OVERDRAWN] = wait_s > 0
+    response = await handler(request)
+    if response.status == 403 if signed else (400 <= response.status < 500 or request.get(WASTED, False)):
+        wait_s = addresses.charge(name, time.monotonic())
+        if wait_s and not response.prepared:
+            return _come_back(request, "this address", "ADDRESS", wait_s)
+    return response
+
+
+def address_of(request: web.Request) -> str:
+    """Whom the request is charged to: the peer, or whom trusted proxies say they speak for; of IPv6 the /64."""
+    proxies = [ipaddress.ip_network(text) for text in request.app[SERVICES].settings.trusted_proxies]
+    path = ",".join(request.headers.getall("X-Forwarded-For", ())).split(",")
+    address = _parsed(request.remote or "")
+    while path and address is not None and any(address in proxy for proxy in proxies):
+        before = _parsed(path.pop().strip())
+        if before is None:
+            break
+        address = before
+    if isinstance(address, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((address, IPV6_SITE_BITS), strict=False))
+    return str(address or "")
+
+
+def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        found = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    return (found.ipv4_mapped or found) if isinstance(found, ipaddress.IPv6Address) else found
+
+
+def _come_back(request: web.Request, who: str, setting: str, wait_s: float) -> web.Response:
+    seconds = math.ceil(wait_s)
+    message = f"too many requests of {who} (TRANSCRIBER_RATE_PER_{setting} is the limit); try again in {seconds} s"
+    return access.counted(request, Refusal(429, message, {"Retry-After": str(seconds)})).response()
