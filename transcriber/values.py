@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from transcriber.core.webhook import key_of
+
 
 def text(value: str) -> str:
     """Any text."""
@@ -47,6 +49,14 @@ def flag(value: str) -> bool:
 def several(value: str) -> tuple[str, ...]:
     """Several texts, comma-separated."""
     return tuple(part for part in (piece.strip() for piece in value.split(",")) if part)
+
+
+def signing_secrets(value: str) -> tuple[str, ...]:
+    """Secrets of a webhook, comma-separated."""
+    found = several(value)
+    for secret in found:
+        key_of(secret)
+    return found
 
 
 def folder(value: str) -> Path:

@@ -3,16 +3,17 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from redis.asyncio.client import PubSub
 
+from transcriber.core.transcript import Channel
 from transcriber.errors import StoreError
 from transcriber.ports import Published
 from transcriber.store.client import Client
 from transcriber.store.failures import redis_failures
-from transcriber.store.keys import Keys
+from transcriber.store.keys import CHANNELS, Keys
 
 log = logging.getLogger(__name__)
 MOST_WAITING = 1000
@@ -65,9 +66,12 @@ class _Follower:
 class RedisFeed:
     """Implements `ports.Feed`. Subscribes with its first follower and stays subscribed until closed."""
 
-    def __init__(self, client: Client, keys: Keys, *, most_waiting: int = MOST_WAITING) -> None:
+    def __init__(
+        self, client: Client, keys: Keys, *, kinds: Sequence[Channel] = CHANNELS, most_waiting: int = MOST_WAITING
+    ) -> None:
         self._client = client
         self._keys = keys
+        self._patterns = keys.patterns(kinds)
         self._most_waiting = most_waiting
         self._followers: set[_Follower] = set()
         self._subscribed = asyncio.Event()
@@ -138,10 +142,9 @@ class RedisFeed:
             follower.fail(failure)
 
     async def _subscribe(self, pubsub: PubSub) -> None:
-        patterns = self._keys.patterns()
-        await pubsub.psubscribe(*patterns)
+        await pubsub.psubscribe(*self._patterns)
         confirmed = 0
-        while confirmed < len(patterns):
+        while confirmed < len(self._patterns):
             message = await pubsub.get_message(timeout=CONFIRM_S)
             if message is None:
                 raise StoreError("Redis did not confirm the subscription")
