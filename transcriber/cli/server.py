@@ -26,6 +26,7 @@ from transcriber.sessions import Rules, Sessions
 from transcriber.store.embedded import EmbeddedRedis
 from transcriber.store.redis import RedisStore, open_store
 from transcriber.web.app import create_app
+from transcriber.web.protocol import Runner
 from transcriber.web.services import Services
 
 log = logging.getLogger(__name__)
@@ -88,7 +89,7 @@ async def running(
             metrics=metrics,
             model=lambda: _about(ears.models.default.engine),
         )
-        runner = web.AppRunner(create_app(services), access_log=None, shutdown_timeout=5.0)
+        runner = Runner(create_app(services), access_log=None, shutdown_timeout=5.0)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.SockSite(runner, listening).start()
