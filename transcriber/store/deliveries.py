@@ -7,8 +7,9 @@ its Redis Cluster slot, and goes with the call. Besides there is one hash, `<pre
 that ended before are not sent) and `settled_ms` (calls that began before have been sent).
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -22,6 +23,8 @@ from transcriber.store.keys import Keys
 AT_ONCE = 10
 """Events of a call taken in one step, and so the most that are sent twice after a crash."""
 CALLS_AT_ONCE = 500
+CONNECTIONS = 16
+"""Commands under way at once, half of what the client has: thousands of calls queue here, where no deadline runs."""
 LONGEST_CALL_S = 25 * 3600
 """So long after its start a call may still be resumed: Twilio ends calls after 24 hours."""
 
@@ -103,6 +106,7 @@ class Deliveries:
         self._consumer = consumer
         self._lease_ms = round(lease_s * 1000)
         self._state = keys.webhook(name)
+        self._turns = asyncio.Semaphore(CONNECTIONS)
         self._take = client.register_script(_TAKE)
         self._touch = client.register_script(_TOUCH)
 
@@ -113,7 +117,7 @@ class Deliveries:
 
     async def take(self, call_sid: str, *, done: Sequence[Parcel] = ()) -> Busy | list[Parcel]:
         """The call's next events, ours until they are done or the lease runs out; `done` are acknowledged first."""
-        with redis_failures("cannot take events"):
+        async with self._turn("cannot take events"):
             arguments: list[Any] = [
                 self._group,
                 self._consumer,
@@ -133,7 +137,7 @@ class Deliveries:
 
     async def acknowledge(self, done: Sequence[Parcel]) -> None:
         """These events of one call need no more sending."""
-        with redis_failures("cannot acknowledge events"):
+        async with self._turn("cannot acknowledge events"):
             entries = [parcel.entry_id for parcel in done]
             await self._client.xack(self._keys.events(done[0].call_sid), self._group, *entries)
 
@@ -145,7 +149,7 @@ class Deliveries:
 
     async def failed(self, parcel: Parcel, *, attempts: int) -> None:
         """Remember how often the event was tried."""
-        with redis_failures("cannot count a try"):
+        async with self._turn("cannot count a try"):
             key, ids = self._keys.events(parcel.call_sid), (parcel.entry_id,)
             with suppress(ResponseError):  # the call was deleted
                 await self._client.xclaim(
@@ -204,7 +208,13 @@ class Deliveries:
                 return bool(group["pending"] or int(group["last-delivered-id"].partition("-")[0]) < seq)
         return ended_at is None or datetime.fromisoformat(ended_at).timestamp() * 1000 >= born_ms
 
+    @asynccontextmanager
+    async def _turn(self, doing: str) -> AsyncIterator[None]:
+        async with self._turns:
+            with redis_failures(doing):
+                yield
+
     async def _leave(self, call_sid: str, *, idle_ms: int) -> bool:
-        with redis_failures("cannot hold a call"):
+        async with self._turn("cannot hold a call"):
             arguments: list[Any] = [self._group, self._consumer, AT_ONCE, idle_ms]
             return bool(await self._touch(keys=[self._keys.events(call_sid)], args=arguments))

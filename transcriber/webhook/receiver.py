@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
@@ -49,6 +50,13 @@ def checked_url(url: str, *, allow_http: bool) -> str:
     return url
 
 
+def _proxy(url: str) -> str | None:
+    """The environment's proxy for the URL. Asked once: aiohttp would ask in a thread, for every request."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return None if is_loopback(host) or proxy_bypass(host) else getproxies().get(parts.scheme)
+
+
 class Receiver:
     """An async context manager around the HTTP client. `keys`: those of the secrets."""
 
@@ -66,7 +74,7 @@ class Receiver:
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"Content-Type": "application/json", "User-Agent": f"transcriber/{__version__}"},
             timeout=self._timeout,
-            trust_env=True,  # a proxy, where there is one
+            proxy=_proxy(self.url),
         )
         return self
 
