@@ -54,6 +54,7 @@ async def test_sigterm_finishes_what_is_under_way_and_leaves_the_rest(
         out, _ = await asyncio.wait_for(child.communicate(), 20)
     assert child.returncode == 0
     assert b"Traceback" not in out
+    assert b"stopped: 1 delivered, 0 refused, 0 exhausted" in out
     assert receiving.texts("CA1") == ["one"]
     async with command(receiving.url, url=redis_url, prefix=store.keys.prefix):  # at once: 30 s need not pass
         await receiving.until(lambda: receiving.texts("CA1") == ["one", "two"])

@@ -1,6 +1,7 @@
 """Finals and call ends at a real receiver: in order, signed, tried again, given up, shared, through trouble."""
 
 import asyncio
+import logging
 import time
 from typing import Any
 
@@ -261,3 +262,18 @@ async def test_events_of_another_version_are_passed_over_or_sent_as_they_are(
     async with send():
         [event] = await receiving.took(1)
     assert event == {"type": "final", "call_sid": "CA1", "text": "old", "extra": 1}
+
+
+async def test_the_log_hears_of_trouble_and_of_its_end_but_not_what_was_said(
+    send: Send, receiving: Receiving, begin_call: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    receiving.rule = lambda event, tries: 503 if tries < 4 else 200
+    call = await begin_call("CA1")
+    await call.say("a secret")
+    with caplog.at_level(logging.DEBUG, "transcriber.webhook"):
+        async with send() as sending:
+            await until(lambda: _is(sending.figure("events_total", outcome="delivered"), 1))
+    assert caplog.text.count("the receiver does not take every event (503)") == 1
+    assert caplog.text.count("the receiver takes events") == 1
+    assert "secret" not in caplog.text
+    assert receiving.url not in caplog.text

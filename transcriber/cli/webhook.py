@@ -28,7 +28,7 @@ from transcriber.store.deliveries import Deliveries
 from transcriber.store.feed import RedisFeed
 from transcriber.store.redis import RedisStore
 from transcriber.webhook.courier import Post
-from transcriber.webhook.figures import Figures
+from transcriber.webhook.figures import OUTCOMES, Figures
 from transcriber.webhook.receiver import Receiver, checked_url
 from transcriber.webhook.replay import replay
 from transcriber.webhook.sender import KINDS, Sender
@@ -126,7 +126,7 @@ async def _send(args: argparse.Namespace, settings: Settings) -> None:
         _feed(store) as feed,
     ):
         deliveries = _deliveries(args, store)
-        await deliveries.register(born_ms=0 if args.all else time.time_ns() // 1_000_000)
+        new = await deliveries.register(born_ms=0 if args.all else time.time_ns() // 1_000_000)
         post = Post(
             deliveries=deliveries,
             dead_letters=_dead_letters(args, settings, store),
@@ -140,9 +140,15 @@ async def _send(args: argparse.Namespace, settings: Settings) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, sender.stop)
         with _metrics(args, figures):
-            _say(f"webhook {args.name}: sending finals and call ends")
+            _say(f"webhook {args.name}: {_beginning(args, new=new)}")
             await sender.run()
-    _say("stopped")
+    _say("stopped: " + ", ".join(f"{figures.settled(word)} {word}" for word in OUTCOMES))
+
+
+def _beginning(args: argparse.Namespace, *, new: bool) -> str:
+    if not new:
+        return "going on where it was" + (" (--all is for new names)" if args.all else "")
+    return "new, sending every call that is kept" if args.all else "new, beginning with the calls that are live"
 
 
 async def _tend(args: argparse.Namespace, settings: Settings) -> int:

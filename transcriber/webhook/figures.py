@@ -4,6 +4,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 PREFIX = "transcriber_webhook"
 DELAYS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 3600)
+OUTCOMES = ("delivered", "refused", "exhausted")
 disable_created_metrics()  # type: ignore[no-untyped-call]  # as in transcriber.metrics
 
 
@@ -28,3 +29,7 @@ class Figures:
             "calls_held", "Calls this sender is sending events of", namespace=PREFIX, registry=registry
         )
         self.dead_letters = Gauge("dead_letters", "Events given up and kept", namespace=PREFIX, registry=registry)
+
+    def settled(self, outcome: str) -> int:
+        """How many events ended so; one of OUTCOMES."""
+        return int(self.registry.get_sample_value(f"{PREFIX}_events_total", {"outcome": outcome}) or 0)

@@ -1,6 +1,7 @@
 """The far end of a webhook: one signed POST at a time out of a bounded number, and the pauses it asks for."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,8 +18,15 @@ from transcriber.core import webhook
 from transcriber.errors import ConfigError
 from transcriber.store.deliveries import Parcel
 
+KEPT_ALIVE_S = 4.0
+"""An idle connection; many receivers close theirs after five seconds, and a post on a closed one is a failed try."""
+COMPLAINT_S = 60.0
+"""Failures are logged once in so long."""
 MOST_ANSWER = 64 * 1024
 """Bytes of an answer's body that are read, so that the connection can be used again; a longer one closes it."""
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +75,12 @@ class Receiver:
         self._slots = asyncio.Semaphore(concurrency)
         self._concurrency = concurrency
         self._quiet_until = 0.0
+        self._complained_at = -COMPLAINT_S
+        self._failing = False
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._concurrency),
+            connector=aiohttp.TCPConnector(limit=self._concurrency, keepalive_timeout=KEPT_ALIVE_S),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"Content-Type": "application/json", "User-Agent": f"transcriber/{__version__}"},
             timeout=self._timeout,
@@ -93,23 +103,39 @@ class Receiver:
         async with self._slots:
             if not ours():
                 raise LeaseLost
-            body = parcel.json.encode("utf-8", "surrogatepass")
-            identifier = webhook.message_id(parcel.call_sid, parcel.seq)
-            signed = webhook.headers(self._keys, identifier=identifier, at_s=int(time.time()), body=body)
-            try:
-                async with self._session.post(self.url, data=body, headers=signed, allow_redirects=False) as response:
-                    answer = self._understood(response)
-                    if len(await response.content.read(MOST_ANSWER)) == MOST_ANSWER:
-                        response.close()
-                    return answer
-            except TimeoutError:
-                return Answer("failed", "timeout")
-            except aiohttp.ClientConnectorCertificateError:
-                return Answer("failed", "certificate")
-            except aiohttp.ClientConnectorError:
-                return Answer("failed", "unreachable")
-            except (aiohttp.ClientError, OSError):
-                return Answer("failed", "broken")
+            answer = await self._post(parcel)
+        self._tell(answer)
+        return answer
+
+    async def _post(self, parcel: Parcel) -> Answer:
+        body = parcel.json.encode("utf-8", "surrogatepass")
+        identifier = webhook.message_id(parcel.call_sid, parcel.seq)
+        signed = webhook.headers(self._keys, identifier=identifier, at_s=int(time.time()), body=body)
+        try:
+            async with self._session.post(self.url, data=body, headers=signed, allow_redirects=False) as response:
+                answer = self._understood(response)
+                if len(await response.content.read(MOST_ANSWER)) == MOST_ANSWER:
+                    response.close()
+                return answer
+        except TimeoutError:
+            return Answer("failed", "timeout")
+        except aiohttp.ClientConnectorCertificateError:
+            return Answer("failed", "certificate")
+        except aiohttp.ClientConnectorError:
+            return Answer("failed", "unreachable")
+        except (aiohttp.ClientError, OSError):
+            return Answer("failed", "broken")
+
+    def _tell(self, answer: Answer) -> None:
+        """The log hears of trouble when it begins, then once a minute, and of its end."""
+        if answer.verdict == "failed":
+            if time.monotonic() - self._complained_at >= COMPLAINT_S:
+                self._complained_at = time.monotonic()
+                log.warning("the receiver does not take every event (%s); trying again", answer.said)
+            self._failing = True
+        elif answer.verdict == "delivered" and self._failing:
+            self._failing = False
+            log.info("the receiver takes events")
 
     def _understood(self, response: aiohttp.ClientResponse) -> Answer:
         asked_s = webhook.asked_delay_s(response.headers.get("Retry-After"), now_s=time.time())
