@@ -43,6 +43,7 @@ def test_every_command_is_there() -> None:
         "models",
         "attach",
         "detach",
+        "webhook",
         "check",
         "bench",
     ]

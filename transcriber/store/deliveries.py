@@ -21,7 +21,7 @@ from transcriber.store.failures import redis_failures
 from transcriber.store.keys import Keys
 
 AT_ONCE = 10
-"""Events of a call taken in one step, and so the most that are sent twice after a crash."""
+"""Events of a call taken in one step."""
 CALLS_AT_ONCE = 500
 CONNECTIONS = 16
 """Commands under way at once, half of what the client has: thousands of calls queue here, where no deadline runs."""
