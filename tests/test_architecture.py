@@ -30,12 +30,13 @@ LEVEL |= {
     "session": 4,
     "sessions": 5,
     "web": 6,
+    "webhook": 6,
     "proof": 7,
     "cli": 8,
 }
 IMPURE = {"asyncio", "threading", "time", "os", "pathlib", "socket", "aiohttp", "redis", "vosk", "logging"}
 HOMES = {"vosk": {"engine", "proof"}, "redis": {"store"}, "rich": {"cli"}, "psutil": {"proof"}}
-HOMES |= {"aiohttp": {"web", "cli", "caller", "catalog", "proof"}}
+HOMES |= {"aiohttp": {"web", "webhook", "cli", "caller", "catalog", "proof"}}
 LONGEST_MODULE, LONGEST_FUNCTION = 250, 60
 MODULES = sorted(ROOT.rglob("*.py"))
 

@@ -10,6 +10,7 @@ from prometheus_client import generate_latest
 from transcriber.cli.main import build_parser
 from transcriber.config import Settings
 from transcriber.metrics import Metrics
+from transcriber.webhook.figures import Figures
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -37,7 +38,8 @@ def test_every_command_stands_in_the_table() -> None:
 
 
 def test_every_metric_is_named() -> None:
-    names = set(re.findall(r"^# TYPE (transcriber_\w+)", generate_latest(Metrics().registry).decode(), re.MULTILINE))
+    shown = b"".join(generate_latest(registry) for registry in (Metrics().registry, Figures().registry))
+    names = set(re.findall(r"^# TYPE (transcriber_\w+)", shown.decode(), re.MULTILINE))
     assert [name for name in names if name not in README and name != "transcriber_build_info"] == []
 
 

@@ -113,6 +113,12 @@ class Settings:
     )
     inactivity_s: int = _setting(values.whole(1, 86_400), 120, "a stream that sends nothing for so long has ended")
     drain_s: int = _setting(values.whole(0, 86_400), 30, "how long live calls may go on after SIGTERM")
+    webhook_secret: tuple[str, ...] = _setting(
+        values.signing_secrets,
+        (),
+        "what `transcriber webhook` signs with: whsec_… (Standard Webhooks); several while you exchange them",
+        secret=True,
+    )
     log_level: str = _setting(
         values.choice("debug", "info", "warning", "error"), "info", "debug, info, warning or error"
     )

@@ -62,5 +62,9 @@ class AudioFileError(TranscriberError):
     """A recording is absent, or not a PCM or mu-law wav file of one or two channels."""
 
 
+class ReceiverGone(TranscriberError):
+    """A webhook's receiver has said that it wants no more events."""
+
+
 class ServerUnreachable(TranscriberError):
     """The command line found no server, or the server refused it."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from transcriber.core import api_keys
+from transcriber.core.webhook import key_of
 
 
 def text(value: str) -> str:
@@ -74,6 +75,14 @@ def networks(value: str) -> tuple[str, ...]:
 def file(value: str) -> str:
     """A file's path, made absolute, or nothing."""
     return str(Path(value.strip()).expanduser().absolute()) if value.strip() else ""
+
+
+def signing_secrets(value: str) -> tuple[str, ...]:
+    """Secrets of a webhook, comma-separated."""
+    found = several(value)
+    for secret in found:
+        key_of(secret)
+    return found
 
 
 def folder(value: str) -> Path:

@@ -44,6 +44,7 @@ def test_every_command_is_there() -> None:
         "attach",
         "detach",
         "key",
+        "webhook",
         "check",
         "bench",
     ]

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,7 @@ from tests.store.samples import final, opened, partial, until
 from transcriber.errors import StoreError
 from transcriber.ports import Published
 from transcriber.store.embedded import EmbeddedRedis
-from transcriber.store.feed import RedisFeed
+from transcriber.store.feed import BEHIND, RedisFeed
 from transcriber.store.redis import RedisStore, open_store
 
 
@@ -84,6 +85,32 @@ async def test_a_slow_follower_loses_partials_first_and_is_then_dropped(store: R
         with pytest.raises(StoreError, match="behind"):
             await take(slow, 1)
     await slow_feed.aclose()
+
+
+async def test_of_a_reader_that_is_behind_only_the_newest_partial_of_each_track_waits(store: RedisStore) -> None:
+    await opened(store, "CA1")
+    async with store.feed.follow("CA1") as slow, store.feed.follow("CA1") as quick:
+        read = asyncio.create_task(until_last(quick))
+        for number in range(1, BEHIND + 1):
+            await store.outlet.append("MZ1", number, final("CA1", "final"))
+        for number in range(1, 6):
+            for track in ("inbound", "outbound"):
+                await store.outlet.publish(replace(partial("CA1", f"{track} {number}"), track=track))
+            await store.client.publish(store.keys.channel("CA1", "partial"), f"[{number}]")
+        await store.outlet.append("MZ1", BEHIND + 1, final("CA1", "last"))
+        assert len(await read) == BEHIND + 16
+        waiting = (await until_last(slow))[BEHIND:]
+    assert waiting == ["[1]", "[2]", "[3]", "[4]", "inbound 5", "outbound 5", "[5]", "last"]
+
+
+async def until_last(feed: AsyncIterator[Published]) -> list[str]:
+    """What comes up to `last`: texts, or what is no event as it is."""
+    found: list[str] = []
+    while found[-1:] != ["last"]:
+        [message] = await take(feed, 1)
+        event = json.loads(message.json)
+        found.append(event["text"] if isinstance(event, dict) else message.json)
+    return found
 
 
 async def test_a_lost_connection_is_told_and_then_made_again(store: RedisStore) -> None:

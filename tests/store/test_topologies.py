@@ -16,6 +16,8 @@ from transcriber.core.search import parse
 from transcriber.errors import CallNotFound
 from transcriber.ports import CallQuery
 from transcriber.store import binary
+from transcriber.store.dead_letters import DeadLetter, DeadLetters
+from transcriber.store.deliveries import Deliveries
 from transcriber.store.redis import RedisStore, open_store
 
 SLOTS = 16384
@@ -77,11 +79,35 @@ async def use_all_of(store: RedisStore) -> None:
     assert found.calls
     page = await store.archive.calls(CallQuery(status="ended"))
     assert [call["call_sid"] for call in page.calls] == calls[::-1]
+    await deliver_all_of(store, calls)
     await store.archive.delete("CA3")
     with pytest.raises(CallNotFound):
         await store.archive.call("CA3")
     ticket = await store.tickets.issue("CA1")
     assert await store.tickets.redeem(ticket, "CA1") is True
+
+
+async def deliver_all_of(store: RedisStore, calls: list[str]) -> None:
+    """What a webhook asks of Redis."""
+    deliveries = Deliveries(store.client, store.keys, name="crm", consumer="one", lease_s=30)
+    assert await deliveries.register(born_ms=0) is True
+    now_ms = STARTED_MS + 60_000
+    assert sorted([call_sid async for call_sid in deliveries.unsent(now_ms=now_ms)]) == calls
+    for call_sid in calls:
+        parcels = await deliveries.take(call_sid)
+        assert isinstance(parcels, list)
+        assert [parcel.json for parcel in parcels] == list(await store.archive.events(call_sid))
+        await deliveries.failed(parcels[0], attempts=1)
+        assert await deliveries.renew(call_sid) is True
+        assert await deliveries.take(call_sid, done=parcels) == []
+    assert [call_sid async for call_sid in deliveries.unsent(now_ms=now_ms)] == []
+    letters = DeadLetters(store.client, store.keys, name="crm", ttl_s=60)
+    letter = DeadLetter(calls[0], 3, "500", 20, "2026-11-23T05:20:00.123Z")
+    assert await letters.bury(letter) is True
+    assert await letters.all() == [letter]
+    exhumed = await letters.exhume(letter)
+    assert exhumed is not None
+    assert exhumed.seq == 3
 
 
 async def test_behind_sentinel(tmp_path: Path) -> None:

@@ -8,11 +8,26 @@ import sys
 from collections.abc import Sequence
 
 from transcriber import __version__
-from transcriber.cli import attach, bench, calls, check, demo, detach, key, models, replay, rm, serve, show, tail
+from transcriber.cli import (
+    attach,
+    bench,
+    calls,
+    check,
+    demo,
+    detach,
+    key,
+    models,
+    replay,
+    rm,
+    serve,
+    show,
+    tail,
+    webhook,
+)
 from transcriber.cli.terminal import printable
 from transcriber.errors import ConfigError, TranscriberError
 
-COMMANDS = (serve, replay, demo, tail, calls, show, rm, models, attach, detach, key, check, bench)
+COMMANDS = (serve, replay, demo, tail, calls, show, rm, models, attach, detach, key, webhook, check, bench)
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 

@@ -8,14 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 from transcriber import config
+from transcriber.cli.borrowed_store import open_servers_store
 from transcriber.cli.connection import add_config_flag
 from transcriber.cli.parsing import Subparsers, add_command
 from transcriber.cli.screen import Screen
 from transcriber.cli.terminal import printable
 from transcriber.config import Settings
 from transcriber.errors import StoreError
-from transcriber.store.embedded import socket_url
-from transcriber.store.redis import open_store
 
 RETRY_S = 1.0
 Event = dict[str, Any]
@@ -61,13 +60,12 @@ async def follow(
 
     What is published while Redis is away is not seen. Raises StoreError when Redis cannot be reached at first.
     """
-    url = settings.redis_url or socket_url(settings.data_dir / "redis")
     connected = away = False
     while True:
         trouble = "the connection ended, or this terminal fell behind"
         try:
             async with (
-                await open_store(url, prefix=settings.redis_prefix, ttl_s=settings.history_ttl_s) as store,
+                await open_servers_store(settings) as store,
                 store.feed.follow(call_sid) as published,
             ):
                 if away:
@@ -80,21 +78,12 @@ async def follow(
                         return
         except StoreError as error:
             if not connected:
-                raise _not_there(settings, error) from None
+                raise
             trouble = str(error)
         if not away:
             say(f"Redis is away ({trouble}); waiting for it")
         away = True
         await asyncio.sleep(RETRY_S)
-
-
-def _not_there(settings: Settings, error: StoreError) -> StoreError:
-    if settings.redis_url:
-        return error
-    return StoreError(
-        f"no server with a Redis of its own runs on {settings.data_dir}: start `transcriber serve`, "
-        "or set TRANSCRIBER_REDIS_URL to the Redis of another"
-    )
 
 
 def _event(text: str) -> Event:

@@ -1,22 +1,26 @@
 """Following what is published: one pub/sub connection per process, fanned out to bounded queues."""
 
 import asyncio
+import json
 import logging
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from redis.asyncio.client import PubSub
 
+from transcriber.core.transcript import Channel
 from transcriber.errors import StoreError
 from transcriber.ports import Published
 from transcriber.store.client import Client
 from transcriber.store.failures import redis_failures
-from transcriber.store.keys import Keys
+from transcriber.store.keys import CHANNELS, Keys
 
 log = logging.getLogger(__name__)
 MOST_WAITING = 1000
 """Messages one follower may be behind."""
+BEHIND = 20
+"""So many messages behind, a reader has no use for partials that are not the newest."""
 CONFIRM_S = 5.0
 HEARTBEAT_S = 15.0
 """Silence after which the connection must answer a PING within as long again: a cut cable sends no goodbye."""
@@ -24,12 +28,17 @@ BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 class _Follower:
-    """One reader's bounded queue. Belongs to the event loop's thread."""
+    """One reader's bounded queue. Belongs to the event loop's thread.
+
+    Of a reader that is behind, only each track's newest partial waits: an entry whose message is None was superseded.
+    """
 
     def __init__(self, call_sid: str | None, most: int) -> None:
         self.call_sid = call_sid
         self._most = most
-        self._waiting: deque[Published] = deque()
+        self._waiting: deque[list[Published | None]] = deque()
+        self._newest: dict[tuple[str, ...], list[Published | None]] = {}
+        self._superseded = 0
         self._news = asyncio.Event()
         self._failure: StoreError | None = None
 
@@ -38,13 +47,17 @@ class _Follower:
         if self._failure is not None or self.call_sid not in (None, message.call_sid):
             return
         if len(self._waiting) >= self._most:
-            if message.channel == "partial":
-                return
-            self._waiting = deque(kept for kept in self._waiting if kept.channel != "partial")
+            self._make_room(partials=message.channel != "partial")
         if len(self._waiting) >= self._most:
-            self.fail(StoreError(f"this reader fell more than {self._most} messages behind; read the history again"))
+            if message.channel != "partial":
+                self.fail(
+                    StoreError(f"this reader fell more than {self._most} messages behind; read the history again")
+                )
             return
-        self._waiting.append(message)
+        entry: list[Published | None] = [message]
+        if message.channel == "partial" and len(self._waiting) >= BEHIND:
+            self._supersede(message, entry)
+        self._waiting.append(entry)
         self._news.set()
 
     def fail(self, failure: StoreError) -> None:
@@ -55,19 +68,56 @@ class _Follower:
         """What was offered, in order; raises StoreError after the last message if the following broke."""
         while True:
             while self._waiting:
-                yield self._waiting.popleft()
+                entry = self._waiting.popleft()
+                message, entry[0] = entry[0], None
+                if message is None:
+                    self._superseded -= 1
+                else:
+                    yield message
+            self._newest.clear()
             if self._failure is not None:
                 raise self._failure
             self._news.clear()
             await self._news.wait()
 
+    def _supersede(self, partial: Published, entry: list[Published | None]) -> None:
+        """`entry` takes the place of the partial of the same track that came before it."""
+        track = _track(partial.json)
+        if track is None:
+            return
+        older = self._newest.get((partial.call_sid, *track))
+        if older is not None and older[0] is not None:
+            older[0] = None
+            self._superseded += 1
+        self._newest[partial.call_sid, *track] = entry
+
+    def _make_room(self, *, partials: bool) -> None:
+        if partials:
+            kept = (entry for entry in self._waiting if entry[0] is not None and entry[0].channel != "partial")
+            self._waiting = deque(kept)
+            self._newest.clear()
+        elif self._superseded:
+            self._waiting = deque(entry for entry in self._waiting if entry[0] is not None)
+        self._superseded = 0
+
+
+def _track(text: str) -> tuple[str, str] | None:
+    try:
+        event = json.loads(text)
+        return str(event["stream_sid"]), str(event["track"])
+    except (ValueError, TypeError, KeyError):
+        return None
+
 
 class RedisFeed:
     """Implements `ports.Feed`. Subscribes with its first follower and stays subscribed until closed."""
 
-    def __init__(self, client: Client, keys: Keys, *, most_waiting: int = MOST_WAITING) -> None:
+    def __init__(
+        self, client: Client, keys: Keys, *, kinds: Sequence[Channel] = CHANNELS, most_waiting: int = MOST_WAITING
+    ) -> None:
         self._client = client
         self._keys = keys
+        self._patterns = keys.patterns(kinds)
         self._most_waiting = most_waiting
         self._followers: set[_Follower] = set()
         self._subscribed = asyncio.Event()
@@ -138,10 +188,9 @@ class RedisFeed:
             follower.fail(failure)
 
     async def _subscribe(self, pubsub: PubSub) -> None:
-        patterns = self._keys.patterns()
-        await pubsub.psubscribe(*patterns)
+        await pubsub.psubscribe(*self._patterns)
         confirmed = 0
-        while confirmed < len(patterns):
+        while confirmed < len(self._patterns):
             message = await pubsub.get_message(timeout=CONFIRM_S)
             if message is None:
                 raise StoreError("Redis did not confirm the subscription")
@@ -159,9 +208,9 @@ class RedisFeed:
             elif message["type"] == "pmessage":
                 self._hand_out(message["channel"], message["data"])
 
-    def _hand_out(self, channel: str, json: str) -> None:
+    def _hand_out(self, channel: str, text: str) -> None:
         name = self._keys.parse_channel(channel)
         if name is not None:
-            message = Published(*name, json)
+            message = Published(*name, text)
             for follower in self._followers:
                 follower.offer(message)

@@ -1,6 +1,7 @@
 """Names of every key and channel. What is kept under them does not live here."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import get_args
 
@@ -18,9 +19,9 @@ class Keys:
     def channel(self, call_sid: str, kind: Channel) -> str:
         return f"{self.prefix}:{call_sid}:{kind}"
 
-    def patterns(self) -> tuple[str, ...]:
-        """PSUBSCRIBE patterns that together are every message of every call."""
-        return tuple(self.channel("*", kind) for kind in CHANNELS)
+    def patterns(self, kinds: Iterable[Channel] = CHANNELS) -> tuple[str, ...]:
+        """PSUBSCRIBE patterns that together are every message of these kinds, of every call."""
+        return tuple(self.channel("*", kind) for kind in kinds)
 
     def parse_channel(self, name: str) -> tuple[str, Channel] | None:
         """(CallSid, kind) of one of our channels; None for any other name."""
@@ -49,6 +50,10 @@ class Keys:
     def search(self) -> str:
         """The first part of the search index's keys; the braces put them all into one Redis Cluster slot."""
         return f"{{{self.prefix}:search}}:"
+
+    def webhook(self, name: str) -> str:
+        """How far a webhook of that name has come; the first part of its dead letters' key."""
+        return f"{self.prefix}:webhook:{name}"
 
     def ticket(self, ticket: str) -> str:
         """Only the hash of a ticket is kept, so that reading Redis gives nobody a valid one."""

@@ -10,6 +10,7 @@ import resource
 from typing import Any, cast
 
 from aiohttp import web
+from aiohttp.http_exceptions import LineTooLong
 
 from transcriber.metrics import Metrics
 from transcriber.web.middleware import HEADERS
@@ -159,9 +160,14 @@ class Connection(web.RequestHandler):
         """aiohttp's, for what could not be read as HTTP: it would log and answer the bytes, which may be a key."""
         if status >= 500:
             return super().handle_error(request, status, exc, message)
-        log.debug("what %s sent is not HTTP: %s", request.remote, type(exc).__name__)
+        log.info("refused what is no HTTP request from %s: %s", request.remote, type(exc).__name__)
         self._connections.refused(status)
-        response = error_response(status, "what was sent cannot be read as an HTTP request", headers=HEADERS)
+        said = (
+            "the request line or a header is too long"
+            if isinstance(exc, LineTooLong)
+            else "this is not well-formed HTTP"
+        )
+        response = error_response(status, said, headers=HEADERS)
         response.force_close()
         return response
 

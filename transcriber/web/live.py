@@ -14,13 +14,8 @@ from transcriber.errors import BadRequest, CallNotFound, StoreError
 from transcriber.ports import Published
 from transcriber.web import params
 from transcriber.web.services import SERVICES, Services
+from transcriber.web.viewer import RETRY_S, Viewer
 
-RETRY_S = 1.0
-HEADERS = {
-    "Content-Type": "text/event-stream; charset=utf-8",
-    "Cache-Control": "no-cache",
-    "X-Accel-Buffering": "no",
-}
 # Set when the server goes down: readers are let go then, to come back elsewhere with their Last-Event-ID.
 CLOSING = web.AppKey("closing", asyncio.Event)
 
@@ -33,37 +28,37 @@ async def call_events(request: web.Request) -> web.StreamResponse:
     after = _last_event_id(request)
     call_sid = params.call_sid(request)
     await request.app[SERVICES].archive.call(call_sid)  # an unknown call is a 404, before the answer begins
-    response = await _opened(request)
-    with suppress(ConnectionError):  # the reader left
-        await CallReader(request, response, call_sid=call_sid, after=after, partials=partials).run()
-    return response
+    viewer = Viewer(request)
+    with suppress(ConnectionError):  # the reader left, or does not read
+        await viewer.open()
+        await CallReader(request, viewer, call_sid=call_sid, after=after, partials=partials).run()
+    return viewer.response
 
 
 async def all_events(request: web.Request) -> web.StreamResponse:
     """GET /v1/events: what is published about any call from now on. Numbers are per call, so there is no `id:`."""
     partials = params.flag(params.query(request, "partials"), "partials", default=True)
     services, closing = request.app[SERVICES], request.app[CLOSING]
-    response = await _opened(request)
+    viewer = Viewer(request)
     with suppress(ConnectionError):
+        await viewer.open()
         while not closing.is_set():
             try:
                 async with services.feed.follow() as messages:
-                    await _pass_all_on(messages, response, request, partials=partials)
+                    await _pass_all_on(messages, viewer, request, partials=partials)
             except StoreError as error:
                 log.warning("live events of all calls: %s; following again", error)
-            await _breathe(response, closing)
-    return response
+            await _breathe(viewer, closing)
+    return viewer.response
 
 
 class CallReader:
     """One reader of one call: knows what was sent and so what is missing. A slow one only fills its own queue."""
 
-    def __init__(
-        self, request: web.Request, response: web.StreamResponse, *, call_sid: str, after: int, partials: bool
-    ) -> None:
+    def __init__(self, request: web.Request, viewer: Viewer, *, call_sid: str, after: int, partials: bool) -> None:
         self._services: Services = request.app[SERVICES]
         self._closing = request.app[CLOSING]
-        self._response = response
+        self._viewer = viewer
         self._call_sid = call_sid
         self._sent = after
         self._partials = partials
@@ -81,7 +76,7 @@ class CallReader:
                 return  # deleted meanwhile
             except StoreError as error:
                 log.warning("live events of call %s: %s; following again", self._call_sid, error)
-            await _breathe(self._response, self._closing)
+            await _breathe(self._viewer, self._closing)
 
     async def _read(self, messages: AsyncIterator[Published]) -> bool:
         """History, then what the feed brings; whether the call is over. False: the feed ended before it."""
@@ -91,7 +86,7 @@ class CallReader:
         async with aclosing(paced(messages, every_s=every_s, closing=self._closing)) as arriving:
             async for message in arriving:
                 if message is None:
-                    await self._response.write(b": \n\n")
+                    await self._viewer.beat()
                     # A server that died published no end; the summary knows.
                     over = await self._catch_up()
                 else:
@@ -116,7 +111,7 @@ class CallReader:
         event = _parsed(message.json)
         if message.channel == "partial":
             if self._partials and not self._stale(event):
-                await self._response.write(_frame(message.json, event.get("type"), None))
+                await self._viewer.send(message.json, kind=event.get("type"))
             return False
         seq = event.get("seq")
         if not isinstance(seq, int) or seq <= self._sent:
@@ -130,7 +125,7 @@ class CallReader:
         """Send a kept event; returns its type."""
         seq, kind = event.get("seq"), event.get("type")
         if isinstance(seq, int) and seq > self._sent:
-            await self._response.write(_frame(text, kind, seq))
+            await self._viewer.send(text, kind=kind, seq=seq)
             self._sent = seq
         if kind == "final":
             self._finished[event.get("stream_sid"), event.get("track")] = _utterance(event)
@@ -172,30 +167,23 @@ async def paced(
 
 
 async def _pass_all_on(
-    messages: AsyncIterator[Published], response: web.StreamResponse, request: web.Request, *, partials: bool
+    messages: AsyncIterator[Published], viewer: Viewer, request: web.Request, *, partials: bool
 ) -> None:
     every_s = request.app[SERVICES].heartbeat_s
     async with aclosing(paced(messages, every_s=every_s, closing=request.app[CLOSING])) as arriving:
         async for message in arriving:
             if message is None:
-                await response.write(b": \n\n")
+                await viewer.beat()
             elif partials or message.channel != "partial":
-                await response.write(_frame(message.json, _parsed(message.json).get("type"), None))
+                await viewer.send(message.json, kind=_parsed(message.json).get("type"))
 
 
-async def _opened(request: web.Request) -> web.StreamResponse:
-    response = web.StreamResponse(headers=HEADERS)
-    await response.prepare(request)
-    await response.write(f"retry: {round(RETRY_S * 1000)}\n\n".encode())
-    return response
-
-
-async def _breathe(response: web.StreamResponse, closing: asyncio.Event) -> None:
+async def _breathe(viewer: Viewer, closing: asyncio.Event) -> None:
     """Between two tries: no faster than one a second, and a reader who left is noticed."""
     with suppress(TimeoutError):
         async with asyncio.timeout(RETRY_S):
             await closing.wait()
-    await response.write(b": \n\n")
+    await viewer.beat()
 
 
 def _last_event_id(request: web.Request) -> int:
@@ -203,14 +191,6 @@ def _last_event_id(request: web.Request) -> int:
     if not re.fullmatch(r"[0-9]{0,15}", text):
         raise BadRequest("Last-Event-ID must be the number of an event of this call")
     return int(text or 0)
-
-
-def _frame(text: str, kind: object, seq: int | None) -> bytes:
-    """One event on the wire. Line ends inside JSON are only layout, and would end the field."""
-    number = "" if seq is None else f"id: {seq}\n"
-    name = kind if isinstance(kind, str) and re.fullmatch(r"[\w.-]+", kind) else "message"
-    data = re.sub(r"[\r\n]", " ", text)
-    return f"{number}event: {name}\ndata: {data}\n\n".encode()
 
 
 def _parsed(text: str) -> dict[str, Any]:

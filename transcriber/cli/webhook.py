@@ -1,0 +1,218 @@
+"""`transcriber webhook`: finals and call ends to a URL, signed, in order per call, at least once."""
+
+import argparse
+import asyncio
+import dataclasses
+import os
+import re
+import secrets
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from prometheus_client import start_http_server
+
+from transcriber import config, logs
+from transcriber.cli.borrowed_store import open_servers_store
+from transcriber.cli.connection import add_config_flag
+from transcriber.cli.parsing import Subparsers, add_command
+from transcriber.cli.terminal import json_line, printable
+from transcriber.config import Settings
+from transcriber.core.webhook import key_of
+from transcriber.errors import ConfigError
+from transcriber.store.dead_letters import DeadLetters
+from transcriber.store.deliveries import Deliveries
+from transcriber.store.feed import RedisFeed
+from transcriber.store.redis import RedisStore
+from transcriber.webhook.courier import Post
+from transcriber.webhook.figures import OUTCOMES, Figures
+from transcriber.webhook.receiver import Receiver, checked_url
+from transcriber.webhook.replay import replay
+from transcriber.webhook.sender import KINDS, Sender
+
+ATTEMPTS, CONCURRENCY, TIMEOUT_S, TAKEOVER_S = 20, 32, 15.0, 30.0
+LEAST_TAKEOVER_S = 2.0
+
+
+def add(subparsers: Subparsers) -> None:
+    """Declare the command."""
+    parser = add_command(
+        subparsers,
+        "webhook",
+        run=run,
+        summary="send finals and call ends to a URL: signed, in order per call, at least once",
+        examples="""
+            TRANSCRIBER_WEBHOOK_SECRET="whsec_$(openssl rand -base64 32)" transcriber webhook https://crm.example/calls
+            transcriber webhook https://crm.example/calls --name crm --all
+            transcriber webhook --name crm --dead
+            transcriber webhook https://crm.example/calls --name crm --replay
+        """,
+    )
+    parser.add_argument("url", metavar="URL", nargs="?", help="where to: https, or http on this machine")
+    parser.add_argument("--name", default="default", help="its place among the events is kept under this name")
+    parser.add_argument(
+        "--all", action="store_true", help="when the name is new: every call that is kept, not only new ones"
+    )
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--dead", action="store_true", help="list the dead letters and leave")
+    what.add_argument("--replay", action="store_true", help="send the dead letters once more and leave")
+    what.add_argument("--discard", action="store_true", help="forget the dead letters and leave")
+    parser.add_argument("--json", action="store_true", help="with --dead: one line of JSON each")
+    parser.add_argument(
+        "--attempts",
+        type=int,
+        default=ATTEMPTS,
+        metavar="N",
+        help=f"until an event is given up (default: {ATTEMPTS}, about an hour)",
+    )
+    parser.add_argument(
+        "--concurrency", type=int, default=CONCURRENCY, metavar="N", help=f"requests at once (default: {CONCURRENCY})"
+    )
+    parser.add_argument(
+        "--timeout-s", type=float, default=TIMEOUT_S, metavar="S", help=f"of one request (default: {TIMEOUT_S:g})"
+    )
+    parser.add_argument(
+        "--takeover-s",
+        type=float,
+        default=TAKEOVER_S,
+        metavar="S",
+        help=f"until others take what a dead sender held (default: {TAKEOVER_S:g})",
+    )
+    parser.add_argument(
+        "--metrics-port", type=int, metavar="PORT", help="Prometheus metrics on this port of this machine"
+    )
+    parser.add_argument("--allow-http", action="store_true", help="send unencrypted beyond this machine")
+    add_config_flag(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Send until SIGTERM or Ctrl-C, or tend the dead letters. Raises TranscriberError."""
+    _check(args)
+    settings = config.load(config=args.config).settings
+    if args.dead or args.discard:
+        return asyncio.run(_tend(args, settings))
+    if args.url is None:
+        args.usage_error("say to which URL")
+    checked_url(args.url, allow_http=args.allow_http)
+    if not settings.webhook_secret:
+        raise ConfigError(
+            'TRANSCRIBER_WEBHOOK_SECRET is not set: make one with echo "whsec_$(openssl rand -base64 32)" '
+            "and give it to the receiver, too"
+        )
+    if args.replay:
+        return asyncio.run(_replay(args, settings))
+    logs.set_up(settings.log_level, settings.log_format)
+    asyncio.run(_send(args, settings))
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", args.name):
+        args.usage_error("--name must be 1 to 64 letters, digits, dots, dashes or underscores")
+    if args.attempts < 1 or args.concurrency < 1 or args.timeout_s <= 0:
+        args.usage_error("--attempts, --concurrency and --timeout-s must be more than nothing")
+    if args.takeover_s < LEAST_TAKEOVER_S:
+        args.usage_error(f"--takeover-s must be {LEAST_TAKEOVER_S:g} or more")
+
+
+async def _send(args: argparse.Namespace, settings: Settings) -> None:
+    figures = Figures()
+    async with (
+        await open_servers_store(settings) as store,
+        _receiver(args, settings) as receiver,
+        _feed(store) as feed,
+    ):
+        deliveries = _deliveries(args, store)
+        new = await deliveries.register(born_ms=0 if args.all else time.time_ns() // 1_000_000)
+        post = Post(
+            deliveries=deliveries,
+            dead_letters=_dead_letters(args, settings, store),
+            receiver=receiver,
+            figures=figures,
+            stopping=asyncio.Event(),
+            attempts=args.attempts,
+            lease_s=args.takeover_s,
+        )
+        sender = Sender(post, feed)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, sender.stop)
+        with _metrics(args, figures):
+            _say(f"webhook {args.name}: {_beginning(args, new=new)}")
+            await sender.run()
+    _say("stopped: " + ", ".join(f"{figures.settled(word)} {word}" for word in OUTCOMES))
+
+
+def _beginning(args: argparse.Namespace, *, new: bool) -> str:
+    if not new:
+        return "going on where it was" + (" (--all is for new names)" if args.all else "")
+    return "new, sending every call that is kept" if args.all else "new, beginning with the calls that are live"
+
+
+async def _tend(args: argparse.Namespace, settings: Settings) -> int:
+    async with await open_servers_store(settings) as store:
+        dead_letters = _dead_letters(args, settings, store)
+        for letter in await dead_letters.all():
+            if args.discard:
+                await dead_letters.discard(letter)
+            elif args.json:
+                print(json_line(dataclasses.asdict(letter)))
+            else:
+                tries = "1 try" if letter.attempts == 1 else f"{letter.attempts} tries"
+                print(
+                    printable(f"{letter.at}  {letter.call_sid}  event {letter.seq}  {tries}, the last: {letter.reason}")
+                )
+    return 0
+
+
+async def _replay(args: argparse.Namespace, settings: Settings) -> int:
+    async with await open_servers_store(settings) as store, _receiver(args, settings) as receiver:
+        result = await replay(_dead_letters(args, settings, store), receiver)
+    _say(f"{result.delivered} delivered, {result.kept} not taken and kept, {result.lost} of deleted or expired calls")
+    return 1 if result.kept else 0
+
+
+def _deliveries(args: argparse.Namespace, store: RedisStore) -> Deliveries:
+    consumer = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+    return Deliveries(store.client, store.keys, name=args.name, consumer=consumer, lease_s=args.takeover_s)
+
+
+def _dead_letters(args: argparse.Namespace, settings: Settings, store: RedisStore) -> DeadLetters:
+    return DeadLetters(store.client, store.keys, name=args.name, ttl_s=settings.history_ttl_s)
+
+
+def _receiver(args: argparse.Namespace, settings: Settings) -> Receiver:
+    keys = [key_of(secret) for secret in settings.webhook_secret]
+    return Receiver(args.url, keys, timeout_s=args.timeout_s, concurrency=args.concurrency)
+
+
+@asynccontextmanager
+async def _feed(store: RedisStore) -> AsyncIterator[RedisFeed]:
+    feed = RedisFeed(store.client, store.keys, kinds=KINDS)
+    try:
+        yield feed
+    finally:
+        await feed.aclose()
+
+
+@contextmanager
+def _metrics(args: argparse.Namespace, figures: Figures) -> Iterator[None]:
+    if args.metrics_port is None:
+        yield
+        return
+    try:
+        server, thread = start_http_server(args.metrics_port, addr="127.0.0.1", registry=figures.registry)
+    except OSError as error:
+        raise ConfigError(f"cannot serve metrics on port {args.metrics_port}: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _say(line: str) -> None:
+    print(f"transcriber: {line}", file=sys.stderr, flush=True)

@@ -1,0 +1,1 @@
+"""Finals and call ends to a URL: what `transcriber webhook` runs. No server uses it; Redis is all they share."""
