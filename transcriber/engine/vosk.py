@@ -1,12 +1,10 @@
 """Vosk behind the Engine port; the only file that imports vosk.
 
 Vosk aborts the process on a folder it cannot read, so folders are looked at first. One `Model` is shared by all
-recognizers; a recognizer belongs to one thread at a time. OpenBLAS must not start threads of its own: the lanes are the
-threads.
+recognizers; a recognizer belongs to one thread at a time.
 """
 
 import json
-import os
 import threading
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -15,6 +13,7 @@ from transcriber import graphs
 from transcriber.catalog import ModelFolder
 from transcriber.core.transcript import Word
 from transcriber.core.utterance import Hypothesis
+from transcriber.engine import kernels
 from transcriber.errors import ModelError
 
 RATE = 16000
@@ -36,7 +35,7 @@ class VoskEngine:
     def __init__(self, folder: ModelFolder, *, dynamic: bool = False) -> None:
         folder.check()
         path = folder.path if dynamic else graphs.preferred(folder.path)
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        kernels.settle()
         import vosk
 
         vosk.SetLogLevel(-2)  # errors only: the library's warnings are about its own lattices
