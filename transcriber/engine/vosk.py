@@ -96,6 +96,8 @@ class VoskRecognizer:
         self._zero_ms = 0.0
         self._fed_ms = 0.0
         self._look_at_ms = 0.0
+        self._answer = self._text = ""
+        """The latest answer to `partial`, and what was in it: seven in ten answers are the one before."""
 
     def accept(self, pcm: bytes) -> bool:
         """Feed 16 kHz 16-bit mono PCM; whether the model's own rules would end the utterance here."""
@@ -107,7 +109,9 @@ class VoskRecognizer:
 
     def partial(self, *, settled: bool) -> Hypothesis:
         """The utterance so far; if asked for, every LOOK_EVERY_MS also the words that the lattice has settled on."""
-        text = json.loads(self._recognizer.PartialResult()).get("partial", "")
+        answer = self._recognizer.PartialResult()
+        text = self._text if answer == self._answer else json.loads(answer).get("partial", "")
+        self._answer, self._text = answer, text
         if not text or not settled or self._fed_ms < self._look_at_ms:
             return Hypothesis(text)
         self._look_at_ms = self._fed_ms + LOOK_EVERY_MS
