@@ -1,7 +1,18 @@
-"""`python -m transcriber`."""
+"""The program `transcriber`, also as `python -m transcriber`."""
 
 import sys
 
-from transcriber.cli.main import main
+from transcriber import allocator
 
-sys.exit(main())
+
+def main() -> int:
+    """Entry point. The server chooses its allocator first, before the command line's imports."""
+    if sys.argv[1:2] == ["serve"]:
+        allocator.settle()
+    from transcriber.cli.main import main as run
+
+    return run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.phone import Phone
+from transcriber import allocator
 from transcriber.catalog import find
 from transcriber.store.embedded import socket_url
 from transcriber.store.redis import open_store
@@ -49,6 +50,22 @@ async def said(child: asyncio.subprocess.Process, words: bytes) -> bytes:
 async def ready(child: asyncio.subprocess.Process) -> str:
     """The address it says it listens on."""
     return (await said(child, b"ready on ")).split(b"ready on ")[1].split(b";")[0].decode()
+
+
+def maps_mimalloc(pid: int) -> bool:
+    return "libmimalloc" in Path(f"/proc/{pid}/maps").read_text()
+
+
+@pytest.mark.parametrize(("preload", "on_mimalloc"), [(None, True), ("", False)])
+async def test_the_server_runs_on_mimalloc_unless_told_otherwise(
+    tmp_path: Path, preload: str | None, *, on_mimalloc: bool
+) -> None:
+    environment = {} if preload is None else {allocator.VARIABLE: preload}
+    async with process("--data-dir", str(tmp_path), **environment) as child:
+        await ready(child)
+        assert maps_mimalloc(child.pid) is on_mimalloc
+        child.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(child.wait(), 20) == 0
 
 
 @pytest.mark.parametrize("hurried", [False, True])

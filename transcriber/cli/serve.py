@@ -8,7 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
-from transcriber import catalog, logs
+from transcriber import allocator, catalog, logs
 from transcriber.cli.parsing import Subparsers, add_command
 from transcriber.cli.server import Server, running
 from transcriber.config import Loaded, Settings, load
@@ -124,6 +124,8 @@ def _greeting(server: Server) -> list[str]:
             "model: this is the small demo model: about 2,250 words of call-centre English, good for trying things "
             "out; `transcriber models pull en` gets an official one for real calls"
         )
+    if not allocator.in_use():
+        lines.append("memory: the C library's allocator; with mimalloc (package cmeel-mimalloc) decoding costs less")
     if not settings.api_keys:
         lines.append(
             "access: INSECURE is set: everybody who can reach this address can read and send calls"

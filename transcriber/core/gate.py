@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
+
 from transcriber.core.audio import PER_MS, SILENCE, decode
 
 STEP = 20 * PER_MS
@@ -39,8 +41,7 @@ VOICED_TO_STAY, STAY_WINDOW = 2, 0b111
 """How many of the latest steps (as bits) must be voiced."""
 
 
-@dataclass(frozen=True, slots=True)
-class Speech:
+class Speech(msgspec.Struct, frozen=True, gc=False):
     """Mu-law to be recognised, and the position of its first sample."""
 
     payload: bytes

@@ -7,6 +7,8 @@ from collections import Counter, deque
 from dataclasses import dataclass
 from enum import Enum, auto
 
+import msgspec
+
 from transcriber.core import twilio
 from transcriber.core.audio import PER_MS, RATE
 from transcriber.core.timeline import Hole, Span, Strange, Timeline
@@ -32,8 +34,7 @@ class Started:
     start: twilio.Start
 
 
-@dataclass(frozen=True, slots=True)
-class Audio:
+class Audio(msgspec.Struct, frozen=True, gc=False):
     """Mu-law of one track and the position of its first sample (8 kHz samples on the stream's clock)."""
 
     track: str

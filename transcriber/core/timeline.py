@@ -6,6 +6,8 @@ Positions are samples at 8 kHz on the stream's clock (0 = the stream's start), s
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
+import msgspec
+
 from transcriber.core.audio import PER_MS, SILENCE
 
 STEADY = 10 * PER_MS
@@ -18,8 +20,7 @@ SLEW_EVERY = 100 * PER_MS
 """Clocks drift: one sample is given or taken per so many, 1250 ppm."""
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(msgspec.Struct, frozen=True, gc=False):
     """Audio and the position of its first sample."""
 
     payload: bytes

@@ -76,6 +76,8 @@ class Listener:
 
     def hear(self, hypothesis: Hypothesis) -> Draft | None:
         """A look at the utterance so far: a draft if its text has changed."""
+        if hypothesis.text == self._text and not hypothesis.words:
+            return None
         self._firm_up(hypothesis)
         if hypothesis.text == self._text:
             return None

@@ -1,12 +1,10 @@
 """Vosk behind the Engine port; the only file that imports vosk.
 
 Vosk aborts the process on a folder it cannot read, so folders are looked at first. One `Model` is shared by all
-recognizers; a recognizer belongs to one thread at a time. OpenBLAS must not start threads of its own: the lanes are the
-threads.
+recognizers; a recognizer belongs to one thread at a time.
 """
 
 import json
-import os
 import threading
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -15,6 +13,7 @@ from transcriber import graphs
 from transcriber.catalog import ModelFolder
 from transcriber.core.transcript import Word
 from transcriber.core.utterance import Hypothesis
+from transcriber.engine import kernels
 from transcriber.errors import ModelError
 
 RATE = 16000
@@ -36,7 +35,7 @@ class VoskEngine:
     def __init__(self, folder: ModelFolder, *, dynamic: bool = False) -> None:
         folder.check()
         path = folder.path if dynamic else graphs.preferred(folder.path)
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        kernels.settle()
         import vosk
 
         vosk.SetLogLevel(-2)  # errors only: the library's warnings are about its own lattices
@@ -97,6 +96,8 @@ class VoskRecognizer:
         self._zero_ms = 0.0
         self._fed_ms = 0.0
         self._look_at_ms = 0.0
+        self._answer = self._text = ""
+        """The latest answer to `partial`, and what was in it: seven in ten answers are the one before."""
 
     def accept(self, pcm: bytes) -> bool:
         """Feed 16 kHz 16-bit mono PCM; whether the model's own rules would end the utterance here."""
@@ -108,7 +109,9 @@ class VoskRecognizer:
 
     def partial(self, *, settled: bool) -> Hypothesis:
         """The utterance so far; if asked for, every LOOK_EVERY_MS also the words that the lattice has settled on."""
-        text = json.loads(self._recognizer.PartialResult()).get("partial", "")
+        answer = self._recognizer.PartialResult()
+        text = self._text if answer == self._answer else json.loads(answer).get("partial", "")
+        self._answer, self._text = answer, text
         if not text or not settled or self._fed_ms < self._look_at_ms:
             return Hypothesis(text)
         self._look_at_ms = self._fed_ms + LOOK_EVERY_MS

@@ -1,0 +1,75 @@
+"""CPU of the whole server against bare Vosk on the same audio, all at the same time, so that noise falls on everybody.
+
+--calls two-track calls in real time to each side: the server without its gate, with it, and Vosk alone as its own
+examples use it (recycled recognizers, 100 ms in turn, a partial for each block), as it comes and on the server's
+allocator and kernels. --rounds times; ratios are of the sums.
+"""
+
+import argparse
+import asyncio
+import os
+from collections import Counter
+from collections.abc import Mapping
+
+from bench import recordings
+from transcriber import allocator, sample_calls
+from transcriber.caller import read_recording
+from transcriber.catalog import ModelFolder
+from transcriber.engine import kernels
+from transcriber.proof import bare, crowd, material
+from transcriber.proof.service import service
+
+
+def main() -> None:
+    """Entry point."""
+    parser = recordings.parser(__doc__)
+    parser.add_argument("--calls", type=int, default=4)
+    parser.add_argument("--seconds", type=float, default=25.0)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--fresh", action="store_true", help="bare Vosk with recognizers made for their track")
+    args = parser.parse_args()
+    folder = recordings.model(args.model)
+    recordings.heading(folder)
+    spent: Counter[str] = Counter()
+    for _ in range(args.rounds):
+        spent.update(asyncio.run(measure(folder, args)))
+    ground = spent["bare Vosk"]
+    print(f"load of the machine {os.getloadavg()[0]:.1f}; {args.calls} calls a side, {args.rounds} rounds")
+    for name, seconds in spent.items():
+        per_s = 1000 * seconds / args.rounds
+        print(f"{name:42} {per_s:7.2f} ms per s of a track, {seconds / ground:.2f} of bare Vosk", flush=True)
+
+
+async def measure(folder: ModelFolder, args: argparse.Namespace) -> Mapping[str, float]:
+    """CPU seconds per second of a track, by side."""
+    pieces = [call.cut(args.seconds) for call in material.bundled()]
+    chosen = [pieces[number % len(pieces)] for number in range(args.calls)]
+    tracks = [mulaw for call in chosen for mulaw in call.recording.tracks.values()]
+    warm_on = None if args.fresh else read_recording(sample_calls.path(sample_calls.DEFAULT)).tracks["outbound"]
+
+    async def alone() -> float:
+        threads = os.cpu_count() or 1
+        return await bare.apart(bare.cost, str(folder.path), folder.band, tracks, warm_on=warm_on, threads=threads)
+
+    async with service(folder, gated=False) as ungated, service(folder) as gated:
+        playing = {
+            name: asyncio.create_task(crowd.play(side, chosen, count=args.calls))
+            for name, side in (("server, gate off", ungated), ("server, gate on", gated))
+        }
+        plain = asyncio.create_task(alone())
+        await asyncio.sleep(0)  # it is spawned: what follows is not for it
+        before = dict(os.environ)
+        os.environ[allocator.VARIABLE] = allocator.library() or ""
+        kernels.settle()
+        tuned = asyncio.create_task(alone())
+        await asyncio.sleep(0)
+        os.environ.clear()
+        os.environ.update(before)
+        costs = {"bare Vosk": await plain, "bare Vosk, same allocator and kernels": await tuned}
+        for name, task in playing.items():
+            costs[name] = (await task).sound().cost or 0.0
+    return costs
+
+
+if __name__ == "__main__":
+    main()

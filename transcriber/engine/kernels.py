@@ -1,0 +1,35 @@
+"""Which code the decoder's matrix library runs on this processor; to be settled before vosk is loaded.
+
+The OpenBLAS inside vosk chooses by the processor's model, and takes any model younger than itself for one of 2004
+(SSE3). What a processor can do stands in its flags, so it is told. OpenBLAS must not start threads either: the lanes
+are the threads.
+"""
+
+import os
+import platform
+from collections.abc import Set
+from pathlib import Path
+
+AVX2 = frozenset({"avx2", "fma"})
+AVX512 = AVX2 | {"avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl"}
+
+
+def settle() -> None:
+    """Tell it through its environment variables, where whoever started us did not."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if (kernels := suited(_flags())) is not None:
+        os.environ.setdefault("OPENBLAS_CORETYPE", kernels)
+
+
+def suited(flags: Set[str]) -> str | None:
+    """OpenBLAS's name of the best kernels for a processor with these flags; None: its own choice is as good."""
+    if flags >= AVX512:
+        return "SkylakeX"
+    return "Haswell" if flags >= AVX2 else None
+
+
+def _flags() -> Set[str]:
+    if platform.machine() != "x86_64":
+        return frozenset()
+    lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+    return frozenset(next((line for line in lines if line.startswith("flags")), "").split())
