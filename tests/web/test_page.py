@@ -38,7 +38,16 @@ async def test_every_module_a_script_imports_is_served(web_client: WebClient) ->
         script = await (await client.get(f"/static/{name}")).text()
         ahead |= set(re.findall(r'from "\./([\w.]+)"', script)) - seen
         assert "innerHTML" not in script
-    assert seen >= {"main.js", "api.js", "home.js", "call.js", "conversation.js", "talk.js", "dom.js"}
+    assert seen >= {
+        "main.js",
+        "home.js",
+        "live.js",
+        "history.js",
+        "call.js",
+        "conversation.js",
+        "talk.js",
+        "connect.js",
+    }
 
 
 @pytest.mark.parametrize("name", ["nothing.js", "..%2Fpage.py", "index.html%00"])
