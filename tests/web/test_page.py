@@ -18,6 +18,7 @@ async def test_the_page_needs_no_key_and_runs_under_a_strict_policy(web_client: 
     html = await answer.text()
     assert answer.status == 200
     assert "default-src 'none'; script-src 'self'" in answer.headers["Content-Security-Policy"]
+    assert "require-trusted-types-for 'script'" in answer.headers["Content-Security-Policy"]
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     linked = re.findall(r'(?:href|src)="(static/[^"]+)"', html)
     assert len(linked) == 3

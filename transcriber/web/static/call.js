@@ -34,7 +34,7 @@ class Call {
     this.title = h("h1", { tabindex: "-1" });
     this.badge = h("span", { class: "badge" });
     this.timer = h("span", { class: "timer" });
-    this.words = h("span");
+    this.words = h("span", { class: "said" });
     this.facts = h("dl", { class: "facts" });
     this.empty = h("p", { class: "empty" });
     this.end = h("div", { class: "end" });

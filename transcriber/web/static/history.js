@@ -112,7 +112,7 @@ function row(call) {
       h("span", { class: "names" }, ...names(speakersOf(call))),
       h("span", { class: "when" }, moment(call.started_at)),
       h("span", { class: "length" }, call.duration_ms == null ? "" : clock(call.duration_ms)),
-      h("span", { class: "counts" }, counted(call.words, "word")),
+      h("span", { class: "counts" }, call.status === "live" ? "" : counted(call.words, "word")),
       h("span", { class: "sid", title: call.call_sid }, call.call_sid),
       h("span", { class: `badge ${call.status}` }, call.status)),
     ...matches.map((match) => h("a", { class: "match", href: callLink(call.call_sid, match.start_ms) },

@@ -87,6 +87,12 @@ function unanswered(error, signal) {
     h("button", { type: "button", onclick: show }, "Try now"))] };
 }
 
+/** A view that was left has no say any more: what it asked may be answered late. */
+function whileShown(signal) {
+  const still = (tell) => (said) => { if (!signal.aborted) tell(said); };
+  return { say: still(say), notice: still(notice), setState: still(setState), setTitle: still(setTitle) };
+}
+
 async function show() {
   const { path, query } = place();
   if (path === "/") back = location.hash || "#/";
@@ -101,7 +107,7 @@ async function show() {
   try {
     server ??= await json("v1/server");
     if (!signal.aborted) setState(true);
-    view = signal.aborted ? null : await viewOf(path, { server, query, back, signal, say, notice, setState, setTitle, confirm });
+    view = signal.aborted ? null : await viewOf(path, { server, query, back, signal, confirm, ...whileShown(signal) });
   } catch (error) {
     reached = false;
     view = signal.aborted ? null : unanswered(error, signal);
