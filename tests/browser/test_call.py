@@ -13,6 +13,7 @@ from tests.browser.conftest import RING, OpenTab, WriteCall
 from tests.server.conftest import Serve
 from transcriber.caller import CallIds
 
+KEY = "k" * 32
 COUNT_NEW_TURNS = """() => {
   window.fresh = 0;
   new MutationObserver((records) => { for (const record of records) window.fresh += record.addedNodes.length; })
@@ -23,12 +24,15 @@ pytestmark = RING
 
 
 async def test_exports_are_what_they_say(serve: Serve, open_tab: OpenTab, tmp_path: Path) -> None:
-    running = await serve()
+    running = await serve(api_keys=(KEY,), phone={"api_key": KEY})
     async with running.phone.call() as call:
         await call.play(4000)
         await call.hang_up()
         await running.ended(call.call_sid)
     tab = await open_tab(running, f"#/calls/{call.call_sid}")
+    tab.expected = ("401",)
+    await tab.page.get_by_label("Key", exact=True).fill(KEY)
+    await tab.page.keyboard.press("Enter")
     await tab.heard("agent")
     texts = {}
     for kind in ("json", "txt", "vtt", "srt", "csv"):

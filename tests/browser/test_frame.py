@@ -6,6 +6,7 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 
 from tests.browser.conftest import HOSTILE, RING, OpenTab, Tab, WriteCall
+from tests.browser.relay import Relay
 from tests.server.conftest import Running, Serve
 
 KEY = "k" * 32
@@ -58,6 +59,24 @@ async def test_the_key_is_asked_for_and_used(serve: Serve, open_tab: OpenTab) ->
     await tab.page.get_by_text("No calls yet.").wait_for()
     await tab.page.reload()
     await tab.page.get_by_text("No calls yet.").wait_for()
+
+
+async def test_without_an_answer_the_page_says_so_and_asks_again(
+    serve: Serve, open_tab: OpenTab, write_call: WriteCall
+) -> None:
+    running = await serve()
+    await (await write_call(running)).say("hello")
+    async with Relay(running.server.url) as relay:
+        tab = await open_tab(running, url=relay.url)
+        tab.expected = ("ERR_",)
+        await tab.page.locator(".call").wait_for()
+        await relay.cut()
+        await tab.page.locator(".call .line").click()
+        await tab.page.get_by_role("heading", name="The server gives no answer").wait_for()
+        await lawful(tab, "no answer")
+        await relay.mend()
+        await tab.heard("caller")
+        assert await tab.page.locator(".state").inner_text() == "connected"
 
 
 async def test_the_keyboard_is_enough(serve: Serve, open_tab: OpenTab, write_call: WriteCall) -> None:

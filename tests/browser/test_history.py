@@ -1,5 +1,7 @@
 """The history on the first view: search, filters, paging, and the way back."""
 
+from playwright.async_api import expect
+
 from tests.browser.conftest import RING, OpenTab, WriteCall
 from tests.server.conftest import Serve
 
@@ -64,6 +66,11 @@ async def test_more_calls_come_on_demand(serve: Serve, open_tab: OpenTab, write_
         await (await write_call(running, f"CA{number}", at_ms=1_750_000_000_000 + number)).end()
     tab = await open_tab(running)
     await tab.page.locator(".call").nth(24).wait_for()
+    far = tab.page.locator(".call .line").nth(20)
+    await far.click()
+    await tab.page.locator(".onecall").wait_for()
+    await tab.page.go_back()
+    await expect(far).to_be_in_viewport()
     await tab.page.get_by_role("button", name="Show more").press("Enter")
     await tab.page.locator(".call").nth(26).wait_for()
     shown = await tab.page.locator(".call .sid").all_text_contents()

@@ -78,6 +78,7 @@ async def test_a_card_keeps_its_place_when_others_end(serve: Serve, open_tab: Op
     first = await write_call(running, "CA1")
     tab = await open_tab(running)
     await tab.page.locator(".card").wait_for()
+    await tab.page.clock.install()
     second = await write_call(running, "CA2")
     await second.say("still here")
     await tab.heard("caller")
@@ -86,6 +87,7 @@ async def test_a_card_keeps_its_place_when_others_end(serve: Serve, open_tab: Op
     await first.end()
     await tab.page.locator(".card.over").wait_for()
     assert await card.bounding_box() == before
+    await tab.page.clock.fast_forward(30_000)
     third = await write_call(running, "CA3")
     await third.say("in the free place")
     await tab.page.locator(".card", has_text="in the free place").wait_for()
@@ -113,3 +115,14 @@ async def test_what_happened_while_the_line_was_lost_is_made_up_for(
         await tab.page.locator(".card:not(.over)", has_text="said in the dark").wait_for()
         await tab.page.locator(".card.over").wait_for()
         assert await tab.page.locator(".state").inner_text() == "connected"
+
+
+async def test_a_sample_that_cannot_be_played_is_said(serve: Serve, open_tab: OpenTab) -> None:
+    running = await serve()
+    tab = await open_tab(running)
+    for _ in range(4):
+        await tab.page.request.post(f"{running.server.url}/v1/sample-calls")
+    await tab.page.locator(".card").nth(3).wait_for()
+    tab.expected = ("429",)
+    await tab.page.get_by_role("button", name="Play a sample call").click()
+    await tab.page.get_by_role("alert").get_by_text("4 sample calls are being played already").wait_for()

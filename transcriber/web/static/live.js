@@ -4,7 +4,7 @@ import { json } from "./api.js";
 import { Conversation } from "./conversation.js";
 import { callLink, clock, counted, endKeeper, h, names, speakersOf } from "./dom.js";
 
-const MOST_CARDS = 24, KEPT = 40;
+const MOST_CARDS = 24, KEPT = 40, READ_ON_MS = 20_000;
 
 export class LiveCalls {
   /** `say` tells screen readers; `idle` is shown while there is no card; `controls` stand beside the title. */
@@ -80,10 +80,11 @@ export class LiveCalls {
     return card;
   }
 
-  /** At the end of the list, or in the place of the call that ended first. */
+  /** At the end of the list, or in the place of the call that ended first, when its last words can have been read. */
   #seat(card) {
-    const over = [...this.cards.values()].filter((other) => other.ended).sort((a, b) => a.ended - b.ended)[0];
-    if (!over || this.list.children.length < MOST_CARDS && over.element.contains(document.activeElement)) this.list.append(card.element);
+    const read = (other) => other.ended && Date.now() - other.ended > READ_ON_MS && !other.element.contains(document.activeElement);
+    const [over] = [...this.cards.values()].filter(read).sort((a, b) => a.ended - b.ended);
+    if (!over) this.list.append(card.element);
     else {
       over.element.replaceWith(card.element);
       this.cards.delete(over.sid);

@@ -135,6 +135,7 @@ $("skip").addEventListener("click", (event) => {
   $("main").focus();
 });
 theme();
+history.scrollRestoration = "manual"; // there is nothing to scroll before the view is here
 addEventListener("hashchange", (event) => {
   scrolled.set(new URL(event.oldURL).hash, scrollY);
   show();
