@@ -70,6 +70,13 @@ Serve = Callable[..., Any]
 @pytest.fixture
 async def serve(redis_url: str, tmp_path: Path) -> AsyncIterator[Serve]:
     """Starts servers: `await serve(engine=…, **settings)`; a scripted engine unless one is given."""
+    async with serving(redis_url, tmp_path) as start:
+        yield start
+
+
+@asynccontextmanager
+async def serving(redis_url: str, data_dir: Path) -> AsyncIterator[Serve]:
+    """What `serve` gives, for whoever has a loop of its own; the servers stop at the end."""
     async with AsyncExitStack() as stack:
 
         async def start(
@@ -77,7 +84,7 @@ async def serve(redis_url: str, tmp_path: Path) -> AsyncIterator[Serve]:
         ) -> Running:
             chosen: dict[str, Any] = {
                 "port": 0,
-                "data_dir": tmp_path,
+                "data_dir": data_dir,
                 "redis_url": redis_url,
                 "redis_prefix": f"test{secrets.token_hex(4)}",
                 "history_ttl_s": 600,

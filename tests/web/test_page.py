@@ -18,6 +18,7 @@ async def test_the_page_needs_no_key_and_runs_under_a_strict_policy(web_client: 
     html = await answer.text()
     assert answer.status == 200
     assert "default-src 'none'; script-src 'self'" in answer.headers["Content-Security-Policy"]
+    assert "require-trusted-types-for 'script'" in answer.headers["Content-Security-Policy"]
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     linked = re.findall(r'(?:href|src)="(static/[^"]+)"', html)
     assert len(linked) == 3
@@ -38,7 +39,16 @@ async def test_every_module_a_script_imports_is_served(web_client: WebClient) ->
         script = await (await client.get(f"/static/{name}")).text()
         ahead |= set(re.findall(r'from "\./([\w.]+)"', script)) - seen
         assert "innerHTML" not in script
-    assert seen >= {"main.js", "api.js", "home.js", "call.js", "conversation.js", "talk.js", "dom.js"}
+    assert seen >= {
+        "main.js",
+        "home.js",
+        "live.js",
+        "history.js",
+        "call.js",
+        "conversation.js",
+        "talk.js",
+        "connect.js",
+    }
 
 
 @pytest.mark.parametrize("name", ["nothing.js", "..%2Fpage.py", "index.html%00"])

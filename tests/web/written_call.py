@@ -1,6 +1,7 @@
 """A call that a test writes into the history event by event, the way a session does."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from transcriber.core.transcript import (
@@ -49,10 +50,11 @@ class WrittenCall:
         )
         return call
 
-    async def say(self, text: str, *, start_ms: int = 0, track: str = "inbound") -> None:
+    async def say(self, text: str, *, start_ms: int = 0, track: str = "inbound", unsure: Sequence[str] = ()) -> None:
         self.number += 1
         words = tuple(
-            Word(word, start_ms + 300 * i, start_ms + 300 * (i + 1), 0.9) for i, word in enumerate(text.split())
+            Word(word, start_ms + 300 * i, start_ms + 300 * (i + 1), 0.3 if word in unsure else 0.9)
+            for i, word in enumerate(text.split())
         )
         final = Final(
             call_sid=self.call_sid,
@@ -71,7 +73,7 @@ class WrittenCall:
         )
         await self.outlet.append(self.stream_sid, self.number, final)
 
-    async def murmur(self, text: str, *, utterance: int | None = None) -> None:
+    async def murmur(self, text: str, *, utterance: int | None = None, stable: int = 0, at_ms: int = 0) -> None:
         await self.outlet.publish(
             Partial(
                 call_sid=self.call_sid,
@@ -81,9 +83,9 @@ class WrittenCall:
                 utterance=self.number + 1 if utterance is None else utterance,
                 revision=1,
                 text=text,
-                stable=0,
-                start_ms=0,
-                end_ms=300,
+                stable=stable,
+                start_ms=at_ms,
+                end_ms=at_ms + 300,
                 language="en",
                 model="en-demo",
                 at=AT,

@@ -16,7 +16,9 @@ from transcriber.web.sharing import is_known
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    # No script of ours may turn a text into HTML either.
+    "require-trusted-types-for 'script'; trusted-types 'none'"
 )
 KINDS = {
     ".html": "text/html; charset=utf-8",

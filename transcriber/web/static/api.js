@@ -61,27 +61,26 @@ export async function save(path, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 
-const LONGEST_PAUSE_MS = 15_000;
+const SHORTEST_PAUSE_MS = 500, LONGEST_PAUSE_MS = 15_000;
 
 /**
- * Follow Server-Sent Events until `signal` is aborted or the server says the stream is complete.
+ * Follow Server-Sent Events until `signal` is aborted, or the server has ended the answer and `isOver()` agrees.
  * A lost connection is taken up again behind the last event seen. `onEvent(data)` gets parsed JSON, `onState(open)`
  * whether the line is open. EventSource cannot send a key, hence by hand.
  */
-export async function follow(path, { signal, onEvent, onState = () => {}, ends = () => false }) {
-  let last = "", pause = 500;
+export async function follow(path, { signal, onEvent, onState = () => {}, isOver = () => false }) {
+  let last = "", pause = SHORTEST_PAUSE_MS;
   while (!signal.aborted) {
     try {
       const more = last ? { "Last-Event-ID": last } : {};
       const response = await request(path, { signal, headers: { Accept: "text/event-stream", ...more } });
       onState(true);
-      pause = 500;
+      pause = SHORTEST_PAUSE_MS;
       for await (const message of messages(response.body)) {
         if (message.id) last = message.id;
-        const event = JSON.parse(message.data);
-        onEvent(event);
-        if (ends(event)) return;
+        onEvent(JSON.parse(message.data));
       }
+      if (await isOver()) return;
     } catch (error) {
       if (signal.aborted) return;
       if (error instanceof Refused && error.status < 500) throw error;

@@ -35,9 +35,30 @@ export function moment(at) {
   return h("time", { datetime: at }, MOMENT.format(new Date(at)));
 }
 
-/** Keep a scrolling box at its end while something is added, if that is where its reader is. */
-export function stickToEnd(box, change) {
-  const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 48;
-  change();
-  if (atEnd) box.scrollTop = box.scrollHeight;
+export const counted = (number, noun) => `${number.toLocaleString()} ${noun}${number === 1 ? "" : "s"}`;
+
+/** The address of a call, or of a moment in it. */
+export const callLink = (sid, ms) => `#/calls/${encodeURIComponent(sid)}${ms == null ? "" : `?t=${ms}`}`;
+
+/** Who speaks, from {inbound: "Ada", outbound: "Desk"}. A bdi keeps names of either direction apart from what follows. */
+export function names(speakers) {
+  const known = Object.values(speakers).filter(Boolean);
+  return known.length ? known.flatMap((name, at) => [at ? " and " : "", h("bdi", {}, name)]) : ["A call"];
+}
+
+export const speakersOf = (call) => Object.fromEntries(Object.entries(call.tracks).map(([track, { speaker }]) => [track, speaker]));
+
+/** What a view shows in place of what could not be had. */
+export function problem(title, text, ...ways) {
+  return h("section", { class: "panel problem" },
+    h("h1", { tabindex: "-1" }, title), h("p", {}, text), h("p", { class: "buttons" }, ...ways));
+}
+
+/** Keeps a scrolling box at its end for as long as its reader is there. To be called after something was added. */
+export function endKeeper(box) {
+  let atEnd = true;
+  const settle = () => { if (atEnd) box.scrollTop = box.scrollHeight; };
+  box.addEventListener("scroll", () => { atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 48; });
+  new ResizeObserver(settle).observe(box);
+  return settle;
 }
