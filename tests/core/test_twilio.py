@@ -73,6 +73,7 @@ def test_nonsense_counters_count_as_absent(number: object) -> None:
         ("null", "not_object"),
         ("{}", "no_event"),
         ('{"event": 3}', "no_event"),
+        ('{"sequenceNumber": "3", "media": {"timestamp": "20", "payload": "////"}}', "no_event"),
         ('{"event": "video"}', "unknown_event"),
         ('{"event": "media"}', "bad_media"),
         ('{"event": "media", "media": []}', "bad_media"),

@@ -10,6 +10,7 @@ from tests.hostile import fuzz
 from tests.hostile.messages import Malice
 from tests.phone import Phone
 from tests.server.test_process import process, ready
+from transcriber.core import twilio
 
 pytestmark = [pytest.mark.hostile, pytest.mark.timeout(200)]
 CORE_MESSAGES, SOCKET_MESSAGES = 80_000, 15_000
@@ -22,6 +23,13 @@ def test_the_core_takes_anything_and_keeps_nothing() -> None:
     seen, _ = fuzz.core(CORE_MESSAGES, seed=2)
     assert min(seen[kind] for kind in ("Started", "Audio", "Missing", "Pressed", "Fault", "Refused")) > 100
     assert fuzz.rss_mb() < before + SLACK_MB
+
+
+def test_messages_read_in_one_pass_mean_what_patience_makes_of_them() -> None:
+    malice = Malice(4)
+    for _ in range(400):
+        for text in malice.stream(100):
+            assert twilio.decode(text) == twilio._decode_patiently(text), text[:500]
 
 
 async def test_a_server_takes_anything_keeps_nothing_and_serves_the_next(tmp_path: Path) -> None:

@@ -125,6 +125,9 @@ async def test_two_streams_are_one_call(serve: Serve) -> None:
         await inbound.play(2000)
         async with running.phone.call(ids=second, tracks=["outbound"]) as outbound:
             await outbound.play(2000)
+            async with asyncio.timeout(20):
+                while kinds(await running.events(first.call)).count("stream.started") < 2:  # noqa: ASYNC110 - bounded
+                    await asyncio.sleep(0.005)
             await inbound.hang_up()
             await outbound.play(1000)
             await outbound.hang_up()

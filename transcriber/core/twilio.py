@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -95,7 +95,8 @@ class _Frame(msgspec.Struct, gc=False):
     track: str = "inbound"
 
 
-class _MediaMessage(msgspec.Struct, gc=False, tag_field="event", tag="media"):
+class _MediaMessage(msgspec.Struct, gc=False):
+    event: Literal["media"]  # as a tag it might be absent
     media: _Frame
     sequence: Counter = msgspec.field(name="sequenceNumber")
 
