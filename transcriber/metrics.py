@@ -59,7 +59,6 @@ class Metrics:
         self.audio_seconds = self._counter("audio_seconds", "Audio received, in seconds over all tracks")
         self.publish_failures = self._counter("publish_failures", "Writes to Redis that failed")
         self.events_lost = self._counter("events_lost", "Events given up because Redis was away too long")
-        self.viewers_dropped = self._counter("viewers_dropped", "Readers of live events dropped, as they took nothing")
         self.http_requests = self._counter(
             "http_requests", "HTTP requests by route template", "route", "method", "status"
         )

@@ -78,6 +78,7 @@ async def test_redis_goes_and_comes_back(tmp_path: Path, receiving: Receiving, u
     assert 'transcriber_webhook_attempts_total{status="200"}' in figures
     assert child.returncode == 0
     assert b"Redis is away" in out
+    assert b"Redis is back" in out
     assert b"Traceback" not in out
     assert SECRET.encode() not in out
 

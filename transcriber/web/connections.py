@@ -95,6 +95,8 @@ class Connections:
                     if now - since < within_s:
                         break
                     self._cut(connection, why)
+                    if why == "not_read":
+                        log.info("cut a connection: it took nothing of its answer for %g s", within_s)
             self._metrics.connections.set(len(self._all))
 
     def _make_room(self) -> None:

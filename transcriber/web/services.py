@@ -26,8 +26,6 @@ class Services:
     model: Callable[[], Mapping[str, Any]] = dict
     """The default model: its name, language, and whether it is the demo."""
     heartbeat_s: float = 15.0
-    viewer_patience_s: float = 30.0
-    """How long a reader of live events may take nothing at all of what was sent."""
 
 
 SERVICES = web.AppKey("services", Services)

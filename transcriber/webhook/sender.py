@@ -168,6 +168,8 @@ class Sender:
                 await self._room.wait()
             found += 1
             self._wake(call_sid)
+        if self._away:
+            log.info("Redis is back")
         self._away = False
         self._post.figures.dead_letters.set(await self._post.dead_letters.count())
         log.info("%d calls have events to send (looked for in %.2f s)", found, time.monotonic() - began)
@@ -187,7 +189,8 @@ class Sender:
         """Said once, not for every call; a sweep that succeeds ends it."""
         if not self._away:
             log.warning("Redis is away, everything waits: %s", error)
-        self._away = True
+            self._away = True
+            self._sweep_now.set()
 
 
 def _matters(message: Published) -> bool:
