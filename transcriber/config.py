@@ -92,7 +92,7 @@ class Settings:
     model_mirror: str = _setting(
         values.http_url, "", "URL of a folder with model archives (NAME.zip), tried first", secret=True
     )
-    data_dir: Path = _setting(values.folder, _data_home, "where the private Redis and pulled models live")
+    data_dir: Path = _setting(values.folder, _data_home, "where the private Redis, the outbox and pulled models live")
     models_memory_mb: int = _setting(
         values.whole(0, 10_000_000),
         0,
