@@ -37,7 +37,6 @@ class Keeper:
 
     async def round(self) -> None:
         """Renew our leases, look for dead servers' folders and for leases that have run out."""
-        self._outbox.measure()
         now = time.time()
         if not 0 <= now - self._last < MISSED_S:
             self._there_since = None

@@ -35,6 +35,9 @@ class Outbox:
         self._outlet = outlet
         self._metrics = metrics
         self._adopted: dict[Folder, asyncio.Task[None]] = {}
+        metrics.outbox_events.set_function(lambda: self.waiting)
+        metrics.outbox_unsafe_events.set_function(lambda: sum(one.backlog.unsafe for one in self.couriers))
+        metrics.outbox_age_seconds.set_function(lambda: max((one.backlog.age_s for one in self.couriers), default=0.0))
 
     def begin(self, call: CallStarted, stream: StreamStarted, *, at_ms: int) -> Courier:
         """See `ports.Outbox`."""
@@ -51,13 +54,6 @@ class Outbox:
     def fails(self) -> bool:
         """Whether events of some stream can be brought nowhere: neither Redis nor the disk takes them."""
         return any(courier.in_trouble and courier.backlog.disk_fails for courier in self.couriers)
-
-    def measure(self) -> None:
-        """Tell the metrics how much waits, and since when."""
-        self._metrics.outbox_events.set(self.waiting)
-        self._metrics.outbox_unsafe_events.set(sum(courier.backlog.unsafe for courier in self.couriers))
-        oldest_s = max((courier.backlog.age_s for courier in self.couriers), default=0.0)
-        self._metrics.outbox_age_seconds.set(oldest_s)
 
     async def adopt(self) -> None:
         """Take over what dead servers of this data directory have left; it is brought to Redis in the background."""
