@@ -18,13 +18,13 @@ from pathlib import Path
 import aiohttp
 
 from bench.own_redis import own_redis
-from bench.stage import Plan, Stage, Verdict, compare, finals, kill, reference, until
+from bench.stage import Final, Plan, Stage, Verdict, compare, finals, kill, reference, until
+from transcriber.core import transcript
 from transcriber.core.record import Addition, read
-from transcriber.core.transcript import Final
 from transcriber.errors import StoreError
 from transcriber.store.redis import RedisStore
 
-Finals = list[tuple[str, int, str]]
+Finals = list[Final]
 Scenario = Callable[[Stage, Finals], Awaitable[Verdict]]
 
 
@@ -90,6 +90,23 @@ async def server_killed_for_good(stage: Stage, _: Finals) -> Verdict:
         return compare(before, await stage.history(store), time.monotonic() - began_s)
 
 
+async def server_killed_with_journal(stage: Stage, wanted: Finals) -> Verdict:
+    """The server keeps a journal and is killed with -9; its next start finishes the transcripts of what it received."""
+    async with stage.store() as store:
+        async with stage.server("data", "--journal", "1") as (server, url), stage.playing(url) as calls:
+            await stage.spoken(store)
+            await asyncio.sleep(stage.plan.outage_s)
+            began_s = kill(server)
+            await calls
+        expected = [
+            [final for final in wanted if final[3] < stage.played_ms[ids.call] - UNSAVED_S * 1000 * stage.plan.speed]
+            for ids in stage.ids
+        ]
+        async with stage.server():
+            await stage.ended(store)
+            return compare(expected, await stage.history(store), time.monotonic() - began_s)
+
+
 async def both_killed(stage: Stage, _: Finals) -> Verdict:
     """Redis is killed, and while it is away the server too; then both come back."""
     assert stage.redis is not None
@@ -116,10 +133,13 @@ SCENARIOS: dict[str, Scenario] = {
         redis_stalled,
         private_redis_killed,
         server_killed,
+        server_killed_with_journal,
         server_killed_for_good,
         both_killed,
     )
 }
+UNSAVED_S = 1.0
+"""Audio of the last moment may be on its way; the journal itself holds back 0.25 s."""
 PRIVATE = {"private_redis_killed"}
 
 
@@ -157,8 +177,13 @@ def _left(stage: Stage, call_sid: str, there: Finals) -> Finals:
     for path in (stage.folder / "data" / "outbox").glob("*/*.jsonl"):
         for text in path.read_bytes().splitlines(keepends=True):
             record = read(text)
-            if isinstance(record, Addition) and isinstance(record.event, Final) and record.event.call_sid == call_sid:
-                found.append((record.event.track, record.event.utterance, record.event.text))
+            if (
+                isinstance(record, Addition)
+                and isinstance(record.event, transcript.Final)
+                and record.event.call_sid == call_sid
+            ):
+                event = record.event
+                found.append((event.track, event.utterance, event.text, event.end_ms))
     return [one for one in found if one not in there]
 
 
@@ -195,7 +220,7 @@ async def main() -> int:
     for name in args.scenario or SCENARIOS:
         verdict = await play(name, plan, wanted)
         flawless = flawless and verdict.flawless
-        print(f"{name:22} {verdict.line()}", flush=True)
+        print(f"{name:26} {verdict.line()}", flush=True)
     return 0 if flawless else 1
 
 

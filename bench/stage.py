@@ -28,6 +28,8 @@ READY_S = 60
 PATIENCE_S = 120
 LOOK_S = 0.05
 Event = Mapping[str, Any]
+Final = tuple[str, int, str, int]
+"""Track, utterance, text, end in milliseconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,26 +72,28 @@ class Verdict:
         return not (self.lost or self.repeated or self.out_of_order or self.changed)
 
 
-def finals(events: Sequence[Event]) -> list[tuple[str, int, str]]:
-    """(track, utterance, text) of each, in the order of history."""
-    return [(event["track"], event["utterance"], event["text"]) for event in events if event["type"] == "final"]
+def finals(events: Sequence[Event]) -> list[Final]:
+    """All of them, in the order of history."""
+    return [
+        (event["track"], event["utterance"], event["text"], event["end_ms"])
+        for event in events
+        if event["type"] == "final"
+    ]
 
 
-def compare(
-    expected: Sequence[Sequence[tuple[str, int, str]]], got: Sequence[Sequence[Event]], delay_s: float
-) -> Verdict:
+def compare(expected: Sequence[Sequence[Final]], got: Sequence[Sequence[Event]], delay_s: float) -> Verdict:
     """Call by call: what should be there and what is."""
     lost = repeated = disorder = changed = 0
     for wanted, events in zip(expected, got, strict=True):
         there = finals(events)
-        counts = Counter((track, number) for track, number, _ in there)
-        texts = {(track, number): text for track, number, text in there}
-        lost += sum((track, number) not in texts for track, number, _ in wanted)
+        counts = Counter((track, number) for track, number, *_ in there)
+        texts = {(track, number): text for track, number, text, _ in there}
+        lost += sum((track, number) not in texts for track, number, *_ in wanted)
         repeated += sum(count - 1 for count in counts.values())
-        changed += sum(texts.get((track, number), text) != text for track, number, text in wanted)
+        changed += sum(texts.get((track, number), text) != text for track, number, text, _ in wanted)
         disorder += sum(event["seq"] != at for at, event in enumerate(events, 1))
         for side in ("inbound", "outbound"):
-            order = [number for track, number, _ in there if track == side]
+            order = [number for track, number, *_ in there if track == side]
             disorder += sum(later < earlier for earlier, later in pairwise(order))
     return Verdict(
         expected=sum(map(len, expected)),
@@ -110,13 +114,15 @@ class Stage:
     redis: OwnRedis | None
     recording: Recording
     ids: list[CallIds] = field(default_factory=list)
+    played_ms: dict[str, int] = field(default_factory=dict)
+    """How far each call's caller has come, by CallSid."""
 
     @asynccontextmanager
-    async def server(self, data_dir: str = "data") -> AsyncIterator[tuple[child.Child, str]]:
+    async def server(self, data_dir: str = "data", *flags: str) -> AsyncIterator[tuple[child.Child, str]]:
         """A server and its address. Raises ServerUnreachable."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         command = [sys.executable, "-m", "transcriber", "serve", "--port", "0", "--model", "en-demo"]
-        command += ["--data-dir", str(self.folder / data_dir), "--max-tracks", "1000", "--drain-s", "0"]
+        command += ["--data-dir", str(self.folder / data_dir), "--max-tracks", "1000", "--drain-s", "0", *flags]
         if self.redis is not None:
             command += ["--redis-url", self.redis.url]
         async with child.running(command, environment=environment) as running:
@@ -134,13 +140,20 @@ class Stage:
         """The plan's calls, being played; done when all are over, with what ended each."""
         self.ids = [CallIds() for _ in range(self.plan.calls)]
         target = Target(url=url)
-        calls = [dial(target, self.recording, ids=ids, speed=self.plan.speed) for ids in self.ids]
+        self.played_ms = dict.fromkeys((ids.call for ids in self.ids), 0)
+        calls = [self._dial(target, ids) for ids in self.ids]
         together = asyncio.gather(*calls, return_exceptions=True)
         try:
             yield together
         finally:
             together.cancel()
             await asyncio.wait((together,))
+
+    async def _dial(self, target: Target, ids: CallIds) -> None:
+        def at(position_ms: int) -> None:
+            self.played_ms[ids.call] = position_ms
+
+        await dial(target, self.recording, ids=ids, speed=self.plan.speed, on_position=at)
 
     async def spoken(self, store: RedisStore) -> None:
         """Until each call has a final in history."""
@@ -174,7 +187,7 @@ def kill(running: child.Child) -> float:
     return time.monotonic()
 
 
-async def reference(plan: Plan, folder: Path) -> list[tuple[str, int, str]]:
+async def reference(plan: Plan, folder: Path) -> list[Final]:
     """The finals of one of the plan's calls when nothing goes wrong."""
     alone = Stage(Plan(calls=1, outage_s=plan.outage_s, speed=plan.speed), folder, None, plan.recording())
     async with alone.server() as (_, url), alone.store() as store, alone.playing(url) as calls:

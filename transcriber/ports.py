@@ -99,8 +99,11 @@ class Delivery(Protocol):
     def keep(self, event: Event) -> None:
         """An event to be kept and published, in this order, once."""
 
-    def show(self, partial: Partial) -> None:
+    def show(self, draft: Partial) -> None:
         """To be published only: replaces what waits of the same track, and a Final of the track takes it back."""
+
+    def hear(self, track: str, payload: bytes, at: int) -> None:
+        """Audio that is going to be recognised: mu-law and the position of its first sample. For a journal, if any."""
 
     async def close(self, stream: StreamStopped, call: CallEnded) -> None:
         """The end. Returns when all is written, or safe where a crash cannot take it and on its way."""

@@ -28,6 +28,10 @@ class Scribe:
         """Something to be published only; replaces what waits of the same track."""
         self._delivery.show(self._identity.partial(draft, track, at=_now()))
 
+    def hear(self, track: str, payload: bytes, at: int) -> None:
+        """Audio that is going to be recognised, for the journal."""
+        self._delivery.hear(track, payload, at)
+
     async def close(self, reason: str, *, audio_ms: Mapping[str, int], faults: Mapping[str, int]) -> None:
         """The end of the stream. Returns when all of it is written, or safe and on its way."""
         stream, call = self._identity.stopped(reason, audio_ms=audio_ms, errors=faults, at=_now())

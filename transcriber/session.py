@@ -76,6 +76,7 @@ class Session:
         """Take what the wire said. Never waits."""
         match outcome:
             case wire.Audio(track, payload, at):
+                self._scribe.hear(track, payload, at)
                 if not self._lanes[track].offer(payload, at):
                     self.report(wire.Fault("audio_refused", "recognition is too far behind or failed: audio was lost"))
             case wire.Missing() | wire.Pressed():

@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -18,10 +19,12 @@ from transcriber.config import Settings
 from transcriber.engine.capacity import Capacity
 from transcriber.engine.hearing import Ears
 from transcriber.engine.lanes import Lanes
+from transcriber.engine.rehearing import rehear
 from transcriber.errors import ConfigError
 from transcriber.metrics import Metrics
 from transcriber.ports import Engine
 from transcriber.sessions import Rules, Sessions
+from transcriber.store.recovery import Recovery
 from transcriber.store.redis import RedisStore
 from transcriber.web.app import create_app
 from transcriber.web.certificate import Certificate
@@ -76,6 +79,7 @@ async def running(
             endpoint_ms=settings.endpoint_ms,
             strict=settings.strict_model,
         )
+        outbox.recovery.set_result(Recovery(store.archive, partial(rehear, ears)))
         capacity = Capacity(lanes.pace, workers=workers, speech_cost=cost, gated=settings.speech_gate)
         rules = _rules(settings, capacity)
         sessions = Sessions(rules, ears=ears, outbox=outbox, tickets=store.tickets, metrics=metrics)

@@ -28,7 +28,7 @@ async def open_storage(
     except BaseException:
         await asyncio.to_thread(folder.release)
         raise
-    return store, await _open_outbox(folder, store, metrics, stack, say)
+    return store, await _open_outbox(folder, store, metrics, stack, say, journals=settings.journal)
 
 
 async def _folder(settings: Settings) -> Folder:
@@ -51,10 +51,16 @@ async def _open_store(settings: Settings, owner: str, stack: AsyncExitStack, say
 
 
 async def _open_outbox(
-    folder: Folder, store: RedisStore, metrics: Metrics, stack: AsyncExitStack, say: Callable[[str], None]
+    folder: Folder,
+    store: RedisStore,
+    metrics: Metrics,
+    stack: AsyncExitStack,
+    say: Callable[[str], None],
+    *,
+    journals: bool,
 ) -> Outbox:
     """The way to the store; what dead servers have left there is settled first, as far as that is quick."""
-    outbox = Outbox(folder, store.outlet, metrics)
+    outbox = Outbox(folder, store.outlet, metrics, journals=journals)
     stack.push_async_callback(outbox.aclose)
     await outbox.adopt()
     if not await outbox.settled(within_s=SETTLE_S):

@@ -96,11 +96,6 @@ class Backlog:
         return self._put
 
     @property
-    def in_file(self) -> bool:
-        """Whether there is a file."""
-        return self._file is not None
-
-    @property
     def age_s(self) -> float:
         """How long the oldest has been waiting."""
         oldest = next(iter(self._near or self._new), None)
@@ -137,6 +132,8 @@ class Backlog:
     def delivered(self) -> None:
         """The head was."""
         self._sent.append(self._near.popleft())
+        if not self.unsafe:
+            self.safe.set()
 
     def rewind(self, written: int) -> int:
         """Redis knows only so much: what is remembered of the rest is to be delivered again.
@@ -154,8 +151,10 @@ class Backlog:
 
     async def forget(self) -> None:
         """Remove the file if all was delivered."""
+        if self._file is None:
+            return
         async with self._turn:
-            if self._file is not None and not self.waiting:
+            if not self.waiting:
                 os.close(self._file)
                 self._file, self._size, self._read_at = None, 0, 0
                 await asyncio.to_thread(self._path.unlink, missing_ok=True)

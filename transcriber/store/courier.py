@@ -8,7 +8,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from transcriber.core.record import Addition, Closing, Write, shifted
@@ -16,6 +18,7 @@ from transcriber.core.transcript import CallEnded, Event, Final, Partial, Stream
 from transcriber.errors import OutOfStep, StoreError
 from transcriber.metrics import Metrics
 from transcriber.store.backlog import Backlog
+from transcriber.store.journal import Journal
 from transcriber.store.leases import Lease
 from transcriber.store.outlet import RedisOutlet
 
@@ -29,14 +32,13 @@ UNCLEAR_S = 0.25
 CLOSE_S = 10.0
 """How long an end may take to be written or saved before its stream's session lets go of it."""
 LEAVE_S = 5.0
-"""How long what is left may take to be written when the server goes and Redis is there."""
+"""The same when the server goes, and Redis takes what is written."""
 
 
 class Courier:
     """Implements `ports.Delivery`. All methods belong to the event loop's thread.
 
-    `lease`: whose stream it is. `others`: the couriers of its call's other streams. `left`: its server is
-    dead, nothing will be added.
+    `lease`: whose stream it is. `others`: the couriers of its call's other streams. `left`: nothing will be added.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Courier:
         *,
         metrics: Metrics,
         others: Callable[[Lease], Iterable["Courier"]],
+        journal: Journal | None = None,
         left: bool = False,
     ) -> None:
         self.lease = lease
@@ -54,9 +57,8 @@ class Courier:
         self._outlet = outlet
         self._metrics = metrics
         self._others = others
+        self._journal = journal
         self._left = left
-        self._number = backlog.last
-        """Of the last write taken."""
         self._offset_ms = 0
         self._open = self._over = self._skip = False
         self._begun = asyncio.Event()
@@ -69,7 +71,8 @@ class Courier:
         self._idle = asyncio.Event()
         self._leaving = asyncio.Event()
         self.task = asyncio.create_task(self._run(), name=f"courier-{lease.stream_sid}")
-        self.task.add_done_callback(lambda _: self._begun.set())
+        for event in (self._begun, self._idle):
+            self.task.add_done_callback(partial(_set, event))
 
     @property
     def in_trouble(self) -> bool:
@@ -80,27 +83,35 @@ class Courier:
         """See `ports.Delivery`. Over the bound it is dropped, counted and logged."""
         if isinstance(event, Final):
             self._partials.pop(event.track, None)
-        if self.backlog.put(Addition(self._number + 1, _now_ms(), event)):
-            self._number += 1
+        if self.backlog.put(Addition(self.backlog.last + 1, _now_ms(), event)):
             self._idle.clear()
             self._news.set()
         else:
             self._lose(1)
 
-    def show(self, partial: Partial) -> None:
+    def show(self, draft: Partial) -> None:
         """See `ports.Delivery`."""
-        self._partials[partial.track] = partial
+        self._partials[draft.track] = draft
         self._news.set()
+
+    def hear(self, track: str, payload: bytes, at: int) -> None:
+        """See `ports.Delivery`."""
+        if self._journal is not None:
+            self._journal.hear(track, payload, at)
 
     async def close(self, stream: StreamStopped, call: CallEnded) -> None:
         """See `ports.Delivery`."""
-        self._number += 1
-        self.backlog.put(Closing(self._number, _now_ms(), stream, call))
+        self.backlog.put(Closing(self.backlog.last + 1, _now_ms(), stream, call))
         self._idle.clear()
         self._news.set()
-        safe = asyncio.create_task(self.backlog.safe.wait())
-        await asyncio.wait((self.task, safe), timeout=CLOSE_S, return_when=asyncio.FIRST_COMPLETED)
-        safe.cancel()
+        await _wait(self.backlog.safe, CLOSE_S)
+        if self._journal is not None:
+            await self._journal.remove()
+
+    def finish(self) -> None:
+        """Nothing will be added: over as soon as nothing waits."""
+        self._left = True
+        self._news.set()
 
     def doubt(self) -> None:
         """The lease was gone: see how the store holds the stream."""
@@ -110,9 +121,7 @@ class Courier:
     async def leave(self) -> None:
         """Deliver what Redis takes without trouble, for a while; the rest stays in the file, or is lost."""
         if not self.in_trouble and self.backlog.waiting:
-            idle = asyncio.create_task(self._idle.wait())
-            await asyncio.wait((self.task, idle), timeout=LEAVE_S, return_when=asyncio.FIRST_COMPLETED)
-            idle.cancel()
+            await _wait(self._idle, LEAVE_S)
         self._leaving.set()
         self._news.set()
         await asyncio.wait((self.task,))
@@ -134,7 +143,9 @@ class Courier:
                 elif self._left:
                     break
                 else:
-                    await self._rest()
+                    self._idle.set()
+                    await self.backlog.forget()
+                    await self._news.wait()
             except OutOfStep as error:
                 self._go_back(error)
                 if self._strayed > 1:
@@ -146,7 +157,7 @@ class Courier:
 
     async def _begin(self, head: Write | None) -> None:
         opening = self.backlog.opening
-        after = self._number if head is None else head.number - 1
+        after = self.backlog.last if head is None else head.number - 1
         self._offset_ms = await self._try(
             self._outlet.open(
                 opening.call,
@@ -160,7 +171,8 @@ class Courier:
         )
         self._open, self._skip = True, False
         self._begun.set()
-        self._succeed(call_ms=opening.at_ms - self._offset_ms)
+        self.backlog.opening = replace(opening, call_ms=opening.at_ms - self._offset_ms)
+        self._succeed()
 
     async def _deliver(self, write: Write) -> None:
         match write:
@@ -181,18 +193,12 @@ class Courier:
         self._succeed()
 
     async def _publish(self) -> None:
-        partial = self._partials.pop(next(iter(self._partials)))
+        newest = self._partials.pop(next(iter(self._partials)))
         try:
-            await self._outlet.publish(shifted(partial, self._offset_ms))
+            await self._outlet.publish(shifted(newest, self._offset_ms))
             self._metrics.partials.inc()
         except StoreError:
             self._metrics.publish_failures.inc()
-
-    async def _rest(self) -> None:
-        self._idle.set()
-        if self.backlog.in_file:
-            await self.backlog.forget()
-        await self._news.wait()
 
     async def _try(self, writing: Awaitable[T]) -> T:
         """Never cancelled: an answer would be left on the connection."""
@@ -202,27 +208,19 @@ class Courier:
             self.backlog.spill()
         return await task
 
-    def _succeed(self, *, call_ms: int | None = None) -> None:
+    def _succeed(self) -> None:
         if self._tries:
             log.info("Redis takes what is written again; %d events wait", self.backlog.waiting)
         self._tries = 0
-        opening = self.backlog.opening
-        self.backlog.opening = replace(
-            opening,
-            seq=self._outlet.seq(self.lease.call_sid),
-            call_ms=opening.call_ms if call_ms is None else call_ms,
-        )
+        self.backlog.opening = replace(self.backlog.opening, seq=self._outlet.seq(self.lease.call_sid))
 
     async def _fail(self, error: StoreError) -> None:
         self._metrics.publish_failures.inc()
         self.backlog.spill()
         if not self._tries:
             log.warning("Redis does not take what is written; trying on: %s", error)
-        pause_s = PAUSES_S[min(self._tries, len(PAUSES_S) - 1)]
         self._tries += 1
-        waiting = asyncio.create_task(self._leaving.wait())
-        await asyncio.wait((waiting,), timeout=pause_s)
-        waiting.cancel()
+        await _wait(self._leaving, PAUSES_S[min(self._tries, len(PAUSES_S)) - 1])
 
     def _go_back(self, error: OutOfStep) -> None:
         self._open = False
@@ -236,6 +234,15 @@ class Courier:
         self._metrics.events_lost.inc(count)
         if self._lost == count or self._leaving.is_set():
             log.error("%d events of this stream are lost so far: neither Redis nor the disk takes them", self._lost)
+
+
+def _set(event: asyncio.Event, _: object) -> None:
+    event.set()
+
+
+async def _wait(event: asyncio.Event, within_s: float) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), within_s)
 
 
 def _now_ms() -> int:

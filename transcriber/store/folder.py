@@ -10,6 +10,8 @@ from typing import Self
 
 LOCK = "lock"
 SUFFIX = ".jsonl"
+JOURNAL = ".mulaw"
+TRIED = ".tried"
 
 
 class Folder:
@@ -39,6 +41,22 @@ class Folder:
         """Where a stream's writes may wait; another place each time, as nothing forbids a sid to come again."""
         return self.path / f"{stream_sid}-{secrets.token_hex(4)}{SUFFIX}"
 
+    def journal(self, stream_sid: str) -> Path:
+        """Where a stream's audio may be kept, likewise."""
+        return self.path / f"{stream_sid}-{secrets.token_hex(4)}{JOURNAL}"
+
+    def journals(self) -> list[Path]:
+        """All of these. Blocks."""
+        return sorted(self.path.glob(f"*{JOURNAL}"))
+
+    def tried(self) -> list[Path]:
+        """Those being heard again when that was broken off. Blocks."""
+        return sorted(self.path.glob(f"*{JOURNAL}{TRIED}"))
+
+    def set_aside(self, path: Path) -> Path:
+        """Move a file to where nobody looks for work any more; returns where it is. Blocks."""
+        return path.rename(self.path.parent / f"{self.owner}-{path.name}")
+
     def files(self) -> list[Path]:
         """All that wait, the oldest stream first. Blocks."""
         return sorted(self.path.glob(f"*{SUFFIX}"), key=lambda path: path.stat().st_mtime_ns)
@@ -52,7 +70,7 @@ class Folder:
     def release(self) -> None:
         """Let go of it; it stays only if something waits in it. Blocks."""
         with suppress(OSError):
-            if not self.files():
+            if not self.files() and not self.journals() and not self.tried():
                 (self.path / LOCK).unlink()
                 self.path.rmdir()
         os.close(self._lock)

@@ -7,19 +7,23 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 from transcriber.core.record import Closing, Opening
-from transcriber.core.transcript import CallStarted, StreamStarted, iso_time
+from transcriber.core.transcript import CallStarted, Event, StreamStarted, iso_time
 from transcriber.errors import StoreError
 from transcriber.metrics import Metrics
 from transcriber.store.backlog import Backlog
 from transcriber.store.courier import Courier
 from transcriber.store.failures import redis_failures
-from transcriber.store.folder import Folder
+from transcriber.store.folder import TRIED, Folder
+from transcriber.store.journal import Journal, opening_of
 from transcriber.store.leases import Lease
 from transcriber.store.outlet import RedisOutlet
+from transcriber.store.recovery import Recovery
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -29,12 +33,16 @@ PAUSE_S = 1.0
 class Outbox:
     """Implements `ports.Outbox`. All methods belong to the event loop's thread."""
 
-    def __init__(self, folder: Folder, outlet: RedisOutlet, metrics: Metrics) -> None:
+    def __init__(self, folder: Folder, outlet: RedisOutlet, metrics: Metrics, *, journals: bool = False) -> None:
+        self.recovery: asyncio.Future[Recovery] = asyncio.get_running_loop().create_future()
+        """Set as soon as speech can be recognised."""
         self.couriers: set[Courier] = set()
         self._folder = folder
         self._outlet = outlet
         self._metrics = metrics
+        self._journals = journals
         self._adopted: dict[Folder, asyncio.Task[None]] = {}
+        self._recovering: set[asyncio.Task[None]] = set()
         metrics.outbox_events.set_function(lambda: self.waiting)
         metrics.outbox_unsafe_events.set_function(lambda: sum(one.backlog.unsafe for one in self.couriers))
         metrics.outbox_age_seconds.set_function(lambda: max((one.backlog.age_s for one in self.couriers), default=0.0))
@@ -42,8 +50,11 @@ class Outbox:
     def begin(self, call: CallStarted, stream: StreamStarted, *, at_ms: int) -> Courier:
         """See `ports.Outbox`."""
         lease = Lease(self._folder.owner, call.call_sid, stream.stream_sid)
-        backlog = Backlog(self._folder.file(stream.stream_sid), Opening(call=call, stream=stream, at_ms=at_ms))
-        return self._send(Courier(lease, backlog, self._outlet, metrics=self._metrics, others=self._others))
+        opening = Opening(call=call, stream=stream, at_ms=at_ms)
+        journal = Journal(self._folder.journal(stream.stream_sid), opening) if self._journals else None
+        backlog = Backlog(self._folder.file(stream.stream_sid), opening)
+        courier = Courier(lease, backlog, self._outlet, metrics=self._metrics, others=self._others, journal=journal)
+        return self._send(courier)
 
     @property
     def waiting(self) -> int:
@@ -72,9 +83,9 @@ class Outbox:
     async def aclose(self) -> None:
         """Deliver what Redis takes now; the rest stays in the folder for whoever comes next."""
         await asyncio.gather(*(courier.leave() for courier in list(self.couriers)))
-        for task in self._adopted.values():
+        for task in (*self._adopted.values(), *self._recovering):
             task.cancel()
-        await asyncio.gather(*self._adopted.values(), return_exceptions=True)
+        await asyncio.gather(*self._adopted.values(), *self._recovering, return_exceptions=True)
         await asyncio.to_thread(self._folder.release)
 
     async def interrupt(self, lease: Lease) -> None:
@@ -89,6 +100,11 @@ class Outbox:
         courier.task.add_done_callback(lambda _: self.couriers.discard(courier))
         return courier
 
+    def _keep(self, task: "asyncio.Task[None]") -> None:
+        self._recovering.add(task)
+        task.add_done_callback(self._report)
+        task.add_done_callback(self._recovering.discard)
+
     def _others(self, lease: Lease) -> list[Courier]:
         return [one for one in self.couriers if one.lease.call_sid == lease.call_sid and one.lease != lease]
 
@@ -97,27 +113,81 @@ class Outbox:
             log.error("events stay in the outbox", exc_info=error)
 
     async def _settle(self, folder: Folder) -> None:
-        """A dead server's streams: those without a file end at once, the others when their rest is delivered."""
+        """A dead server's streams: those with nothing left end at once, others when their rest is delivered."""
+        rest: list[tuple[Lease, Path, Opening]] = []
         try:
-            left = [found for path in folder.files() if (found := await asyncio.to_thread(Backlog.found, path))]
-            outlet = self._outlet.of(folder.owner)
-            couriers = {}
-            for backlog, last in left:
-                lease = Lease(folder.owner, backlog.opening.call.call_sid, backlog.opening.stream.stream_sid)
-                courier = self._send(
-                    Courier(lease, backlog, outlet, metrics=self._metrics, others=self._others, left=True)
-                )
-                couriers[lease] = (courier, isinstance(last, Closing))
+            journals = await asyncio.to_thread(_journals, folder)
+            couriers = await self._deliver_left(folder)
             for lease in await self._insist(partial(self._leases, folder.owner)):
-                if lease not in couriers:
+                if lease not in couriers and lease not in journals:
                     await self._insist(partial(self.interrupt, lease))
             for lease, (courier, closed) in couriers.items():
                 await asyncio.wait((courier.task,))
                 courier.task.result()
-                if not closed:
+                if closed and lease in journals:
+                    await asyncio.to_thread(journals.pop(lease)[0].unlink)
+                elif not closed and lease not in journals:
                     await self._insist(partial(self.interrupt, lease))
+            rest = [(lease, *found) for lease, found in journals.items()]
+        finally:
+            if not rest:
+                await asyncio.to_thread(folder.release)
+        if rest:
+            self._keep(asyncio.create_task(self._recover(folder, rest), name=f"journals-{folder.owner}"))
+
+    async def _deliver_left(self, folder: Folder) -> dict[Lease, tuple[Courier, bool]]:
+        """Couriers of what waits in the folder, and whether each stream's end is among it."""
+        outlet = self._outlet.of(folder.owner)
+        couriers = {}
+        for path in folder.files():
+            if (found := await asyncio.to_thread(Backlog.found, path)) is None:
+                log.error("%s cannot be read", path)
+                continue
+            backlog, last = found
+            lease = _lease(folder, backlog.opening)
+            courier = Courier(lease, backlog, outlet, metrics=self._metrics, others=self._others, left=True)
+            couriers[lease] = (self._send(courier), isinstance(last, Closing))
+        return couriers
+
+    async def _recover(self, folder: Folder, rest: list[tuple[Lease, Path, Opening]]) -> None:
+        """Streams with a journal: what follows their last final is heard again, then they end."""
+        outlet = self._outlet.of(folder.owner)
+        try:
+            couriers = []
+            for lease, _, opening in rest:
+                after = await self._insist(partial(outlet.written, lease))
+                backlog = Backlog(folder.file(lease.stream_sid), replace(opening, after=after))
+                courier = Courier(lease, backlog, outlet, metrics=self._metrics, others=self._others)
+                couriers.append(self._send(courier))  # at once, so that their leases are renewed
+            recovery = await asyncio.shield(self.recovery)
+            for courier, (lease, path, opening) in zip(couriers, rest, strict=True):
+                await self._rehear(folder, path, partial(recovery.finals, opening), courier)
+                courier.finish()
+                await asyncio.wait((courier.task,))
+                courier.task.result()
+                await self._insist(partial(self.interrupt, lease))
         finally:
             await asyncio.to_thread(folder.release)
+
+    async def _rehear(
+        self, folder: Folder, path: Path, finals: Callable[[Path], Awaitable[list[Event]]], courier: Courier
+    ) -> None:
+        """Once: should it be this audio that brings servers down, the next start leaves it alone."""
+        trying = path.with_name(path.name + TRIED)
+        await asyncio.to_thread(path.rename, trying)
+        try:
+            for final in await self._insist(partial(finals, trying)):
+                courier.keep(final)
+            if courier.backlog.waiting:
+                courier.backlog.spill()
+                await courier.backlog.safe.wait()
+        except asyncio.CancelledError:
+            trying.rename(path)
+            raise
+        except Exception:  # whatever recognition raises, the other streams are still to be heard
+            log.exception("audio of a dead server cannot be heard again: %s", folder.set_aside(trying))
+        else:
+            await asyncio.to_thread(trying.unlink)
 
     async def _leases(self, owner: str) -> Sequence[Lease]:
         with redis_failures("cannot read the leases"):
@@ -130,3 +200,20 @@ class Outbox:
             except StoreError as error:
                 log.debug("the streams of a dead server cannot be ended yet: %s", error)
                 await asyncio.sleep(PAUSE_S)
+
+
+def _lease(folder: Folder, opening: Opening) -> Lease:
+    return Lease(folder.owner, opening.call.call_sid, opening.stream.stream_sid)
+
+
+def _journals(folder: Folder) -> dict[Lease, tuple[Path, Opening]]:
+    """The folder's journals by stream; one that does not even say whose it is goes."""
+    found = {}
+    for path in folder.tried():
+        log.error("a server died while it heard %s again: it is left alone", folder.set_aside(path))
+    for path in folder.journals():
+        if (opening := opening_of(path)) is None:
+            path.unlink()
+        else:
+            found[_lease(folder, opening)] = (path, opening)
+    return found

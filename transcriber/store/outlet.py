@@ -147,6 +147,11 @@ class RedisOutlet:
             await self.leases.release(lease)
         return done
 
+    async def written(self, lease: Lease) -> int:
+        """The number of the stream's last write, 0 if there is none. Raises StoreError."""
+        with redis_failures("cannot read the stream"):
+            return int(await self._client.hget(self._keys.call(lease.call_sid), f"written:{lease.stream_sid}") or 0)
+
     async def _over(self, call_sid: str) -> None:
         await self._unlist_live(call_sid)
         self._index.forget(call_sid)
