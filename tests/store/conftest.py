@@ -13,7 +13,7 @@ import pytest
 from bench.own_redis import OwnRedis, own_redis
 from tests.store.samples import STARTED_MS, call_ended, call_started, final, stream_started, stream_stopped
 from transcriber.metrics import Metrics
-from transcriber.store.courier import Courier
+from transcriber.store.carrier import Carrier
 from transcriber.store.folder import Folder
 from transcriber.store.outbox import Outbox
 from transcriber.store.redis import RedisStore, open_store
@@ -41,14 +41,14 @@ class Post:
         if not self.dead.is_set():
             await self.outbox.aclose()
 
-    def begin(self, call_sid: str = "CA1", stream_sid: str = "MZ1", *, at_ms: int = STARTED_MS) -> Courier:
+    def begin(self, call_sid: str = "CA1", stream_sid: str = "MZ1", *, at_ms: int = STARTED_MS) -> Carrier:
         """A new stream."""
         return self.outbox.begin(call_started(call_sid), stream_started(call_sid, stream_sid), at_ms=at_ms)
 
-    async def close(self, courier: Courier) -> None:
+    async def close(self, carrier: Carrier) -> None:
         """The stream's end."""
-        lease = courier.lease
-        await courier.close(stream_stopped(lease.call_sid, lease.stream_sid), call_ended(lease.call_sid))
+        lease = carrier.lease
+        await carrier.close(stream_stopped(lease.call_sid, lease.stream_sid), call_ended(lease.call_sid))
 
     async def events(self, call_sid: str = "CA1") -> list[dict[str, Any]]:
         """What is kept of a call."""
@@ -62,17 +62,17 @@ class Post:
 
     async def die(self) -> None:
         """What a crash leaves: nothing more is written, the lock is free, the file stays."""
-        for courier in list(self.outbox.couriers):
-            courier.task.cancel()
-            await asyncio.wait((courier.task,))
+        for carrier in list(self.outbox.carriers):
+            carrier.task.cancel()
+            await asyncio.wait((carrier.task,))
         self.dead.set()
         self.folder.release()
 
 
-def say(courier: Courier, *texts: str) -> None:
+def say(carrier: Carrier, *texts: str) -> None:
     """Finals of a stream."""
     for text in texts:
-        courier.keep(final(courier.lease.call_sid, text, stream_sid=courier.lease.stream_sid))
+        carrier.keep(final(carrier.lease.call_sid, text, stream_sid=carrier.lease.stream_sid))
 
 
 OpenPost = Callable[[], Awaitable[Post]]

@@ -85,17 +85,17 @@ async def test_a_call_goes_on_while_one_of_its_servers_lives(open_post: OpenPost
 @pytest.mark.parametrize("says_more", [True, False])
 async def test_a_server_that_was_only_slow_resumes_its_calls(open_post: OpenPost, *, says_more: bool) -> None:
     slow, other = await open_post(), await open_post()
-    courier = slow.begin()
-    say(courier, "before")
+    carrier = slow.begin()
+    say(carrier, "before")
     await slow.delivered()
-    await other.outbox.interrupt(courier.lease)
+    await other.outbox.interrupt(carrier.lease)
     assert await status(other) == "interrupted"
     if says_more:
-        say(courier, "after")
+        say(carrier, "after")
     else:
         await keeper(slow).round()
     await until(lambda: is_status(other, "CA1", "live"))
-    await slow.close(courier)
+    await slow.close(carrier)
     events = await slow.events()
     kinds = [event["type"] for event in events]
     more = ["final"] if says_more else []
@@ -107,16 +107,16 @@ async def test_a_server_that_was_only_slow_resumes_its_calls(open_post: OpenPost
 
 async def test_an_outage_interrupts_nobody(open_post: OpenPost, trouble: OwnRedis) -> None:
     posts = [await open_post() for _ in range(2)]
-    couriers = [post.begin(f"CA{n}", f"MZ{n}") for n, post in enumerate(posts)]
+    carriers = [post.begin(f"CA{n}", f"MZ{n}") for n, post in enumerate(posts)]
     keepers = [asyncio.create_task(keeper(post).run()) for post in posts]
     await until(lambda: is_status_of_all(posts))
     await trouble.kill()
     await asyncio.sleep(2 * LEASE_S)  # what is tested is the passing of time
     await trouble.start()
     await asyncio.sleep(3 * LEASE_S)
-    for n, (post, courier) in enumerate(zip(posts, couriers, strict=True)):
-        say(courier, "afterwards")
-        await post.close(courier)
+    for n, (post, carrier) in enumerate(zip(posts, carriers, strict=True)):
+        say(carrier, "afterwards")
+        await post.close(carrier)
         assert [event["type"] for event in await post.events(f"CA{n}")].count("call.ended") == 1
     for task in keepers:
         task.cancel()
@@ -130,16 +130,16 @@ async def test_what_a_dead_server_had_not_delivered_follows_its_interruption(
     open_post: OpenPost, trouble: OwnRedis
 ) -> None:
     dead = await open_post()
-    courier = dead.begin()
-    say(courier, "delivered")
+    carrier = dead.begin()
+    say(carrier, "delivered")
     await dead.delivered()
     await trouble.kill()
-    say(courier, "left behind")
-    await asyncio.wait_for(courier.backlog.safe.wait(), 10)
+    say(carrier, "left behind")
+    await asyncio.wait_for(carrier.backlog.safe.wait(), 10)
     await dead.die()
     await trouble.start()
     heir = await open_post()
-    await heir.outbox.interrupt(courier.lease)  # as a server on another machine would
+    await heir.outbox.interrupt(carrier.lease)  # as a server on another machine would
     await heir.outbox.adopt()
     assert await heir.outbox.settled(within_s=20)
     events = await heir.events()

@@ -37,23 +37,23 @@ def without_holes(events: Sequence[dict[str, Any]]) -> bool:
 @pytest.mark.parametrize("how", ["killed", "stalled"])
 async def test_an_outage_delays_and_loses_nothing(open_post: OpenPost, trouble: OwnRedis, how: str) -> None:
     post = await open_post()
-    courier = post.begin()
-    say(courier, *numbered(3))
+    carrier = post.begin()
+    say(carrier, *numbered(3))
     await post.delivered()
     if how == "killed":
         await trouble.kill()
     else:
         trouble.stall()
-    say(courier, *numbered(40, 3))
-    await asyncio.wait_for(courier.backlog.safe.wait(), 10)
+    say(carrier, *numbered(40, 3))
+    await asyncio.wait_for(carrier.backlog.safe.wait(), 10)
     [file] = post.folder.files()
     assert file.read_bytes().count(b"\n") == 38  # whose it is, and 37 finals
-    say(courier, *numbered(50, 40))
+    say(carrier, *numbered(50, 40))
     await (trouble.start() if how == "killed" else asyncio.to_thread(trouble.wake))
     await post.delivered()
-    say(courier, *numbered(60, 50))
-    await post.close(courier)
-    await courier.task
+    say(carrier, *numbered(60, 50))
+    await post.close(carrier)
+    await carrier.task
     events = await post.events()
     assert texts(events) == numbered(60)
     assert kinds(events) == WHOLE
@@ -65,9 +65,9 @@ async def test_a_stream_may_begin_and_end_while_redis_is_away(open_post: OpenPos
     post = await open_post()
     await trouble.kill()
     for number in range(3):
-        courier = post.begin(stream_sid=f"MZ{number}", at_ms=STARTED_MS + 1000 * number)
-        say(courier, f"of stream {number}")
-        await asyncio.wait_for(post.close(courier), 5)
+        carrier = post.begin(stream_sid=f"MZ{number}", at_ms=STARTED_MS + 1000 * number)
+        say(carrier, f"of stream {number}")
+        await asyncio.wait_for(post.close(carrier), 5)
     samples = {sample.name: sample.value for metric in post.metrics.registry.collect() for sample in metric.samples}
     assert samples["transcriber_outbox_events"] == 6
     assert samples["transcriber_outbox_unsafe_events"] == 0
@@ -84,15 +84,15 @@ async def test_a_stream_may_begin_and_end_while_redis_is_away(open_post: OpenPos
 async def test_what_waits_in_the_file_alone_is_read_back(open_post: OpenPost, trouble: OwnRedis) -> None:
     post = await open_post()
     await trouble.kill()
-    courier = post.begin()
+    carrier = post.begin()
     said = numbered(MOST_IN_MEMORY + 300)
     for start in range(0, len(said), 100):
-        say(courier, *said[start : start + 100])
-        await asyncio.wait_for(courier.backlog.safe.wait(), 10)
-    assert courier.backlog.waiting == len(said)
+        say(carrier, *said[start : start + 100])
+        await asyncio.wait_for(carrier.backlog.safe.wait(), 10)
+    assert carrier.backlog.waiting == len(said)
     await trouble.start()
-    await post.close(courier)
-    await courier.task
+    await post.close(carrier)
+    await carrier.task
     assert texts(await post.events()) == said
 
 
@@ -128,10 +128,10 @@ async def test_what_was_delivered_before_the_crash_is_not_delivered_again(
     open_post: OpenPost, trouble: OwnRedis
 ) -> None:
     dead = await open_post()
-    courier = dead.begin()
+    carrier = dead.begin()
     await trouble.kill()
-    say(courier, *numbered(5))
-    await asyncio.wait_for(courier.backlog.safe.wait(), 10)
+    say(carrier, *numbered(5))
+    await asyncio.wait_for(carrier.backlog.safe.wait(), 10)
     left = dead.folder.files()[0].read_bytes()
     await trouble.start()
     await dead.delivered()
@@ -146,17 +146,17 @@ async def test_what_was_delivered_before_the_crash_is_not_delivered_again(
 
 async def test_a_redis_set_back_gets_again_what_it_lost(open_post: OpenPost, trouble: OwnRedis) -> None:
     post = await open_post()
-    courier = post.begin()
-    say(courier, *numbered(5))
+    carrier = post.begin()
+    say(carrier, *numbered(5))
     await post.delivered()
     trouble.keep_data()
-    say(courier, *numbered(15, 5))
+    say(carrier, *numbered(15, 5))
     await post.delivered()
     await trouble.kill()
     trouble.set_back()
     await trouble.start()
     assert texts(await post.events()) == numbered(5)
-    say(courier, "afterwards")
+    say(carrier, "afterwards")
     await post.delivered()
     events = await post.events()
     assert texts(events) == [*numbered(15), "afterwards"]
@@ -165,15 +165,15 @@ async def test_a_redis_set_back_gets_again_what_it_lost(open_post: OpenPost, tro
 
 async def test_a_redis_emptied_goes_on_behind_the_numbers_it_gave(open_post: OpenPost, trouble: OwnRedis) -> None:
     post = await open_post()
-    courier = post.begin()
-    say(courier, *numbered(5))
+    carrier = post.begin()
+    say(carrier, *numbered(5))
     await post.delivered()
     await trouble.kill()
-    say(courier, "while it was away")
+    say(carrier, "while it was away")
     trouble.empty()
     await trouble.start()
     await post.delivered()
-    await post.close(courier)
+    await post.close(carrier)
     events = await post.events()
     assert kinds(events) == WHOLE
     assert events[0]["resumed"] is True
@@ -184,12 +184,12 @@ async def test_a_redis_emptied_goes_on_behind_the_numbers_it_gave(open_post: Ope
 
 async def test_without_disk_events_wait_in_memory(open_post: OpenPost, trouble: OwnRedis) -> None:
     post = await open_post()
-    courier = post.begin()
+    carrier = post.begin()
     await trouble.kill()
     shutil.rmtree(post.folder.path)
-    say(courier, *numbered(5))
+    say(carrier, *numbered(5))
     await until(lambda: asyncio.sleep(0, post.outbox.fails))
-    assert courier.backlog.unsafe == 5
+    assert carrier.backlog.unsafe == 5
     await trouble.start()
     await post.delivered()
     assert texts(await post.events()) == numbered(5)
@@ -199,8 +199,8 @@ async def test_without_disk_events_wait_in_memory(open_post: OpenPost, trouble: 
 @pytest.mark.parametrize("answer", ["READONLY", "OOM", "NOAUTH"])
 async def test_refusals_of_redis_are_tried_again(open_post: OpenPost, trouble: OwnRedis, answer: str) -> None:
     post = await open_post()
-    courier = post.begin()
-    say(courier, "before")
+    carrier = post.begin()
+    say(carrier, "before")
     await post.delivered()
     async with Redis.from_url(trouble.url) as admin:
         match answer:
@@ -211,8 +211,8 @@ async def test_refusals_of_redis_are_tried_again(open_post: OpenPost, trouble: O
             case "NOAUTH":
                 await admin.config_set("requirepass", "secret")
                 await admin.client_kill_filter(_type="normal")
-        say(courier, *numbered(5))
-        await until(lambda: asyncio.sleep(0, courier.in_trouble))
+        say(carrier, *numbered(5))
+        await until(lambda: asyncio.sleep(0, carrier.in_trouble))
         await admin.replicaof("NO", "ONE")
         await admin.config_set("maxmemory", "0")
         await admin.config_set("requirepass", "")
@@ -229,8 +229,8 @@ def test_an_unreadable_file_is_nobodys(tmp_path: Path) -> None:
 async def test_the_end_is_taken_whatever_the_bound(open_post: OpenPost, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("transcriber.store.backlog.MOST_BYTES", -1)
     post = await open_post()
-    courier = post.begin()
-    courier.keep(final("CA1"))
-    await post.close(courier)
+    carrier = post.begin()
+    carrier.keep(final("CA1"))
+    await post.close(carrier)
     assert [event["type"] for event in await post.events()][-1] == "call.ended"
     assert texts(await post.events()) == []

@@ -55,7 +55,7 @@ class Keeper:
             log.error("the outbox cannot be looked through: %s", error)
 
     async def _renew(self) -> None:
-        ours = {courier.lease: courier for courier in self._outbox.couriers}
+        ours = {carrier.lease: carrier for carrier in self._outbox.carriers}
         with redis_failures("cannot renew the leases"):
             lost = await self._leases.renew(ours)
         for lease in lost:

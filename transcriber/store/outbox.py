@@ -17,7 +17,7 @@ from transcriber.core.transcript import CallStarted, Event, StreamStarted, iso_t
 from transcriber.errors import StoreError
 from transcriber.metrics import Metrics
 from transcriber.store.backlog import Backlog
-from transcriber.store.courier import Courier
+from transcriber.store.carrier import Carrier
 from transcriber.store.failures import redis_failures
 from transcriber.store.folder import TRIED, Folder
 from transcriber.store.journal import Journal, opening_of
@@ -36,7 +36,7 @@ class Outbox:
     def __init__(self, folder: Folder, outlet: RedisOutlet, metrics: Metrics, *, journals: bool = False) -> None:
         self.recovery: asyncio.Future[Recovery] = asyncio.get_running_loop().create_future()
         """Set as soon as speech can be recognised."""
-        self.couriers: set[Courier] = set()
+        self.carriers: set[Carrier] = set()
         self._folder = folder
         self._outlet = outlet
         self._metrics = metrics
@@ -44,27 +44,27 @@ class Outbox:
         self._adopted: dict[Folder, asyncio.Task[None]] = {}
         self._recovering: set[asyncio.Task[None]] = set()
         metrics.outbox_events.set_function(lambda: self.waiting)
-        metrics.outbox_unsafe_events.set_function(lambda: sum(one.backlog.unsafe for one in self.couriers))
-        metrics.outbox_age_seconds.set_function(lambda: max((one.backlog.age_s for one in self.couriers), default=0.0))
+        metrics.outbox_unsafe_events.set_function(lambda: sum(one.backlog.unsafe for one in self.carriers))
+        metrics.outbox_age_seconds.set_function(lambda: max((one.backlog.age_s for one in self.carriers), default=0.0))
 
-    def begin(self, call: CallStarted, stream: StreamStarted, *, at_ms: int) -> Courier:
+    def begin(self, call: CallStarted, stream: StreamStarted, *, at_ms: int) -> Carrier:
         """See `ports.Outbox`."""
         lease = Lease(self._folder.owner, call.call_sid, stream.stream_sid)
         opening = Opening(call=call, stream=stream, at_ms=at_ms)
         journal = Journal(self._folder.journal(stream.stream_sid), opening) if self._journals else None
         backlog = Backlog(self._folder.file(stream.stream_sid), opening)
-        courier = Courier(lease, backlog, self._outlet, metrics=self._metrics, others=self._others, journal=journal)
-        return self._send(courier)
+        carrier = Carrier(lease, backlog, self._outlet, metrics=self._metrics, others=self._others, journal=journal)
+        return self._send(carrier)
 
     @property
     def waiting(self) -> int:
         """Events that are not in Redis yet."""
-        return sum(courier.backlog.waiting for courier in self.couriers)
+        return sum(carrier.backlog.waiting for carrier in self.carriers)
 
     @property
     def fails(self) -> bool:
         """Whether events of some stream can be brought nowhere: neither Redis nor the disk takes them."""
-        return any(courier.in_trouble and courier.backlog.disk_fails for courier in self.couriers)
+        return any(carrier.in_trouble and carrier.backlog.disk_fails for carrier in self.carriers)
 
     async def adopt(self) -> None:
         """Take over what dead servers of this data directory have left; it is brought to Redis in the background."""
@@ -82,7 +82,7 @@ class Outbox:
 
     async def aclose(self) -> None:
         """Deliver what Redis takes now; the rest stays in the folder for whoever comes next."""
-        await asyncio.gather(*(courier.leave() for courier in list(self.couriers)))
+        await asyncio.gather(*(carrier.leave() for carrier in list(self.carriers)))
         for task in (*self._adopted.values(), *self._recovering):
             task.cancel()
         await asyncio.gather(*self._adopted.values(), *self._recovering, return_exceptions=True)
@@ -94,19 +94,19 @@ class Outbox:
             self._metrics.streams_interrupted.inc()
             log.warning("stream %s was live when its server died: it ends as interrupted", lease.stream_sid)
 
-    def _send(self, courier: Courier) -> Courier:
-        self.couriers.add(courier)
-        courier.task.add_done_callback(self._report)
-        courier.task.add_done_callback(lambda _: self.couriers.discard(courier))
-        return courier
+    def _send(self, carrier: Carrier) -> Carrier:
+        self.carriers.add(carrier)
+        carrier.task.add_done_callback(self._report)
+        carrier.task.add_done_callback(lambda _: self.carriers.discard(carrier))
+        return carrier
 
     def _keep(self, task: "asyncio.Task[None]") -> None:
         self._recovering.add(task)
         task.add_done_callback(self._report)
         task.add_done_callback(self._recovering.discard)
 
-    def _others(self, lease: Lease) -> list[Courier]:
-        return [one for one in self.couriers if one.lease.call_sid == lease.call_sid and one.lease != lease]
+    def _others(self, lease: Lease) -> list[Carrier]:
+        return [one for one in self.carriers if one.lease.call_sid == lease.call_sid and one.lease != lease]
 
     def _report(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -117,13 +117,13 @@ class Outbox:
         rest: list[tuple[Lease, Path, Opening]] = []
         try:
             journals = await asyncio.to_thread(_journals, folder)
-            couriers = await self._deliver_left(folder)
+            carriers = await self._deliver_left(folder)
             for lease in await self._insist(partial(self._leases, folder.owner)):
-                if lease not in couriers and lease not in journals:
+                if lease not in carriers and lease not in journals:
                     await self._insist(partial(self.interrupt, lease))
-            for lease, (courier, closed) in couriers.items():
-                await asyncio.wait((courier.task,))
-                courier.task.result()
+            for lease, (carrier, closed) in carriers.items():
+                await asyncio.wait((carrier.task,))
+                carrier.task.result()
                 if closed and lease in journals:
                     await asyncio.to_thread(journals.pop(lease)[0].unlink)
                 elif not closed and lease not in journals:
@@ -135,52 +135,52 @@ class Outbox:
         if rest:
             self._keep(asyncio.create_task(self._recover(folder, rest), name=f"journals-{folder.owner}"))
 
-    async def _deliver_left(self, folder: Folder) -> dict[Lease, tuple[Courier, bool]]:
-        """Couriers of what waits in the folder, and whether each stream's end is among it."""
+    async def _deliver_left(self, folder: Folder) -> dict[Lease, tuple[Carrier, bool]]:
+        """Carriers of what waits in the folder, and whether each stream's end is among it."""
         outlet = self._outlet.of(folder.owner)
-        couriers = {}
+        carriers = {}
         for path in folder.files():
             if (found := await asyncio.to_thread(Backlog.found, path)) is None:
                 log.error("%s cannot be read", path)
                 continue
             backlog, last = found
             lease = _lease(folder, backlog.opening)
-            courier = Courier(lease, backlog, outlet, metrics=self._metrics, others=self._others, left=True)
-            couriers[lease] = (self._send(courier), isinstance(last, Closing))
-        return couriers
+            carrier = Carrier(lease, backlog, outlet, metrics=self._metrics, others=self._others, left=True)
+            carriers[lease] = (self._send(carrier), isinstance(last, Closing))
+        return carriers
 
     async def _recover(self, folder: Folder, rest: list[tuple[Lease, Path, Opening]]) -> None:
         """Streams with a journal: what follows their last final is heard again, then they end."""
         outlet = self._outlet.of(folder.owner)
         try:
-            couriers = []
+            carriers = []
             for lease, _, opening in rest:
                 after = await self._insist(partial(outlet.written, lease))
                 backlog = Backlog(folder.file(lease.stream_sid), replace(opening, after=after))
-                courier = Courier(lease, backlog, outlet, metrics=self._metrics, others=self._others)
-                couriers.append(self._send(courier))  # at once, so that their leases are renewed
+                carrier = Carrier(lease, backlog, outlet, metrics=self._metrics, others=self._others)
+                carriers.append(self._send(carrier))  # at once, so that their leases are renewed
             recovery = await asyncio.shield(self.recovery)
-            for courier, (lease, path, opening) in zip(couriers, rest, strict=True):
-                await self._rehear(folder, path, partial(recovery.finals, opening), courier)
-                courier.finish()
-                await asyncio.wait((courier.task,))
-                courier.task.result()
+            for carrier, (lease, path, opening) in zip(carriers, rest, strict=True):
+                await self._rehear(folder, path, partial(recovery.finals, opening), carrier)
+                carrier.finish()
+                await asyncio.wait((carrier.task,))
+                carrier.task.result()
                 await self._insist(partial(self.interrupt, lease))
         finally:
             await asyncio.to_thread(folder.release)
 
     async def _rehear(
-        self, folder: Folder, path: Path, finals: Callable[[Path], Awaitable[list[Event]]], courier: Courier
+        self, folder: Folder, path: Path, finals: Callable[[Path], Awaitable[list[Event]]], carrier: Carrier
     ) -> None:
         """Once: should it be this audio that brings servers down, the next start leaves it alone."""
         trying = path.with_name(path.name + TRIED)
         await asyncio.to_thread(path.rename, trying)
         try:
             for final in await self._insist(partial(finals, trying)):
-                courier.keep(final)
-            if courier.backlog.waiting:
-                courier.backlog.spill()
-                await courier.backlog.safe.wait()
+                carrier.keep(final)
+            if carrier.backlog.waiting:
+                carrier.backlog.spill()
+                await carrier.backlog.safe.wait()
         except asyncio.CancelledError:
             trying.rename(path)
             raise

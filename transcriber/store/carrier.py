@@ -35,10 +35,10 @@ LEAVE_S = 5.0
 """The same when the server goes, and Redis takes what is written."""
 
 
-class Courier:
+class Carrier:
     """Implements `ports.Delivery`. All methods belong to the event loop's thread.
 
-    `lease`: whose stream it is. `others`: the couriers of its call's other streams. `left`: nothing will be added.
+    `lease`: whose stream it is. `others`: the carriers of its call's other streams. `left`: nothing will be added.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Courier:
         outlet: RedisOutlet,
         *,
         metrics: Metrics,
-        others: Callable[[Lease], Iterable["Courier"]],
+        others: Callable[[Lease], Iterable["Carrier"]],
         journal: Journal | None = None,
         left: bool = False,
     ) -> None:
@@ -70,7 +70,7 @@ class Courier:
         self._news = asyncio.Event()
         self._idle = asyncio.Event()
         self._leaving = asyncio.Event()
-        self.task = asyncio.create_task(self._run(), name=f"courier-{lease.stream_sid}")
+        self.task = asyncio.create_task(self._run(), name=f"carrier-{lease.stream_sid}")
         for event in (self._begun, self._idle):
             self.task.add_done_callback(partial(_set, event))
 
