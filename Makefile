@@ -89,13 +89,17 @@ audit: setup ## known vulnerabilities in what is installed, where a database can
 	if grep -qE '^aiohttp +Dependency not found|ConnectionError|Max retries|HTTPError|ServiceError' $(VENV)/audit.txt; \
 	then echo "audit: SKIPPED, no database of vulnerabilities can be reached"; else cat $(VENV)/audit.txt; exit $$status; fi
 
+.PHONY: chaos
+chaos: setup ## the ring that kills Redis and servers under live calls (figures: python -m bench.chaos)
+	$(BIN)/python -m pytest -m chaos --timeout 120
+
 .PHONY: browser
 browser: setup ## the ring of the page in a real browser (installs Debian's chromium where there is none)
 	@command -v chromium >/dev/null || { S=$$([ "$$(id -u)" = 0 ] || echo sudo); $$S apt-get update -q && $$S apt-get install -q -y --no-install-recommends chromium; }
 	$(BIN)/python -m pytest -m browser --timeout 120
 
 .PHONY: ci
-ci: check test api browser hostile soak speech korean ## what the CI runs
+ci: check test api browser hostile chaos soak speech korean ## what the CI runs
 	$(BIN)/transcriber demo --speed 4
 
 .PHONY: clean

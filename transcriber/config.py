@@ -92,7 +92,10 @@ class Settings:
     model_mirror: str = _setting(
         values.http_url, "", "URL of a folder with model archives (NAME.zip), tried first", secret=True
     )
-    data_dir: Path = _setting(values.folder, _data_home, "where the private Redis and pulled models live")
+    data_dir: Path = _setting(values.folder, _data_home, "where the private Redis, the outbox and pulled models live")
+    journal: bool = _setting(
+        values.flag, False, "keep live audio on disk (8 KB/s a track), so that a crash takes no word received"
+    )
     models_memory_mb: int = _setting(
         values.whole(0, 10_000_000),
         0,

@@ -33,6 +33,17 @@ class StoreError(TranscriberError):
     """Redis did not do what was asked: away, too slow, refusing."""
 
 
+class OutOfStep(StoreError):
+    """The store does not hold a stream as it was left: forgotten, set back, or ended because its server seemed dead.
+
+    `written`: its last write the store knows, None if it does not know the stream. Opening it again says how to go on.
+    """
+
+    def __init__(self, written: int | None) -> None:
+        super().__init__("Redis does not hold the stream as it was left")
+        self.written = written
+
+
 class EmbeddedRedisError(StoreError):
     """The private redis-server could not be found, started or reached."""
 

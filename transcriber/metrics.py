@@ -58,7 +58,13 @@ class Metrics:
         self.words = self._counter("words", "Words in finals")
         self.audio_seconds = self._counter("audio_seconds", "Audio received, in seconds over all tracks")
         self.publish_failures = self._counter("publish_failures", "Writes to Redis that failed")
-        self.events_lost = self._counter("events_lost", "Events given up because Redis was away too long")
+        self.events_lost = self._counter("events_lost", "Events given up: neither Redis nor the disk took them")
+        self.outbox_events = self._gauge("outbox_events", "Events that wait for Redis")
+        self.outbox_unsafe_events = self._gauge("outbox_unsafe_events", "Those of them that are in memory only")
+        self.outbox_age_seconds = self._gauge("outbox_age_seconds", "How long the oldest of them has been waiting")
+        self.streams_interrupted = self._counter(
+            "streams_interrupted", "Streams of dead servers that this server ended as interrupted"
+        )
         self.http_requests = self._counter(
             "http_requests", "HTTP requests by route template", "route", "method", "status"
         )

@@ -57,17 +57,30 @@ class Engine(Protocol):
 
 
 class Outlet(Protocol):
-    """Where a session's events go. Each call is one atomic step: numbered, kept and published together.
+    """Where events are kept. Each call is one atomic step: numbered, kept and published together.
 
     `number` counts a stream's own writes 1, 2, 3 …: a write repeated after an unclear failure carries the same number
-    and is recognised. Errors: StoreError, after which the same call may be made again.
+    and is recognised. Errors: StoreError, after which the same call may be made again; OutOfStep, after
+    which the stream is to be opened again.
     """
 
-    async def open(self, call: CallStarted, stream: StreamStarted, *, at_ms: int) -> int:
-        """Begin a stream (write number 0). `at_ms`: epoch milliseconds of its start.
+    async def open(
+        self,
+        call: CallStarted,
+        stream: StreamStarted,
+        *,
+        at_ms: int,
+        call_ms: int | None = None,
+        after: int = 0,
+        seq: int = 0,
+        skip: bool = False,
+    ) -> int:
+        """Begin a stream, or go on with it behind write number `after`. `at_ms`: epoch milliseconds of its start.
 
         Returns where the stream's zero lies on the call clock, in milliseconds; `call` is written only if the call was
-        not live, and the stored `resumed` and `start_ms` are the store's own.
+        not live, and the stored `resumed` and `start_ms` are the store's own. Should the store know nothing of it, the
+        call began at `call_ms` and goes on behind the number `seq`; should it lack writes up to `after`, that is
+        OutOfStep, unless `skip` gives them up.
         """
 
     async def append(self, stream_sid: str, number: int, event: Event) -> None:
@@ -78,6 +91,29 @@ class Outlet(Protocol):
 
     async def publish(self, partial: Partial) -> None:
         """Publish without keeping."""
+
+
+class Delivery(Protocol):
+    """One stream's way to the outlet, whatever becomes of the store. Nothing but `close` waits. Times of the stream."""
+
+    def keep(self, event: Event) -> None:
+        """An event to be kept and published, in this order, once."""
+
+    def show(self, draft: Partial) -> None:
+        """To be published only: replaces what waits of the same track, and a Final of the track takes it back."""
+
+    def hear(self, track: str, payload: bytes, at: int) -> None:
+        """Audio that is going to be recognised: mu-law and the position of its first sample. For a journal, if any."""
+
+    async def close(self, stream: StreamStopped, call: CallEnded) -> None:
+        """The end. Returns when all is written, or safe where a crash cannot take it and on its way."""
+
+
+class Outbox(Protocol):
+    """Where a session's events go."""
+
+    def begin(self, call: CallStarted, stream: StreamStarted, *, at_ms: int) -> Delivery:
+        """A new stream. `at_ms`: epoch milliseconds of its zero."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,8 +17,7 @@ from transcriber.core.utterance import Utterance
 from transcriber.engine.ear import Heard
 from transcriber.engine.hearing import Hearing
 from transcriber.engine.lanes import Lane
-from transcriber.metrics import Metrics
-from transcriber.ports import Outlet
+from transcriber.ports import Outbox
 from transcriber.scribe import Scribe
 
 SPEAKERS = {"inbound": "caller", "outbound": "agent"}
@@ -35,9 +34,7 @@ class State(Enum):
 class Session:
     """A live stream. All methods belong to the event loop's thread."""
 
-    def __init__(
-        self, start: Start, received: wire.MediaStream, *, hearing: Hearing, outlet: Outlet, metrics: Metrics
-    ) -> None:
+    def __init__(self, start: Start, received: wire.MediaStream, *, hearing: Hearing, outbox: Outbox) -> None:
         engine = hearing.pool.engine
         self.start = start
         self.received = received
@@ -54,8 +51,7 @@ class Session:
                 model=engine.model,
                 unknown_words=hearing.unknown_words,
             ),
-            outlet,
-            metrics=metrics,
+            outbox,
         )
         self._lanes: dict[str, Lane] = {track: hearing.lane(self._listener(track)) for track in start.tracks}
         for fault in hearing.faults:
@@ -80,6 +76,7 @@ class Session:
         """Take what the wire said. Never waits."""
         match outcome:
             case wire.Audio(track, payload, at):
+                self._scribe.hear(track, payload, at)
                 if not self._lanes[track].offer(payload, at):
                     self.report(wire.Fault("audio_refused", "recognition is too far behind or failed: audio was lost"))
             case wire.Missing() | wire.Pressed():
@@ -104,9 +101,9 @@ class Session:
             self._soon = asyncio.get_running_loop().call_later(delay_s, self.end, reason)
 
     async def finish(self, reason: str, *, within_s: float) -> None:
-        """No more audio: recognise the rest, write everything and the end, release all; bounded by `within_s`.
+        """No more audio: recognise the rest for `within_s` at most, write everything and the end, release all.
 
-        What cannot be written by then is counted in the metrics and logged as an error.
+        Audio that was not recognised by then becomes a stream.error.
         """
         if self.state is not State.LIVE:
             return
@@ -114,17 +111,18 @@ class Session:
         if self._soon is not None:
             self._soon.cancel()
         try:
-            async with asyncio.timeout(within_s):
-                results = await asyncio.gather(
-                    *(lane.finish() for lane in self._lanes.values()), return_exceptions=True
-                )
-                if any(results):
-                    self.report(wire.Fault("recognition_failed", "recognition of a track failed: words may be missing"))
-                await self._scribe.close(reason, audio_ms=self.received.audio_ms(), faults=dict(self.faults))
-        except TimeoutError:
-            self._scribe.abandon()
+            await self._recognise_rest(within_s)
+            await self._scribe.close(reason, audio_ms=self.received.audio_ms(), faults=dict(self.faults))
         finally:
             self.state = State.GONE
+
+    async def _recognise_rest(self, within_s: float) -> None:
+        finishing = [lane.finish() for lane in self._lanes.values()]
+        done, late = await asyncio.wait(finishing, timeout=within_s)
+        if late:
+            self.report(wire.Fault("recognition_late", "recognition took too long: the last words are missing"))
+        if any(lane.exception() for lane in done):
+            self.report(wire.Fault("recognition_failed", "recognition of a track failed: words may be missing"))
 
     def _listener(self, track: str) -> Callable[[Heard], None]:
         def tell(heard: Heard) -> None:

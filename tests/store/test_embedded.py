@@ -143,6 +143,19 @@ async def test_a_killed_redis_server_loses_nothing_it_had_synced(directory: Path
         assert await client.get("key") == b"synced"
 
 
+async def test_one_that_dies_is_started_again_with_its_data(directory: Path) -> None:
+    async with EmbeddedRedis(directory) as server, Redis.from_url(server.url) as client:
+        await client.set("key", "kept")
+        for _ in range(2):
+            killed = await process_id(client)
+            os.kill(killed, signal.SIGKILL)
+            await until(lambda: pings(client))
+            assert await process_id(client) != killed
+            assert await client.get("key") == b"kept"
+        last = await process_id(client)
+    assert not runs(last)
+
+
 async def test_no_program_is_a_clear_error(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)

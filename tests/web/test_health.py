@@ -43,6 +43,12 @@ async def test_not_ready_without_its_parts(web_client: WebClient) -> None:
     assert body["error"] == {"code": "not_ready", "message": "redis: no answer"}
 
 
+async def test_degraded_is_ready(web_client: WebClient) -> None:
+    answer = await (await web_client({"limping": redis_is_away})).get("/readyz")
+    assert answer.status == 200
+    assert await answer.json() == {"status": "degraded", "problems": {"redis": "no answer"}, "live_tracks": 0}
+
+
 async def test_metrics(web_client: WebClient, services: Services) -> None:
     client = await web_client()
     services.metrics.tracks_live.set(4)

@@ -4,27 +4,28 @@ import asyncio
 import logging
 import os
 import socket
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from aiohttp import web
 
 from transcriber.catalog import DEMO
 from transcriber.cli.engines import Engines
+from transcriber.cli.storage import limping, open_storage, readiness, settle
 from transcriber.config import Settings
-from transcriber.core.transcript import iso_time
 from transcriber.engine.capacity import Capacity
 from transcriber.engine.hearing import Ears
 from transcriber.engine.lanes import Lanes
-from transcriber.errors import ConfigError, StoreError
+from transcriber.engine.rehearing import rehear
+from transcriber.errors import ConfigError
 from transcriber.metrics import Metrics
 from transcriber.ports import Engine
 from transcriber.sessions import Rules, Sessions
-from transcriber.store.embedded import EmbeddedRedis
-from transcriber.store.redis import RedisStore, open_store
+from transcriber.store.recovery import Recovery
+from transcriber.store.redis import RedisStore
 from transcriber.web.app import create_app
 from transcriber.web.certificate import Certificate
 from transcriber.web.connections import BoundedSite, Connections, most_connections
@@ -65,8 +66,9 @@ async def running(
         workers = settings.workers or os.cpu_count() or 1
         engines = Engines(settings, workers=workers, say=say)
         loading = asyncio.create_task(asyncio.to_thread(engines.default, engine))
-        stack.push_async_callback(_settle, loading)
-        store = await _open_store(settings, stack, say)
+        stack.push_async_callback(settle, loading)
+        metrics = Metrics()
+        store, outbox = await open_storage(settings, metrics, stack, say)
         pool, cost = await loading
         lanes = Lanes(workers=workers)
         stack.push_async_callback(asyncio.to_thread, lanes.close)
@@ -77,20 +79,21 @@ async def running(
             endpoint_ms=settings.endpoint_ms,
             strict=settings.strict_model,
         )
-        metrics = Metrics()
+        outbox.recovery.set_result(Recovery(store.archive, partial(rehear, ears)))
         capacity = Capacity(lanes.pace, workers=workers, speech_cost=cost, gated=settings.speech_gate)
         rules = _rules(settings, capacity)
-        sessions = Sessions(rules, ears=ears, outlet=store.outlet, tickets=store.tickets, metrics=metrics)
+        sessions = Sessions(rules, ears=ears, outbox=outbox, tickets=store.tickets, metrics=metrics)
         connections = Connections(metrics, most=most_connections())
         for watch in (sessions.watch, connections.watch, *([certificate.watch] if certificate else [])):
-            stack.push_async_callback(_settle, asyncio.create_task(watch(), name=watch.__qualname__))
+            stack.push_async_callback(settle, asyncio.create_task(watch(), name=watch.__qualname__))
         services = Services(
             settings=settings,
             archive=store.archive,
             feed=store.feed,
             tickets=store.tickets,
             sessions=sessions,
-            readiness=_readiness(store),
+            readiness=readiness(settings, store, outbox),
+            limping=limping(store, outbox),
             metrics=metrics,
             model=lambda: _about(ears.models.default.engine),
         )
@@ -142,35 +145,3 @@ def _listen(settings: Settings) -> socket.socket:
 def _url(listening: socket.socket, scheme: str) -> str:
     host, port = listening.getsockname()[:2]
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
-
-
-async def _open_store(settings: Settings, stack: AsyncExitStack, say: Callable[[str], None]) -> RedisStore:
-    """The store on the Redis of the settings, or on one of our own."""
-    redis_url = settings.redis_url
-    if not redis_url:
-        redis_url = (await stack.enter_async_context(EmbeddedRedis(settings.data_dir / "redis"))).url
-        say(f"redis: a private server of our own, data in {settings.data_dir / 'redis'}")
-    store = await stack.enter_async_context(
-        await open_store(redis_url, prefix=settings.redis_prefix, ttl_s=settings.history_ttl_s)
-    )
-    if not settings.redis_url and (crashed := await store.outlet.interrupt_all(at=iso_time(time.time()))):
-        say(f"redis: {crashed} calls were live when an earlier server died; they are marked interrupted")
-    return store
-
-
-def _readiness(store: RedisStore) -> Callable[[], Awaitable[Mapping[str, str]]]:
-    async def wrong() -> Mapping[str, str]:
-        try:
-            await store.ping()
-        except StoreError as error:
-            return {"redis": str(error)}
-        return {}
-
-    return wrong
-
-
-async def _settle(task: asyncio.Task[object]) -> None:
-    """End a task of ours, whatever became of it; its error was raised where it was awaited."""
-    task.cancel()
-    with suppress(asyncio.CancelledError, Exception):
-        await task

@@ -1,4 +1,4 @@
-"""Who a stream is, and with that the events its facts become: times of the stream turn into times of the call here."""
+"""Who a stream is, and with that the events its facts become. Times stay those of the stream."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,6 @@ from transcriber.core.transcript import (
     StreamError,
     StreamStarted,
     StreamStopped,
-    Word,
 )
 from transcriber.core.twilio import Start
 from transcriber.core.utterance import Draft, Utterance
@@ -26,7 +25,7 @@ Fact = Utterance | wire.Missing | wire.Pressed | wire.Fault
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """What every event of a stream repeats. `at` is the wall clock, `offset_ms` the stream's zero on the call."""
+    """What every event of a stream repeats. `at` is the wall clock."""
 
     start: Start
     speakers: Mapping[str, str]
@@ -62,19 +61,19 @@ class Identity:
         )
         return stream, CallEnded(call_sid=call_sid, reason=reason, at=at)
 
-    def event(self, fact: Fact, track: str, *, at: str, offset_ms: int) -> Event:
+    def event(self, fact: Fact, track: str, *, at: str) -> Event:
         """What is kept of a fact; `track` is an utterance's."""
         call_sid, stream_sid = self.start.call_sid, self.start.stream_sid
         match fact:
             case Utterance():
-                return self._final(fact, track, at=at, offset_ms=offset_ms)
+                return self._final(fact, track, at=at)
             case wire.Missing(missing_from, from_ms, to_ms):
                 return Gap(
                     call_sid=call_sid,
                     stream_sid=stream_sid,
                     track=missing_from,
-                    from_ms=from_ms + offset_ms,
-                    to_ms=to_ms + offset_ms,
+                    from_ms=from_ms,
+                    to_ms=to_ms,
                     at=at,
                 )
             case wire.Pressed(pressed_on, digit, at_ms):
@@ -83,13 +82,13 @@ class Identity:
                     stream_sid=stream_sid,
                     track=pressed_on,
                     digit=digit,
-                    start_ms=at_ms + offset_ms,
+                    start_ms=at_ms,
                     at=at,
                 )
             case wire.Fault(code, message):
                 return StreamError(call_sid=call_sid, stream_sid=stream_sid, code=code, message=message, at=at)
 
-    def partial(self, draft: Draft, track: str, *, at: str, offset_ms: int) -> Partial:
+    def partial(self, draft: Draft, track: str, *, at: str) -> Partial:
         """What is published of a draft."""
         return Partial(
             call_sid=self.start.call_sid,
@@ -100,18 +99,14 @@ class Identity:
             revision=draft.revision,
             text=draft.text,
             stable=draft.stable,
-            start_ms=draft.start_ms + offset_ms,
-            end_ms=draft.end_ms + offset_ms,
+            start_ms=draft.start_ms,
+            end_ms=draft.end_ms,
             language=self.language,
             model=self.model,
             at=at,
         )
 
-    def _final(self, spoken: Utterance, track: str, *, at: str, offset_ms: int) -> Final:
-        words = tuple(
-            Word(word.word, word.start_ms + offset_ms, word.end_ms + offset_ms, word.confidence)
-            for word in spoken.words
-        )
+    def _final(self, spoken: Utterance, track: str, *, at: str) -> Final:
         return Final(
             call_sid=self.start.call_sid,
             stream_sid=self.start.stream_sid,
@@ -119,10 +114,10 @@ class Identity:
             speaker=self.speakers[track],
             utterance=spoken.utterance,
             text=spoken.text,
-            start_ms=words[0].start_ms,
-            end_ms=words[-1].end_ms,
+            start_ms=spoken.words[0].start_ms,
+            end_ms=spoken.words[-1].end_ms,
             confidence=spoken.confidence,
-            words=words,
+            words=spoken.words,
             language=self.language,
             model=self.model,
             at=at,

@@ -14,20 +14,17 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import BusyLoadingError, RedisError
-from redis.exceptions import TimeoutError as RedisTimeoutError
-
 from transcriber.errors import EmbeddedRedisError
-from transcriber.store import binary
+from transcriber.store import binary, knock
 
 log = logging.getLogger(__name__)
 START_S = 5.0
 LOADING_S = 60.0
 """How long a large history may take to be read back."""
 STOP_S = 5.0
+LEAST_PAUSE_S, MOST_PAUSE_S = 0.1, 10.0
+"""Before it is started again after it died."""
+STEADY_S = 60.0
 LONGEST_SOCKET_PATH = 100
 """Bytes. The kernel takes 107 on Linux, 103 on macOS."""
 LARGEST_LOG = 1 << 20
@@ -62,7 +59,8 @@ def socket_url(directory: Path) -> str:
 class EmbeddedRedis:
     """An async context manager: within it, `url` is a running redis-server whose data is kept in `directory`.
 
-    One at a time per directory. Entering raises EmbeddedRedisError: no program found, directory in use or not ours,
+    One that dies is started again, with its data. One at a time per directory.
+    Entering raises EmbeddedRedisError: no program found, directory in use or not ours,
     data unreadable (with the last lines of redis.log), not ready in time.
     """
 
@@ -82,13 +80,14 @@ class EmbeddedRedis:
                 self._make_private()
                 stack.callback(os.close, self._lock())
                 await self._stop_orphan()
-                program = await self._program()
-                self._begin_log()
-                process = await self._spawn(program)
+                self._program = await self._find_program()
+                await self._spawn()
             except OSError as error:
                 raise EmbeddedRedisError(f"private redis-server in {self._directory}: {error}") from error
-            stack.push_async_callback(self._stop, process)
-            await self._until_ready(process)
+            stack.push_async_callback(self._stop)
+            await self._until_ready()
+            watching = asyncio.create_task(self._watch(), name="private-redis")
+            stack.push_async_callback(_end, watching)
             self._stack = stack.pop_all()
         return self
 
@@ -120,14 +119,14 @@ class EmbeddedRedis:
     async def _stop_orphan(self) -> None:
         """An earlier server died and its redis-server did not: have it save and leave."""
         began = time.monotonic()
-        while await self._answers() is not None:
+        while await knock.answers(self._socket) is not None:
             log.warning("an earlier private redis-server still runs in %s: asking it to stop", self._directory)
-            await self._ask_to_stop()
+            await knock.ask_to_stop(self._socket)
             if time.monotonic() - began > STOP_S:
                 raise EmbeddedRedisError(f"a redis-server still uses {self._socket} and does not stop: end it by hand")
             await asyncio.sleep(0.02)
 
-    async def _program(self) -> Path:
+    async def _find_program(self) -> Path:
         program = binary.find()
         if self._has_multipart_log() and await binary.major_version(program) < 7:
             raise EmbeddedRedisError(
@@ -149,7 +148,12 @@ class EmbeddedRedis:
             os.truncate(self._log, 0)
             self._log_start = 0
 
-    async def _spawn(self, program: Path) -> asyncio.subprocess.Process:
+    async def _start(self) -> None:
+        await self._spawn()
+        await self._until_ready()
+
+    async def _spawn(self) -> None:
+        self._begin_log()
         options = {
             "port": "0",
             "unixsocket": str(self._socket),
@@ -164,8 +168,8 @@ class EmbeddedRedis:
         pairs = [part for name, value in options.items() for part in (f"--{name}", value)]
         output = os.open(self._log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
         try:
-            return await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", "-c", _DIES_WITH_PARENT, str(os.getpid()), str(program), *pairs),
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-I", "-S", "-c", _DIES_WITH_PARENT, str(os.getpid()), str(self._program), *pairs),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -174,16 +178,16 @@ class EmbeddedRedis:
         finally:
             os.close(output)
 
-    async def _until_ready(self, process: asyncio.subprocess.Process) -> None:
+    async def _until_ready(self) -> None:
         began = time.monotonic()
         limit = START_S
         while True:
-            answer = await self._answers()
+            answer = await knock.answers(self._socket)
             if answer == "ready":
                 return
             if answer == "loading":
                 limit = LOADING_S
-            if process.returncode is not None:
+            if self._process.returncode is not None:
                 raise EmbeddedRedisError(f"the private redis-server stopped at once; {self._log} says: {self._said()}")
             if time.monotonic() - began > limit:
                 raise EmbeddedRedisError(
@@ -197,33 +201,27 @@ class EmbeddedRedis:
             lines = [line.strip() for line in file if line.strip()]
         return " | ".join(lines[-5:]) or "(nothing)"
 
-    def _client(self) -> Redis:
-        return Redis(
-            unix_socket_path=str(self._socket),
-            socket_timeout=1.0,
-            socket_connect_timeout=1.0,
-            retry=Retry(NoBackoff(), 0),
-        )
+    async def _watch(self) -> None:
+        """Start it again whenever it ends without being asked to; the longer the pause, the sooner it died."""
+        pause_s = LEAST_PAUSE_S
+        while True:
+            began = time.monotonic()
+            status = await self._process.wait()
+            if time.monotonic() - began > STEADY_S:
+                pause_s = LEAST_PAUSE_S
+            log.error("the private redis-server ended with status %d; it is started again", status)
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, MOST_PAUSE_S)
+            try:
+                await self._start()
+                log.warning("the private redis-server is there again")
+            except (OSError, EmbeddedRedisError) as error:
+                log.error("the private redis-server does not start: %s", error)
 
-    async def _answers(self) -> str | None:
-        """`ready`, `loading`, or None when nobody listens."""
-        try:
-            async with self._client() as client:
-                await client.ping()
-        except (BusyLoadingError, RedisTimeoutError):
-            return "loading"
-        except (RedisError, OSError):
-            return None
-        return "ready"
-
-    async def _ask_to_stop(self) -> None:
-        with suppress(RedisError, OSError):
-            async with self._client() as client:
-                await client.shutdown()
-
-    async def _stop(self, process: asyncio.subprocess.Process) -> None:
+    async def _stop(self) -> None:
+        process = self._process
         if process.returncode is None:
-            await self._ask_to_stop()
+            await knock.ask_to_stop(self._socket)
         try:
             async with asyncio.timeout(STOP_S):
                 await process.wait()
@@ -234,3 +232,9 @@ class EmbeddedRedis:
         if self._socket.parent != self._directory:
             with suppress(OSError):
                 self._socket.parent.rmdir()
+
+
+async def _end(watching: "asyncio.Task[None]") -> None:
+    watching.cancel()
+    with suppress(asyncio.CancelledError):
+        await watching

@@ -47,6 +47,11 @@ class Keys:
         return f"{self.prefix}:calls:live"
 
     @property
+    def leases(self) -> str:
+        """A sorted set: each live stream by the moment until which its server is held to be alive."""
+        return f"{self.prefix}:leases"
+
+    @property
     def search(self) -> str:
         """The first part of the search index's keys; the braces put them all into one Redis Cluster slot."""
         return f"{{{self.prefix}:search}}:"

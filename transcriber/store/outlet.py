@@ -1,8 +1,10 @@
 """The writing side: every event of a call numbered, kept and published in one atomic step of Redis."""
 
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Self
 
 from transcriber.core.transcript import (
     CallEnded,
@@ -16,79 +18,24 @@ from transcriber.core.transcript import (
     iso_time,
     to_json,
 )
+from transcriber.errors import OutOfStep
+from transcriber.store import scripts
 from transcriber.store.client import Client
 from transcriber.store.failures import redis_failures
 from transcriber.store.keys import Keys
-from transcriber.store.search import SearchIndex
+from transcriber.store.leases import Lease, Leases
+from transcriber.store.search import LIVE_CALLS_KNOWN, SearchIndex
 from transcriber.store.summary import Change, changes
 
-Guard = Literal["always", "first", "resumed", "last"]
-"""When an entry is written: always; the call has no events yet; it has, but no live stream; none is left after this."""
+Guard = Literal["always", "new", "first", "resumed", "last"]
+"""When an entry is written: always; the stream is not known yet; the call has no events yet; it has, but no live
+stream; none is left after this."""
+Step = Literal["open", "skip", "append", "close", "interrupt"]
+INTERRUPTED = "interrupted"
+"""Status and reason of a call whose last stream's server died."""
 LONGEST_CALL_S = 24 * 3600
 """A live call is kept at least so long after its last event, whatever the TTL: were its counter to go in a long
 silence, `seq` would start again."""
-
-MOST_STREAMS = 1_000_000
-"""More than a call can have: taken from the live ones, none is left."""
-
-# KEYS: call hash. ARGV: epoch ms, seconds a claim lives that no write follows.
-_CLAIM = """
-if redis.call('HSETNX', KEYS[1], 'started_at_ms', ARGV[1]) == 1 then
-  redis.call('EXPIRE', KEYS[1], ARGV[2])
-end
-return redis.call('HGET', KEYS[1], 'started_at_ms')
-"""
-
-# KEYS: events stream, call hash. ARGV: stream sid, write number, ttl s, ttl s while live, change of the live streams,
-# number of entries; per entry guard, channel, head, tail, number of changes; per change command, field, value.
-# Answers 1 if no live stream was left. Nothing is published before everything is kept.
-_WRITE = """
-local events, call = KEYS[1], KEYS[2]
-local sid, number, ttl, live_ttl = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local change, entries, at = tonumber(ARGV[5]), tonumber(ARGV[6]), 7
-local known = redis.call('HMGET', call, 'seq', 'live_streams', 'written:' .. sid, 'was_last:' .. sid)
-if known[3] and number <= tonumber(known[3]) then
-  return tonumber(known[4] or 0)
-end
-local seq, before = tonumber(known[1] or 0), tonumber(known[2] or 0)
-local live = math.max(0, before + change)
-local holds = {always = true, first = seq == 0, resumed = seq > 0 and before == 0, last = live == 0}
-local messages = {}
-for _ = 1, entries do
-  local guard, channel, head, tail, changes = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4])
-  at = at + 5
-  if holds[guard] then
-    seq = seq + 1
-    local json = head .. seq .. tail
-    redis.call('XADD', events, seq .. '-0', 'event', json)
-    messages[#messages + 1] = {channel, json}
-    for i = at, at + 3 * (changes - 1), 3 do
-      if ARGV[i] == 'HDEL' then
-        redis.call('HDEL', call, ARGV[i + 1])
-      else
-        redis.call(ARGV[i], call, ARGV[i + 1], ARGV[i + 2])
-      end
-    end
-  end
-  at = at + 3 * changes
-end
-local was_last = live == 0 and 1 or 0
-redis.call('HSET', call, 'seq', seq, 'live_streams', live, 'written:' .. sid, number)
-if change < 0 then
-  redis.call('HSET', call, 'was_last:' .. sid, was_last)
-end
-for _, key in ipairs(KEYS) do
-  if ttl == 0 then
-    redis.call('PERSIST', key)
-  else
-    redis.call('EXPIRE', key, live > 0 and live_ttl or ttl)
-  end
-end
-for _, message in ipairs(messages) do
-  redis.call('PUBLISH', message[1], message[2])
-end
-return was_last
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,22 +46,51 @@ class _Entry:
 
 
 class RedisOutlet:
-    """Implements `ports.Outlet`: any number of servers may write streams of one call at once."""
+    """Implements `ports.Outlet`: any number of servers may write streams of one call at once.
 
-    def __init__(self, client: Client, keys: Keys, index: SearchIndex, *, ttl_s: int) -> None:
+    `owner`: whose streams these are; one word. It stands with each live stream and with its lease.
+    """
+
+    def __init__(self, client: Client, keys: Keys, index: SearchIndex, *, owner: str, ttl_s: int) -> None:
+        self.leases = Leases(client, keys)
         self._client = client
         self._keys = keys
         self._index = index
+        self._owner = owner
         self._ttl_s = ttl_s
-        self._claim = client.register_script(_CLAIM)
-        self._write = client.register_script(_WRITE)
+        self._seq: OrderedDict[str, int] = OrderedDict()
+        self._claim = client.register_script(scripts.CLAIM)
+        self._write = client.register_script(scripts.WRITE)
 
-    async def open(self, call: CallStarted, stream: StreamStarted, *, at_ms: int) -> int:
-        """Begin a stream; see `ports.Outlet`. The call is listed before its first event is published."""
+    def of(self, owner: str) -> Self:
+        """The same for the streams of another server, which has died."""
+        other = copy(self)
+        other._owner = owner
+        return other
+
+    def seq(self, call_sid: str) -> int:
+        """The last number a live call was given here, as far as is known."""
+        return self._seq.get(call_sid, 0)
+
+    async def open(
+        self,
+        call: CallStarted,
+        stream: StreamStarted,
+        *,
+        at_ms: int,
+        call_ms: int | None = None,
+        after: int = 0,
+        seq: int = 0,
+        skip: bool = False,
+    ) -> int:
+        """Begin a stream, or go on with it; see `ports.Outlet`. The call is listed before it is published."""
+        lease = Lease(self._owner, call.call_sid, stream.stream_sid)
         with redis_failures("cannot open the stream"):
             key = self._keys.call(call.call_sid)
-            started_ms = int(await self._claim(keys=[key], args=[at_ms, LONGEST_CALL_S]))
+            claimed = await self._claim(keys=[key], args=[at_ms if call_ms is None else call_ms, LONGEST_CALL_S])
+            started_ms = int(claimed)
             await self._list(call.call_sid, started_ms, now_ms=at_ms)
+            await self.leases.take(lease)
             offset_ms = max(0, at_ms - started_ms)
             started = (
                 Change("HSET", "started_at_ms", started_ms),
@@ -123,9 +99,9 @@ class RedisOutlet:
             entries = [
                 _Entry("first", replace(call, resumed=False)),
                 _Entry("resumed", replace(call, resumed=True)),
-                _Entry("always", replace(stream, start_ms=offset_ms), started),
+                _Entry("new", replace(stream, start_ms=offset_ms), started),
             ]
-            await self._run(stream.stream_sid, 0, entries, live=1)
+            await self._run("skip" if skip else "open", lease.stream_sid, after, entries, least_seq=seq, began_ms=at_ms)
             # Again: another stream's end may have unlisted the call in between.
             await self._client.zadd(self._keys.live, {call.call_sid: started_ms})
         self._index.begin(call.call_sid, started_ms)
@@ -134,7 +110,7 @@ class RedisOutlet:
     async def append(self, stream_sid: str, number: int, event: Event) -> None:
         """Persist and publish one event; see `ports.Outlet`."""
         with redis_failures("cannot write an event"):
-            await self._run(stream_sid, number, [_Entry("always", event)])
+            await self._run("append", stream_sid, number, [_Entry("always", event)])
             if isinstance(event, Final):
                 await self._index_texts(event.call_sid, [event.text])
 
@@ -142,10 +118,10 @@ class RedisOutlet:
         """End a stream; see `ports.Outlet`."""
         with redis_failures("cannot close the stream"):
             entries = [_Entry("always", stream), _Entry("last", call)]
-            was_last = await self._run(stream.stream_sid, number, entries, live=-1)
+            was_last = await self._run("close", stream.stream_sid, number, entries)
             if was_last:
-                await self._unlist_live(stream.call_sid)
-                self._index.forget(stream.call_sid)
+                await self._over(stream.call_sid)
+            await self.leases.release(Lease(self._owner, stream.call_sid, stream.stream_sid))
         return was_last
 
     async def publish(self, partial: Partial) -> None:
@@ -153,18 +129,33 @@ class RedisOutlet:
         with redis_failures("cannot publish a partial"):
             await self._client.publish(self._keys.channel(partial.call_sid, partial.channel), to_json(partial))
 
-    async def interrupt_all(self, *, at: str) -> int:
-        """End every live call as `interrupted`: after a crash, on a Redis that nobody but us uses. Returns how many."""
-        interrupted = 0
-        with redis_failures("cannot end the calls of an earlier server"):
-            for call_sid in map(str, await self._client.zrange(self._keys.live, 0, -1)):
-                if await self._client.hget(self._keys.call(call_sid), "status") == "live":
-                    ended = CallEnded(call_sid=call_sid, reason="interrupted", at=at)
-                    entry = _Entry("last", ended, (Change("HSET", "status", "interrupted"),))
-                    await self._run(f"interrupted:{at}", 1, [entry], live=-MOST_STREAMS)
-                    interrupted += 1
-                await self._unlist_live(call_sid)
-        return interrupted
+    async def interrupt(self, lease: Lease, *, at: str) -> bool:
+        """The owner of that lease is dead: its stream ends, and the call if it was the last. Raises StoreError.
+
+        Any number of servers may do so at once: one of them does it. Returns whether it was this one.
+        """
+        ended = CallEnded(call_sid=lease.call_sid, reason=INTERRUPTED, at=at)
+        entries = [_Entry("last", ended, (Change("HSET", "status", INTERRUPTED),))]
+        done = True
+        with redis_failures("cannot end the stream of a dead server"):
+            try:
+                if await self._run("interrupt", lease.stream_sid, 0, entries, owner=lease.owner):
+                    await self._over(lease.call_sid)
+            except OutOfStep:
+                done = False
+            # Last, and whatever the score is by now: an owner that comes back sees by this that it was taken for dead.
+            await self.leases.release(lease)
+        return done
+
+    async def written(self, lease: Lease) -> int:
+        """The number of the stream's last write, 0 if there is none. Raises StoreError."""
+        with redis_failures("cannot read the stream"):
+            return int(await self._client.hget(self._keys.call(lease.call_sid), f"written:{lease.stream_sid}") or 0)
+
+    async def _over(self, call_sid: str) -> None:
+        await self._unlist_live(call_sid)
+        self._index.forget(call_sid)
+        self._seq.pop(call_sid, None)
 
     async def _index_texts(self, call_sid: str, texts: Sequence[str]) -> None:
         """After the final, in another slot of a cluster: a failure makes the caller repeat both."""
@@ -187,11 +178,40 @@ class RedisOutlet:
         if status == "live":
             await self._client.zadd(self._keys.live, {call_sid: int(started_ms or 0)})
 
-    async def _run(self, stream_sid: str, number: int, entries: Sequence[_Entry], *, live: int = 0) -> bool:
+    async def _run(
+        self,
+        step: Step,
+        stream_sid: str,
+        number: int,
+        entries: Sequence[_Entry],
+        *,
+        owner: str | None = None,
+        least_seq: int = 0,
+        began_ms: int = 0,
+    ) -> bool:
+        """Whether no live stream is left. Raises OutOfStep."""
         call_sid = entries[0].event.call_sid
-        live_ttl_s = max(self._ttl_s, LONGEST_CALL_S)
-        args = [stream_sid, number, self._ttl_s, live_ttl_s, live, len(entries), *self._arguments(entries)]
-        return bool(await self._write(keys=[self._keys.events(call_sid), self._keys.call(call_sid)], args=args))
+        least_seq = max(least_seq, self.seq(call_sid))
+        args: list[str | int] = [
+            step,
+            stream_sid,
+            number,
+            owner or self._owner,
+            least_seq,
+            began_ms,
+            self._ttl_s,
+            max(self._ttl_s, LONGEST_CALL_S),
+        ]
+        done, written, seq, was_last = await self._write(
+            keys=[self._keys.events(call_sid), self._keys.call(call_sid)],
+            args=[*args, len(entries), *self._arguments(entries)],
+        )
+        if not done:
+            raise OutOfStep(None if written < 0 else written)
+        self._seq[call_sid] = seq
+        if len(self._seq) > LIVE_CALLS_KNOWN:
+            self._seq.popitem(last=False)
+        return bool(was_last)
 
     def _arguments(self, entries: Sequence[_Entry]) -> Iterator[str | int]:
         for entry in entries:

@@ -14,13 +14,16 @@ from transcriber.store.tickets import RedisTickets
 
 
 class RedisStore:
-    """The four ports on one client. An async context manager: leaving it closes all connections."""
+    """The four ports on one client. An async context manager: leaving it closes all connections.
 
-    def __init__(self, client: Client, keys: Keys, *, ttl_s: int) -> None:
+    `owner`: the server whose streams are written.
+    """
+
+    def __init__(self, client: Client, keys: Keys, *, ttl_s: int, owner: str) -> None:
         self._client = client
         self.keys = keys
         index = SearchIndex(client, keys, ttl_s=ttl_s)
-        self.outlet = RedisOutlet(client, keys, index, ttl_s=ttl_s)
+        self.outlet = RedisOutlet(client, keys, index, owner=owner, ttl_s=ttl_s)
         self.archive = RedisArchive(client, keys, index)
         self.feed = RedisFeed(client, keys)
         self.tickets = RedisTickets(client, keys)
@@ -50,12 +53,14 @@ class RedisStore:
         await self.aclose()
 
 
-async def open_store(url: str, *, prefix: str, ttl_s: int) -> RedisStore:
+async def open_store(url: str, *, prefix: str, ttl_s: int, owner: str = "nobody") -> RedisStore:
     """A store on the Redis at `url`, which has answered. `ttl_s`: how long calls are kept, 0 = for ever.
+
+    `owner`: a name, one word, that no other server has, for whoever writes streams.
 
     Raises ConfigError for a malformed URL, StoreError when Redis does not answer.
     """
-    store = RedisStore(connect(url), Keys(prefix), ttl_s=ttl_s)
+    store = RedisStore(connect(url), Keys(prefix), ttl_s=ttl_s, owner=owner)
     try:
         await store.ping()
     except BaseException:

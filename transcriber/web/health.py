@@ -12,7 +12,10 @@ async def alive(_request: web.Request) -> web.Response:
 
 
 async def ready(request: web.Request) -> web.Response:
-    """GET /readyz: whether a new call would be transcribed; 503 names what is wrong."""
+    """GET /readyz: whether a new call would be transcribed; 503 names what is wrong.
+
+    200 with status `degraded`: it would, though something is wrong. A load balancer shall not drop the only server.
+    """
     services = request.app[SERVICES]
     problems = dict(await services.readiness())
     if services.sessions.draining:
@@ -24,6 +27,8 @@ async def ready(request: web.Request) -> web.Response:
         error = {"code": "not_ready", "message": "; ".join(f"{part}: {what}" for part, what in problems.items())}
         body = {"status": "not_ready", "problems": problems, "live_tracks": tracks, "error": error}
         return web.json_response(body, status=503)
+    if limping := dict(await services.limping()):
+        return web.json_response({"status": "degraded", "problems": limping, "live_tracks": tracks})
     return web.json_response({"status": "ready", "live_tracks": tracks})
 
 

@@ -12,9 +12,17 @@ from transcriber.ports import Archive, Feed, Tickets
 from transcriber.sessions import Sessions
 
 
+async def _nothing() -> Mapping[str, str]:
+    return {}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """The parts behind the routes. `readiness` says what is wrong by part (`{"redis": "away"}`), or nothing."""
+    """The parts behind the routes.
+
+    `readiness` says by part what keeps new calls out (`{"outbox": "the disk is full"}`), or nothing; `limping` what is
+    wrong and does not keep them out (`{"redis": "away"}`).
+    """
 
     settings: Settings
     archive: Archive
@@ -23,6 +31,7 @@ class Services:
     sessions: Sessions
     readiness: Callable[[], Awaitable[Mapping[str, str]]]
     metrics: Metrics
+    limping: Callable[[], Awaitable[Mapping[str, str]]] = _nothing
     model: Callable[[], Mapping[str, Any]] = dict
     """The default model: its name, language, and whether it is the demo."""
     heartbeat_s: float = 15.0

@@ -1,0 +1,99 @@
+"""Opens what a server keeps its calls in: Redis, and the outbox before it; and says how both are."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, suppress
+
+from transcriber.config import Settings
+from transcriber.errors import ConfigError, StoreError
+from transcriber.metrics import Metrics
+from transcriber.store.embedded import EmbeddedRedis
+from transcriber.store.folder import Folder
+from transcriber.store.keeper import Keeper
+from transcriber.store.outbox import Outbox
+from transcriber.store.redis import RedisStore, open_store
+
+SETTLE_S = 5.0
+"""How long a start may wait for what an earlier server left; the rest follows in the background."""
+Report = Callable[[], Awaitable[Mapping[str, str]]]
+
+
+async def open_storage(
+    settings: Settings, metrics: Metrics, stack: AsyncExitStack, say: Callable[[str], None]
+) -> tuple[RedisStore, Outbox]:
+    """The store, and the way to it; both go with the stack. Raises ConfigError (data directory), StoreError."""
+    folder = await _folder(settings)
+    try:
+        store = await _open_store(settings, folder.owner, stack, say)
+    except BaseException:
+        await asyncio.to_thread(folder.release)
+        raise
+    return store, await _open_outbox(folder, store, metrics, stack, say, journals=settings.journal)
+
+
+async def _folder(settings: Settings) -> Folder:
+    root = settings.data_dir / "outbox"
+    try:
+        return await asyncio.to_thread(Folder.make, root)
+    except OSError as error:
+        raise ConfigError(f"{root} cannot be used ({error.strerror}): set another TRANSCRIBER_DATA_DIR") from None
+
+
+async def _open_store(settings: Settings, owner: str, stack: AsyncExitStack, say: Callable[[str], None]) -> RedisStore:
+    """The store on the Redis of the settings, or on one of our own."""
+    redis_url = settings.redis_url
+    if not redis_url:
+        redis_url = (await stack.enter_async_context(EmbeddedRedis(settings.data_dir / "redis"))).url
+        say(f"redis: a private server of our own, data in {settings.data_dir / 'redis'}")
+    return await stack.enter_async_context(
+        await open_store(redis_url, prefix=settings.redis_prefix, ttl_s=settings.history_ttl_s, owner=owner)
+    )
+
+
+async def _open_outbox(
+    folder: Folder,
+    store: RedisStore,
+    metrics: Metrics,
+    stack: AsyncExitStack,
+    say: Callable[[str], None],
+    *,
+    journals: bool,
+) -> Outbox:
+    """The way to the store; what dead servers have left there is settled first, as far as that is quick."""
+    outbox = Outbox(folder, store.outlet, metrics, journals=journals)
+    stack.push_async_callback(outbox.aclose)
+    await outbox.adopt()
+    if not await outbox.settled(within_s=SETTLE_S):
+        say(f"outbox: {outbox.waiting} events of an earlier server are still being delivered")
+    keeping = asyncio.create_task(Keeper(outbox, store.outlet.leases).run(), name="keeper")
+    stack.push_async_callback(settle, keeping)
+    return outbox
+
+
+def limping(store: RedisStore, outbox: Outbox) -> Report:
+    async def wrong() -> Mapping[str, str]:
+        try:
+            await store.ping()
+        except StoreError as error:
+            return {"redis": f"{error}; {outbox.waiting} events wait in the outbox"}
+        return {}
+
+    return wrong
+
+
+def readiness(settings: Settings, store: RedisStore, outbox: Outbox) -> Report:
+    """Without Redis calls can be taken as long as the outbox takes events and nobody has to show a ticket."""
+
+    async def wrong() -> Mapping[str, str]:
+        if outbox.fails:
+            return {"outbox": "neither Redis nor the disk takes events"}
+        return await limping(store, outbox)() if settings.require_ticket else {}
+
+    return wrong
+
+
+async def settle(task: asyncio.Task[object]) -> None:
+    """End a task of ours, whatever became of it; its error was raised where it was awaited."""
+    task.cancel()
+    with suppress(asyncio.CancelledError, Exception):
+        await task

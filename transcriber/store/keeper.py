@@ -1,0 +1,68 @@
+"""Keeps a server's streams alive in Redis, and ends those of servers that are not.
+
+Somebody else's stream is only ended after Redis was there for a whole lease without a break: when it comes back after
+an outage, all leases have run out, those of the living too.
+"""
+
+import asyncio
+import logging
+import time
+
+from transcriber.errors import StoreError
+from transcriber.store.failures import redis_failures
+from transcriber.store.leases import LEASE_S, Leases
+from transcriber.store.outbox import Outbox
+
+log = logging.getLogger(__name__)
+RENEW_S = 4.0
+"""Lease and pause together bound how long a dead server's call stays live: about 20 s."""
+MISSED_S = 3 * RENEW_S
+"""A longer pause between two rounds means that the machine slept."""
+
+
+class Keeper:
+    """Runs beside the server; belongs to the event loop's thread."""
+
+    def __init__(self, outbox: Outbox, leases: Leases) -> None:
+        self._outbox = outbox
+        self._leases = leases
+        self._there_since: float | None = None
+        self._last = time.time()
+
+    async def run(self) -> None:
+        """One round after the other, for ever."""
+        while True:
+            await self.round()
+            await asyncio.sleep(RENEW_S)
+
+    async def round(self) -> None:
+        """Renew our leases, look for dead servers' folders and for leases that have run out."""
+        now = time.time()
+        if not 0 <= now - self._last < MISSED_S:
+            self._there_since = None
+        self._last = now
+        try:
+            await self._renew()
+            await self._outbox.adopt()
+            if self._there_since is None:
+                self._there_since = now
+            elif now - self._there_since >= LEASE_S:
+                await self._sweep()
+        except StoreError as error:
+            self._there_since = None
+            log.debug("no leases are kept: %s", error)
+        except OSError as error:
+            log.error("the outbox cannot be looked through: %s", error)
+
+    async def _renew(self) -> None:
+        ours = {carrier.lease: carrier for carrier in self._outbox.carriers}
+        with redis_failures("cannot renew the leases"):
+            lost = await self._leases.renew(ours)
+        for lease in lost:
+            ours[lease].doubt()
+
+    async def _sweep(self) -> None:
+        with redis_failures("cannot read the leases"):
+            expired = await self._leases.expired()
+        for lease in expired:
+            await self._outbox.interrupt(lease)

@@ -1,0 +1,92 @@
+"""The two scripts of the outlet: what is atomic in Redis."""
+
+# KEYS: call hash. ARGV: epoch ms, seconds a claim lives that no write follows.
+CLAIM = """
+if redis.call('HSETNX', KEYS[1], 'started_at_ms', ARGV[1]) == 1 then
+  redis.call('EXPIRE', KEYS[1], ARGV[2])
+end
+return redis.call('HGET', KEYS[1], 'started_at_ms')
+"""
+
+# KEYS: events stream, call hash. ARGV: step (open, skip, append, close, interrupt), stream sid, write number, owner,
+# least seq, beginning (epoch ms), ttl s, ttl s while live, number of entries; per entry guard, channel, head, tail,
+# number of changes; per change command, field, value. The number of open and skip is that behind which the stream goes
+# on; skip gives up what Redis lacks before it.
+# The hash holds for each stream `live:<sid>` (its owner, while it is live), `written:<sid>` (its last write) and, once
+# it was closed, `was_last:<sid>`; a sid that then comes with another beginning (`began:<sid>`) is another stream.
+# Answers 1 = done, now or before, or 0 = out of step; the last write known, -1 = none; seq; 1 if no live stream was
+# left. Nothing is published before everything is kept.
+WRITE = """
+local events, call = KEYS[1], KEYS[2]
+local step, sid, number, owner, least = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
+local ttl, live_ttl, entries, at = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), 10
+local known = redis.call('HMGET', call, 'seq', 'live_streams', 'written:' .. sid, 'live:' .. sid, 'was_last:' .. sid)
+local seq, before, written = tonumber(known[1] or 0), tonumber(known[2] or 0), tonumber(known[3] or -1)
+local held, closed = known[4], known[5]
+local new = written < 0
+local live = before
+local opens = step == 'open' or step == 'skip'
+if opens then
+  if closed and redis.call('HGET', call, 'began:' .. sid) ~= ARGV[6] then
+    written, held, closed, new = -1, nil, nil, true
+    redis.call('HDEL', call, 'was_last:' .. sid)
+  end
+  if closed then return {1, written, seq, tonumber(closed)} end
+  if step == 'open' and not new and number > written then return {0, written, seq, 0} end
+  number = math.max(number, written)
+  if held then
+    redis.call('HSET', call, 'written:' .. sid, number)
+    return {1, number, seq, 0}
+  end
+  if new then seq = math.max(seq, least) end
+  live = before + 1
+elseif step == 'interrupt' then
+  if held ~= owner then return {0, written, seq, 0} end
+  live, number = before - 1, written
+else
+  if number <= written then return {1, written, seq, tonumber(closed or 0)} end
+  if not held or number ~= written + 1 then return {0, written, seq, 0} end
+  if step == 'close' then live = before - 1 end
+end
+local holds = {always = true, new = new, first = seq == 0, resumed = seq > 0 and before == 0, last = live == 0}
+local messages = {}
+for _ = 1, entries do
+  local guard, channel, head, tail, changes = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4])
+  at = at + 5
+  if holds[guard] then
+    seq = seq + 1
+    local json = head .. seq .. tail
+    redis.call('XADD', events, seq .. '-0', 'event', json)
+    messages[#messages + 1] = {channel, json}
+    for i = at, at + 3 * (changes - 1), 3 do
+      if ARGV[i] == 'HDEL' then
+        redis.call('HDEL', call, ARGV[i + 1])
+      else
+        redis.call(ARGV[i], call, ARGV[i + 1], ARGV[i + 2])
+      end
+    end
+  end
+  at = at + 3 * changes
+end
+local was_last = live == 0 and 1 or 0
+redis.call('HSET', call, 'seq', seq, 'live_streams', live, 'written:' .. sid, number)
+if opens then
+  redis.call('HSET', call, 'live:' .. sid, owner, 'began:' .. sid, ARGV[6])
+elseif step == 'close' then
+  redis.call('HSET', call, 'was_last:' .. sid, was_last)
+end
+if step == 'close' or step == 'interrupt' then
+  redis.call('HDEL', call, 'live:' .. sid)
+end
+for _, key in ipairs(KEYS) do
+  if ttl == 0 then
+    redis.call('PERSIST', key)
+  else
+    redis.call('EXPIRE', key, live > 0 and live_ttl or ttl)
+  end
+end
+for _, message in ipairs(messages) do
+  redis.call('PUBLISH', message[1], message[2])
+end
+return {1, number, seq, was_last}
+"""
