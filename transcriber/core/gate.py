@@ -112,7 +112,7 @@ class Gate:
 
     def finish(self) -> list[Passage]:
         """The track is over: the rest of an utterance that is going on, which needs no more silence to be decoded."""
-        if self._open and self._rest:
+        if self._open and self._quiet <= TAIL and self._rest:
             self._pass(Speech(bytes(self._rest), self._next - len(self._rest)))
         self._rest.clear()
         return self._told()
