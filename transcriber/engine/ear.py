@@ -30,7 +30,11 @@ VAD_MODE = 2
 WORTH_A_LOOK = 2
 """The lattice is only asked which words it has settled on when so many are open."""
 SURE = 0.5
-"""Mean confidence from which an utterance counts as words, and not as what a model makes of music."""
+"""Mean confidence from which an utterance counts as words, and not as what a model makes of music …"""
+MONOTONE = 5
+"""… unless it is one word for so many times: of music models make that, too, and are sure of it."""
+LISTEN_MS = 1000
+"""How often an utterance without partials is looked at all the same, so that the gate knows of its words."""
 
 Heard = Sequence[Draft | Utterance]
 
@@ -61,6 +65,9 @@ class Ear:
         self._recognizer: Recognizer | None = None
         self._doubts = 0
         """Blocks for which the model has held the utterance to be over."""
+        self._look_at_ms = 0.0
+        self._said: list[str] = []
+        """The last words that counted, as long as they are one and the same."""
 
     def hear(self, spans: Sequence[tuple[bytes, int]], *, last: bool, hurried: bool = False) -> Heard:
         """Feed the spans; at the end of the track also the rest, and give the recognizer back.
@@ -75,7 +82,7 @@ class Ear:
         if last:
             heard += self._take(self._gate.finish() if self._gate else ())
             heard += self._close()
-        elif self._recognizer is not None and self._manner.partials and self._listener.clock.fed > fed:
+        elif self._recognizer is not None and self._listener.clock.fed > fed:
             heard.append(self._look(self._recognizer, hurried=hurried))
         return [item for item in heard if item is not None and (self._manner.partials or isinstance(item, Utterance))]
 
@@ -139,16 +146,30 @@ class Ear:
         return self._note(self._listener.close(recognizer.result()))
 
     def _look(self, recognizer: Recognizer, *, hurried: bool) -> Draft | None:
+        if not self._manner.partials:
+            if self._listener.clock.fed_ms < self._look_at_ms:
+                return None
+            self._look_at_ms = self._listener.clock.fed_ms + LISTEN_MS
+            hurried = True
         settled = not hurried and self._listener.unsettled >= WORTH_A_LOOK
         draft = self._listener.hear(recognizer.partial(settled=settled))
-        if draft is not None and draft.text and self._gate is not None:
-            self._gate.heard_word()
+        if draft is not None:
+            self._credit(draft.text.split(), over=False)
         return draft
 
     def _note(self, spoken: Draft | Utterance | None) -> Draft | Utterance | None:
-        if isinstance(spoken, Utterance) and spoken.confidence >= SURE and self._gate is not None:
-            self._gate.heard_word()
+        if isinstance(spoken, Utterance) and spoken.confidence >= SURE:
+            self._credit(spoken.text.split(), over=True)
         return spoken
+
+    def _credit(self, words: list[str], *, over: bool) -> None:
+        """Let the gate know of the words of an utterance, or of a draft of it, if people may have said them."""
+        lately = [*self._said, *words]
+        monotone = len(set(lately)) == 1
+        if self._gate is not None and words and not (monotone and len(lately) >= MONOTONE):
+            self._gate.heard_word()
+        if over:
+            self._said = (lately if monotone else words)[-MONOTONE:]
 
     def _close(self) -> list[Draft | Utterance | None]:
         heard = [self._feed(block) for block in self._rest()]
