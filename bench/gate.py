@@ -57,12 +57,15 @@ class Measured:
 
 
 class OneUse(RecognizerPool):
-    """Lends one fresh recognizer."""
+    """Lends one recognizer, fresh and measured."""
 
     def __init__(self, engine: VoskEngine) -> None:
-        super().__init__(engine, keep=1)
-        self.lent_out = Measured(engine.create())
-        self.give(self.lent_out)
+        super().__init__(engine, keep=0)
+        self.measured = Measured(engine.create())
+
+    def take(self, grammar: Sequence[str] = ()) -> Recognizer:
+        """That one."""
+        return self.measured
 
 
 @dataclass(slots=True)
@@ -86,7 +89,7 @@ def hear(engine: VoskEngine, mulaw: bytes, *, gated: bool, endpoint_ms: int = EN
     for start in range(0, len(mulaw), CHUNK):
         told = ear.hear([(mulaw[start : start + CHUNK], start)], last=start + CHUNK >= len(mulaw))
         words += [word for item in told if isinstance(item, Utterance) for word in item.words]
-    return words, pool.lent_out.fed
+    return words, pool.measured.fed
 
 
 def tracks(calls: Path | None) -> Iterator[Track]:
@@ -187,7 +190,7 @@ def main() -> None:
         if name not in (*UNSPOKEN, "calls"):
             known.off, known.on = known.off + tally.off, known.on + tally.on
     print(f"all that is written down: {known.off.words} words, {points(known)}")
-    print("\nwithout words               share fed off/on   words off/on")
+    print(f"\n{'without words':30} share fed off/on  words off/on")
     for track in wordless():
         off, on = (hear(engine, track.mulaw, gated=gated) for gated in (False, True))
         shares = "/".join(f"{100 * fed / len(track.mulaw):.0f}" for _, fed in (off, on))

@@ -1,9 +1,11 @@
 """The gate on the bundled model: the words depend neither on frames nor on partials, music does not keep it open."""
 
+import tracemalloc
+
 import numpy as np
 
 from tests.engine.conftest import LanesOf
-from tests.engine.test_recognition import listen, words
+from tests.engine.test_recognition import listen, settled, words
 from transcriber.caller.recording import encode_mulaw
 from transcriber.core.audio import RATE, decode
 from transcriber.core.utterance import Draft, Utterance
@@ -65,3 +67,25 @@ async def test_one_word_over_and_over_is_taken_for_music(vosk_engine: VoskEngine
     everything, gated = [len(words(await listen(lanes, mulaw, gated=gated))) for gated in (False, True)]
     assert everything > 50
     assert gated < everything / 2
+
+
+async def test_an_hour_of_silence_takes_no_recognizer_and_leaves_nothing(
+    vosk_engine: VoskEngine, lanes_of: LanesOf
+) -> None:
+    lanes = lanes_of(vosk_engine)
+    told: list[Draft | Utterance] = []
+    lane = lanes.open(told.extend, gated=True)
+    minute = b"\xff" * 60 * RATE
+    held = []
+    tracemalloc.start()
+    try:
+        for number in range(60):
+            assert lane.offer(minute, number * len(minute))
+            await settled(lane)
+            held.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+    await lane.finish()
+    assert told == []
+    assert (lanes.pool.lent, lanes.pool.idle) == (0, 0)
+    assert held[-1] - held[4] < 2 * len(minute)
