@@ -140,3 +140,19 @@ def test_a_jump_of_the_clock_counts_as_silence() -> None:
     play(gate, audio((VOICE, 500)))
     told = gate.push(audio((HUSH, 40)), 8 * 10_000)
     assert Pause() in told
+
+
+@given(
+    parts=st.lists(st.tuples(st.sampled_from((VOICE, HUSH)), st.integers(1, 2000)), max_size=12),
+    begin=st.integers(0, 10**5),
+    endpoint_ms=st.integers(100, 2000),
+)
+def test_what_is_left_out_is_whole_frames_of_the_acoustic_model(
+    parts: list[tuple[bytes, int]], begin: int, endpoint_ms: int
+) -> None:
+    gate = Gate(loud, endpoint_ms=endpoint_ms)
+    told = [*play(gate, audio(*parts), at=begin), *gate.finish()]
+    fed = 0
+    for part in (part for part in told if isinstance(part, Speech)):
+        assert (part.at - begin - fed) % rules.GRID == 0
+        fed += len(part.payload)

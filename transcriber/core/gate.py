@@ -18,6 +18,11 @@ STEP = 20 * PER_MS
 """What the voice detector judges at a time."""
 PRE_ROLL = 300 * PER_MS
 """Passed from before the voice was noticed: the beginnings of words are soft."""
+GRID = 30 * PER_MS
+"""What is left out is left out in whole numbers of these, as far as the pre-roll allows. Acoustic models look at every
+
+third frame of 10 ms: fed one frame earlier or later, the same speech reads otherwise.
+"""
 TAIL = 500 * PER_MS
 """Silence passed after the voice: the decoder looks ahead, and without it the last word would be cut."""
 SOFT_LIMIT = 20_000 * PER_MS
@@ -78,6 +83,8 @@ class Gate:
         """Samples passed since the last word."""
         self._doze = 0
         """Samples of doze left."""
+        self._fit_at = 0
+        """Where what was passed last ended: what is passed next begins whole GRIDs from there."""
         self._held: deque[Speech] = deque()
         self._passages: list[Passage] = []
 
@@ -87,6 +94,8 @@ class Gate:
 
     def push(self, payload: bytes, at: int) -> list[Passage]:
         """Mu-law at a position: what of it, and of the audio held before, is to be recognised, in order."""
+        if self._next == 0:
+            self._fit_at = at  # a track without a gate would be fed from here
         if abs(at - self._next) >= STEP:  # clocks drift by a sample now and then
             self._jump(at)
         self._rest += payload
@@ -103,7 +112,7 @@ class Gate:
 
     def finish(self) -> list[Passage]:
         """The track is over: the rest of an utterance that is going on, which needs no more silence to be decoded."""
-        if self._open and self._rest:
+        if self._open and self._quiet <= TAIL and self._rest:
             self._pass(Speech(bytes(self._rest), self._next - len(self._rest)))
         self._rest.clear()
         return self._told()
@@ -128,7 +137,7 @@ class Gate:
             self._wait(step)
 
     def _wait(self, step: Speech) -> None:
-        self._hold(step, most=PROBE if self._doze else PRE_ROLL)
+        self._hold(step, most=PROBE if self._doze else PRE_ROLL + GRID)
         if self._doze:
             self._doze = max(0, self._doze - len(step.payload)) if self._voiced else 0
         elif self._voiced.bit_count() >= VOICED_TO_OPEN:
@@ -152,7 +161,7 @@ class Gate:
         if self._quiet <= TAIL:
             self._pass(step)
         else:
-            self._hold(step, most=PRE_ROLL)
+            self._hold(step, most=PRE_ROLL + GRID)
         self._judge()
 
     def _judge(self) -> None:
@@ -168,8 +177,7 @@ class Gate:
 
     def _end(self) -> None:
         if self._quiet < TAIL:
-            silence = bytes([SILENCE]) * (TAIL - self._quiet)
-            self._passages.append(Speech(silence, self._next - len(self._rest)))
+            self._pass(Speech(bytes([SILENCE]) * (TAIL - self._quiet), self._fit_at))
         self._passages.append(Pause())
         self._open = False
         self._voiced = 0
@@ -180,10 +188,21 @@ class Gate:
             self._held.popleft()
 
     def _release(self) -> None:
+        self._fit()
         while self._held:
             self._pass(self._held.popleft())
 
+    def _fit(self) -> None:
+        """Let the held audio begin on the grid: less than one GRID of it is given up."""
+        excess = (self._fit_at - self._held[0].at) % GRID if self._held else 0
+        while excess and self._held:
+            first = self._held.popleft()
+            if len(first.payload) > excess:
+                self._held.appendleft(Speech(first.payload[excess:], first.at + excess))
+            excess -= min(excess, len(first.payload))
+
     def _pass(self, speech: Speech) -> None:
+        self._fit_at = speech.at + len(speech.payload)
         self._length += len(speech.payload)
         self._wordless += len(speech.payload)
         last = self._passages[-1] if self._passages else None

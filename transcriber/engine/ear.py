@@ -1,30 +1,40 @@
 """A lane's side of recognition: the speech gate, upsampling, the recognizer, and what is worth telling.
 
-Recognizers are fed blocks of exactly BLOCK of an utterance's audio, however it arrived: words do not depend on frames
-or load. Everything here blocks; one worker thread at a time.
+How the audio is cut for a recognizer depends on its place in the track alone, not on how it arrived: words do not
+depend on frames or load. Everything here blocks; one worker thread at a time.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import webrtcvad
 
-from transcriber.core.audio import RATE, Upsampler
+from transcriber.core.audio import PER_MS, RATE, Upsampler
 from transcriber.core.gate import ENDPOINT_MS, Gate, Passage, Speech
 from transcriber.core.hints import NO_HINTS, Hints
 from transcriber.core.utterance import Draft, Listener, Utterance
 from transcriber.engine.pool import RecognizerPool
 from transcriber.ports import Recognizer
 
-BLOCK_BYTES = 2 * 2 * RATE // 10
-"""Bytes of 16 kHz PCM that a recognizer is fed at a time: 100 ms."""
 BLOCK_MS = 100
+"""What a recognizer is fed at a time. Without a gate: exactly so much, as a plain client of Vosk would. With it: all
+
+there is whenever so much more of the track has gone by, so that nothing of an utterance waits for a block to fill up.
+"""
+BLOCK = BLOCK_MS * PER_MS
+BLOCK_BYTES = 4 * BLOCK
+"""The same as 16 kHz 16-bit PCM."""
 VAD_MODE = 2
 """Of 0 (hears voice in much) to 3 (in little); chosen with OPEN_WINDOW and STAY_WINDOW of the gate."""
 WORTH_A_LOOK = 2
 """The lattice is only asked which words it has settled on when so many are open."""
 SURE = 0.5
-"""Mean confidence from which an utterance counts as words, and not as what a model makes of music."""
+"""Mean confidence from which an utterance counts as words, and not as what a model makes of music …"""
+MONOTONE = 5
+"""… unless it is one word for so many times: of music models make that, too, and are sure of it."""
+LISTEN_MS = 1000
+"""How often an utterance without partials is looked at all the same, so that the gate knows of its words."""
 
 Heard = Sequence[Draft | Utterance]
 
@@ -50,9 +60,14 @@ class Ear:
         self._listener = Listener(manner.hints)
         self._upsampler = Upsampler(pool.engine.band)
         self._pcm = bytearray()
+        self._beginning: int | None = None
+        """Position of the track's first sample."""
         self._recognizer: Recognizer | None = None
         self._doubts = 0
         """Blocks for which the model has held the utterance to be over."""
+        self._look_at_ms = 0.0
+        self._said: list[str] = []
+        """The last words that counted, as long as they are one and the same."""
 
     def hear(self, spans: Sequence[tuple[bytes, int]], *, last: bool, hurried: bool = False) -> Heard:
         """Feed the spans; at the end of the track also the rest, and give the recognizer back.
@@ -62,11 +77,12 @@ class Ear:
         heard: list[Draft | Utterance | None] = []
         fed = self._listener.clock.fed
         for payload, at in _joined(spans):
+            self._beginning = at if self._beginning is None else self._beginning
             heard += self._take(self._gate.push(payload, at) if self._gate else (Speech(payload, at),))
         if last:
             heard += self._take(self._gate.finish() if self._gate else ())
             heard += self._close()
-        elif self._recognizer is not None and self._manner.partials and self._listener.clock.fed > fed:
+        elif self._recognizer is not None and self._listener.clock.fed > fed:
             heard.append(self._look(self._recognizer, hurried=hurried))
         return [item for item in heard if item is not None and (self._manner.partials or isinstance(item, Utterance))]
 
@@ -81,33 +97,48 @@ class Ear:
         for passage in passages:
             if isinstance(passage, Speech):
                 self._listener.clock.feed(len(passage.payload), passage.at)
-                self._pcm += self._upsampler.push(passage.payload)
-                heard += self._feed()
+                heard += map(self._feed, self._blocks(passage))
             else:
                 heard += self._pause()
         return heard
 
-    def _feed(self) -> list[Draft | Utterance | None]:
-        heard: list[Draft | Utterance | None] = []
-        while len(self._pcm) >= BLOCK_BYTES:
-            if self._recognizer is None:
-                self._recognizer = self._pool.take(self._manner.grammar)
-            block = bytes(self._pcm[:BLOCK_BYTES])
-            del self._pcm[:BLOCK_BYTES]
-            self._doubts = self._doubts + 1 if self._recognizer.accept(block) else 0
-            if self._doubts and (
-                self._gate is None or self._doubts * BLOCK_MS > self._manner.endpoint_ms - ENDPOINT_MS
-            ):
-                heard.append(self._end(self._recognizer))
-        return heard
+    def _blocks(self, speech: Speech) -> Iterator[bytes]:
+        """What is due to be fed now, as PCM."""
+        if self._gate is None:
+            self._pcm += self._upsampler.push(speech.payload)
+            while len(self._pcm) >= BLOCK_BYTES:
+                yield self._cut(BLOCK_BYTES)
+            return
+        due = -(speech.at - (self._beginning or 0)) % BLOCK or BLOCK
+        for start, end in pairwise((0, *range(due, len(speech.payload), BLOCK), len(speech.payload))):
+            self._pcm += self._upsampler.push(speech.payload[start:end])
+            if (end - due) % BLOCK == 0 and self._pcm:
+                yield self._cut(len(self._pcm))
+
+    def _rest(self) -> Iterator[bytes]:
+        """All that was not fed yet."""
+        self._pcm += self._upsampler.flush()
+        while self._pcm:
+            yield self._cut(BLOCK_BYTES)
+
+    def _cut(self, size: int) -> bytes:
+        block = bytes(self._pcm[:size])
+        del self._pcm[:size]
+        return block
+
+    def _feed(self, block: bytes) -> Draft | Utterance | None:
+        """Let the recognizer hear a block; what the utterance was, if the model holds it to be over."""
+        if self._recognizer is None:
+            self._recognizer = self._pool.take(self._manner.grammar)
+        self._doubts = self._doubts + 1 if self._recognizer.accept(block) else 0
+        if self._doubts and (self._gate is None or self._doubts * BLOCK_MS > self._manner.endpoint_ms - ENDPOINT_MS):
+            return self._end(self._recognizer)
+        return None
 
     def _pause(self) -> list[Draft | Utterance | None]:
-        self._pcm += self._upsampler.flush()
-        heard = self._feed()
+        heard = [self._feed(block) for block in self._rest()]
         if self._recognizer is not None:
-            self._recognizer.accept(bytes(self._pcm))
             heard.append(self._end(self._recognizer))
-        self._pcm.clear()
         return heard
 
     def _end(self, recognizer: Recognizer) -> Draft | Utterance | None:
@@ -115,29 +146,36 @@ class Ear:
         return self._note(self._listener.close(recognizer.result()))
 
     def _look(self, recognizer: Recognizer, *, hurried: bool) -> Draft | None:
+        if not self._manner.partials:
+            if self._listener.clock.fed_ms < self._look_at_ms:
+                return None
+            self._look_at_ms = self._listener.clock.fed_ms + LISTEN_MS
+            hurried = True
         settled = not hurried and self._listener.unsettled >= WORTH_A_LOOK
         draft = self._listener.hear(recognizer.partial(settled=settled))
-        if draft is not None and draft.text and self._gate is not None:
-            self._gate.heard_word()
+        if draft is not None:
+            self._credit(draft.text.split(), over=False)
         return draft
 
     def _note(self, spoken: Draft | Utterance | None) -> Draft | Utterance | None:
-        if isinstance(spoken, Utterance) and spoken.confidence >= SURE and self._gate is not None:
-            self._gate.heard_word()
+        if isinstance(spoken, Utterance) and spoken.confidence >= SURE:
+            self._credit(spoken.text.split(), over=True)
         return spoken
 
+    def _credit(self, words: list[str], *, over: bool) -> None:
+        """Let the gate know of the words of an utterance, or of a draft of it, if people may have said them."""
+        lately = [*self._said, *words]
+        monotone = len(set(lately)) == 1
+        if self._gate is not None and words and not (monotone and len(lately) >= MONOTONE):
+            self._gate.heard_word()
+        if over:
+            self._said = (lately if monotone else words)[-MONOTONE:]
+
     def _close(self) -> list[Draft | Utterance | None]:
-        self._pcm += self._upsampler.flush()
-        if self._recognizer is None and self._pcm:
-            self._recognizer = self._pool.take(self._manner.grammar)
-        heard = self._feed()
+        heard = [self._feed(block) for block in self._rest()]
         recognizer = self._recognizer
         if recognizer is None:
             return heard
-        ended = recognizer.accept(bytes(self._pcm)) if self._pcm else False
-        self._pcm.clear()
-        if ended and self._gate is None:
-            heard.append(self._end(recognizer))
         heard.append(self._listener.close(recognizer.finish()))
         self._recognizer = None
         if self._manner.grammar:

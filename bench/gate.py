@@ -1,0 +1,214 @@
+"""What the speech gate does to the words, what it keeps from the recogniser, and what it makes of sound without words.
+
+Offline at full speed, through the same ear the server uses, 100 ms at a time, every track on a fresh recognizer:
+figures repeat exactly on a model without dither. Recordings without a reference are compared with what is heard
+without the gate. Prints each word that changes: `-` without the gate, `+` with it.
+"""
+
+import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench import recordings
+from transcriber import sample_calls
+from transcriber.caller import read_recording
+from transcriber.caller.recording import encode_mulaw
+from transcriber.core.accuracy import Errors, word_errors, words_of
+from transcriber.core.audio import RATE
+from transcriber.core.gate import ENDPOINT_MS
+from transcriber.core.transcript import Word
+from transcriber.core.utterance import Utterance
+from transcriber.engine.ear import Ear, Manner
+from transcriber.engine.pool import RecognizerPool
+from transcriber.engine.vosk import VoskEngine
+from transcriber.ports import Recognizer
+
+SPOKEN = ("spelled_and_numbers", "digits", "short_sentences", "calls")
+UNSPOKEN = ("noise", "dtmf")
+CHUNK = RATE // 10
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One side of a recording. `said`: its words, None where nobody wrote them down."""
+
+    folder: str
+    name: str
+    mulaw: bytes
+    said: Sequence[str] | None
+
+
+class Measured:
+    """A recognizer that counts what it is fed, in samples at 8 kHz."""
+
+    def __init__(self, recognizer: Recognizer) -> None:
+        self.fed = 0
+        self._recognizer = recognizer
+        self.partial, self.result, self.finish = recognizer.partial, recognizer.result, recognizer.finish
+
+    def accept(self, pcm: bytes) -> bool:
+        """As the recognizer's own."""
+        self.fed += len(pcm) // 4
+        return self._recognizer.accept(pcm)
+
+
+class OneUse(RecognizerPool):
+    """Lends one recognizer, fresh and measured."""
+
+    def __init__(self, engine: VoskEngine) -> None:
+        super().__init__(engine, keep=0)
+        self.measured = Measured(engine.create())
+
+    def take(self, grammar: Sequence[str] = ()) -> Recognizer:
+        """That one."""
+        return self.measured
+
+
+@dataclass(slots=True)
+class Tally:
+    """Of one folder, without and with the gate."""
+
+    off: Errors = Errors()
+    on: Errors = Errors()
+    changed: int = 0
+    fed: int = 0
+    samples: int = 0
+    tracks: int = 0
+    heard: int = 0
+
+
+def hear(engine: VoskEngine, mulaw: bytes, *, gated: bool, endpoint_ms: int = ENDPOINT_MS) -> tuple[list[Word], int]:
+    """The words of a track, and how many samples of it were decoded."""
+    pool = OneUse(engine)
+    ear = Ear(pool, Manner(gated=gated, endpoint_ms=endpoint_ms))
+    words: list[Word] = []
+    for start in range(0, len(mulaw), CHUNK):
+        told = ear.hear([(mulaw[start : start + CHUNK], start)], last=start + CHUNK >= len(mulaw))
+        words += [word for item in told if isinstance(item, Utterance) for word in item.words]
+    return words, pool.measured.fed
+
+
+def tracks(calls: Path | None) -> Iterator[Track]:
+    """The recordings beside the project, and the sample calls or those of another folder."""
+    table = recordings.SPEECH / "manifest.tsv"
+    rows = [line.split("\t") for line in table.read_text().splitlines()[1:]] if table.is_file() else []
+    for folder in SPOKEN + UNSPOKEN:
+        for name, _, _, said in (row for row in rows if row[0].startswith(f"{folder}/")):
+            for side, mulaw in read_recording(recordings.SPEECH / name).tracks.items():
+                yield Track(folder, f"{name} {side}", mulaw, None if said == "-" else words_of(said))
+    paths = sorted(calls.glob("*.wav")) if calls else [sample_calls.path(name) for name in sample_calls.names()]
+    for path in paths:
+        turns = sample_calls.reference(path) or ()
+        for side, mulaw in read_recording(path).tracks.items():
+            said = words_of(" ".join(turn.text for turn in turns if turn.track == side))
+            yield Track("sample calls", f"{path.stem} {side}", mulaw, said if turns else None)
+
+
+def wordless() -> Iterator[Track]:
+    """A minute each of what telephones hear besides people."""
+    seconds = np.arange(60 * RATE) / RATE
+    noise = np.random.default_rng(7).normal(size=len(seconds))
+    kinds = {
+        "ringback 440+480 Hz, 2 s of 6": tones(seconds, 440, 480) * (seconds % 6 < 2),
+        "busy 480+620 Hz, 0.5 s of 1": tones(seconds, 480, 620) * (seconds % 1 < 0.5),
+        "dial tone 350+440 Hz": tones(seconds, 350, 440),
+        "tone 425 Hz": tones(seconds, 425),
+        "fax 1100 Hz, 0.5 s of 3.5": tones(seconds, 1100) * (seconds % 3.5 < 0.5),
+        "clipped 1000 Hz": 20 * tones(seconds, 1000),
+        "white noise -30 dBFS": 0.03 * noise,
+        "white noise -10 dBFS": 0.3 * noise,
+        "hum 50 Hz with harmonics": tones(seconds, 50, 150, 250, 350),
+        "music": music(seconds),
+    }
+    for name, wave in kinds.items():
+        mulaw = encode_mulaw(np.clip(wave * 32767, -32768, 32767).astype(np.int16))
+        yield Track("made", name, mulaw, ())
+    yield Track("made", "mu-law zeros", bytes(60 * RATE), ())
+    yield Track("made", "silence", b"\xff" * 60 * RATE, ())
+
+
+def tones(seconds: NDArray[np.float64], *frequencies: float) -> NDArray[np.float64]:
+    """Sines of equal strength, -14 dB of full scale together."""
+    waves = (np.sin(2 * np.pi * frequency * seconds) for frequency in frequencies)
+    return np.asarray(0.28 / len(frequencies) * sum(waves), np.float64)
+
+
+def music(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Hold music of a kind: chords of plucked notes with harmonics, a new one every half second."""
+    chords = ((262, 330, 392), (220, 262, 330), (175, 220, 262), (196, 247, 294))
+    wave = np.zeros(len(seconds))
+    for beat in range(int(seconds[-1] * 2) + 1):
+        part = slice(beat * RATE // 2, (beat + 1) * RATE // 2)
+        at = seconds[part] - beat / 2
+        for note in chords[beat // 4 % 4]:
+            for harmonic in (1, 2, 3, 4):
+                wave[part] += 0.1 / harmonic * np.sin(2 * np.pi * note * harmonic * at) * np.exp(-3 * at)
+    return wave
+
+
+def compare(engine: VoskEngine, track: Track, tally: Tally, *, endpoint_ms: int) -> None:
+    """Hear a track without and with the gate, add both up, and print what differs."""
+    off, _ = hear(engine, track.mulaw, gated=False)
+    on, fed = hear(engine, track.mulaw, gated=True, endpoint_ms=endpoint_ms)
+    before, after = [word.word for word in off], [word.word for word in on]
+    said = before if track.said is None else track.said
+    tally.off += word_errors(said, before)
+    tally.on += word_errors(said, after)
+    tally.changed += word_errors(before, after).total
+    tally.fed += fed
+    tally.samples += len(track.mulaw)
+    tally.tracks += 1
+    tally.heard += len(on)
+    alike = difflib.SequenceMatcher(a=before, b=after, autojunk=False)
+    for kind, i, j, k, m in alike.get_opcodes():
+        if kind != "equal":
+            at = (off[i:j] or on[k:m])[0].start_ms / 1000
+            context = " ".join(before[max(0, i - 2) : i])
+            print(f"  {track.name} {at:.2f} s: {context} -[{' '.join(before[i:j])}] +[{' '.join(after[k:m])}]")
+
+
+def main() -> None:
+    """Entry point."""
+    parser = recordings.parser(__doc__)
+    parser.add_argument("--calls", type=Path, help="folder of sample calls instead of those that ship")
+    parser.add_argument("--endpoint-ms", type=int, default=ENDPOINT_MS)
+    args = parser.parse_args()
+    folder = recordings.model(args.model)
+    recordings.heading(folder)
+    engine = VoskEngine(folder)
+    tallies: dict[str, Tally] = {}
+    for track in tracks(args.calls):
+        compare(engine, track, tallies.setdefault(track.folder, Tally()), endpoint_ms=args.endpoint_ms)
+    print(f"\n{'folder':20} tracks  s  words  errors off/on %  difference  words changed  share fed")
+    known = Tally()
+    for name, tally in tallies.items():
+        row(name, tally)
+        if name not in (*UNSPOKEN, "calls"):
+            known.off, known.on = known.off + tally.off, known.on + tally.on
+    print(f"all that is written down: {known.off.words} words, {points(known)}")
+    print(f"\n{'without words':30} share fed off/on  words off/on")
+    for track in wordless():
+        off, on = (hear(engine, track.mulaw, gated=gated) for gated in (False, True))
+        shares = "/".join(f"{100 * fed / len(track.mulaw):.0f}" for _, fed in (off, on))
+        print(f"{track.name:32} {shares:>8} %   {len(off[0]):3} / {len(on[0])}")
+
+
+def row(name: str, tally: Tally) -> None:
+    """Print one folder. Where nothing is written down, the words without the gate are the reference."""
+    fed = f"{100 * tally.fed / tally.samples:.1f} %"
+    print(f"{name:20} {tally.tracks:4} {tally.samples / RATE:6.0f} {tally.off.words:5} words  {points(tally)}", end="")
+    print(f"  {tally.changed} changed  {fed} fed  {tally.heard} heard")
+
+
+def points(tally: Tally) -> str:
+    """Word error rates in percent and their difference in points."""
+    off, on = 100 * tally.off.rate, 100 * tally.on.rate
+    return f"{off:.2f} / {on:.2f} ({on - off:+.2f})"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""The gate on the bundled model: the words depend neither on frames nor on partials, music does not keep it open."""
+
+import tracemalloc
+
+import numpy as np
+
+from tests.engine.conftest import LanesOf
+from tests.engine.test_recognition import listen, settled, words
+from transcriber.caller.recording import encode_mulaw
+from transcriber.core.audio import RATE, decode
+from transcriber.core.utterance import Draft, Utterance
+from transcriber.engine.vosk import VoskEngine
+
+STEP = RATE // 50
+
+
+def breathless(mulaw: bytes) -> bytes:
+    """The louder part of a track, four times: speech without a pause for half a minute."""
+    steps = [mulaw[at : at + STEP] for at in range(0, len(mulaw), STEP)]
+    return 4 * b"".join(step for step in steps if np.abs(decode(step)).max() > 1500)
+
+
+def plucked(seconds: int) -> bytes:
+    """Music of a kind: chords of plucked notes, a new one every half second."""
+    at = np.arange(RATE // 2) / RATE
+    decay = np.exp(-3 * at)
+    chords = [(262, 330, 392), (220, 262, 330), (175, 220, 262), (196, 247, 294)]
+    waves = [
+        sum(np.sin(2 * np.pi * note * harmonic * at) / harmonic for note in chord for harmonic in (1, 2, 3, 4)) * decay
+        for chord in chords
+        for _ in range(4)
+    ]
+    wave = np.tile(np.concatenate(waves), seconds // 8 + 1)[: seconds * RATE]
+    return encode_mulaw((3000 * wave).astype(np.int16))
+
+
+async def test_words_do_not_depend_on_frames(
+    vosk_engine: VoskEngine, lanes_of: LanesOf, sample: dict[str, bytes]
+) -> None:
+    lanes = lanes_of(vosk_engine, workers=1, keep=0)
+    told = [words(await listen(lanes, sample["inbound"], frame=frame, gated=True)) for frame in (160, 37, 999, 24_000)]
+    assert len(told[0]) > 20
+    assert all(other == told[0] for other in told)
+
+
+async def test_a_long_breath_is_heard_to_its_end_without_partials(
+    vosk_engine: VoskEngine, lanes_of: LanesOf, sample: dict[str, bytes]
+) -> None:
+    """The gate must know of words that nobody else asked for, or it takes long speech for music."""
+    mulaw = breathless(sample["outbound"])
+    assert len(mulaw) > 25 * RATE
+    heard = []
+    for partials in (True, False):
+        told: list[Draft | Utterance] = []
+        lane = lanes_of(vosk_engine, keep=0).open(told.extend, gated=True, partials=partials)
+        for start in range(0, len(mulaw), STEP):
+            assert lane.offer(mulaw[start : start + STEP], start)
+        await lane.finish()
+        heard.append([word for word, _, _ in words(told)])
+    assert heard[0] == heard[1]
+    assert len(heard[0]) > 60
+
+
+async def test_one_word_over_and_over_is_taken_for_music(vosk_engine: VoskEngine, lanes_of: LanesOf) -> None:
+    lanes = lanes_of(vosk_engine)
+    mulaw = plucked(40)
+    everything, gated = [len(words(await listen(lanes, mulaw, gated=gated))) for gated in (False, True)]
+    assert everything > 50
+    assert gated < everything / 2
+
+
+async def test_an_hour_of_silence_takes_no_recognizer_and_leaves_nothing(
+    vosk_engine: VoskEngine, lanes_of: LanesOf
+) -> None:
+    lanes = lanes_of(vosk_engine)
+    told: list[Draft | Utterance] = []
+    lane = lanes.open(told.extend, gated=True)
+    minute = b"\xff" * 60 * RATE
+    held = []
+    tracemalloc.start()
+    try:
+        for number in range(60):
+            assert lane.offer(minute, number * len(minute))
+            await settled(lane)
+            held.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+    await lane.finish()
+    assert told == []
+    assert (lanes.pool.lent, lanes.pool.idle) == (0, 0)
+    assert held[-1] - held[4] < 2 * len(minute)
