@@ -100,7 +100,7 @@ class MediaStream:
     def receive(self, text: str) -> list[Outcome]:
         """What the message means, in order."""
         message = twilio.decode(text)
-        if isinstance(message, twilio.Media) and message.sequence == self._last_sequence + 1 and self.state is State.LIVE:
+        if isinstance(message, twilio.Media) and self._comes_next(message):
             return self._next_frame(message)  # as nearly always
         if isinstance(message, twilio.Malformed) and message.code == "not_json":
             return [Refused(1007, message.message)]
@@ -162,6 +162,9 @@ class MediaStream:
                 self.state = State.OVER
                 outcomes.append(Stopped())
         return outcomes
+
+    def _comes_next(self, media: twilio.Media) -> bool:
+        return media.sequence == self._last_sequence + 1 and self.state is State.LIVE
 
     def _next_frame(self, media: twilio.Media) -> list[Outcome]:
         self._last_sequence += 1
