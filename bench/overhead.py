@@ -2,14 +2,18 @@
 
 --calls two-track calls in real time to each side: the server without its gate, with it, and Vosk alone as its own
 examples use it (recycled recognizers, 100 ms in turn, a partial for each block), as it comes and on the server's
-allocator and kernels. --rounds times; ratios are of the sums.
+allocator and kernels; with --peer-model also the usual server (bench.peer) on that model. --rounds times; ratios are of
+the sums.
 """
 
 import argparse
 import asyncio
 import os
+import sys
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
 
 from bench import recordings
 from transcriber import allocator, sample_calls
@@ -17,7 +21,9 @@ from transcriber.caller import read_recording
 from transcriber.catalog import ModelFolder
 from transcriber.engine import kernels
 from transcriber.proof import bare, crowd, material
+from transcriber.proof.peer import peer
 from transcriber.proof.service import service
+from transcriber.proof.side import Side
 
 
 def main() -> None:
@@ -27,6 +33,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=25.0)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--fresh", action="store_true", help="bare Vosk with recognizers made for their track")
+    parser.add_argument("--audio", type=Path, nargs="+", help="instead of the sample calls")
+    parser.add_argument("--peer-model", help="path of the model that bench.peer is to hear with")
     args = parser.parse_args()
     folder = recordings.model(args.model)
     recordings.heading(folder)
@@ -42,7 +50,8 @@ def main() -> None:
 
 async def measure(folder: ModelFolder, args: argparse.Namespace) -> Mapping[str, float]:
     """CPU seconds per second of a track, by side."""
-    pieces = [call.cut(args.seconds) for call in material.bundled()]
+    calls = [material.recorded(path) for path in args.audio] if args.audio else material.bundled()
+    pieces = [call.cut(args.seconds) for call in calls]
     chosen = [pieces[number % len(pieces)] for number in range(args.calls)]
     tracks = [mulaw for call in chosen for mulaw in call.recording.tracks.values()]
     warm_on = None if args.fresh else read_recording(sample_calls.path(sample_calls.DEFAULT)).tracks["outbound"]
@@ -51,10 +60,16 @@ async def measure(folder: ModelFolder, args: argparse.Namespace) -> Mapping[str,
         threads = os.cpu_count() or 1
         return await bare.apart(bare.cost, str(folder.path), folder.band, tracks, warm_on=warm_on, threads=threads)
 
-    async with service(folder, gated=False) as ungated, service(folder) as gated:
+    async with AsyncExitStack() as stack:
+        sides: dict[str, Side] = {
+            "server, gate off": await stack.enter_async_context(service(folder, gated=False)),
+            "server, gate on": await stack.enter_async_context(service(folder)),
+        }
+        if args.peer_model:
+            command = f"{sys.executable} -m bench.peer {args.peer_model} {{port}}"
+            sides["usual server"] = await stack.enter_async_context(peer(command, rate=16000, band=folder.band))
         playing = {
-            name: asyncio.create_task(crowd.play(side, chosen, count=args.calls))
-            for name, side in (("server, gate off", ungated), ("server, gate on", gated))
+            name: asyncio.create_task(crowd.play(side, chosen, count=args.calls)) for name, side in sides.items()
         }
         plain = asyncio.create_task(alone())
         await asyncio.sleep(0)  # it is spawned: what follows is not for it

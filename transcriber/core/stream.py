@@ -100,6 +100,8 @@ class MediaStream:
     def receive(self, text: str) -> list[Outcome]:
         """What the message means, in order."""
         message = twilio.decode(text)
+        if isinstance(message, twilio.Media) and self._comes_next(message):
+            return self._next_frame(message)  # as nearly always
         if isinstance(message, twilio.Malformed) and message.code == "not_json":
             return [Refused(1007, message.message)]
         match self.state:
@@ -161,6 +163,15 @@ class MediaStream:
                 outcomes.append(Stopped())
         return outcomes
 
+    def _comes_next(self, media: twilio.Media) -> bool:
+        return media.sequence == self._last_sequence + 1 and self.state is State.LIVE
+
+    def _next_frame(self, media: twilio.Media) -> list[Outcome]:
+        self._last_sequence += 1
+        self._recent.append(self._last_sequence)
+        self.frames += 1
+        return self._media(media)
+
     def _order(self, sequence: int) -> list[Outcome]:
         missing = sequence - self._last_sequence - 1
         self._last_sequence = sequence
@@ -179,9 +190,10 @@ class MediaStream:
         self._samples[media.track] += len(media.payload)
         outcomes: list[Outcome] = []
         for placed in line.place(media.payload, media.timestamp_ms):
+            if isinstance(placed, Span):
+                outcomes.append(Audio(media.track, placed.payload, placed.at))
+                continue
             match placed:
-                case Span(payload, at):
-                    outcomes.append(Audio(media.track, payload, at))
                 case Hole(start, end):
                     outcomes.append(Missing(media.track, start // PER_MS, end // PER_MS))
                 case Strange(off_ms):

@@ -8,10 +8,11 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from transcriber import logs
 from transcriber.core import stream as wire
+from transcriber.core.twilio import Start
 from transcriber.session import Session
 from transcriber.sessions import Sessions
 from transcriber.web import access, rate
@@ -118,7 +119,7 @@ class Conversation:
         if self._session is None:
             raise RuntimeError("listening needs a session")
         ending = self._session.ending
-        reader = asyncio.create_task(self._read())
+        reader = asyncio.create_task(self._read(self._session))
         try:
             await asyncio.wait((reader, ending), return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -129,16 +130,33 @@ class Conversation:
         reason = ending.result()
         return Ended(WSCloseCode.GOING_AWAY if reason == "shutdown" else WSCloseCode.OK, reason, reason)
 
-    async def _read(self) -> Ended:
+    async def _read(self, session: Session) -> Ended:
+        """Of a live stream: fifty messages a second and track, so that every call on the way counts."""
+        receive, touch, stream_sid = self._socket.receive, self._sessions.touch, session.start.stream_sid
         while True:
-            if (ended := await self._read_one()) is not None:
-                return ended
+            message = await receive()
+            if message.type is not WSMsgType.TEXT:
+                return self._other_than_text(message)
+            touch(stream_sid)
+            for outcome in self._received.receive(message.data):
+                if isinstance(outcome, wire.Audio):
+                    session.hear(outcome)
+                elif (ended := self._take(session, outcome)) is not None:
+                    return ended
 
     async def _read_one(self) -> Ended | None:
         message = await self._socket.receive()
+        if message.type is not WSMsgType.TEXT:
+            return self._other_than_text(message)
+        for outcome in self._received.receive(message.data):
+            if isinstance(outcome, wire.Started):
+                return await self._admit(outcome.start)
+            if isinstance(outcome, wire.Refused):
+                return Ended(outcome.close_code, outcome.reason, "refused")
+        return None
+
+    def _other_than_text(self, message: WSMessage) -> Ended:
         match message.type:
-            case WSMsgType.TEXT:
-                return await self._take(message.data)
             case WSMsgType.BINARY:
                 return Ended(WSCloseCode.UNSUPPORTED_DATA, "binary messages are not part of the protocol", "refused")
             case WSMsgType.ERROR:
@@ -146,22 +164,21 @@ class Conversation:
                 return Ended(code, str(message.data)[:100], "refused")
         return Ended(WSCloseCode.OK, "", "disconnected")
 
-    async def _take(self, text: str) -> Ended | None:
-        if self._session is not None:
-            self._sessions.touch(self._session.start.stream_sid)
-        for outcome in self._received.receive(text):
-            match outcome:
-                case wire.Started(start):
-                    logs.call_sid.set(start.call_sid)
-                    logs.stream_sid.set(start.stream_sid)
-                    admitted = await self._sessions.admit(start, self._received)
-                    if isinstance(admitted, wire.Refused):
-                        return Ended(admitted.close_code, admitted.reason, "refused")
-                    self._session = admitted
-                case wire.Refused(close_code, reason):
-                    return Ended(close_code, reason, "refused")
-                case wire.Stopped():
-                    return Ended(WSCloseCode.OK, "", "stop")
-                case _ if self._session is not None:
-                    self._session.hear(outcome)
+    async def _admit(self, start: Start) -> Ended | None:
+        logs.call_sid.set(start.call_sid)
+        logs.stream_sid.set(start.stream_sid)
+        admitted = await self._sessions.admit(start, self._received)
+        if isinstance(admitted, wire.Refused):
+            return Ended(admitted.close_code, admitted.reason, "refused")
+        self._session = admitted
+        return None
+
+    @staticmethod
+    def _take(session: Session, outcome: wire.Outcome) -> Ended | None:
+        match outcome:
+            case wire.Refused(close_code, reason):
+                return Ended(close_code, reason, "refused")
+            case wire.Stopped():
+                return Ended(WSCloseCode.OK, "", "stop")
+        session.hear(outcome)
         return None
