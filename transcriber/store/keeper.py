@@ -36,7 +36,10 @@ class Keeper:
     async def run(self) -> None:
         """One round after the other, for ever."""
         while True:
-            await self.round()
+            try:
+                await self.round()
+            except Exception:  # without leases the living would be taken for dead
+                log.exception("keeping the leases failed")
             await asyncio.sleep(RENEW_S)
 
     async def round(self) -> None:
