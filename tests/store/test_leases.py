@@ -24,7 +24,7 @@ def short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def keeper(post: Post) -> Keeper:
-    return Keeper(post.outbox, post.store.outlet.leases)
+    return Keeper(post.outbox, post.store.outlet)
 
 
 async def status(post: Post, call_sid: str = "CA1") -> Any:
@@ -49,6 +49,20 @@ async def test_a_surviving_server_ends_the_calls_of_a_dead_one(open_post: OpenPo
     await survivor.close(mine)
     keeping.cancel()
     assert await survivor.store.client.zcard(survivor.store.keys.leases) == 0
+
+
+async def test_a_dead_servers_call_whose_lease_was_lost_is_found(
+    open_post: OpenPost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("transcriber.store.keeper.AUDIT_S", 0)
+    dead, survivor = await open_post(), await open_post()
+    say(dead.begin(), "said")
+    await dead.delivered()
+    await dead.die()
+    await survivor.store.client.delete(survivor.store.keys.leases)
+    keeping = asyncio.create_task(keeper(survivor).run())
+    await until(lambda: is_status(survivor, "CA1", "interrupted"))
+    keeping.cancel()
 
 
 async def is_status(post: Post, call_sid: str, expected: str) -> bool:

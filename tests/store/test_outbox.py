@@ -226,6 +226,17 @@ def test_an_unreadable_file_is_nobodys(tmp_path: Path) -> None:
     assert Backlog.found(path) is None
 
 
+async def test_nothing_follows_the_end(open_post: OpenPost) -> None:
+    post = await open_post()
+    carrier = post.begin()
+    await post.close(carrier)
+    say(carrier, "too late")
+    await carrier.task
+    assert kinds(await post.events())[-1] == "call.ended"
+    assert post.metrics.registry.get_sample_value("transcriber_events_lost_total") == 1
+    assert post.outbox.waiting == 0
+
+
 async def test_the_end_is_taken_whatever_the_bound(open_post: OpenPost, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("transcriber.store.backlog.MOST_BYTES", -1)
     post = await open_post()

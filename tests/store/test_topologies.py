@@ -1,9 +1,12 @@
 """The same store behind Sentinel and on a Redis Cluster of three nodes, with real servers."""
 
 import asyncio
+import json
+import os
+import signal
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +14,35 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from tests.store.samples import STARTED_MS, closed, final, opened, partial, until
+from tests.store.samples import (
+    STARTED_MS,
+    call_ended,
+    call_started,
+    closed,
+    final,
+    opened,
+    partial,
+    stream_started,
+    stream_stopped,
+    until,
+)
 from transcriber.core.search import parse
 from transcriber.errors import CallNotFound
+from transcriber.metrics import Metrics
 from transcriber.ports import CallQuery
 from transcriber.store import binary
 from transcriber.store.dead_letters import DeadLetter, DeadLetters
 from transcriber.store.deliveries import Deliveries
+from transcriber.store.folder import Folder
+from transcriber.store.outbox import Outbox
 from transcriber.store.redis import RedisStore, open_store
 
 SLOTS = 16384
+SENTINEL = """
+sentinel monitor mymaster 127.0.0.1 {port} 1
+sentinel down-after-milliseconds mymaster 500
+sentinel failover-timeout mymaster 3000
+"""
 
 
 def free_port() -> int:
@@ -49,7 +71,8 @@ async def redis_server(directory: Path, *options: str) -> AsyncIterator[int]:
             await until(lambda: pings(client))
         yield port
     finally:
-        process.kill()
+        if process.returncode is None:
+            process.kill()
         await process.wait()
 
 
@@ -120,6 +143,53 @@ async def test_behind_sentinel(tmp_path: Path) -> None:
                 await use_all_of(store)
             async with Redis(port=data_port, db=1) as client:
                 assert await client.exists("transcripts:calls")
+
+
+async def test_a_failover_through_sentinel_loses_nothing(tmp_path: Path) -> None:
+    for name in ("master", "replica", "sentinel", "outbox"):
+        (tmp_path / name).mkdir()
+    async with (
+        redis_server(tmp_path / "master") as master_port,
+        redis_server(tmp_path / "replica", "--replicaof", "127.0.0.1", str(master_port)) as replica_port,
+    ):
+        config = tmp_path / "sentinel" / "sentinel.conf"
+        config.write_text(SENTINEL.format(port=master_port))
+        async with redis_server(tmp_path / "sentinel", str(config), "--sentinel") as sentinel_port:
+            folder = Folder.make(tmp_path / "outbox")
+            url = f"redis+sentinel://127.0.0.1:{sentinel_port}/mymaster/0"
+            async with (
+                Redis(port=master_port) as master,
+                Redis(port=replica_port) as replica,
+                Redis(port=sentinel_port) as sentinel,
+                await open_store(url, prefix="transcripts", ttl_s=3600, owner=folder.owner) as store,
+            ):
+                replica_pid = (await replica.info("server"))["process_id"]
+                outbox = Outbox(folder, store.outlet, Metrics())
+                carrier = outbox.begin(call_started("CA1"), stream_started("CA1"), at_ms=STARTED_MS)
+                carrier.keep(final("CA1", "before"))
+                await until(lambda: knows_a_replica(sentinel), within_s=30)
+                await until(lambda: asyncio.sleep(0, not outbox.waiting))
+                os.kill(replica_pid, signal.SIGSTOP)
+                await command(master, "CLIENT", "KILL", "TYPE", "replica")
+                carrier.keep(final("CA1", "unseen by the replica"))
+                await until(lambda: asyncio.sleep(0, not outbox.waiting))
+                with suppress(RedisError):
+                    await command(master, "SHUTDOWN", "NOSAVE")
+                os.kill(replica_pid, signal.SIGCONT)
+                for n in range(20):
+                    carrier.keep(final("CA1", f"during {n}"))
+                await carrier.close(stream_stopped("CA1"), call_ended("CA1"))
+                await until(lambda: asyncio.sleep(0, not outbox.waiting), within_s=40)
+                events = [json.loads(text) for text in await store.archive.events("CA1")]
+                await outbox.aclose()
+                assert (await replica.info("replication"))["role"] == "master"
+    said = [event["text"] for event in events if event["type"] == "final"]
+    assert said == ["before", "unseen by the replica", *(f"during {n}" for n in range(20))]
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+
+
+async def knows_a_replica(sentinel: Redis) -> bool:
+    return bool(await command(sentinel, "SENTINEL", "REPLICAS", "mymaster"))
 
 
 async def test_on_a_cluster(tmp_path: Path) -> None:

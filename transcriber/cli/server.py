@@ -19,6 +19,7 @@ from transcriber.config import Settings
 from transcriber.engine.capacity import Capacity
 from transcriber.engine.hearing import Ears
 from transcriber.engine.lanes import Lanes
+from transcriber.engine.models import Models
 from transcriber.engine.rehearing import rehear
 from transcriber.errors import ConfigError
 from transcriber.metrics import Metrics
@@ -72,13 +73,7 @@ async def running(
         pool, cost = await loading
         lanes = Lanes(workers=workers)
         stack.push_async_callback(asyncio.to_thread, lanes.close)
-        ears = Ears(
-            lanes=lanes,
-            models=engines.models(pool),
-            gated=settings.speech_gate,
-            endpoint_ms=settings.endpoint_ms,
-            strict=settings.strict_model,
-        )
+        ears = _ears(settings, lanes, engines.models(pool))
         outbox.recovery.set_result(Recovery(store.archive, partial(rehear, ears)))
         capacity = Capacity(lanes.pace, workers=workers, speech_cost=cost, gated=settings.speech_gate)
         rules = _rules(settings, capacity)
@@ -117,6 +112,16 @@ async def running(
 
 def _about(engine: Engine) -> Mapping[str, Any]:
     return {"model": engine.model, "language": engine.language, "demo": engine.model == DEMO}
+
+
+def _ears(settings: Settings, lanes: Lanes, models: Models) -> Ears:
+    return Ears(
+        lanes=lanes,
+        models=models,
+        gated=settings.speech_gate,
+        endpoint_ms=settings.endpoint_ms,
+        strict=settings.strict_model,
+    )
 
 
 def _rules(settings: Settings, capacity: Capacity) -> Rules:

@@ -65,7 +65,7 @@ async def _open_outbox(
     await outbox.adopt()
     if not await outbox.settled(within_s=SETTLE_S):
         say(f"outbox: {outbox.waiting} events of an earlier server are still being delivered")
-    keeping = asyncio.create_task(Keeper(outbox, store.outlet.leases).run(), name="keeper")
+    keeping = asyncio.create_task(Keeper(outbox, store.outlet).run(), name="keeper")
     stack.push_async_callback(settle, keeping)
     return outbox
 

@@ -151,6 +151,7 @@ class Backlog:
 
     async def forget(self) -> None:
         """Remove the file if all was delivered."""
+        await self._flushed()
         if self._file is None:
             return
         async with self._turn:

@@ -60,7 +60,7 @@ class Carrier:
         self._journal = journal
         self._left = left
         self._offset_ms = 0
-        self._open = self._over = self._skip = False
+        self._open = self._over = self._skip = self._ended = False
         self._begun = asyncio.Event()
         """Set once Redis knew of the stream, and when it never will from here."""
         self._lost = 0
@@ -80,10 +80,10 @@ class Carrier:
         return self._tries > 0
 
     def keep(self, event: Event) -> None:
-        """See `ports.Delivery`. Over the bound it is dropped, counted and logged."""
+        """See `ports.Delivery`. Over the bound, or after the end, it is dropped, counted and logged."""
         if isinstance(event, Final):
             self._partials.pop(event.track, None)
-        if self.backlog.put(Addition(self.backlog.last + 1, _now_ms(), event)):
+        if not self._ended and self.backlog.put(Addition(self.backlog.last + 1, _now_ms(), event)):
             self._idle.clear()
             self._news.set()
         else:
@@ -101,6 +101,7 @@ class Carrier:
 
     async def close(self, stream: StreamStopped, call: CallEnded) -> None:
         """See `ports.Delivery`."""
+        self._ended = True
         self.backlog.put(Closing(self.backlog.last + 1, _now_ms(), stream, call))
         self._idle.clear()
         self._news.set()
@@ -233,7 +234,7 @@ class Carrier:
         self._lost += count
         self._metrics.events_lost.inc(count)
         if self._lost == count or self._leaving.is_set():
-            log.error("%d events of this stream are lost so far: neither Redis nor the disk takes them", self._lost)
+            log.error("%d events of this stream are lost so far: over the bound, or after its end", self._lost)
 
 
 def _set(event: asyncio.Event, _: object) -> None:

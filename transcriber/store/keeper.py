@@ -10,12 +10,14 @@ import time
 
 from transcriber.errors import StoreError
 from transcriber.store.failures import redis_failures
-from transcriber.store.leases import LEASE_S, Leases
+from transcriber.store.leases import LEASE_S
 from transcriber.store.outbox import Outbox
+from transcriber.store.outlet import RedisOutlet
 
 log = logging.getLogger(__name__)
 RENEW_S = 4.0
 """Lease and pause together bound how long a dead server's call stays live: about 20 s."""
+AUDIT_S = 60.0
 MISSED_S = 3 * RENEW_S
 """A longer pause between two rounds means that the machine slept."""
 
@@ -23,16 +25,21 @@ MISSED_S = 3 * RENEW_S
 class Keeper:
     """Runs beside the server; belongs to the event loop's thread."""
 
-    def __init__(self, outbox: Outbox, leases: Leases) -> None:
+    def __init__(self, outbox: Outbox, outlet: RedisOutlet) -> None:
         self._outbox = outbox
-        self._leases = leases
+        self._outlet = outlet
+        self._leases = outlet.leases
+        self._audited = time.time()
         self._there_since: float | None = None
         self._last = time.time()
 
     async def run(self) -> None:
         """One round after the other, for ever."""
         while True:
-            await self.round()
+            try:
+                await self.round()
+            except Exception:  # without leases the living would be taken for dead
+                log.exception("keeping the leases failed")
             await asyncio.sleep(RENEW_S)
 
     async def round(self) -> None:
@@ -48,6 +55,9 @@ class Keeper:
                 self._there_since = now
             elif now - self._there_since >= LEASE_S:
                 await self._sweep()
+                if now - self._audited >= AUDIT_S:
+                    self._audited = now
+                    await self._audit()
         except StoreError as error:
             self._there_since = None
             log.debug("no leases are kept: %s", error)
@@ -60,6 +70,12 @@ class Keeper:
             lost = await self._leases.renew(ours)
         for lease in lost:
             ours[lease].doubt()
+
+    async def _audit(self) -> None:
+        """Streams without a lease get one: whoever lives renews it, and the others are found by its end."""
+        live = await self._outlet.live_streams()
+        with redis_failures("cannot read the leases"):
+            await self._leases.renew(await self._leases.missing(live))
 
     async def _sweep(self) -> None:
         with redis_failures("cannot read the leases"):

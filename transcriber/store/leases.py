@@ -78,6 +78,12 @@ class Leases:
         """Some of those whose owners have not renewed them in time."""
         return [Lease.of(member) for member in await self._expired(keys=[self._key], args=[AT_ONCE])]
 
+    async def missing(self, leases: Sequence[Lease]) -> Sequence[Lease]:
+        """Those of them that are not there."""
+        members: Any = await self._client.zrange(self._key, 0, -1) if leases else []
+        there = set(members)
+        return [lease for lease in leases if lease.member not in there]
+
     async def of_owner(self, owner: str) -> Sequence[Lease]:
         """All leases of one server."""
         members: Any = await self._client.zrange(self._key, 0, -1)

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from transcriber.core.transcript import (
     CallEnded,
@@ -151,6 +151,17 @@ class RedisOutlet:
         """The number of the stream's last write, 0 if there is none. Raises StoreError."""
         with redis_failures("cannot read the stream"):
             return int(await self._client.hget(self._keys.call(lease.call_sid), f"written:{lease.stream_sid}") or 0)
+
+    async def live_streams(self) -> list[Lease]:
+        """What the live calls say of their streams, for a Redis that has lost leases. Raises StoreError."""
+        found = []
+        with redis_failures("cannot read the live calls"):
+            calls: Any = await self._client.zrange(self._keys.live, 0, -1)
+            for call_sid in calls:
+                stored: Any = await self._client.hgetall(self._keys.call(call_sid))
+                live = {name.partition(":")[2]: owner for name, owner in stored.items() if name.startswith("live:")}
+                found += [Lease(owner, call_sid, stream_sid) for stream_sid, owner in live.items()]
+        return found
 
     async def _over(self, call_sid: str) -> None:
         await self._unlist_live(call_sid)
