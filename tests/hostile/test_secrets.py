@@ -1,6 +1,8 @@
 """Secrets, words and numbers stay where they belong: not in logs, errors, metrics or the output of any command."""
 
 import asyncio
+import base64
+import dataclasses
 import json
 import os
 import re
@@ -13,6 +15,7 @@ import pytest
 
 from tests.phone import Phone
 from tests.server.test_process import process, ready
+from transcriber.config import Settings
 from transcriber.core.api_keys import written
 from transcriber.store import binary
 from transcriber.store.embedded import socket_url
@@ -22,14 +25,21 @@ REDIS, MIRROR = "redissecret5Xq", "mirrorsecret7Yw"
 PLAIN, HASHED, TOKEN, OLD_TOKEN = "plainkey9Zv" * 3, "hashedkey3Uu" * 3, "authtoken1Tt" * 3, "oldtoken4Ss" * 3
 GUESS, NUMBER = "guessedkey8Rr" * 3, "+4930901820555"
 pytestmark = [pytest.mark.hostile, pytest.mark.timeout(120)]
-SECRETS = (REDIS, MIRROR, PLAIN, HASHED, TOKEN, OLD_TOKEN, GUESS, written("admin", HASHED)[7:])
+WEBHOOK = base64.b64encode(b"webhooksecret6Qq" * 2).decode()
+SECRETS = (WEBHOOK, REDIS, MIRROR, PLAIN, HASHED, TOKEN, OLD_TOKEN, GUESS, written("admin", HASHED)[7:])
 PUBLIC = "https://media.example.net"
 ENVIRONMENT = {
     "TRANSCRIBER_API_KEYS": f"read={PLAIN},{written('admin', HASHED)}",
     "TRANSCRIBER_TWILIO_AUTH_TOKEN": f"{TOKEN},{OLD_TOKEN}",
     "TRANSCRIBER_PUBLIC_URL": PUBLIC,
+    "TRANSCRIBER_WEBHOOK_SECRET": f"whsec_{WEBHOOK}",
     "TRANSCRIBER_MODEL_MIRROR": f"https://user:{MIRROR}@models.example.net/vosk",
 }
+
+
+def test_no_secret_setting_is_forgotten_here() -> None:
+    secret = {f"TRANSCRIBER_{item.name.upper()}" for item in dataclasses.fields(Settings) if item.metadata["secret"]}
+    assert secret == {*ENVIRONMENT, "TRANSCRIBER_REDIS_URL"} - {"TRANSCRIBER_PUBLIC_URL"}
 
 
 def told(text: str) -> list[str]:
@@ -118,6 +128,8 @@ async def test_no_secret_is_told_by_a_server_or_its_commands(tmp_path: Path, loc
         (("check",), REDIS),
         (("tail",), f"redis://u:{REDIS}@/{REDIS}/x"),
         (("calls",), REDIS),
+        (("webhook", "http://127.0.0.1:1/x"), f"redis://:{REDIS}@127.0.0.1:1/0"),
+        (("webhook", f"https://u:{MIRROR}@[/"), REDIS),
         (("models", "pull", "nothing-of-that-name"), ""),
     ],
 )

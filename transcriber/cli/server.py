@@ -78,9 +78,7 @@ async def running(
         capacity = Capacity(lanes.pace, workers=workers, speech_cost=cost, gated=settings.speech_gate)
         rules = _rules(settings, capacity)
         sessions = Sessions(rules, ears=ears, outbox=outbox, tickets=store.tickets, metrics=metrics)
-        connections = Connections(metrics, most=most_connections())
-        for watch in (sessions.watch, connections.watch, *([certificate.watch] if certificate else [])):
-            stack.push_async_callback(settle, asyncio.create_task(watch(), name=watch.__qualname__))
+        stack.push_async_callback(settle, asyncio.create_task(sessions.watch(), name="inactivity"))
         services = Services(
             settings=settings,
             archive=store.archive,
@@ -92,11 +90,7 @@ async def running(
             metrics=metrics,
             model=lambda: _about(ears.models.default.engine),
         )
-        runner = web.AppRunner(create_app(services), access_log=None, shutdown_timeout=5.0)
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        context = certificate.context if certificate else None
-        await BoundedSite(connections, runner, sock=listening, ssl_context=context).start()
+        await _accept(services, listening, certificate, stack)
         stack.push_async_callback(sessions.drain, settings.drain_s)
         yield Server(
             url=_url(listening, "https" if certificate else "http"),
@@ -108,6 +102,19 @@ async def running(
             change_model=lambda: engines.change(ears.models, capacity),
             certificate=certificate,
         )
+
+
+async def _accept(
+    services: Services, listening: socket.socket, certificate: Certificate | None, stack: AsyncExitStack
+) -> None:
+    connections = Connections(services.metrics, most=most_connections())
+    for watch in (connections.watch, *([certificate.watch] if certificate else [])):
+        stack.push_async_callback(settle, asyncio.create_task(watch(), name=watch.__qualname__))
+    runner = web.AppRunner(create_app(services), access_log=None, shutdown_timeout=5.0)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    context = certificate.context if certificate else None
+    await BoundedSite(connections, runner, sock=listening, ssl_context=context).start()
 
 
 def _about(engine: Engine) -> Mapping[str, Any]:
