@@ -97,7 +97,7 @@ class VoskRecognizer:
         self._fed_ms = 0.0
         self._look_at_ms = 0.0
         self._answer = self._text = ""
-        """The latest answer to `partial`, and what was in it: seven in ten answers are the one before."""
+        """The latest answer to `partial`, and what was in it: an answer is mostly the one before."""
 
     def accept(self, pcm: bytes) -> bool:
         """Feed 16 kHz 16-bit mono PCM; whether the model's own rules would end the utterance here."""

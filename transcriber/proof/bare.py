@@ -16,6 +16,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Any, ParamSpec, TypeVar
 
 from transcriber.core.audio import RATE, SILENCE, Band, Upsampler
+from transcriber.engine import kernels
 from transcriber.errors import ModelError
 
 P = ParamSpec("P")
@@ -45,6 +46,7 @@ async def apart(task: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 
 def texts(model: str, band: Band, tracks: Sequence[bytes]) -> list[str]:
     """What a fresh KaldiRecognizer makes of each mu-law track, filled up to whole frames as a line fills it."""
+    kernels.settle()  # with other kernels than the server's, words at the edge of the beam differ
     library = _library(model)
     found = []
     for mulaw in tracks:
