@@ -71,7 +71,7 @@ async def test_from_the_list_to_the_default_and_away_again(
     assert await run("pull", "xx") == 0
     out, err = capsys.readouterr()
     assert out.startswith(f"installed {NAME} in {data_dir / 'models' / NAME} (4.3 MB, telephone band)\n")
-    assert "a server loads it by default from its next start" in out
+    assert "a server uses it by default from its next start" in out
     assert "licence: not stated in the list; see https://alphacephei.com/vosk/models" in err
     assert err.index("licence: ") < err.index("trying http://")
     assert await run("list", "xx") == 0
