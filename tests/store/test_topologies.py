@@ -169,6 +169,7 @@ async def test_a_failover_through_sentinel_loses_nothing(tmp_path: Path) -> None
                 carrier.keep(final("CA1", "before"))
                 await until(lambda: knows_a_replica(sentinel), within_s=30)
                 await until(lambda: asyncio.sleep(0, not outbox.waiting))
+                await until(lambda: is_replicated(master), within_s=30)
                 os.kill(replica_pid, signal.SIGSTOP)
                 await command(master, "CLIENT", "KILL", "TYPE", "replica")
                 carrier.keep(final("CA1", "unseen by the replica"))
@@ -186,6 +187,11 @@ async def test_a_failover_through_sentinel_loses_nothing(tmp_path: Path) -> None
     said = [event["text"] for event in events if event["type"] == "final"]
     assert said == ["before", "unseen by the replica", *(f"during {n}" for n in range(20))]
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+
+
+async def is_replicated(master: Redis) -> bool:
+    await master.set("marker", 1)  # WAIT asks for what its own connection has written
+    return bool(await command(master, "WAIT", 1, 1000) == 1)
 
 
 async def knows_a_replica(sentinel: Redis) -> bool:
