@@ -6,10 +6,15 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from transcriber.store.embedded import EmbeddedRedis
 from transcriber.store.redis import RedisStore, open_store
+
+# No timed assertion: on a busy machine an example takes what it takes.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
