@@ -150,14 +150,14 @@ def judge(model: str, network: Network, *, kinds: Sequence[str], part: str) -> N
         name for at, name in enumerate(everybody) if part == "all" or (at % 2 == 1 or at >= 20) == (part == "test")
     ]
     sentences = [row for row in sentences if row[1] in names]
-    recognizers = {kind: vosk.KaldiRecognizer(library, 16000) for kind in kinds}
     wrong = {kind: dict.fromkeys(names, 0) for kind in kinds}
     total = dict.fromkeys(names, 0)
     for row in sentences:
         said = _letters(row[3])
         total[row[1]] += len(said)
         sounds = heard(read_wide(recordings.SPEECH / row[0]), network)
-        for kind, recognizer in recognizers.items():
+        for kind in kinds:
+            recognizer = vosk.KaldiRecognizer(library, 16000)  # a used one has adapted to somebody else
             wrong[kind][row[1]] += word_errors(said, _letters(_decode(recognizer, sounds[kind]))).total
     rates = {kind: np.array([[wrong[kind][name], total[name]] for name in names]) for kind in kinds}
     draws = np.random.default_rng(0).integers(len(names), size=(2000, len(names)))
