@@ -27,6 +27,8 @@ from transcriber.webhook.sender import KINDS, Sender
 SECRET = "whsec_" + "c2VjcmV0" * 5
 NAME = "test"
 WITHIN_S = 20.0
+AT_ONCE = 8
+"""Requests that a sender has under way at most."""
 Answer = int | tuple[int, Mapping[str, str]] | asyncio.Event
 """What the receiver answers: a status, with headers, or nothing until the event is set (then 200)."""
 Event = dict[str, Any]
@@ -121,7 +123,7 @@ def send(store: RedisStore, receiving: Receiving) -> Send:
         dead_letters = DeadLetters(store.client, store.keys, name=name, ttl_s=3600)
         await deliveries.register(born_ms=born_ms)
         feed = RedisFeed(store.client, store.keys, kinds=KINDS)
-        async with Receiver(receiving.url, [key_of(SECRET)], timeout_s=timeout_s, concurrency=8) as receiver:
+        async with Receiver(receiving.url, [key_of(SECRET)], timeout_s=timeout_s, concurrency=AT_ONCE) as receiver:
             post = Post(
                 deliveries=deliveries,
                 dead_letters=dead_letters,

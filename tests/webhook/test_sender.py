@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.store.samples import until
-from tests.webhook.conftest import NAME, Receiving, Send, Sending
+from tests.webhook.conftest import AT_ONCE, NAME, Receiving, Send, Sending
 from transcriber.core import webhook
 from transcriber.errors import ReceiverGone
 from transcriber.store.redis import RedisStore
@@ -203,9 +203,14 @@ async def test_two_names_each_get_everything(send: Send, receiving: Receiving, b
 async def test_two_senders_share_the_calls_and_keep_the_order(
     send: Send, receiving: Receiving, begin_call: Any
 ) -> None:
+    busy = asyncio.Event()
+    receiving.rule = lambda event, tries: 200 if busy.is_set() else busy
     async with send() as one, send() as two:
         calls = [await begin_call(f"CA{number}") for number in range(20)]
-        for word in ("one", "two", "three"):
+        await asyncio.gather(*(call.say("one") for call in calls))
+        await receiving.until(lambda: len(receiving.tried) > AT_ONCE)  # more than one of them can have under way
+        busy.set()
+        for word in ("two", "three"):
             await asyncio.gather(*(call.say(word) for call in calls))
         await asyncio.gather(*(call.end() for call in calls))
         await receiving.took(80)
