@@ -15,6 +15,7 @@ from standardwebhooks.webhooks import Webhook
 
 from tests.web.written_call import WrittenCall
 from transcriber.core.webhook import key_of
+from transcriber.ports import Feed
 from transcriber.store.dead_letters import DeadLetters
 from transcriber.store.deliveries import Deliveries
 from transcriber.store.feed import RedisFeed
@@ -116,7 +117,13 @@ def send(store: RedisStore, receiving: Receiving) -> Send:
 
     @asynccontextmanager
     async def start(
-        *, name: str = NAME, attempts: int = 5, lease_s: float = 30.0, timeout_s: float = 10.0, born_ms: int = 0
+        *,
+        name: str = NAME,
+        attempts: int = 5,
+        lease_s: float = 30.0,
+        timeout_s: float = 10.0,
+        born_ms: int = 0,
+        following: Feed | None = None,
     ) -> AsyncIterator[Sending]:
         consumer = f"consumer-{os.urandom(4).hex()}"
         deliveries = Deliveries(store.client, store.keys, name=name, consumer=consumer, lease_s=lease_s)
@@ -133,7 +140,7 @@ def send(store: RedisStore, receiving: Receiving) -> Send:
                 attempts=attempts,
                 lease_s=lease_s,
             )
-            sender = Sender(post, feed)
+            sender = Sender(post, following or feed)
             task = asyncio.create_task(sender.run())
             try:
                 yield Sending(sender, task, post.figures, receiver, dead_letters)

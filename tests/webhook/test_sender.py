@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from tests.store.samples import until
 from tests.webhook.conftest import AT_ONCE, NAME, Receiving, Send, Sending
 from transcriber.core import webhook
 from transcriber.errors import ReceiverGone
+from transcriber.ports import Published
 from transcriber.store.redis import RedisStore
 
 
@@ -38,6 +41,31 @@ async def test_finals_and_the_end_arrive_in_order_and_signed(send: Send, receivi
 
 async def _is(value: float | None, expected: float) -> bool:
     return value == expected
+
+
+class Chatter:
+    """A feed on which a call has news in every turn of the loop."""
+
+    @asynccontextmanager
+    async def follow(self, call_sid: str | None = None) -> AsyncIterator[AsyncIterator[Published]]:
+        yield self._messages(call_sid or "CA1")
+
+    async def _messages(self, call_sid: str) -> AsyncIterator[Published]:
+        while True:
+            yield Published(call_sid, "final", "{}")
+            await asyncio.sleep(0)
+
+
+async def test_news_at_any_moment_send_nothing_twice(send: Send, receiving: Receiving, begin_call: Any) -> None:
+    call = await begin_call("CA1")
+    async with send(following=Chatter()):
+        for number in range(20):
+            await call.say(f"said {number}")
+            await receiving.took(number + 1)
+        await call.end()
+        await receiving.took(21)
+    assert receiving.texts("CA1") == [*(f"said {number}" for number in range(20)), "end"]
+    assert len(receiving.tried) == 21
 
 
 async def test_the_body_is_the_event_as_it_was_kept(

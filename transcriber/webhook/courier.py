@@ -63,6 +63,8 @@ class Courier:
         """
         try:
             while True:
+                if self._post.stopping.is_set():
+                    raise Stopping
                 self.again = False
                 batch = await self._take()
                 if isinstance(batch, Busy):
