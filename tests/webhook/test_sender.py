@@ -1,6 +1,7 @@
 """Finals and call ends at a real receiver: in order, signed, tried again, given up, shared, through trouble."""
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -10,11 +11,17 @@ from typing import Any
 import pytest
 
 from tests.store.samples import until
-from tests.webhook.conftest import AT_ONCE, NAME, Receiving, Send, Sending
+from tests.webhook.conftest import AT_ONCE, NAME, SECRET, Receiving, Send, Sending
 from transcriber.core import webhook
+from transcriber.core.webhook import key_of
 from transcriber.errors import ReceiverGone
 from transcriber.ports import Published
+from transcriber.store.dead_letters import DeadLetters
 from transcriber.store.redis import RedisStore
+from transcriber.webhook.receiver import Receiver
+from transcriber.webhook.replay import replay
+
+MANY = 10_000
 
 
 @pytest.fixture(autouse=True)
@@ -310,3 +317,15 @@ async def test_the_log_hears_of_trouble_and_of_its_end_but_not_what_was_said(
     assert caplog.text.count("the receiver takes events") == 1
     assert "secret" not in caplog.text
     assert receiving.url not in caplog.text
+
+
+async def test_thousands_of_dead_letters_are_replayed(store: RedisStore, receiving: Receiving) -> None:
+    """Their calls were deleted: the letters go, and none of them waits too long for its turn at Redis."""
+    dead_letters = DeadLetters(store.client, store.keys, name=NAME, ttl_s=0)
+    letter = json.dumps({"reason": "500", "attempts": 3, "at": "2026-11-27T05:00:00.000Z"})
+    key = f"{store.keys.webhook(NAME)}:dead"
+    await store.client.hset(key, mapping={f"CA{number}:3": letter for number in range(MANY)})
+    async with Receiver(receiving.url, [key_of(SECRET)], timeout_s=10.0, concurrency=8) as receiver:
+        result = await replay(dead_letters, receiver)
+    assert (result.delivered, result.kept, result.lost) == (0, 0, MANY)
+    assert await dead_letters.count() == 0
