@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from standardwebhooks.webhooks import Webhook
 
+from tests.process import program
 from tests.web.written_call import WrittenCall
 from transcriber.core.webhook import key_of
 from transcriber.ports import Feed
@@ -160,26 +161,13 @@ def begin_call(store: RedisStore) -> Callable[..., Awaitable[WrittenCall]]:
     return begin
 
 
-@asynccontextmanager
-async def command(
+def command(
     *arguments: str, url: str, prefix: str, **environment: str
-) -> AsyncIterator[asyncio.subprocess.Process]:
-    """`transcriber webhook …` as a process on that Redis; killed at the end if it still runs."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("TRANSCRIBER_")}
+) -> AbstractAsyncContextManager[asyncio.subprocess.Process]:
+    """`transcriber webhook …` as a process on that Redis."""
     settings = {
         "TRANSCRIBER_REDIS_URL": url,
         "TRANSCRIBER_REDIS_PREFIX": prefix,
         "TRANSCRIBER_WEBHOOK_SECRET": SECRET,
     }
-    child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "transcriber", "webhook", *arguments),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env=clean | settings | environment,
-    )
-    try:
-        yield child
-    finally:
-        if child.returncode is None:
-            child.kill()
-        await child.communicate()
+    return program(sys.executable, "-m", "transcriber", "webhook", *arguments, environment=settings | environment)
