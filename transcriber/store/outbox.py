@@ -124,6 +124,8 @@ class Outbox:
             for lease, (carrier, closed) in carriers.items():
                 await asyncio.wait((carrier.task,))
                 carrier.task.result()
+                if carrier.backlog.waiting:
+                    return  # we leave before it is delivered; the next start goes on
                 if closed and lease in journals:
                     await asyncio.to_thread(journals.pop(lease)[0].unlink)
                 elif not closed and lease not in journals:
