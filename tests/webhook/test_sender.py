@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from tests.store.samples import until
 from tests.webhook.conftest import AT_ONCE, NAME, SECRET, Receiving, Send, Sending
@@ -73,6 +74,29 @@ async def test_news_at_any_moment_send_nothing_twice(send: Send, receiving: Rece
         await receiving.took(21)
     assert receiving.texts("CA1") == [*(f"said {number}" for number in range(20)), "end"]
     assert len(receiving.tried) == 21
+
+
+async def test_the_status_counts_though_the_answer_never_ends(
+    send: Send, receiving: Receiving, begin_call: Any, aiohttp_server: Any
+) -> None:
+    tried, over = [], asyncio.Event()
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        tried.append(await request.json())
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await over.wait()
+        return response
+
+    app = web.Application()
+    app.router.add_post("/hook", endless)
+    receiving.url = str((await aiohttp_server(app)).make_url("/hook"))
+    call = await begin_call("CA1")
+    await call.say("hello")
+    async with send(timeout_s=0.3) as sending:
+        await until(lambda: _is(sending.figure("events_total", outcome="delivered"), 1))
+    over.set()
+    assert len(tried) == 1
 
 
 async def test_the_body_is_the_event_as_it_was_kept(
