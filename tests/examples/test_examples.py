@@ -1,7 +1,6 @@
 """The programs in deploy/examples do what they say: no final is missed, across a restart of Redis, too."""
 
 import asyncio
-import os
 import re
 import shutil
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.process import program
 from tests.web.written_call import WrittenCall
 from tests.webhook.conftest import SECRET, Receiving, Send, receiving, send
 from transcriber.store.embedded import EmbeddedRedis, socket_path
@@ -23,20 +23,6 @@ __all__ = ["receiving", "send"]
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "deploy/examples"
 NPM_S = 60
-
-
-@asynccontextmanager
-async def program(*command: str, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Runs it; killed at the end if it still runs."""
-    child = await asyncio.create_subprocess_exec(
-        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL, env=os.environ | environment
-    )
-    try:
-        yield child
-    finally:
-        if child.returncode is None:
-            child.kill()
-        await child.communicate()
 
 
 async def line(child: asyncio.subprocess.Process) -> str:
@@ -62,7 +48,9 @@ async def shows_every_final(folder: Path, *command: str, **environment: str) -> 
             await call.end()
             call = await WrittenCall.begin(call.outlet, "CA1", stream_sid="MZresumed")
             await call.say('the "history" \\o/')
-            child = await stack.enter_async_context(program(*command, **environment))
+            child = await stack.enter_async_context(
+                program(*command, environment=environment, errors=asyncio.subprocess.DEVNULL)
+            )
             shown = [await line(child)]
             await call.murmur("li")
             await call.say("live")
@@ -105,7 +93,7 @@ async def test_shell_captions(tmp_path: Path) -> None:
 
 async def test_webhook_receiver(receiving: Receiving, send: Send, store: RedisStore) -> None:
     command = (sys.executable, str(EXAMPLES / "receive_webhook.py"), "0")
-    async with program(*command, WEBHOOK_SECRET=SECRET) as child:
+    async with program(*command, environment={"WEBHOOK_SECRET": SECRET}, errors=asyncio.subprocess.DEVNULL) as child:
         receiving.url = (await line(child)).removeprefix("receiving on ")
         call = await WrittenCall.begin(store.outlet, "CA1")
         await call.say("hello")

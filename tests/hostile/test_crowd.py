@@ -14,7 +14,7 @@ import pytest
 from tests.hostile import fuzz
 from tests.hostile.frames import upgraded
 from tests.phone import Phone
-from tests.server.test_process import process, ready
+from tests.process import process, ready
 from transcriber.store.embedded import socket_url
 from transcriber.store.redis import open_store
 

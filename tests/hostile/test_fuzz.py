@@ -3,8 +3,7 @@
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
@@ -12,11 +11,10 @@ import pytest
 from tests.hostile import fuzz
 from tests.hostile.messages import Malice
 from tests.phone import Phone
-from tests.server.test_process import ready
+from tests.process import program, ready
 from transcriber.core import twilio
 
 pytestmark = [pytest.mark.hostile, pytest.mark.timeout(200)]
-ROOT = Path(__file__).parents[2]
 CORE_MESSAGES, SOCKET_MESSAGES = 50_000, 7_000
 SLACK_MB = 8
 
@@ -53,19 +51,10 @@ async def test_a_server_takes_anything_keeps_nothing_and_serves_the_next(tmp_pat
     assert "Traceback" not in said
 
 
-@asynccontextmanager
-async def scripted_server(data_dir: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+def scripted_server(data_dir: Path) -> AbstractAsyncContextManager[asyncio.subprocess.Process]:
     """Everything but recognition, whose memory moves by itself, in a process of its own."""
-    argv = ("-m", "bench.scripted_server", "--port", "0", "--data-dir", str(data_dir), "--max-tracks", "1000")
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, *argv, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, cwd=ROOT
-    )
-    try:
-        yield child
-    finally:
-        if child.returncode is None:
-            child.kill()
-        await child.communicate()
+    flags = ("--port", "0", "--data-dir", str(data_dir), "--max-tracks", "1000")
+    return program(sys.executable, "-m", "bench.scripted_server", *flags)
 
 
 def test_the_same_seed_gives_the_same_messages() -> None:

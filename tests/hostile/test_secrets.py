@@ -4,17 +4,15 @@ import asyncio
 import base64
 import dataclasses
 import json
-import os
 import re
 import signal
-import sys
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 from tests.phone import Phone
-from tests.server.test_process import process, ready
+from tests.process import command, process, ready
 from transcriber.config import Settings
 from transcriber.core.api_keys import written
 from transcriber.store import binary
@@ -44,20 +42,6 @@ def test_no_secret_setting_is_forgotten_here() -> None:
 
 def told(text: str) -> list[str]:
     return [secret for secret in SECRETS if secret in text]
-
-
-async def output(*argv: str, **environment: str) -> str:
-    """All that a command writes."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("TRANSCRIBER_")}
-    child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "transcriber", *argv),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env=clean | environment,
-    )
-    out, _ = await asyncio.wait_for(child.communicate(), 50)
-    return out.decode()
 
 
 @pytest.fixture
@@ -114,7 +98,7 @@ async def test_no_secret_is_told_by_a_server_or_its_commands(tmp_path: Path, loc
     assert "X-Twilio-Signature" in logged
     assert "transcriber_refusals_total" in answers
     assert told(answers + logged) == []
-    checked = await output("check", "--data-dir", str(tmp_path), **environment)
+    _, checked = await command("check", "--data-dir", str(tmp_path), **environment)
     assert "redis: answers" in checked
     assert told(checked) == []
 
@@ -136,7 +120,7 @@ async def test_no_secret_is_told_by_a_server_or_its_commands(tmp_path: Path, loc
 async def test_no_error_tells_a_secret(tmp_path: Path, argv: tuple[str, ...], url: str) -> None:
     environment = ENVIRONMENT | {"TRANSCRIBER_REDIS_URL": url, "TRANSCRIBER_DATA_DIR": str(tmp_path)}
     environment |= {"TRANSCRIBER_MODEL_LIST_URL": "", "TRANSCRIBER_MODEL_MIRROR": f"http://u:{MIRROR}@127.0.0.1:1/x"}
-    said = await output(*argv, **environment)
+    _, said = await command(*argv, **environment)
     assert said.strip()
     assert told(said) == []
     assert "Traceback" not in said

@@ -2,54 +2,18 @@
 
 import asyncio
 import json
-import os
 import shutil
 import signal
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.phone import Phone
+from tests.process import process, ready, said
 from transcriber import allocator
 from transcriber.catalog import find
 from transcriber.store.embedded import socket_url
 from transcriber.store.redis import open_store
-
-
-@asynccontextmanager
-async def process(*flags: str, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A child server; killed at the end if it still runs."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("TRANSCRIBER_")}
-    child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "transcriber", "serve", "--port", "0", *flags),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env=clean | environment,
-    )
-    try:
-        yield child
-    finally:
-        if child.returncode is None:
-            child.kill()
-        await child.communicate()
-
-
-async def said(child: asyncio.subprocess.Process, words: bytes) -> bytes:
-    """Its next line with these words."""
-    assert child.stdout is not None
-    async with asyncio.timeout(30):
-        async for line in child.stdout:
-            if words in line:
-                return line
-    raise AssertionError(f"never said: {words!r}")
-
-
-async def ready(child: asyncio.subprocess.Process) -> str:
-    """The address it says it listens on."""
-    return (await said(child, b"ready on ")).split(b"ready on ")[1].split(b";")[0].decode()
 
 
 def maps_mimalloc(pid: int) -> bool:

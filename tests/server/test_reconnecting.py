@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from tests.phone import Phone
-from tests.server.test_process import process, ready
+from tests.process import process, ready
 from transcriber.caller import CallIds
 from transcriber.errors import ServerUnreachable
 from transcriber.store.embedded import EmbeddedRedis

@@ -155,6 +155,24 @@ async def test_no_start_in_time_is_1008(serve: Serve, monkeypatch: pytest.Monkey
         assert await call.closed() == 1008
 
 
+async def test_admission_may_take_longer_than_a_start(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when a call is the first to ask for a large model."""
+    monkeypatch.setattr(media, "START_WITHIN_S", 0.5)
+    running = await serve(require_ticket=True)
+    redeem, ids = running.server.store.tickets.redeem, CallIds()
+    ticket = await running.server.store.tickets.issue(ids.call)
+
+    async def slowly(*args: str) -> bool:
+        await asyncio.sleep(2 * media.START_WITHIN_S)
+        return bool(await redeem(*args))
+
+    monkeypatch.setattr(running.server.store.tickets, "redeem", slowly)
+    async with running.phone.call(ids=ids, parameters={"ticket": ticket}) as call:
+        await call.play(1000)
+        assert await call.hang_up() == 1000
+        assert (await running.ended(ids.call))[-1]["reason"] == "stop"
+
+
 async def test_the_same_stream_twice_is_1008(serve: Serve) -> None:
     running = await serve()
     async with running.phone.call() as call, running.phone.call(ids=call.script.ids) as twin:

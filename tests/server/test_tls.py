@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import ssl
-import sys
 from pathlib import Path
 
 import aiohttp
@@ -12,8 +11,8 @@ import pytest
 import trustme
 
 from tests.phone import Phone
+from tests.process import command, process, ready
 from tests.server.conftest import Serve
-from tests.server.test_process import process, ready
 from transcriber.caller.pinning import fingerprint_of
 from transcriber.cli.connection import Connection, Server
 from transcriber.config import Settings
@@ -128,18 +127,6 @@ async def test_sighup_looks_at_the_files(tmp_path: Path, issuer: Issuer) -> None
         assert await command("calls", **environment) == (0, "no calls\n")
         child.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(child.wait(), 20) == 0
-
-
-async def command(*argv: str, **environment: str) -> tuple[int | None, str]:
-    """A command's exit status and all that it writes."""
-    child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "transcriber", *argv),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env=os.environ | environment,
-    )
-    out, _ = await asyncio.wait_for(child.communicate(), 30)
-    return child.returncode, out.decode()
 
 
 async def test_another_certificate_than_the_settings_is_said_so(serve: Serve, issuer: Issuer, tmp_path: Path) -> None:

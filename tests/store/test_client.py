@@ -1,12 +1,15 @@
 """Redis URLs: which are understood, what a malformed one is told, and that no password is ever shown."""
 
+import asyncio
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis, RedisCluster
+from redis.exceptions import RedisError
 
 from transcriber.errors import ConfigError, StoreError
-from transcriber.store.client import DEADLINE_S, connect
+from transcriber.store.client import DEADLINE_S, MOST_CONNECTIONS, connect, disconnect
 from transcriber.store.redis import open_store
 
 
@@ -99,3 +102,25 @@ async def test_nobody_there_is_a_store_error_without_the_password(url: str) -> N
     with pytest.raises(StoreError) as failure:
         await open_store(url, prefix="transcripts", ttl_s=0)
     assert "secret" not in str(failure.value)
+
+
+async def test_a_command_gets_its_turn_while_all_connections_are_busy(redis_url: str) -> None:
+    """As a lease must, while many streams bring a backlog to Redis."""
+    client = connect(redis_url)
+    under_way, stop = asyncio.Event(), asyncio.Event()
+
+    async def busy() -> None:
+        while not stop.is_set():
+            with suppress(RedisError):  # those that wait in vain themselves
+                await client.ping()
+            under_way.set()
+
+    busy_ones = [asyncio.create_task(busy()) for _ in range(3 * MOST_CONNECTIONS)]
+    await under_way.wait()
+    try:
+        for _ in range(5):
+            assert await client.ping()
+    finally:
+        stop.set()
+        await asyncio.gather(*busy_ones)
+        await disconnect(client)

@@ -1,11 +1,16 @@
 """Audio on disk: written while a stream lives, gone when it has ended, readable up to where it was torn."""
 
+import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.store.conftest import OpenPost, say
 from tests.store.samples import STARTED_MS, call_started, stream_started, until
 from transcriber.core.record import Opening, line
-from transcriber.store.journal import MOST_IN_MEMORY, Journal, audio_of, opening_of
+from transcriber.core.transcript import Word
+from transcriber.core.utterance import Utterance
+from transcriber.store.journal import MOST_IN_MEMORY, Journal, Spans, audio_of, opening_of
+from transcriber.store.recovery import Recovery
 
 OPENING = Opening(call=call_started("CA1"), stream=stream_started("CA1"), at_ms=STARTED_MS)
 
@@ -61,3 +66,26 @@ async def test_audio_that_a_server_died_of_is_left_alone(open_post: OpenPost) ->
     assert await heir.outbox.settled(within_s=20)
     assert (await heir.events())[-1]["reason"] == "interrupted"
     assert files_in(dead.folder.path.parent) == [f"{dead.folder.owner}-{journal.name}.tried"]
+
+
+async def test_a_stream_that_was_closed_is_not_heard_again(open_post: OpenPost) -> None:
+    """Its server died between the end in Redis and the end of the journal."""
+    dead = await open_post()
+    carrier = dead.begin()
+    say(carrier, "said")
+    await dead.close(carrier)
+    await carrier.task
+    dead.folder.journal("MZ1").write_bytes(line(OPENING))
+    await dead.die()
+    heir = await open_post()
+    heir.outbox.recovery.set_result(Recovery(heir.store.archive, more_words))
+    await heir.outbox.adopt()
+    assert await heir.outbox.settled(within_s=20)
+    await until(lambda: asyncio.sleep(0, files_in(dead.folder.path.parent) == [] and not dead.folder.path.exists()))
+    assert (await heir.events())[-1]["reason"] == "stop"
+    assert heir.outbox.carriers == set()
+
+
+async def more_words(_parameters: Mapping[str, str], _audio: Mapping[str, Spans]) -> list[tuple[str, Utterance]]:
+    """A recogniser that hears this time what it did not hear before."""
+    return [("inbound", Utterance(1, "more", (Word("more", 60_000, 60_500, 1.0),)))]

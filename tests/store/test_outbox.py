@@ -1,7 +1,9 @@
 """Redis in trouble: what was said is delivered in order, once, numbered without holes, by us or by the next start."""
 
 import asyncio
+import errno
 import shutil
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,10 @@ from redis.asyncio import Redis
 
 from bench.own_redis import OwnRedis
 from tests.store.conftest import OpenPost, say
-from tests.store.samples import STARTED_MS, final, until
+from tests.store.samples import STARTED_MS, call_started, final, stream_started, until
+from tests.store.test_journal import files_in
+from transcriber.core.record import Addition, Opening
+from transcriber.store import ledger
 from transcriber.store.backlog import MOST_IN_MEMORY, Backlog
 
 WHOLE = ["call.started", "stream.started", "final", "stream.stopped", "call.ended"]
@@ -194,6 +199,54 @@ async def test_without_disk_events_wait_in_memory(open_post: OpenPost, trouble: 
     await post.delivered()
     assert texts(await post.events()) == numbered(5)
     assert not post.outbox.fails
+
+
+async def test_a_disk_that_fails_and_comes_back_slowly_costs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append, full, goes_on = ledger.append, threading.Event(), threading.Event()
+
+    def troubled(file: int, text: bytes, at: int) -> None:
+        if full.is_set():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        goes_on.wait(20)
+        append(file, text, at)
+
+    monkeypatch.setattr(ledger, "append", troubled)
+    goes_on.set()
+    backlog = Backlog(tmp_path / "MZ1.jsonl", Opening(call=call_started("CA1"), stream=stream_started("CA1"), at_ms=1))
+    put(backlog)
+    backlog.spill()
+    await asyncio.wait_for(backlog.safe.wait(), 20)
+    full.set()
+    put(backlog)
+    await until(lambda: asyncio.sleep(0, backlog.disk_fails))
+    goes_on.clear()
+    full.clear()
+    put(backlog)
+    taking = asyncio.create_task(take(backlog, 4))
+    await until(lambda: asyncio.sleep(0, backlog.waiting < 3))
+    put(backlog)
+    goes_on.set()
+    assert await asyncio.wait_for(taking, 20) == [1, 2, 3, 4]
+    assert backlog.waiting == 0
+    await backlog.forget()
+    assert files_in(tmp_path) == []
+
+
+def put(backlog: Backlog) -> None:
+    assert backlog.put(Addition(backlog.last + 1, 0, final("CA1")))
+
+
+async def take(backlog: Backlog, count: int) -> list[int]:
+    """The numbers of the next writes, each delivered."""
+    numbers: list[int] = []
+    while len(numbers) < count:
+        if write := await backlog.head():
+            numbers.append(write.number)
+            backlog.delivered()
+        await asyncio.sleep(0)
+    return numbers
 
 
 @pytest.mark.parametrize("answer", ["READONLY", "OOM", "NOAUTH"])

@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,8 +13,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from standardwebhooks.webhooks import Webhook
 
+from tests.process import program
 from tests.web.written_call import WrittenCall
 from transcriber.core.webhook import key_of
+from transcriber.ports import Feed
 from transcriber.store.dead_letters import DeadLetters
 from transcriber.store.deliveries import Deliveries
 from transcriber.store.feed import RedisFeed
@@ -116,7 +118,13 @@ def send(store: RedisStore, receiving: Receiving) -> Send:
 
     @asynccontextmanager
     async def start(
-        *, name: str = NAME, attempts: int = 5, lease_s: float = 30.0, timeout_s: float = 10.0, born_ms: int = 0
+        *,
+        name: str = NAME,
+        attempts: int = 5,
+        lease_s: float = 30.0,
+        timeout_s: float = 10.0,
+        born_ms: int = 0,
+        following: Feed | None = None,
     ) -> AsyncIterator[Sending]:
         consumer = f"consumer-{os.urandom(4).hex()}"
         deliveries = Deliveries(store.client, store.keys, name=name, consumer=consumer, lease_s=lease_s)
@@ -133,7 +141,7 @@ def send(store: RedisStore, receiving: Receiving) -> Send:
                 attempts=attempts,
                 lease_s=lease_s,
             )
-            sender = Sender(post, feed)
+            sender = Sender(post, following or feed)
             task = asyncio.create_task(sender.run())
             try:
                 yield Sending(sender, task, post.figures, receiver, dead_letters)
@@ -153,26 +161,13 @@ def begin_call(store: RedisStore) -> Callable[..., Awaitable[WrittenCall]]:
     return begin
 
 
-@asynccontextmanager
-async def command(
+def command(
     *arguments: str, url: str, prefix: str, **environment: str
-) -> AsyncIterator[asyncio.subprocess.Process]:
-    """`transcriber webhook …` as a process on that Redis; killed at the end if it still runs."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("TRANSCRIBER_")}
+) -> AbstractAsyncContextManager[asyncio.subprocess.Process]:
+    """`transcriber webhook …` as a process on that Redis."""
     settings = {
         "TRANSCRIBER_REDIS_URL": url,
         "TRANSCRIBER_REDIS_PREFIX": prefix,
         "TRANSCRIBER_WEBHOOK_SECRET": SECRET,
     }
-    child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "transcriber", "webhook", *arguments),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env=clean | settings | environment,
-    )
-    try:
-        yield child
-    finally:
-        if child.returncode is None:
-            child.kill()
-        await child.communicate()
+    return program(sys.executable, "-m", "transcriber", "webhook", *arguments, environment=settings | environment)

@@ -1,17 +1,28 @@
 """Finals and call ends at a real receiver: in order, signed, tried again, given up, shared, through trouble."""
 
 import asyncio
+import json
 import logging
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from tests.store.samples import until
-from tests.webhook.conftest import AT_ONCE, NAME, Receiving, Send, Sending
+from tests.webhook.conftest import AT_ONCE, NAME, SECRET, Receiving, Send, Sending
 from transcriber.core import webhook
+from transcriber.core.webhook import key_of
 from transcriber.errors import ReceiverGone
+from transcriber.ports import Published
+from transcriber.store.dead_letters import DeadLetters
 from transcriber.store.redis import RedisStore
+from transcriber.webhook.receiver import Receiver
+from transcriber.webhook.replay import replay
+
+MANY = 10_000
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +49,54 @@ async def test_finals_and_the_end_arrive_in_order_and_signed(send: Send, receivi
 
 async def _is(value: float | None, expected: float) -> bool:
     return value == expected
+
+
+class Chatter:
+    """A feed on which a call has news in every turn of the loop."""
+
+    @asynccontextmanager
+    async def follow(self, call_sid: str | None = None) -> AsyncIterator[AsyncIterator[Published]]:
+        yield self._messages(call_sid or "CA1")
+
+    async def _messages(self, call_sid: str) -> AsyncIterator[Published]:
+        while True:
+            yield Published(call_sid, "final", "{}")
+            await asyncio.sleep(0)
+
+
+async def test_news_at_any_moment_send_nothing_twice(send: Send, receiving: Receiving, begin_call: Any) -> None:
+    call = await begin_call("CA1")
+    async with send(following=Chatter()):
+        for number in range(20):
+            await call.say(f"said {number}")
+            await receiving.took(number + 1)
+        await call.end()
+        await receiving.took(21)
+    assert receiving.texts("CA1") == [*(f"said {number}" for number in range(20)), "end"]
+    assert len(receiving.tried) == 21
+
+
+async def test_the_status_counts_though_the_answer_never_ends(
+    send: Send, receiving: Receiving, begin_call: Any, aiohttp_server: Any
+) -> None:
+    tried, over = [], asyncio.Event()
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        tried.append(await request.json())
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await over.wait()
+        return response
+
+    app = web.Application()
+    app.router.add_post("/hook", endless)
+    receiving.url = str((await aiohttp_server(app)).make_url("/hook"))
+    call = await begin_call("CA1")
+    await call.say("hello")
+    async with send(timeout_s=0.3) as sending:
+        await until(lambda: _is(sending.figure("events_total", outcome="delivered"), 1))
+    over.set()
+    assert len(tried) == 1
 
 
 async def test_the_body_is_the_event_as_it_was_kept(
@@ -282,3 +341,15 @@ async def test_the_log_hears_of_trouble_and_of_its_end_but_not_what_was_said(
     assert caplog.text.count("the receiver takes events") == 1
     assert "secret" not in caplog.text
     assert receiving.url not in caplog.text
+
+
+async def test_thousands_of_dead_letters_are_replayed(store: RedisStore, receiving: Receiving) -> None:
+    """Their calls were deleted: the letters go, and none of them waits too long for its turn at Redis."""
+    dead_letters = DeadLetters(store.client, store.keys, name=NAME, ttl_s=0)
+    letter = json.dumps({"reason": "500", "attempts": 3, "at": "2026-11-27T05:00:00.000Z"})
+    key = f"{store.keys.webhook(NAME)}:dead"
+    await store.client.hset(key, mapping={f"CA{number}:3": letter for number in range(MANY)})
+    async with Receiver(receiving.url, [key_of(SECRET)], timeout_s=10.0, concurrency=8) as receiver:
+        result = await replay(dead_letters, receiver)
+    assert (result.delivered, result.kept, result.lost) == (0, 0, MANY)
+    assert await dead_letters.count() == 0

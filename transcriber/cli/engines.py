@@ -29,8 +29,8 @@ class Engines:
     """Loads models and warms their recognizers. What blocks says so; the rest belongs to the event loop's thread."""
 
     def __init__(self, settings: Settings, *, workers: int, say: Callable[[str], None]) -> None:
+        self.workers = workers
         self._settings = settings
-        self._workers = workers
         self._say = say
         self._build: Build | None = None
         self._changing = asyncio.Lock()
@@ -41,7 +41,7 @@ class Engines:
             folder = find(self._settings.model, self._settings.data_dir)
             self._build = _build(folder)
             engine = self._load(folder)
-        return self._warm(engine, 2 * self._workers)
+        return self._warm(engine, 2 * self.workers)
 
     def models(self, default: RecognizerPool) -> Models:
         """The default and whatever else is installed and asked for."""
@@ -49,7 +49,7 @@ class Engines:
         return Models(
             default,
             installed=lambda: installed(self._settings.data_dir),
-            load=lambda folder: self._warm(VoskEngine(folder), self._workers)[0],
+            load=lambda folder: self._warm(VoskEngine(folder), self.workers)[0],
             budget_bytes=self._settings.models_memory_mb << 20 or machine // 2,
         )
 
@@ -66,7 +66,7 @@ class Engines:
                     self._say(f"model: {folder.name} is still the one to use")
                     return
                 engine = await asyncio.to_thread(self._load, folder)
-                pool, cost = await asyncio.to_thread(self._warm, engine, 2 * self._workers)
+                pool, cost = await asyncio.to_thread(self._warm, engine, 2 * self.workers)
             except (ModelError, OSError) as error:
                 log.error("the model stays as it is: %s", error)
                 return
@@ -83,7 +83,7 @@ class Engines:
         return engine
 
     def _warm(self, engine: Engine, count: int) -> tuple[RecognizerPool, float]:
-        pool = RecognizerPool(engine, keep=max(8, 4 * self._workers), least=self._workers)
+        pool = RecognizerPool(engine, keep=max(8, 4 * self.workers), least=self.workers)
         return pool, pool.warm(count, _speech())
 
 

@@ -2,13 +2,13 @@
 
 import asyncio
 import codecs
-import json
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 
 from transcriber.cli.connection import Connection, ConnectionBroke, call_path
+from transcriber.core.transcript import parsed
 from transcriber.errors import CallNotFound, ServerUnreachable
 
 RETRY_S = 0.1
@@ -87,10 +87,7 @@ async def follow(api: Connection, call_sid: str, *, patience_s: float = 10.0) ->
 
 
 def _event(text: str) -> dict[str, Any]:
-    try:
-        event = json.loads(text)
-    except ValueError:
-        event = None
-    if not isinstance(event, dict):
+    event = parsed(text)
+    if not event:
         raise ServerUnreachable("the server sends events that are not JSON objects: is it a transcriber?")
     return event

@@ -6,9 +6,11 @@ import dataclasses
 import resource
 import signal
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from transcriber import allocator, catalog, logs
+from transcriber.cli.background import tend
 from transcriber.cli.parsing import Subparsers, add_command
 from transcriber.cli.server import Server, running
 from transcriber.config import Loaded, Settings, load
@@ -75,16 +77,13 @@ async def _serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stopped_early, stop, serving)
     try:
-        async with running(settings, say=_say) as server:
+        async with running(settings, say=_say) as server, AsyncExitStack() as stack:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, _stopped, stop, server)
             for line in _greeting(server):
                 _say(line)
-            reloading = asyncio.create_task(_reload(reload, server), name="reload")
-            try:
-                await stop.wait()
-            finally:
-                reloading.cancel()
+            tend(stack, _reload(reload, server), name="heeding SIGHUP")
+            await stop.wait()
     except asyncio.CancelledError:
         if not stop.is_set():
             raise

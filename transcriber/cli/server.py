@@ -4,22 +4,19 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from aiohttp import web
 
-from transcriber.catalog import DEMO
+from transcriber.cli.background import settle, tend
 from transcriber.cli.engines import Engines
-from transcriber.cli.storage import limping, open_storage, readiness, settle
+from transcriber.cli.recognition import open_recognition
+from transcriber.cli.storage import limping, open_storage, readiness
 from transcriber.config import Settings
 from transcriber.engine.capacity import Capacity
-from transcriber.engine.hearing import Ears
-from transcriber.engine.lanes import Lanes
-from transcriber.engine.models import Models
 from transcriber.engine.rehearing import rehear
 from transcriber.errors import ConfigError
 from transcriber.metrics import Metrics
@@ -64,21 +61,16 @@ async def running(
     async with AsyncExitStack() as stack:
         certificate = Certificate(settings.tls_cert, settings.tls_key) if settings.tls_cert else None
         listening = stack.enter_context(closing(_listen(settings)))
-        workers = settings.workers or os.cpu_count() or 1
-        engines = Engines(settings, workers=workers, say=say)
+        engines = Engines(settings, workers=settings.workers or os.cpu_count() or 1, say=say)
         loading = asyncio.create_task(asyncio.to_thread(engines.default, engine))
         stack.push_async_callback(settle, loading)
         metrics = Metrics()
         store, outbox = await open_storage(settings, metrics, stack, say)
-        pool, cost = await loading
-        lanes = Lanes(workers=workers)
-        stack.push_async_callback(asyncio.to_thread, lanes.close)
-        ears = _ears(settings, lanes, engines.models(pool))
-        outbox.recovery.set_result(Recovery(store.archive, partial(rehear, ears)))
-        capacity = Capacity(lanes.pace, workers=workers, speech_cost=cost, gated=settings.speech_gate)
-        rules = _rules(settings, capacity)
-        sessions = Sessions(rules, ears=ears, outbox=outbox, tickets=store.tickets, metrics=metrics)
-        stack.push_async_callback(settle, asyncio.create_task(sessions.watch(), name="inactivity"))
+        recognition = await open_recognition(settings, engines, loading, stack)
+        outbox.recovery.set_result(Recovery(store.archive, partial(rehear, recognition.ears)))
+        rules = _rules(settings, recognition.capacity)
+        sessions = Sessions(rules, ears=recognition.ears, outbox=outbox, tickets=store.tickets, metrics=metrics)
+        tend(stack, sessions.watch(), name="ending silent streams")
         services = Services(
             settings=settings,
             archive=store.archive,
@@ -88,18 +80,18 @@ async def running(
             readiness=readiness(settings, store, outbox),
             limping=limping(store, outbox),
             metrics=metrics,
-            model=lambda: _about(ears.models.default.engine),
+            model=recognition.about,
         )
         await _accept(services, listening, certificate, stack)
         stack.push_async_callback(sessions.drain, settings.drain_s)
         yield Server(
             url=_url(listening, "https" if certificate else "http"),
             settings=settings,
-            engine=pool.engine,
+            engine=recognition.engine,
             sessions=sessions,
             store=store,
             max_tracks=rules.max_tracks(),
-            change_model=lambda: engines.change(ears.models, capacity),
+            change_model=recognition.change_model,
             certificate=certificate,
         )
 
@@ -108,27 +100,14 @@ async def _accept(
     services: Services, listening: socket.socket, certificate: Certificate | None, stack: AsyncExitStack
 ) -> None:
     connections = Connections(services.metrics, most=most_connections())
-    for watch in (connections.watch, *([certificate.watch] if certificate else [])):
-        stack.push_async_callback(settle, asyncio.create_task(watch(), name=watch.__qualname__))
+    tend(stack, connections.watch(), name="cutting overdue connections")
+    if certificate is not None:
+        tend(stack, certificate.watch(), name="looking at the certificate")
     runner = web.AppRunner(create_app(services), access_log=None, shutdown_timeout=5.0)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     context = certificate.context if certificate else None
     await BoundedSite(connections, runner, sock=listening, ssl_context=context).start()
-
-
-def _about(engine: Engine) -> Mapping[str, Any]:
-    return {"model": engine.model, "language": engine.language, "demo": engine.model == DEMO}
-
-
-def _ears(settings: Settings, lanes: Lanes, models: Models) -> Ears:
-    return Ears(
-        lanes=lanes,
-        models=models,
-        gated=settings.speech_gate,
-        endpoint_ms=settings.endpoint_ms,
-        strict=settings.strict_model,
-    )
 
 
 def _rules(settings: Settings, capacity: Capacity) -> Rules:

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 
+from transcriber.cli.background import tend
 from transcriber.config import Settings
 from transcriber.errors import ConfigError, StoreError
 from transcriber.metrics import Metrics
@@ -65,8 +66,7 @@ async def _open_outbox(
     await outbox.adopt()
     if not await outbox.settled(within_s=SETTLE_S):
         say(f"outbox: {outbox.waiting} events of an earlier server are still being delivered")
-    keeping = asyncio.create_task(Keeper(outbox, store.outlet).run(), name="keeper")
-    stack.push_async_callback(settle, keeping)
+    tend(stack, Keeper(outbox, store.outlet).run(), name="keeping the leases")
     return outbox
 
 
@@ -90,10 +90,3 @@ def readiness(settings: Settings, store: RedisStore, outbox: Outbox) -> Report:
         return await limping(store, outbox)() if settings.require_ticket else {}
 
     return wrong
-
-
-async def settle(task: asyncio.Task[object]) -> None:
-    """End a task of ours, whatever became of it; its error was raised where it was awaited."""
-    task.cancel()
-    with suppress(asyncio.CancelledError, Exception):
-        await task

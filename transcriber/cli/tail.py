@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import json
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +13,7 @@ from transcriber.cli.parsing import Subparsers, add_command
 from transcriber.cli.screen import Screen
 from transcriber.cli.terminal import printable
 from transcriber.config import Settings
+from transcriber.core.transcript import parsed
 from transcriber.errors import StoreError
 
 RETRY_S = 1.0
@@ -72,7 +72,7 @@ async def follow(
                     say("Redis is back")
                 connected, away = True, False
                 async for item in published:
-                    event = _event(item.json)
+                    event = parsed(item.json)
                     show(event)
                     if call_sid is not None and event.get("type") == "call.ended":
                         return
@@ -84,15 +84,6 @@ async def follow(
             say(f"Redis is away ({trouble}); waiting for it")
         away = True
         await asyncio.sleep(RETRY_S)
-
-
-def _event(text: str) -> Event:
-    """Anybody may publish on a channel: what is not a JSON object is an event without a type, which is not drawn."""
-    try:
-        event = json.loads(text)
-    except ValueError:
-        event = None
-    return event if isinstance(event, dict) else {}
 
 
 def _say(text: str) -> None:

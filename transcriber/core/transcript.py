@@ -174,6 +174,15 @@ def around_seq(event: Event) -> tuple[str, str]:
     return f'{{"v":{VERSION},"type":"{event.type}","seq":', "," + _dump(_fields(event))[1:]
 
 
+def parsed(text: str) -> dict[str, Any]:
+    """An event's JSON as it was kept or published; empty for what is no JSON object: anybody may publish."""
+    try:
+        event = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return event if isinstance(event, dict) else {}
+
+
 def _fields(data: Event | Word) -> dict[str, Any]:
     """One level deep: `dataclasses.asdict` copies every word of every final, ten times as slow."""
     return {item.name: getattr(data, item.name) for item in dataclasses.fields(data)}

@@ -50,6 +50,7 @@ class Models:
         if self._pools.get(self.default.engine.model) is self.default:
             del self._pools[self.default.engine.model]
         self.default = self._pools[pool.engine.model] = pool
+        self._bytes.pop(pool.engine.model, None)
 
     async def choose(self, *, model: str, language: str) -> tuple[RecognizerPool, Fault | None]:
         """The pool for a call's wishes (empty: no wish); with a fault when it is not what was asked for."""

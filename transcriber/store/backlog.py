@@ -123,7 +123,9 @@ class Backlog:
                 async with self._turn:
                     await self._read_on()
             elif self.disk_fails:
-                self._near, self._new = self._new, deque()
+                async with self._turn:  # not while they are being written after all
+                    if self.disk_fails and not self._far:
+                        self._near, self._new = self._new, deque()
             else:
                 self._flush()
                 await self._flushed()

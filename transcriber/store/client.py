@@ -1,14 +1,17 @@
 """From a Redis URL to a redis-py client with our deadlines. What is stored does not live here."""
 
+import asyncio
 import re
 from typing import Any
 from urllib.parse import ParseResult, parse_qsl, unquote, urlparse
 
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisClusterException, RedisError
 
 from transcriber.errors import ConfigError
@@ -70,6 +73,42 @@ def _once() -> Retry:
     return Retry(NoBackoff(), 0)
 
 
+class _FairPool(BlockingConnectionPool):
+    """First come, first served, within the deadline. redis-py's own lets whoever has just given a connection back take
+
+    it again before those who wait: with more busy streams than connections, a lease would never be renewed.
+    """
+
+    def __init__(self, *, max_connections: int, **more: Any) -> None:
+        super().__init__(max_connections=max_connections, **more)
+        self._turns = asyncio.Semaphore(max_connections)
+        self._lent: set[AbstractConnection] = set()
+
+    async def get_connection(self, *args: Any, **options: Any) -> AbstractConnection:
+        """redis-py's."""
+        try:
+            async with asyncio.timeout(self.timeout):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise RedisConnectionError("all connections are in use") from None
+        try:
+            connection: AbstractConnection = await super().get_connection(*args, **options)  # type: ignore[no-untyped-call]
+        except BaseException:
+            self._turns.release()
+            raise
+        self._lent.add(connection)
+        return connection
+
+    async def release(self, connection: AbstractConnection) -> None:
+        """redis-py's; it also calls this for a connection that could not be made, which nobody got."""
+        try:
+            await super().release(connection)
+        finally:
+            if connection in self._lent:
+                self._lent.remove(connection)
+                self._turns.release()
+
+
 def _single(url: str, parts: ParseResult) -> Redis:
     _options(parts, _OPTIONS)
     if parts.scheme == "unix":
@@ -79,7 +118,7 @@ def _single(url: str, parts: ParseResult) -> Redis:
         _ = parts.port, _database(parts.path)  # redis-py passes over a malformed database number
     # A full pool makes the next command wait: MaxConnectionsError would fail it at once under a burst.
     limits = {"max_connections": MOST_CONNECTIONS, "timeout": DEADLINE_S, "retry": _once(), **_limits()}
-    pool = BlockingConnectionPool.from_url(url, **limits)
+    pool = _FairPool.from_url(url, **limits)
     pool.connection_class(**pool.connection_kwargs)  # TypeError for an option it does not know; does not dial
     return Redis.from_pool(pool)
 

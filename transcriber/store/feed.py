@@ -1,7 +1,6 @@
 """Following what is published: one pub/sub connection per process, fanned out to bounded queues."""
 
 import asyncio
-import json
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
@@ -9,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 
 from redis.asyncio.client import PubSub
 
-from transcriber.core.transcript import Channel
+from transcriber.core.transcript import Channel, parsed
 from transcriber.errors import StoreError
 from transcriber.ports import Published
 from transcriber.store.client import Client
@@ -102,11 +101,8 @@ class _Follower:
 
 
 def _track(text: str) -> tuple[str, str] | None:
-    try:
-        event = json.loads(text)
-        return str(event["stream_sid"]), str(event["track"])
-    except (ValueError, TypeError, KeyError):
-        return None
+    event = parsed(text)
+    return (str(event["stream_sid"]), str(event["track"])) if {"stream_sid", "track"} <= event.keys() else None
 
 
 class RedisFeed:

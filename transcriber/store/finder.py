@@ -1,11 +1,11 @@
 """Search results: candidates of the index, read and verified, with the places where the words stand."""
 
-import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from transcriber.core.search import Found, Term, look
+from transcriber.core.transcript import parsed
 from transcriber.ports import CallQuery
 from transcriber.store.client import Client
 from transcriber.store.keys import Keys
@@ -105,10 +105,5 @@ def _shown(place: Found, final: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _final(text: str) -> Mapping[str, Any] | None:
-    if '"final"' not in text:
-        return None
-    try:
-        event = json.loads(text)
-    except ValueError:
-        return None
-    return event if isinstance(event, dict) and event.get("type") == "final" else None
+    event = parsed(text) if '"final"' in text else {}
+    return event if event.get("type") == "final" else None

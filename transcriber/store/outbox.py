@@ -124,6 +124,8 @@ class Outbox:
             for lease, (carrier, closed) in carriers.items():
                 await asyncio.wait((carrier.task,))
                 carrier.task.result()
+                if carrier.backlog.waiting:
+                    return  # we leave before it is delivered; the next start goes on
                 if closed and lease in journals:
                     await asyncio.to_thread(journals.pop(lease)[0].unlink)
                 elif not closed and lease not in journals:
@@ -154,18 +156,21 @@ class Outbox:
         outlet = self._outlet.of(folder.owner)
         try:
             carriers = []
-            for lease, _, opening in rest:
+            for lease, path, opening in rest:
                 after = await self._insist(partial(outlet.written, lease))
+                if after is None:  # its server died between the stream's end and the journal's
+                    await asyncio.to_thread(path.unlink)
+                    continue
                 backlog = Backlog(folder.file(lease.stream_sid), replace(opening, after=after))
                 carrier = Carrier(lease, backlog, outlet, metrics=self._metrics, others=self._others)
-                carriers.append(self._send(carrier))  # at once, so that their leases are renewed
+                carriers.append((self._send(carrier), path, opening))  # at once, so that their leases are renewed
             recovery = await asyncio.shield(self.recovery)
-            for carrier, (lease, path, opening) in zip(carriers, rest, strict=True):
+            for carrier, path, opening in carriers:
                 await self._rehear(folder, path, partial(recovery.finals, opening), carrier)
                 carrier.finish()
                 await asyncio.wait((carrier.task,))
                 carrier.task.result()
-                await self._insist(partial(self.interrupt, lease))
+                await self._insist(partial(self.interrupt, carrier.lease))
         finally:
             await asyncio.to_thread(folder.release)
 

@@ -147,10 +147,12 @@ class RedisOutlet:
             await self.leases.release(lease)
         return done
 
-    async def written(self, lease: Lease) -> int:
-        """The number of the stream's last write, 0 if there is none. Raises StoreError."""
+    async def written(self, lease: Lease) -> int | None:
+        """The number of the stream's last write, 0: none yet; None if the stream was closed. Raises StoreError."""
+        names = [f"{name}:{lease.stream_sid}" for name in ("written", "was_last")]
         with redis_failures("cannot read the stream"):
-            return int(await self._client.hget(self._keys.call(lease.call_sid), f"written:{lease.stream_sid}") or 0)
+            written, closed = await self._client.hmget(self._keys.call(lease.call_sid), names)
+        return int(written or 0) if closed is None else None
 
     async def live_streams(self) -> list[Lease]:
         """What the live calls say of their streams, for a Redis that has lost leases. Raises StoreError."""

@@ -1,14 +1,13 @@
 """The calls that were: list, summary, transcript in five formats, deletion."""
 
-import json
 from collections.abc import Mapping
-from typing import Any
 
 from aiohttp import web
 
 from transcriber import __version__
 from transcriber.core.captions import FORMATS, ordered
 from transcriber.core.search import parse
+from transcriber.core.transcript import parsed
 from transcriber.errors import BadRequest
 from transcriber.ports import CallQuery, Status
 from transcriber.web import params
@@ -78,7 +77,7 @@ async def transcript(request: web.Request) -> web.Response:
         headers |= {"ETag": tag, "Cache-Control": "private, no-cache"}
         if is_known(request, tag):
             return web.Response(status=304, headers=headers)
-    events = (_event(text) for text in await archive.events(call_sid))
+    events = (parsed(text) for text in await archive.events(call_sid))
     finals = [event for event in events if event.get("type") == "final" and track in (None, event.get("track"))]
     if chosen == "json":
         found = {"call_sid": call_sid, "status": summary.get("status"), "utterances": ordered(finals)}
@@ -96,12 +95,3 @@ def _format(request: web.Request, values: Mapping[str, str]) -> str | None:
         return named
     wanted = best(", ".join(request.headers.getall("Accept", [])), list(MEDIA_TYPES.values()))
     return next((name for name, kind in MEDIA_TYPES.items() if kind == wanted), None)
-
-
-def _event(text: str) -> Mapping[str, Any]:
-    """One kept event; an entry another version wrote differently reads as an empty one."""
-    try:
-        event = json.loads(text)
-    except ValueError:
-        return {}
-    return event if isinstance(event, dict) else {}

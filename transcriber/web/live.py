@@ -1,7 +1,6 @@
 """Server-Sent Events: one call from any point on, history and then live; or all calls, live."""
 
 import asyncio
-import json
 import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -10,6 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
+from transcriber.core.transcript import parsed
 from transcriber.errors import BadRequest, CallNotFound, StoreError
 from transcriber.ports import Published
 from transcriber.web import params
@@ -103,12 +103,12 @@ class CallReader:
             over = (await archive.call(self._call_sid)).get("status") != "live"
             kind = ""
             for text in await archive.events(self._call_sid, after=self._sent):
-                kind = await self._send(text, _parsed(text))
+                kind = await self._send(text, parsed(text))
             if over or kind != "call.ended":
                 return over
 
     async def _pass_on(self, message: Published) -> bool:
-        event = _parsed(message.json)
+        event = parsed(message.json)
         if message.channel == "partial":
             if self._partials and not self._stale(event):
                 await self._viewer.send(message.json, kind=event.get("type"))
@@ -175,7 +175,7 @@ async def _pass_all_on(
             if message is None:
                 await viewer.beat()
             elif partials or message.channel != "partial":
-                await viewer.send(message.json, kind=_parsed(message.json).get("type"))
+                await viewer.send(message.json, kind=parsed(message.json).get("type"))
 
 
 async def _breathe(viewer: Viewer, closing: asyncio.Event) -> None:
@@ -191,15 +191,6 @@ def _last_event_id(request: web.Request) -> int:
     if not re.fullmatch(r"[0-9]{0,15}", text):
         raise BadRequest("Last-Event-ID must be the number of an event of this call")
     return int(text or 0)
-
-
-def _parsed(text: str) -> dict[str, Any]:
-    try:
-        event = json.loads(text)
-    except ValueError:
-        log.warning("an event that is no JSON was passed over")
-        return {}
-    return event if isinstance(event, dict) else {}
 
 
 def _utterance(event: dict[str, Any]) -> int:

@@ -103,16 +103,15 @@ class Conversation:
         await closing
 
     async def _wait_for_start(self) -> Ended | None:
-        """None once the stream was announced and admitted."""
+        """None once the stream was announced and admitted; admission may take longer: it may load a model."""
         async with self._sessions.expected():
             try:
                 async with asyncio.timeout(START_WITHIN_S):
-                    while self._session is None:
-                        if (ended := await self._read_one()) is not None:
-                            return ended
+                    while (began := await self._read_one()) is None:
+                        pass
             except TimeoutError:
                 return Ended(WSCloseCode.POLICY_VIOLATION, f"no start within {START_WITHIN_S:g} s", "refused")
-        return None
+            return began if isinstance(began, Ended) else await self._admit(began)
 
     async def _listen(self) -> Ended:
         """Read on until the sender ends the stream, or somebody else does."""
@@ -144,13 +143,13 @@ class Conversation:
                 elif (ended := self._take(session, outcome)) is not None:
                     return ended
 
-    async def _read_one(self) -> Ended | None:
+    async def _read_one(self) -> Start | Ended | None:
         message = await self._socket.receive()
         if message.type is not WSMsgType.TEXT:
             return self._other_than_text(message)
         for outcome in self._received.receive(message.data):
             if isinstance(outcome, wire.Started):
-                return await self._admit(outcome.start)
+                return outcome.start
             if isinstance(outcome, wire.Refused):
                 return Ended(outcome.close_code, outcome.reason, "refused")
         return None

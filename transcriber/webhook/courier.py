@@ -1,7 +1,6 @@
 """One call's events, in order: taken, sent until they arrive or are given up, and acknowledged."""
 
 import asyncio
-import json
 import logging
 import random
 import time
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from transcriber.core import webhook
-from transcriber.core.transcript import iso_time
+from transcriber.core.transcript import iso_time, parsed
 from transcriber.errors import ReceiverGone, StoreError
 from transcriber.store.dead_letters import DeadLetter, DeadLetters
 from transcriber.store.deliveries import Busy, Deliveries, Parcel
@@ -63,6 +62,8 @@ class Courier:
         """
         try:
             while True:
+                if self._post.stopping.is_set():
+                    raise Stopping
                 self.again = False
                 batch = await self._take()
                 if isinstance(batch, Busy):
@@ -99,7 +100,9 @@ class Courier:
 
     async def _settle(self, parcel: Parcel) -> None:
         """Return when the event needs no more sending."""
-        event = _parsed(parcel.json)
+        event = parsed(parcel.json)
+        if not event:
+            log.warning("call %s event %d is no JSON and not sent", parcel.call_sid, parcel.seq)
         if event.get("type") not in TYPES:
             return
         if self._done:  # delivered ones: should we die now, they are not sent again
@@ -162,12 +165,3 @@ class Courier:
             async with asyncio.timeout(seconds):
                 await self._post.stopping.wait()
             raise Stopping
-
-
-def _parsed(text: str) -> dict[str, Any]:
-    try:
-        event = json.loads(text)
-    except ValueError:
-        log.warning("an event that is no JSON was passed over")
-        return {}
-    return event if isinstance(event, dict) else {}

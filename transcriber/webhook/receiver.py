@@ -114,8 +114,7 @@ class Receiver:
         try:
             async with self._session.post(self.url, data=body, headers=signed, allow_redirects=False) as response:
                 answer = self._understood(response)
-                if len(await response.content.read(MOST_ANSWER)) == MOST_ANSWER:
-                    response.close()
+                await _drain(response)
                 return answer
         except TimeoutError:
             return Answer("failed", "timeout")
@@ -142,3 +141,13 @@ class Receiver:
         if response.status in webhook.BUSY and asked_s:
             self._quiet_until = max(self._quiet_until, time.monotonic() + asked_s)
         return Answer(webhook.verdict(response.status), str(response.status), asked_s)
+
+
+async def _drain(response: aiohttp.ClientResponse) -> None:
+    """So that the connection can be used again; what the status said counts, whatever becomes of the body."""
+    try:
+        whole = len(await response.content.read(MOST_ANSWER)) < MOST_ANSWER
+    except (TimeoutError, aiohttp.ClientError, OSError):
+        whole = False
+    if not whole:
+        response.close()

@@ -7,6 +7,7 @@ from itertools import groupby
 
 from transcriber.errors import ReceiverGone
 from transcriber.store.dead_letters import DeadLetter, DeadLetters
+from transcriber.store.deliveries import CONNECTIONS
 from transcriber.webhook.receiver import Receiver
 
 
@@ -20,14 +21,25 @@ class Replayed:
 
 
 async def replay(dead_letters: DeadLetters, receiver: Receiver) -> Replayed:
-    """Try every dead letter once, a call's in order; what arrives is no dead letter any more.
+    """Try every dead letter once, a call's in order, CONNECTIONS calls at once; what arrives is none any more.
 
     Raises StoreError, and ReceiverGone for an answer of 410.
     """
     result = Replayed()
     letters = await dead_letters.all()
-    calls = [list(of_call) for _, of_call in groupby(letters, key=lambda letter: letter.call_sid)]
-    await asyncio.gather(*(_replay_call(of_call, dead_letters, receiver, result) for of_call in calls))
+    calls = iter([list(of_call) for _, of_call in groupby(letters, key=lambda letter: letter.call_sid)])
+
+    async def work() -> None:
+        for of_call in calls:
+            await _replay_call(of_call, dead_letters, receiver, result)
+
+    working = [asyncio.create_task(work()) for _ in range(CONNECTIONS)]
+    try:
+        await asyncio.gather(*working)
+    finally:
+        for task in working:
+            task.cancel()
+        await asyncio.gather(*working, return_exceptions=True)
     return result
 
 

@@ -78,6 +78,7 @@ class Sender:
 
     def _start(self, call_sid: str) -> None:
         courier = self._couriers.setdefault(call_sid, Courier(call_sid, self._post))
+        courier.running = True  # at once: news that come before the task begins must not start another one
         task = asyncio.create_task(self._serve(courier))
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -112,7 +113,6 @@ class Sender:
 
     async def _serve(self, courier: Courier) -> None:
         """One run of a courier; what it leaves is looked at again."""
-        courier.running = True
         again_s: float | None = None
         keep = False
         try:
