@@ -3,10 +3,12 @@
 import tracemalloc
 
 import numpy as np
+import pytest
 
 from tests.engine.conftest import LanesOf
 from tests.engine.test_recognition import listen, settled, words
 from transcriber.caller.recording import encode_mulaw
+from transcriber.core.accuracy import word_errors
 from transcriber.core.audio import RATE, decode
 from transcriber.core.utterance import Draft, Utterance
 from transcriber.engine.vosk import VoskEngine
@@ -67,6 +69,24 @@ async def test_one_word_over_and_over_is_taken_for_music(vosk_engine: VoskEngine
     everything, gated = [len(words(await listen(lanes, mulaw, gated=gated))) for gated in (False, True)]
     assert everything > 50
     assert gated < everything / 2
+
+
+@pytest.mark.parametrize("frequencies", [(440, 480), (480, 620), (1100,)])
+async def test_a_tone_gives_hardly_a_word_and_what_is_said_after_it_is_heard(
+    vosk_engine: VoskEngine, lanes_of: LanesOf, sample: dict[str, bytes], frequencies: tuple[int, ...]
+) -> None:
+    at = np.arange(20 * RATE) / RATE
+    beeps = sum(np.sin(2 * np.pi * each * at) for each in frequencies) * (at % 1 < 0.5)
+    before = encode_mulaw((4000 * beeps).astype(np.int16))
+    for track in sample.values():
+        loud = np.flatnonzero(np.abs(decode(track)) > 800)
+        said = track[loud[0] // STEP * STEP :][: 10 * RATE]
+        alone = [word for word, _, _ in words(await listen(lanes_of(vosk_engine), said, gated=True))]
+        both = words(await listen(lanes_of(vosk_engine), before + said, gated=True))
+        after = [word for word, start_ms, _ in both if start_ms >= 19_500]
+        assert len(alone) > 10
+        assert word_errors(alone, after).total <= 1
+        assert len(both) - len(after) <= 2
 
 
 async def test_an_hour_of_silence_takes_no_recognizer_and_leaves_nothing(
