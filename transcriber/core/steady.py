@@ -46,9 +46,12 @@ KEY_ROWS, KEY_COLUMNS = (697, 770, 852, 941), (1209, 1336, 1477, 1633)
 """Frequencies of a telephone key's two tones in Hz …"""
 KEY_SHARE, KEY_LEAST = 0.9, 0.03
 """… and the share of a block's energy that both must have together, and each."""
+REACH = 3
+"""Bins to each side that are a tone's."""
 
 Spectrum = NDArray[np.float64]
 _HANN = np.hanning(BLOCK)
+_ROWS, _COLUMNS = ([round(hz * SIZE / RATE) - LOWEST for hz in tones] for tones in (KEY_ROWS, KEY_COLUMNS))
 _BANDS = np.arange(0, SIZE // 2 - LOWEST, 32)
 
 
@@ -93,7 +96,8 @@ class Steadiness:
 
     def _compare(self, samples: NDArray[np.int16]) -> bool:
         """Take note of a block, unless it is too soft."""
-        power = np.abs(np.fft.rfft(samples * _HANN[: len(samples)], SIZE)[LOWEST:]) ** 2
+        spectrum = np.fft.rfft(samples * _HANN[: len(samples)], SIZE)[LOWEST:]
+        power = spectrum.real**2 + spectrum.imag**2
         total = power.sum()
         if total < FAINT:
             if not self.lasting:
@@ -137,13 +141,15 @@ class Steadiness:
 
 def _is_key(power: Spectrum) -> bool:
     """Whether a block's energy, 1 in all, is that of a key: two tones, one of a row and one of a column."""
-    shares = [_tone(power, frequencies) for frequencies in (KEY_ROWS, KEY_COLUMNS)]
+    if power[_ROWS[0] - REACH : _COLUMNS[-1] + REACH].sum() < KEY_SHARE:
+        return False  # hardly any speech has so little below
+    shares = [_tone(power, bins) for bins in (_ROWS, _COLUMNS)]
     return sum(shares) >= KEY_SHARE and min(shares) >= KEY_LEAST
 
 
-def _tone(power: Spectrum, frequencies: tuple[int, ...]) -> float:
-    """Energy of the strongest tone there, if it is one of these."""
-    bins = [round(frequency * SIZE / RATE) - LOWEST for frequency in frequencies]
-    first = bins[0] - 3
-    peak = first + int(power[first : bins[-1] + 4].argmax())
-    return float(power[peak - 3 : peak + 4].sum()) if min(abs(peak - bin_) for bin_ in bins) <= 1 else 0.0
+def _tone(power: Spectrum, bins: list[int]) -> float:
+    """Energy of the strongest tone thereabouts, if it is at one of these."""
+    first = bins[0] - REACH
+    peak = first + int(power[first : bins[-1] + REACH + 1].argmax())
+    at_one = min(abs(peak - each) for each in bins) <= 1
+    return float(power[peak - REACH : peak + REACH + 1].sum()) if at_one else 0.0
