@@ -118,11 +118,17 @@ def wordless() -> Iterator[Track]:
         "dial tone 350+440 Hz": tones(seconds, 350, 440),
         "tone 425 Hz": tones(seconds, 425),
         "fax 1100 Hz, 0.5 s of 3.5": tones(seconds, 1100) * (seconds % 3.5 < 0.5),
+        "fax 2100 Hz": tones(seconds, 2100),
+        "ringback 400+450 Hz, twice 0.4 s of 3": tones(seconds, 400, 450)
+        * ((seconds % 3 < 1) & (seconds % 3 % 0.6 < 0.4)),
+        "keys, 0.1 s of 0.2": keys(seconds),
         "clipped 1000 Hz": 20 * tones(seconds, 1000),
         "white noise -30 dBFS": 0.03 * noise,
         "white noise -10 dBFS": 0.3 * noise,
         "hum 50 Hz with harmonics": tones(seconds, 50, 150, 250, 350),
         "music": music(seconds),
+        "melody, four notes a second": melody(seconds),
+        "the same with a drum": melody(seconds) + 5 * noise * 0.03 * np.exp(-40 * (seconds % 0.5)),
     }
     for name, wave in kinds.items():
         mulaw = encode_mulaw(np.clip(wave * 32767, -32768, 32767).astype(np.int16))
@@ -147,6 +153,27 @@ def music(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
         for note in chords[beat // 4 % 4]:
             for harmonic in (1, 2, 3, 4):
                 wave[part] += 0.1 / harmonic * np.sin(2 * np.pi * note * harmonic * at) * np.exp(-3 * at)
+    return wave
+
+
+def keys(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """All keys of a telephone in turn, 100 ms each and 100 ms apart."""
+    wave = np.zeros(len(seconds))
+    for number in range(int(seconds[-1] * 5) + 1):
+        part = slice(number * RATE // 5, number * RATE // 5 + RATE // 10)
+        row, column = (697, 770, 852, 941)[number // 4 % 4], (1209, 1336, 1477, 1633)[number % 4]
+        wave[part] = tones(seconds[part], row, column)
+    return wave
+
+
+def melody(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Notes of a scale in no order over the chords of `music`."""
+    notes = np.random.default_rng(3).choice((262, 294, 330, 392, 440, 523, 587, 659), int(seconds[-1] * 4) + 1)
+    wave = 0.5 * music(seconds)
+    for number, note in enumerate(notes):
+        part = slice(number * RATE // 4, (number + 1) * RATE // 4)
+        at = seconds[part] - number / 4
+        wave[part] += sum(0.1 / h * np.sin(2 * np.pi * note * h * at) for h in (1, 2, 3, 4)) * np.exp(-4 * at)
     return wave
 
 
@@ -190,11 +217,11 @@ def main() -> None:
         if name not in (*UNSPOKEN, "calls"):
             known.off, known.on = known.off + tally.off, known.on + tally.on
     print(f"all that is written down: {known.off.words} words, {points(known)}")
-    print(f"\n{'without words':30} share fed off/on  words off/on")
+    print(f"\n{'without words':38} share fed off/on  words off/on")
     for track in wordless():
         off, on = (hear(engine, track.mulaw, gated=gated) for gated in (False, True))
         shares = "/".join(f"{100 * fed / len(track.mulaw):.0f}" for _, fed in (off, on))
-        print(f"{track.name:32} {shares:>8} %   {len(off[0]):3} / {len(on[0])}")
+        print(f"{track.name:38} {shares:>8} %   {len(off[0]):3} / {len(on[0])}")
 
 
 def row(name: str, tally: Tally) -> None:

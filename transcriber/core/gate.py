@@ -2,8 +2,9 @@
 
 A track is silent most of the time and silence costs as much to decode as speech, so only what a voice detector hears is
 passed on, with some audio before (PRE_ROLL) and after it (TAIL). When the voice has been gone for the endpoint's time
-the utterance is over; nothing is passed until it is back. Sound in which no word is found for long (hold music, a dial
-tone, a machine) is not worth it either: the gate dozes and only looks now and then.
+the utterance is over; nothing is passed until it is back. Sound that stays as it is (a dial tone, hold music, even
+noise) is no voice (`steady`). Other sound in which no word is found for long is not worth it either: the gate dozes and
+only looks now and then.
 """
 
 from collections import deque
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 import msgspec
 
 from transcriber.core.audio import PER_MS, SILENCE, decode
+from transcriber.core.steady import Steadiness
 
 STEP = 20 * PER_MS
 """What the voice detector judges at a time."""
@@ -74,6 +76,7 @@ class Gate:
         self._next = 0
         self._voiced = 0
         """The latest steps' verdicts, one bit each."""
+        self._steady = Steadiness()
         self._open = False
         self._quiet = 0
         """Samples since the voice was last heard."""
@@ -130,14 +133,20 @@ class Gate:
             self._quiet += at - self._next
 
     def _take(self, step: Speech, *, voiced: bool) -> None:
-        self._voiced = (self._voiced << 1 | voiced) & OPEN_WINDOW
-        if self._open:
-            self._go_on(step)
+        doubt = self._steady.in_doubt
+        lasting = self._steady.lasting
+        self._steady.hear(step.payload, voiced=voiced)
+        if lasting and not self._steady.lasting:
+            self._voiced = OPEN_WINDOW  # what was in doubt is speech
         else:
-            self._wait(step)
+            self._voiced = (self._voiced << 1 | (voiced and not self._steady.lasting)) & OPEN_WINDOW
+        if self._open:
+            self._go_on(step, doubt)
+        else:
+            self._wait(step, doubt)
 
-    def _wait(self, step: Speech) -> None:
-        self._hold(step, most=PROBE if self._doze else PRE_ROLL + GRID)
+    def _wait(self, step: Speech, doubt: int) -> None:
+        self._hold(step, most=max(PROBE if self._doze else 0, PRE_ROLL + GRID + doubt))
         if self._doze:
             self._doze = max(0, self._doze - len(step.payload)) if self._voiced else 0
         elif self._voiced.bit_count() >= VOICED_TO_OPEN:
@@ -150,7 +159,7 @@ class Gate:
         """What begins now may be speech, whatever was before."""
         self._wordless = min(self._wordless, WORDLESS - PROBE)
 
-    def _go_on(self, step: Speech) -> None:
+    def _go_on(self, step: Speech, doubt: int) -> None:
         if (self._voiced & STAY_WINDOW).bit_count() >= VOICED_TO_STAY:
             if self._quiet >= BREATH:
                 self._trust()
@@ -161,7 +170,7 @@ class Gate:
         if self._quiet <= TAIL:
             self._pass(step)
         else:
-            self._hold(step, most=PRE_ROLL + GRID)
+            self._hold(step, most=PRE_ROLL + GRID + doubt)
         self._judge()
 
     def _judge(self) -> None:
