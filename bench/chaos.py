@@ -18,6 +18,7 @@ from pathlib import Path
 import aiohttp
 
 from bench.draining import sigterm, sigterm_twice
+from bench.overload import overload
 from bench.own_redis import own_redis
 from bench.stage import Finals, Plan, Stage, Verdict, compare, finals, kill, reference, until
 from transcriber.core import transcript
@@ -138,6 +139,7 @@ SCENARIOS: dict[str, Scenario] = {
         both_killed,
         sigterm,
         sigterm_twice,
+        overload,
     )
 }
 UNSAVED_S = 1.0

@@ -69,6 +69,7 @@ async def running(
         loading = asyncio.create_task(asyncio.to_thread(engines.default, engine))
         stack.push_async_callback(settle, loading)
         metrics = Metrics()
+        metrics.tasks.set_function(partial(_tasks, asyncio.get_running_loop()))
         store, outbox = await open_storage(settings, metrics, stack, say)
         pool, cost = await loading
         lanes = Lanes(workers=workers)
@@ -115,6 +116,10 @@ async def _accept(
     stack.push_async_callback(runner.cleanup)
     context = certificate.context if certificate else None
     await BoundedSite(connections, runner, sock=listening, ssl_context=context).start()
+
+
+def _tasks(loop: asyncio.AbstractEventLoop) -> int:
+    return len(asyncio.all_tasks(loop))
 
 
 def _about(engine: Engine) -> Mapping[str, Any]:
