@@ -10,7 +10,7 @@ import psutil
 
 from transcriber.caller import Target
 
-WARM = 0.3
+WARM = 0.5
 """Share of a part that is not looked at for growth: pools fill, allocators settle."""
 MOST_LAG_S = 60.0
 """Whoever plays faster than real time waits while more audio than this is not recognised; at 600 s it is refused."""

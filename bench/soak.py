@@ -10,13 +10,15 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from pathlib import Path
 from statistics import median
 
 import aiohttp
+import numpy as np
 
 from bench import recordings
 from bench.growth import Growth, Watched
@@ -40,12 +42,43 @@ NO_ROOM = "refused the call: 503"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shift:
-    """The last repetition's words against those of the second, `same` of `words` being there; milliseconds."""
+    """Words of a repetition against those of the second, `same` of `words` being there; `late_ms`: how each lies."""
 
     words: int
-    same: int
-    median_ms: float
-    most_ms: int
+    late_ms: Sequence[int]
+
+    @property
+    def same(self) -> int:
+        """How many words are there again."""
+        return len(self.late_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """The shifts of all repetitions from the second on, `once_ms` apart."""
+
+    shifts: Sequence[Shift]
+    once_ms: int
+
+    @property
+    def medians_ms(self) -> list[float]:
+        """Of each repetition."""
+        return [median(shift.late_ms) for shift in self.shifts]
+
+    @property
+    def drift_ms(self) -> float:
+        """By how much words come later with each hour: least squares over the medians."""
+        hours = [number * self.once_ms / 3_600_000 for number in range(len(self.shifts))]
+        return float(np.polyfit(hours, self.medians_ms, 1)[0])
+
+    def line(self) -> str:
+        """For people."""
+        last = self.shifts[-1]
+        return (
+            f"times: the last repetition has {last.same} of {last.words} words of the second, "
+            f"{median(last.late_ms):+g} ms off (median), {max(map(abs, last.late_ms))} ms at most; medians of all "
+            f"{min(self.medians_ms):+g} to {max(self.medians_ms):+g} ms, drift {self.drift_ms:+.2f} ms per hour"
+        )
 
 
 async def short_calls(server: Watched, *, calls: int) -> Growth:
@@ -108,25 +141,28 @@ def speech(*names: str) -> Recording:
     return Recording({track: mulaw.ljust(length, bytes([SILENCE])) for track, mulaw in tracks.items()})
 
 
-def shift(events: Sequence[Event], *, once_ms: int, times: int) -> Shift:
-    """How the last of `times` repetitions lies against the second, whose beginning is not the call's."""
-    same: list[int] = []
-    total = 0
-    for track in ("inbound", "outbound"):
-        words = [
-            (word["start_ms"] - FIRST_TIMESTAMP_MS, word["word"])
-            for event in events
-            if event["type"] == "final" and event["track"] == track
-            for word in event["words"]
-        ]
-        second, last = ([word for word in words if word[0] // once_ms == turn] for turn in (1, times - 1))
-        total += len(second)
-        matcher = SequenceMatcher(None, [word for _, word in second], [word for _, word in last], autojunk=False)
-        for block in matcher.get_matching_blocks():
-            same += [
-                last[block.b + at][0] - second[block.a + at][0] - (times - 2) * once_ms for at in range(block.size)
-            ]
-    return Shift(words=total, same=len(same), median_ms=median(same), most_ms=max(map(abs, same)))
+def times_of(events: Sequence[Event], *, once_ms: int, times: int) -> Times:
+    """How each of `times` repetitions lies against the second, whose beginning is not the call's."""
+    turns: dict[tuple[str, int], list[tuple[str, int]]] = defaultdict(list)
+    for event in events:
+        if event["type"] == "final":
+            for word in event["words"]:
+                turn, at_ms = divmod(word["start_ms"] - FIRST_TIMESTAMP_MS, once_ms)
+                turns[event["track"], turn].append((word["word"], at_ms))
+    shifts = []
+    for turn in range(1, times):
+        pairs = [(turns[track, 1], turns[track, turn]) for track in ("inbound", "outbound")]
+        late_ms = [late for second, other in pairs for late in _late_ms(second, other)]
+        shifts.append(Shift(words=sum(len(second) for second, _ in pairs), late_ms=late_ms))
+    return Times(shifts, once_ms)
+
+
+def _late_ms(one: Sequence[tuple[str, int]], other: Sequence[tuple[str, int]]) -> Iterator[int]:
+    """Of the words that are in both."""
+    matcher = SequenceMatcher(None, [word for word, _ in one], [word for word, _ in other], autojunk=False)
+    for block in matcher.get_matching_blocks():
+        for at in range(block.size):
+            yield other[block.b + at][1] - one[block.a + at][1]
 
 
 async def play(
@@ -136,8 +172,8 @@ async def play(
     recording: Recording,
     times: int,
     say: Callable[[str], None],
-) -> tuple[Growth | None, Growth | None, Shift | None]:
-    """Short calls, then the long one: what grew in each, and how the words lie at the long one's end."""
+) -> tuple[Growth | None, Growth | None, Times | None]:
+    """Short calls, then the long one: what grew in each, and how the long one's words lie."""
     stage = Stage(Plan(), folder, None, recording)
     short = long = at_end = None
     async with stage.server() as (child, url), stage.store() as store, aiohttp.ClientSession() as session:
@@ -153,7 +189,7 @@ async def play(
             trouble = [event for event in events if event["type"] in ("gap", "stream.error")]
             if trouble or events[-1]["type"] != "call.ended":
                 raise RuntimeError(f"the long call had trouble: {trouble[:3]}")
-            at_end = shift(events, once_ms=round(recording.duration_s * 1000), times=times)
+            at_end = times_of(events, once_ms=round(recording.duration_s * 1000), times=times)
     return short, long, at_end
 
 
@@ -180,10 +216,7 @@ async def main() -> int:
         print(_line(short, "1,000 calls", 1000))
     if long is not None and at_end is not None:
         print(_line(long, "hour of audio", 1))
-        print(
-            f"last repetition against the second: {at_end.same} of {at_end.words} words; their times differ by "
-            f"{at_end.median_ms:g} ms (median), {at_end.most_ms} ms at most"
-        )
+        print(at_end.line())
     print(f"{time.monotonic() - began_s:.0f} s in all")
     return 0
 
