@@ -17,14 +17,15 @@ from pathlib import Path
 
 import aiohttp
 
+from bench.draining import sigterm, sigterm_twice
+from bench.overload import overload
 from bench.own_redis import own_redis
-from bench.stage import Final, Plan, Stage, Verdict, compare, finals, kill, reference, until
+from bench.stage import Finals, Plan, Stage, Verdict, compare, finals, kill, reference, until
 from transcriber.core import transcript
 from transcriber.core.record import Addition, read
 from transcriber.errors import StoreError
 from transcriber.store.redis import RedisStore
 
-Finals = list[Final]
 Scenario = Callable[[Stage, Finals], Awaitable[Verdict]]
 
 
@@ -136,6 +137,9 @@ SCENARIOS: dict[str, Scenario] = {
         server_killed_with_journal,
         server_killed_for_good,
         both_killed,
+        sigterm,
+        sigterm_twice,
+        overload,
     )
 }
 UNSAVED_S = 1.0

@@ -30,6 +30,7 @@ LOOK_S = 0.05
 Event = Mapping[str, Any]
 Final = tuple[str, int, str, int]
 """Track, utterance, text, end in milliseconds."""
+Finals = list[Final]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What became of the finals that were to be kept, over all calls; `delay_s` counts from the end of the trouble."""
+    """What became of the finals that were to be kept, over all calls; `delay_s` counts from the end of the trouble.
+
+    `problems`: what else went otherwise than promised.
+    """
 
     expected: int
     lost: int
@@ -58,18 +62,19 @@ class Verdict:
     out_of_order: int
     changed: int
     delay_s: float
+    problems: Sequence[str] = ()
 
     def line(self) -> str:
         """For people."""
         return (
             f"{self.expected:4} finals: {self.lost} lost, {self.repeated} repeated, {self.out_of_order} out of order, "
-            f"{self.changed} changed; delay {self.delay_s:.2f} s"
+            f"{self.changed} changed; delay {self.delay_s:.2f} s" + "".join(f"; {one}" for one in self.problems)
         )
 
     @property
     def flawless(self) -> bool:
         """Whether everything is there, once, in order, as without trouble."""
-        return not (self.lost or self.repeated or self.out_of_order or self.changed)
+        return not (self.lost or self.repeated or self.out_of_order or self.changed or self.problems)
 
 
 def finals(events: Sequence[Event]) -> list[Final]:
@@ -81,7 +86,9 @@ def finals(events: Sequence[Event]) -> list[Final]:
     ]
 
 
-def compare(expected: Sequence[Sequence[Final]], got: Sequence[Sequence[Event]], delay_s: float) -> Verdict:
+def compare(
+    expected: Sequence[Sequence[Final]], got: Sequence[Sequence[Event]], delay_s: float, problems: Sequence[str] = ()
+) -> Verdict:
     """Call by call: what should be there and what is."""
     lost = repeated = disorder = changed = 0
     for wanted, events in zip(expected, got, strict=True):
@@ -102,6 +109,7 @@ def compare(expected: Sequence[Sequence[Final]], got: Sequence[Sequence[Event]],
         out_of_order=disorder,
         changed=changed,
         delay_s=round(delay_s, 2),
+        problems=problems,
     )
 
 
@@ -116,6 +124,8 @@ class Stage:
     ids: list[CallIds] = field(default_factory=list)
     played_ms: dict[str, int] = field(default_factory=dict)
     """How far each call's caller has come, by CallSid."""
+    leaving: dict[str, asyncio.Event] = field(default_factory=dict)
+    """Setting a call's event makes its caller hang up, in order."""
 
     @asynccontextmanager
     async def server(self, data_dir: str = "data", *flags: str) -> AsyncIterator[tuple[child.Child, str]]:
@@ -141,6 +151,7 @@ class Stage:
         self.ids = [CallIds() for _ in range(self.plan.calls)]
         target = Target(url=url)
         self.played_ms = dict.fromkeys((ids.call for ids in self.ids), 0)
+        self.leaving = {ids.call: asyncio.Event() for ids in self.ids}
         calls = [self._dial(target, ids) for ids in self.ids]
         together = asyncio.gather(*calls, return_exceptions=True)
         try:
@@ -153,7 +164,9 @@ class Stage:
         def at(position_ms: int) -> None:
             self.played_ms[ids.call] = position_ms
 
-        await dial(target, self.recording, ids=ids, speed=self.plan.speed, on_position=at)
+        await dial(
+            target, self.recording, ids=ids, speed=self.plan.speed, on_position=at, hang_up=self.leaving[ids.call]
+        )
 
     async def spoken(self, store: RedisStore) -> None:
         """Until each call has a final in history."""

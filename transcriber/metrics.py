@@ -42,6 +42,7 @@ class Metrics:
             "track_lag_seconds", "Audio received and not yet recognised, by live track", "stream_sid", "track"
         )
         self.recognizers = self._gauge("recognizers", "Recognizers by state", "state")
+        self.tasks = self._gauge("tasks", "Tasks on the event loop; none is left of a call that has ended")
         self.connections = self._gauge("connections", "Open connections")
         self.connections_cut = self._counter(
             "connections_cut", "Connections cut: no request in time, an answer not read, or all places taken", "reason"

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from bench.chaos import SCENARIOS, Finals, play, unharmed
-from bench.stage import Plan
+from bench.chaos import SCENARIOS, play, unharmed
+from bench.stage import Finals, Plan
 
 pytestmark = [pytest.mark.chaos]
 PLAN = Plan(calls=2, outage_s=2, speed=6)

@@ -1,38 +1,30 @@
-"""Many calls on the bundled model: memory, threads and descriptors stay where they are."""
+"""Days in short: memory, files, threads and tasks stay where they are, and a long call's times stay right.
 
-import asyncio
-import os
-import threading
+`python -m bench.soak` plays the same at length.
+"""
 
-import psutil
+from pathlib import Path
+
 import pytest
 
-from tests.server.conftest import Serve
-from transcriber.engine.vosk import VoskEngine
+from bench.soak import play, speech
+from transcriber import sample_calls
 
-pytestmark = [pytest.mark.soak, pytest.mark.timeout(600)]
-MB = 1024 * 1024
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(300)]
+CALLS, TIMES = 400, 10
+MOST_GROWN_MB = 12
+MOST_SHIFT_MS = 30
+"""One of the acoustic model's frames, by which words are told."""
 
 
-async def test_a_thousand_calls_leave_no_growth(serve: Serve, demo_model: VoskEngine) -> None:
-    running = await serve(engine=demo_model, max_tracks=1000)
-    process = psutil.Process()
-
-    async def one() -> None:
-        async with running.phone.call() as call:
-            await call.play(2500)
-            await call.hang_up()
-
-    async def calls(count: int) -> None:
-        for _ in range(count // 10):
-            await asyncio.gather(*(one() for _ in range(10)))
-            await running.live(0)
-
-    await calls(300)
-    before = process.memory_info().rss
-    files, threads = len(os.listdir("/proc/self/fd")), threading.active_count()
-    await calls(700)
-    grown = process.memory_info().rss - before
-    assert grown < 12 * MB, f"{grown / MB:.1f} MB over 700 calls"
-    assert len(os.listdir("/proc/self/fd")) <= files + 2
-    assert threading.active_count() <= threads
+async def test_many_calls_leave_no_growth_and_a_long_one_keeps_its_times(tmp_path: Path) -> None:
+    recording = speech(sample_calls.DEFAULT)
+    calls, long, times = await play(tmp_path, calls=CALLS, recording=recording, times=TIMES, say=print)
+    assert calls is not None
+    assert calls.grown_mb < MOST_GROWN_MB
+    for growth in (calls, long):
+        assert growth is not None
+        assert [growth.more(what) <= 2 for what in ("files", "threads", "tasks")] == [True] * 3, growth.warm
+    assert times is not None
+    assert all(shift.same >= 0.9 * shift.words > 50 for shift in times.shifts), times.line()
+    assert max(map(abs, times.medians_ms)) <= MOST_SHIFT_MS, times.line()

@@ -65,6 +65,7 @@ async def running(
         loading = asyncio.create_task(asyncio.to_thread(engines.default, engine))
         stack.push_async_callback(settle, loading)
         metrics = Metrics()
+        metrics.tasks.set_function(partial(_tasks, asyncio.get_running_loop()))
         store, outbox = await open_storage(settings, metrics, stack, say)
         recognition = await open_recognition(settings, engines, loading, stack)
         outbox.recovery.set_result(Recovery(store.archive, partial(rehear, recognition.ears)))
@@ -108,6 +109,10 @@ async def _accept(
     stack.push_async_callback(runner.cleanup)
     context = certificate.context if certificate else None
     await BoundedSite(connections, runner, sock=listening, ssl_context=context).start()
+
+
+def _tasks(loop: asyncio.AbstractEventLoop) -> int:
+    return len(asyncio.all_tasks(loop))
 
 
 def _rules(settings: Settings, capacity: Capacity) -> Rules:
