@@ -11,7 +11,6 @@ from collections.abc import Set
 from pathlib import Path
 
 AVX2 = frozenset({"avx2", "fma"})
-AVX512 = AVX2 | {"avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl"}
 
 
 def settle() -> None:
@@ -22,9 +21,10 @@ def settle() -> None:
 
 
 def suited(flags: Set[str]) -> str | None:
-    """OpenBLAS's name of the best kernels for a processor with these flags; None: its own choice is as good."""
-    if flags >= AVX512:
-        return "SkylakeX"
+    """OpenBLAS's name of the kernels for a processor with these flags; None: its own choice is as good.
+
+    Never those for AVX-512: they round otherwise, so that the words would depend on the processor's maker.
+    """
     return "Haswell" if flags >= AVX2 else None
 
 
