@@ -97,7 +97,8 @@ async def test_a_port_in_use_is_said_before_anything_is_loaded(tmp_path: Path) -
     assert "cannot listen on 127.0.0.1 port" in out.decode()
 
 
-async def test_calls_of_a_server_that_died_are_interrupted(tmp_path: Path) -> None:
+@pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGABRT], ids=["killed", "an assertion in the recogniser"])
+async def test_calls_of_a_server_that_died_are_interrupted(tmp_path: Path, death: signal.Signals) -> None:
     async with process("--data-dir", str(tmp_path)) as child:
         url = await ready(child)
         async with Phone(url).call() as call:
@@ -108,7 +109,7 @@ async def test_calls_of_a_server_that_died_are_interrupted(tmp_path: Path) -> No
                         if message.channel == "final":
                             break
                 published = json.loads(message.json)
-            child.kill()
+            child.send_signal(death)
             assert await call.closed() == 1006
     async with process("--data-dir", str(tmp_path)) as child:
         await ready(child)

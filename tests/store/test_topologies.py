@@ -198,11 +198,13 @@ async def knows_a_replica(sentinel: Redis) -> bool:
     return bool(await command(sentinel, "SENTINEL", "REPLICAS", "mymaster"))
 
 
-async def test_on_a_cluster(tmp_path: Path) -> None:
+@asynccontextmanager
+async def cluster(directory: Path) -> AsyncIterator[tuple[list[Redis], list[int]]]:
+    """Three nodes that share the slots evenly: clients of each, and their ports."""
     async with AsyncExitStack() as stack:
         ports = [
             await stack.enter_async_context(
-                redis_server(tmp_path, "--cluster-enabled", "yes", "--cluster-config-file", f"nodes{n}.conf")
+                redis_server(directory, "--cluster-enabled", "yes", "--cluster-config-file", f"nodes{n}.conf")
             )
             for n in range(3)
         ]
@@ -211,10 +213,42 @@ async def test_on_a_cluster(tmp_path: Path) -> None:
             await command(client, "CLUSTER", "ADDSLOTS", *range(SLOTS * n // 3, SLOTS * (n + 1) // 3))
             await command(client, "CLUSTER", "MEET", "127.0.0.1", ports[0])
         await until(lambda: joined(clients))
+        yield clients, ports
+
+
+async def test_on_a_cluster(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as (clients, ports):
         url = f"redis+cluster://127.0.0.1:{ports[0]}"
         async with await open_store(url, prefix="transcripts", ttl_s=3600) as store:
             await use_all_of(store)
         assert all([await client.dbsize() > 0 for client in clients])
+
+
+async def test_a_call_that_moves_to_another_node_goes_on(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as (clients, ports):
+        url = f"redis+cluster://127.0.0.1:{ports[0]}"
+        async with await open_store(url, prefix="transcripts", ttl_s=3600) as store:
+            await opened(store, "CA1")
+            await store.outlet.append("MZ1", 1, final("CA1"))
+            await move("{CA1}", clients, ports)  # what is written next is answered with MOVED
+            await store.outlet.append("MZ1", 2, final("CA1"))
+            assert await closed(store, "CA1", number=3) is True
+            numbers = [json.loads(text)["seq"] for text in await store.archive.events("CA1")]
+            assert numbers == [1, 2, 3, 4, 5, 6]
+
+
+async def move(tag: str, clients: list[Redis], ports: list[int]) -> None:
+    """The slot of that hash tag, with its keys, to the node after its own."""
+    slot = int(await command(clients[0], "CLUSTER", "KEYSLOT", tag))
+    names = [str(await command(client, "CLUSTER", "MYID")) for client in clients]
+    old = next(n for n in range(3) if slot < SLOTS * (n + 1) // 3)
+    new = (old + 1) % 3
+    await command(clients[new], "CLUSTER", "SETSLOT", slot, "IMPORTING", names[old])
+    await command(clients[old], "CLUSTER", "SETSLOT", slot, "MIGRATING", names[new])
+    keys = await command(clients[old], "CLUSTER", "GETKEYSINSLOT", slot, 100)
+    await command(clients[old], "MIGRATE", "127.0.0.1", ports[new], "", 0, 5000, "KEYS", *keys)
+    for n in (new, old, 3 - old - new):
+        await command(clients[n], "CLUSTER", "SETSLOT", slot, "NODE", names[new])
 
 
 async def command(client: Redis, *words: str | int) -> Any:
