@@ -38,8 +38,7 @@ class Engines:
     def default(self, engine: Engine | None) -> tuple[RecognizerPool, float]:
         """A warm pool of the model that the settings name, or of `engine`, and what it costs a second. Blocks."""
         if engine is None:
-            folder = find(self._settings.model, self._settings.data_dir)
-            self._build = _build(folder)
+            folder, self._build = self._wanted()
             engine = self._load(folder)
         return self._warm(engine, 2 * self.workers)
 
@@ -54,14 +53,14 @@ class Engines:
         )
 
     async def change(self, models: Models, capacity: Capacity) -> None:
-        """If the settings name another model than the one that is loaded (a newer one, or one compiled since), let new
+        """Let new calls have the model that the settings name now, if it is not the one that is loaded.
 
-        calls have it; calls that are live keep theirs. A model that cannot be loaded changes nothing and is logged.
+        It may be newer, or compiled since. Live calls keep theirs. One that cannot be loaded is logged and changes
+        nothing.
         """
         async with self._changing:
             try:
-                folder = await asyncio.to_thread(find, self._settings.model, self._settings.data_dir)
-                build = _build(folder)
+                folder, build = await asyncio.to_thread(self._wanted)
                 if build == self._build:
                     self._say(f"model: {folder.name} is still the one to use")
                     return
@@ -74,6 +73,11 @@ class Engines:
             models.swap(pool)
             capacity.restart(speech_cost=cost)
             self._say(f"model: {folder.name} for new calls; room for {capacity.tracks()} tracks at once")
+
+    def _wanted(self) -> tuple[ModelFolder, Build]:
+        """What the settings name now. Reads parts of its graphs: blocks. Raises ModelError, OSError."""
+        folder = find(self._settings.model, self._settings.data_dir)
+        return folder, _build(folder)
 
     def _load(self, folder: ModelFolder) -> VoskEngine:
         self._say(f"model: loading {folder.name} ({folder.size / 1e6:.0f} MB) from {folder.path}")
