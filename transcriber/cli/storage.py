@@ -71,6 +71,8 @@ async def _open_outbox(
 
 
 def limping(store: RedisStore, outbox: Outbox) -> Report:
+    """Redis away: calls are taken and heard, and what they say waits."""
+
     async def wrong() -> Mapping[str, str]:
         try:
             await store.ping()

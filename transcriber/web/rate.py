@@ -25,15 +25,17 @@ IPV6_SITE_BITS = 64
 
 @dataclass(frozen=True, slots=True)
 class Budgets:
-    """What has been spent, by API key and by address."""
+    """What has been spent, by API key and by address, and which peers may say whose address that is."""
 
     keys: Rate
     addresses: Rate
+    proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 
     @classmethod
     def of(cls, settings: Settings) -> "Budgets":
         """Whole ones."""
-        return cls(Rate(settings.rate_per_key), Rate(settings.rate_per_address))
+        proxies = tuple(ipaddress.ip_network(text) for text in settings.trusted_proxies)
+        return cls(Rate(settings.rate_per_key), Rate(settings.rate_per_address), proxies)
 
 
 BUDGETS = web.AppKey("budgets", Budgets)
@@ -70,7 +72,8 @@ async def _judged_afterwards(
         return _come_back(request, "this address", "ADDRESS", wait_s)
     request[access.OVERDRAWN] = wait_s > 0
     response = await handler(request)
-    if response.status == 403 if signed else (400 <= response.status < 500 or request.get(WASTED, False)):
+    refused = response.status == 403 if signed else 400 <= response.status < 500 or request.get(WASTED, False)
+    if refused:
         wait_s = addresses.charge(name, time.monotonic())
         if wait_s and not response.prepared:
             return _come_back(request, "this address", "ADDRESS", wait_s)
@@ -79,7 +82,7 @@ async def _judged_afterwards(
 
 def address_of(request: web.Request) -> str:
     """Whom the request is charged to: the peer, or whom trusted proxies say they speak for; of IPv6 the /64."""
-    proxies = [ipaddress.ip_network(text) for text in request.app[SERVICES].settings.trusted_proxies]
+    proxies = request.app[BUDGETS].proxies
     path = ",".join(request.headers.getall("X-Forwarded-For", ())).split(",")
     address = _parsed(request.remote or "")
     while path and address is not None and any(address in proxy for proxy in proxies):
