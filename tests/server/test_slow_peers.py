@@ -144,6 +144,7 @@ async def test_a_reader_that_does_not_read_is_cut_and_another_one_misses_nothing
         async with asyncio.timeout(30):
             while not cut(running, "not_read") or heard.count(b"event: final") < 100:  # noqa: ASYNC110 - bounded
                 await asyncio.sleep(0.01)
+        assert heard.count(b"event: final") == 100, "the other one's, each once"
         listening.cancel()
     deaf.close()
 

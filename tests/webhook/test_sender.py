@@ -315,6 +315,7 @@ async def test_a_call_deleted_while_its_event_waits_is_forgotten(
         await until(lambda: _is(sending.figure("calls_held"), 0))
         await other.say("still here")
         await receiving.until(lambda: receiving.texts("CA2") == ["still here"])
+    assert receiving.texts("CA1") == []
 
 
 async def test_events_of_another_version_are_passed_over_or_sent_as_they_are(
