@@ -18,6 +18,7 @@ from transcriber.core.webhook import key_of
 from transcriber.errors import ReceiverGone
 from transcriber.ports import Published
 from transcriber.store.dead_letters import DeadLetters
+from transcriber.store.feed import RedisFeed
 from transcriber.store.redis import RedisStore
 from transcriber.webhook.receiver import Receiver
 from transcriber.webhook.replay import replay
@@ -316,6 +317,16 @@ async def test_a_call_deleted_while_its_event_waits_is_forgotten(
         await other.say("still here")
         await receiving.until(lambda: receiving.texts("CA2") == ["still here"])
     assert receiving.texts("CA1") == []
+
+
+async def test_work_that_breaks_ends_the_sender_with_its_error(send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: RedisFeed, call_sid: str | None = None) -> None:
+        raise RuntimeError("the feed is broken")
+
+    monkeypatch.setattr(RedisFeed, "follow", broken)
+    async with send() as sending, asyncio.timeout(10):
+        with pytest.raises(RuntimeError, match="the feed is broken"):
+            await sending.task
 
 
 async def test_events_of_another_version_are_passed_over_or_sent_as_they_are(

@@ -47,8 +47,10 @@ class Sender:
         self._news.set()
 
     async def run(self) -> None:
-        """Send. Raises ReceiverGone when the receiver says so."""
+        """Send. Raises ReceiverGone when the receiver says so, and whatever breaks the work in the background."""
         background = [asyncio.create_task(work()) for work in (self._follow, self._sweep_often, self._renew)]
+        for task in background:
+            task.add_done_callback(lambda _: self.stop())  # it has no end of its own
         try:
             await self._dispatch()
             if self._tasks:
@@ -59,6 +61,9 @@ class Sender:
             for task in (*background, *self._tasks):
                 task.cancel()
             await asyncio.gather(*background, *self._tasks, return_exceptions=True)
+        for task in background:
+            if not task.cancelled():
+                task.result()
         if self._gone is not None:
             raise self._gone
 
