@@ -23,7 +23,7 @@ from transcriber import graphs
 from transcriber.caller import encode_mulaw
 from transcriber.core import extension
 from transcriber.core.accuracy import word_errors
-from transcriber.core.audio import Upsampler, decode
+from transcriber.core.audio import decode, upsample
 from transcriber.core.extension import AFTER, BEFORE, FRAME, HOP, Extension, Network, Samples
 
 SHIPPED = Path(extension.__file__).with_name("extension.npz")
@@ -47,8 +47,7 @@ def telephone(wide: Samples) -> bytes:
 
 def clean(mulaw: bytes) -> Samples:
     """The clean upsampling, full scale 1."""
-    upsampler = Upsampler("telephone")
-    return np.frombuffer(upsampler.push(mulaw) + upsampler.flush(), "<i2") / 32768
+    return np.frombuffer(upsample(mulaw, "telephone"), "<i2") / 32768
 
 
 def framed(samples: Samples) -> Samples:

@@ -8,6 +8,7 @@ without the gate. Prints each word that changes: `-` without the gate, `+` with 
 import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +19,13 @@ from transcriber import sample_calls
 from transcriber.caller import read_recording
 from transcriber.caller.recording import encode_mulaw
 from transcriber.core.accuracy import Errors, word_errors, words_of
-from transcriber.core.audio import RATE
+from transcriber.core.audio import RATE, upsample
 from transcriber.core.gate import ENDPOINT_MS
 from transcriber.core.transcript import Word
 from transcriber.core.utterance import Utterance
 from transcriber.engine.ear import Ear, Manner
 from transcriber.engine.pool import RecognizerPool
+from transcriber.engine.rhythm import Rhythm, observe
 from transcriber.engine.vosk import VoskEngine
 from transcriber.ports import Recognizer
 
@@ -61,11 +63,19 @@ class OneUse(RecognizerPool):
 
     def __init__(self, engine: VoskEngine) -> None:
         super().__init__(engine, keep=0)
+        self.rhythm = rhythm(engine)
         self.measured = Measured(engine.create())
 
     def take(self, grammar: Sequence[str] = ()) -> Recognizer:
         """That one."""
         return self.measured
+
+
+@cache
+def rhythm(engine: VoskEngine) -> Rhythm | None:
+    """As a server finds it when it starts."""
+    speech = read_recording(sample_calls.path(sample_calls.DEFAULT)).tracks["outbound"]
+    return observe(engine.create(), upsample(speech[: 5 * RATE], engine.band))
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ VOICE = encode_mulaw((9000 * np.cos(2 * np.pi * (200 + 14_000 * _SWEEP) * _SWEEP
 HUSH = b"\xff"
 
 
-def loud(pcm: bytes) -> bool:
+def loud(pcm: bytes, strict: bool) -> bool:
     """The voice detector: anything but silence."""
     return any(pcm)
 
@@ -116,7 +116,7 @@ def test_what_was_going_on_at_the_end_is_passed_without_a_pause() -> None:
 
 def test_a_long_utterance_ends_at_a_breath_and_at_last_anywhere() -> None:
     gate = Gate(loud)
-    told = []
+    told: list[Passage] = []
     for second in range(70):
         gate.heard_word()
         breath = second == 25
@@ -144,8 +144,49 @@ def test_words_after_long_music_are_heard_again() -> None:
 def test_a_jump_of_the_clock_counts_as_silence() -> None:
     gate = Gate(loud)
     play(gate, audio((VOICE, 500)))
-    told = gate.push(audio((HUSH, 40)), 8 * 10_000)
+    told = play(gate, audio((HUSH, 40)), at=8 * 10_000)
     assert Pause() in told
+
+
+def test_after_sound_without_a_word_the_detector_is_strict_for_a_minute() -> None:
+    """Noise that a lenient detector takes for a voice is heard once, not again and again."""
+    gate = Gate(lambda pcm, strict: not strict and any(pcm))
+    noise = audio((VOICE, 1000), (HUSH, 1000))
+    opened = []
+    for number in range(40):
+        for passage in gate.push(noise, number * len(noise)):
+            if isinstance(passage, Pause):
+                opened.append(2 * number)
+                gate.heard_nothing()
+    assert opened == [0, 62]
+
+
+def test_what_was_found_counts_from_the_next_sample_on_however_the_audio_arrives() -> None:
+    mulaw = audio((VOICE, 500), (HUSH, 900), (VOICE, 500), (HUSH, 900), (VOICE, 500), (HUSH, 900))
+    told = []
+    for cuts in ((), range(160, len(mulaw), 160)):
+        gate = Gate(lambda pcm, strict: not strict and any(pcm))
+        edges = [0, *cuts, len(mulaw)]
+        heard: list[Passage] = []
+        for start, end in itertools.pairwise(edges):
+            for passage in gate.push(mulaw[start:end], start):
+                heard.append(passage)
+                if passage == Pause():
+                    gate.heard_nothing()
+        told.append(joined(heard))
+    assert told[0] == told[1]
+    assert told[0].count(None) == 1
+
+
+def test_patience_is_what_silence_may_still_last() -> None:
+    gate = Gate(loud, endpoint_ms=1000)
+    assert gate.patience == 1000 * 8
+    play(gate, audio((VOICE, 1000), (HUSH, 300)))
+    assert gate.passing
+    left = gate.patience
+    assert Pause() not in play(gate, audio((HUSH, left // 8 - 20)), at=1300 * 8)
+    assert not gate.passing
+    assert Pause() in play(gate, audio((HUSH, 20)), at=1300 * 8 + left - STEP)
 
 
 @given(

@@ -9,7 +9,7 @@ import pytest
 import vosk
 
 from tests.engine.conftest import LanesOf, Room
-from transcriber.core.audio import Band, Upsampler
+from transcriber.core.audio import Band, upsample
 from transcriber.core.utterance import Draft, Utterance
 from transcriber.engine.lanes import Lane
 from transcriber.engine.vosk import VoskEngine
@@ -19,8 +19,7 @@ def bare(model: Any, mulaw: bytes, *, band: Band = "telephone") -> list[tuple[st
     """(word, start_ms, end_ms) of the library alone on the same samples, fed 100 ms at a time."""
     recognizer = vosk.KaldiRecognizer(model, 16000)
     recognizer.SetWords(True)
-    upsampler = Upsampler(band)
-    pcm = upsampler.push(mulaw) + upsampler.flush()
+    pcm = upsample(mulaw, band)
     blocks = (pcm[start : start + 3200] for start in range(0, len(pcm), 3200))
     answers = [json.loads(recognizer.Result()) for block in blocks if recognizer.AcceptWaveform(block)]
     answers.append(json.loads(recognizer.FinalResult()))

@@ -5,6 +5,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from transcriber.core.extension import DELAY as EXTENSION_DELAY
 from transcriber.core.extension import Extension
 
 Band = Literal["telephone", "wide"]
@@ -59,6 +60,8 @@ class Upsampler:
         self._taps = _TAPS
         self._reach = len(self._taps) // 2
         self._held = np.zeros(self._reach - 1)
+        self.delay = self._reach + (EXTENSION_DELAY // 2 if self._extension else 0)
+        """Samples at 8 kHz that are held back at most."""
 
     def push(self, mulaw: bytes) -> bytes:
         """8 kHz mu-law in, 16 kHz 16-bit little-endian PCM out, as far as the filter can see."""
@@ -84,6 +87,12 @@ class Upsampler:
         out[1::2] = np.floor(np.convolve(known, self._taps, "valid") / ONE + 0.5)
         self._held = known[ready:]
         return _bounded(out)
+
+
+def upsample(mulaw: bytes, band: Band) -> bytes:
+    """A whole recording: 8 kHz mu-law to 16 kHz 16-bit little-endian PCM."""
+    upsampler = Upsampler(band)
+    return upsampler.push(mulaw) + upsampler.flush()
 
 
 def _pcm(whole: NDArray[np.float64]) -> bytes:

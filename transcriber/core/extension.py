@@ -22,6 +22,8 @@ HOP = RATE // 100
 FRAME = 2 * HOP
 BEFORE, AFTER = 3, 1
 """Frames of context that the network sees on either side."""
+DELAY = FRAME + AFTER * HOP
+"""Samples that are held back at most."""
 LOW_HZ = np.linspace(100, 3700, 19)
 HIGH_HZ = np.array([3700, 4200, 4800, 5500, 6300, 7600])
 FLOOR = 1e-9

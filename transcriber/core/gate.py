@@ -8,7 +8,7 @@ only looks now and then.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -39,6 +39,8 @@ DOZE = 8_000 * PER_MS
 """… and it looks again after so much, or after a pause …"""
 PROBE = 2_000 * PER_MS
 """… for so long."""
+WARY = 60_000 * PER_MS
+"""After an utterance in which no word was found only what surely is a voice counts for so long."""
 ENDPOINT_MS = 600
 """Silence that ends an utterance, unless a call asks for another …"""
 LEAST_ENDPOINT_MS, MOST_ENDPOINT_MS = 100, 10_000
@@ -66,10 +68,11 @@ Passage = Speech | Pause
 class Gate:
     """Cuts a track into utterances. One thread at a time; the result does not depend on how the audio arrived.
 
-    `is_voice` judges one STEP of 16-bit little-endian PCM at 8 kHz and may keep a state of its own.
+    `is_voice` judges one STEP of 16-bit little-endian PCM at 8 kHz, strictly where it is told so; it may have a state
+    of its own.
     """
 
-    def __init__(self, is_voice: Callable[[bytes], bool], *, endpoint_ms: int = ENDPOINT_MS) -> None:
+    def __init__(self, is_voice: Callable[[bytes, bool], bool], *, endpoint_ms: int = ENDPOINT_MS) -> None:
         self._is_voice = is_voice
         self._endpoint = endpoint_ms * PER_MS
         self._rest = bytearray()
@@ -86,17 +89,40 @@ class Gate:
         """Samples passed since the last word."""
         self._doze = 0
         """Samples of doze left."""
+        self._wary = 0
+        """Samples left in which the voice detector is strict."""
         self._fit_at = 0
         """Where what was passed last ended: what is passed next begins whole GRIDs from there."""
         self._held: deque[Speech] = deque()
         self._passages: list[Passage] = []
 
+    @property
+    def passing(self) -> bool:
+        """Whether what comes next is passed on at once."""
+        return self._open and self._quiet < TAIL
+
+    @property
+    def patience(self) -> int:
+        """Samples after which an utterance that goes on would be over, if they were silent."""
+        return max(0, self._limit - self._quiet - len(self._rest)) if self._open else self._endpoint
+
+    @property
+    def _limit(self) -> int:
+        return BREATH if self._length >= SOFT_LIMIT else self._endpoint
+
     def heard_word(self) -> None:
         """The recogniser found a word in what was passed."""
         self._wordless = 0
 
-    def push(self, payload: bytes, at: int) -> list[Passage]:
-        """Mu-law at a position: what of it, and of the audio held before, is to be recognised, in order."""
+    def heard_nothing(self) -> None:
+        """The recogniser found no word in the utterance that ended."""
+        self._wary = WARY
+
+    def push(self, payload: bytes, at: int) -> Iterator[Passage]:
+        """Mu-law at a position: what of it, and of the audio held before, is to be recognised, in order.
+
+        Goes on only as passages are taken, so that after a Pause it can be told what was found.
+        """
         if self._next == 0:
             self._fit_at = at  # a track without a gate would be fed from here
         if abs(at - self._next) >= STEP:  # clocks drift by a sample now and then
@@ -109,9 +135,12 @@ class Gate:
         del self._rest[:whole]
         pcm = decode(audio).tobytes()
         for start in range(0, whole, STEP):
-            voiced = self._is_voice(pcm[2 * start : 2 * (start + STEP)])
+            voiced = self._is_voice(pcm[2 * start : 2 * (start + STEP)], self._wary > 0)
+            self._wary = max(0, self._wary - STEP)
             self._take(Speech(audio[start : start + STEP], begun + start), voiced=voiced)
-        return self._told()
+            if self._passages and isinstance(self._passages[-1], Pause):
+                yield from self._told()
+        yield from self._told()
 
     def finish(self) -> list[Passage]:
         """The track is over: the rest of an utterance that is going on, which needs no more silence to be decoded."""
@@ -175,7 +204,7 @@ class Gate:
 
     def _judge(self) -> None:
         """Whether the utterance, or our patience with it, ends here."""
-        if self._quiet >= (BREATH if self._length >= SOFT_LIMIT else self._endpoint):
+        if self._quiet >= self._limit:
             self._end()
         elif self._wordless >= WORDLESS:
             self._doze = DOZE

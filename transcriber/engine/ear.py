@@ -1,12 +1,11 @@
 """A lane's side of recognition: the speech gate, upsampling, the recognizer, and what is worth telling.
 
-How the audio is cut for a recognizer depends on its place in the track alone, not on how it arrived: words do not
+How the audio is cut for a recognizer depends on its place in what is fed alone, not on how it arrived: words do not
 depend on frames or load. Everything here blocks; one worker thread at a time.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import webrtcvad
 
@@ -15,17 +14,16 @@ from transcriber.core.gate import ENDPOINT_MS, Gate, Passage, Speech
 from transcriber.core.hints import NO_HINTS, Hints
 from transcriber.core.utterance import Draft, Listener, Utterance
 from transcriber.engine.pool import RecognizerPool
+from transcriber.engine.rhythm import RESTART
 from transcriber.ports import Recognizer
 
-BLOCK_MS = 100
-"""What a recognizer is fed at a time. Without a gate: exactly so much, as a plain client of Vosk would. With it: all
-
-there is whenever so much more of the track has gone by, so that nothing of an utterance waits for a block to fill up.
-"""
-BLOCK = BLOCK_MS * PER_MS
-BLOCK_BYTES = 4 * BLOCK
-"""The same as 16 kHz 16-bit PCM."""
-VAD_MODE = 2
+BLOCK = 100 * PER_MS
+"""What a recognizer is fed at a time without a gate, as by a plain client of Vosk. With it: what lets it move on."""
+IDLE = 200 * PER_MS
+"""How much of a track may go by before the gate hears it, while nothing is passed."""
+BYTES_PER_SAMPLE = 4
+"""Of 16 kHz 16-bit PCM for one at 8 kHz."""
+VAD_MODE, STRICT_VAD_MODE = 2, 3
 """Of 0 (hears voice in much) to 3 (in little); chosen with OPEN_WINDOW and STAY_WINDOW of the gate."""
 WORTH_A_LOOK = 2
 """The lattice is only asked which words it has settled on when so many are open."""
@@ -59,13 +57,20 @@ class Ear:
         self._gate = _gate(manner)
         self._listener = Listener(manner.hints)
         self._upsampler = Upsampler(pool.engine.band)
+        self._rhythm = pool.rhythm if self._gate else None
         self._pcm = bytearray()
-        self._beginning: int | None = None
-        """Position of the track's first sample."""
+        self._held_back = 0
+        """Samples at 8 kHz that the upsampler has not given out."""
         self._recognizer: Recognizer | None = None
-        self._doubts = 0
-        """Blocks for which the model has held the utterance to be over."""
+        self._fed = 0
+        """Samples at 16 kHz since the recognizer began anew."""
+        self._news = False
+        """Whether it was fed since it was looked at."""
+        self._doubt_ms = 0.0
+        """For how long the model has held the utterance to be over."""
         self._look_at_ms = 0.0
+        self._found = False
+        """Whether there were words since the gate's last pause."""
         self._said: list[str] = []
         """The last words that counted, as long as they are one and the same."""
 
@@ -75,14 +80,13 @@ class Ear:
         `hurried`: recognition is behind, so that only what is needed is done.
         """
         heard: list[Draft | Utterance | None] = []
-        fed = self._listener.clock.fed
+        self._news = False
         for payload, at in _joined(spans):
-            self._beginning = at if self._beginning is None else self._beginning
             heard += self._take(self._gate.push(payload, at) if self._gate else (Speech(payload, at),))
         if last:
             heard += self._take(self._gate.finish() if self._gate else ())
             heard += self._close()
-        elif self._recognizer is not None and self._listener.clock.fed > fed:
+        elif self._recognizer is not None and self._news:
             heard.append(self._look(self._recognizer, hurried=hurried))
         return [item for item in heard if item is not None and (self._manner.partials or isinstance(item, Utterance))]
 
@@ -102,24 +106,35 @@ class Ear:
                 heard += self._pause()
         return heard
 
+    @property
+    def due(self) -> int:
+        """After so many samples more it is worth to hear them: the recognizer moves on, or an utterance may be over."""
+        if self._gate is None or self._rhythm is None:
+            return BLOCK
+        if not self._gate.passing:
+            return min(IDLE, self._gate.patience)
+        lacking = self._block_bytes - len(self._pcm)
+        return min(max(0, lacking // BYTES_PER_SAMPLE + self._upsampler.delay - self._held_back), self._gate.patience)
+
+    @property
+    def _block_bytes(self) -> int:
+        """What is to be fed next."""
+        return 2 * self._rhythm.lacking(self._fed) if self._rhythm else BYTES_PER_SAMPLE * BLOCK
+
     def _blocks(self, speech: Speech) -> Iterator[bytes]:
         """What is due to be fed now, as PCM."""
-        if self._gate is None:
-            self._pcm += self._upsampler.push(speech.payload)
-            while len(self._pcm) >= BLOCK_BYTES:
-                yield self._cut(BLOCK_BYTES)
-            return
-        due = -(speech.at - (self._beginning or 0)) % BLOCK or BLOCK
-        for start, end in pairwise((0, *range(due, len(speech.payload), BLOCK), len(speech.payload))):
-            self._pcm += self._upsampler.push(speech.payload[start:end])
-            if (end - due) % BLOCK == 0 and self._pcm:
-                yield self._cut(len(self._pcm))
+        pcm = self._upsampler.push(speech.payload)
+        self._held_back += len(speech.payload) - len(pcm) // BYTES_PER_SAMPLE
+        self._pcm += pcm
+        while len(self._pcm) >= self._block_bytes:
+            yield self._cut(self._block_bytes)
 
     def _rest(self) -> Iterator[bytes]:
         """All that was not fed yet."""
         self._pcm += self._upsampler.flush()
+        self._held_back = 0
         while self._pcm:
-            yield self._cut(BLOCK_BYTES)
+            yield self._cut(self._block_bytes)
 
     def _cut(self, size: int) -> bytes:
         block = bytes(self._pcm[:size])
@@ -130,8 +145,11 @@ class Ear:
         """Let the recognizer hear a block; what the utterance was, if the model holds it to be over."""
         if self._recognizer is None:
             self._recognizer = self._pool.take(self._manner.grammar)
-        self._doubts = self._doubts + 1 if self._recognizer.accept(block) else 0
-        if self._doubts and (self._gate is None or self._doubts * BLOCK_MS > self._manner.endpoint_ms - ENDPOINT_MS):
+        self._fed += len(block) // 2
+        self._news = True
+        doubtful = self._recognizer.accept(block)
+        self._doubt_ms = self._doubt_ms + len(block) / BYTES_PER_SAMPLE / PER_MS if doubtful else 0.0
+        if doubtful and (self._gate is None or self._doubt_ms > self._manner.endpoint_ms - ENDPOINT_MS):
             return self._end(self._recognizer)
         return None
 
@@ -139,10 +157,14 @@ class Ear:
         heard = [self._feed(block) for block in self._rest()]
         if self._recognizer is not None:
             heard.append(self._end(self._recognizer))
+        if self._gate is not None and not self._found:
+            self._gate.heard_nothing()
+        self._found = False
         return heard
 
     def _end(self, recognizer: Recognizer) -> Draft | Utterance | None:
-        self._doubts = 0
+        self._doubt_ms = 0.0
+        self._fed = 0 if self._fed > RESTART else self._fed
         return self._note(self._listener.close(recognizer.result()))
 
     def _look(self, recognizer: Recognizer, *, hurried: bool) -> Draft | None:
@@ -168,6 +190,7 @@ class Ear:
         monotone = len(set(lately)) == 1
         if self._gate is not None and words and not (monotone and len(lately) >= MONOTONE):
             self._gate.heard_word()
+            self._found |= over
         if over:
             self._said = (lately if monotone else words)[-MONOTONE:]
 
@@ -178,6 +201,7 @@ class Ear:
             return heard
         heard.append(self._listener.close(recognizer.finish()))
         self._recognizer = None
+        self._fed = 0
         if self._manner.grammar:
             self._pool.drop(recognizer)
         else:
@@ -204,5 +228,18 @@ def _joined(spans: Iterable[tuple[bytes, int]]) -> Iterator[tuple[bytes, int]]:
 def _gate(manner: Manner) -> Gate | None:
     if not manner.gated:
         return None
-    detector = webrtcvad.Vad(VAD_MODE)
-    return Gate(lambda pcm: bool(detector.is_speech(pcm, RATE)), endpoint_ms=manner.endpoint_ms)
+    return Gate(_Detector().is_voice, endpoint_ms=manner.endpoint_ms)
+
+
+class _Detector:
+    """A track's voice detector."""
+
+    def __init__(self) -> None:
+        self._strict = False
+        self._vad = webrtcvad.Vad(VAD_MODE)
+
+    def is_voice(self, pcm: bytes, strict: bool) -> bool:
+        if strict != self._strict:
+            self._strict = strict
+            self._vad.set_mode(STRICT_VAD_MODE if strict else VAD_MODE)
+        return bool(self._vad.is_speech(pcm, RATE))

@@ -1,6 +1,7 @@
 """Fair recognition: one lane per track, a few worker threads, no lane on two threads at once.
 
-The event loop offers audio and never waits. A lane with a chunk of audio queues up for a worker; the lane that has
+The event loop offers audio and never waits. A lane with as much audio as its ear waits for (100 ms, or what lets the
+recognizer move on) queues up for a worker; the lane that has
 waited longest goes first, is fed what it has (TURN at most, so that a long backlog starves nobody) and queues up again
 behind the others. Whether a lane queues up is decided on the event loop alone, so there is no lock. When lanes have to
 wait, chunks grow (`Pace`). A lane holds mu-law, 8 KB a second.
@@ -37,6 +38,8 @@ class Lane:
         self._tell = tell
         self._audio: deque[tuple[bytes, int]] = deque()
         self._queued = False
+        self._due = ear.due
+        """Samples that make it queue up."""
         self._finishing = False
         self._done: asyncio.Future[None] = lanes.loop.create_future()
         self._ear = ear
@@ -48,7 +51,7 @@ class Lane:
             return False
         self._audio.append((payload, at))
         self.pending += len(payload)
-        if not self._queued and self.pending >= self._lanes.pace.chunk:
+        if not self._queued and self._ready():
             self._queue_up()
         return True
 
@@ -59,6 +62,9 @@ class Lane:
             if not self._queued and not self._done.done():
                 self._queue_up()
         return self._done
+
+    def _ready(self) -> bool:
+        return self.pending >= max(self._due, self._lanes.pace.chunk)
 
     def _queue_up(self) -> None:
         self._queued = True
@@ -88,6 +94,7 @@ class Lane:
 
     def _turn_over(self, heard: Heard, taken: int, last: bool, error: Exception | None) -> None:
         self._queued = False
+        self._due = self._ear.due
         self.pending -= taken
         if heard:
             self._tell(heard)
@@ -98,7 +105,7 @@ class Lane:
             self._done.exception()  # seen: the session may never ask
         elif last:
             self._done.set_result(None)
-        elif self._finishing or self.pending >= self._lanes.pace.chunk:
+        elif self._finishing or self._ready():
             self._queue_up()
 
 

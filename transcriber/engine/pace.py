@@ -8,9 +8,8 @@ import time
 
 from transcriber.core.audio import RATE
 
-CHUNK = RATE // 10
-"""Samples at 8 kHz that make a lane queue up on a calm machine: 100 ms."""
-LARGEST_CHUNK = 8 * CHUNK
+LARGEST_CHUNK = 8 * RATE // 10
+"""Samples at 8 kHz: 800 ms."""
 HURRIED_S = 0.2
 BEHIND_S = 1.0
 MEMORY = 0.05
@@ -44,8 +43,8 @@ class Pace:
 
     @property
     def chunk(self) -> int:
-        """Samples at 8 kHz that make a lane queue up now: as much as comes in while it waits."""
-        return min(LARGEST_CHUNK, max(CHUNK, round(2 * self._wait_s * RATE)))
+        """Samples at 8 kHz below which no lane queues up now: as much as comes in while it waits."""
+        return min(LARGEST_CHUNK, round(2 * self._wait_s * RATE))
 
     @property
     def hurried(self) -> bool:

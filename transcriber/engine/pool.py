@@ -8,7 +8,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from transcriber.core.audio import RATE, Upsampler
+from transcriber.core.audio import RATE, Upsampler, upsample
+from transcriber.engine.rhythm import Rhythm, observe
 from transcriber.ports import Engine, Recognizer
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,8 @@ class RecognizerPool:
         self, engine: Engine, *, keep: int, least: int = 1, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.engine = engine
+        self.rhythm: Rhythm | None = None
+        """Of its recognizers; not known before they were warmed."""
         self._keep = keep
         self._least = least
         self._clock = clock
@@ -90,7 +93,8 @@ class RecognizerPool:
         Returns the CPU seconds that a warm one needs for a second of this speech, for the estimate of the capacity.
         """
         warmed = [self.take() for _ in range(max(1, count))]
-        for recognizer in warmed:
+        self.rhythm = observe(warmed[0], upsample(speech, self.engine.band))
+        for recognizer in warmed[1:]:
             decode(recognizer, speech, self.engine)
         cost = decode(warmed[-1], speech, self.engine)
         for recognizer in warmed:

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any, ParamSpec, TypeVar
 
-from transcriber.core.audio import RATE, SILENCE, Band, Upsampler
+from transcriber.core.audio import RATE, SILENCE, Band, upsample
 from transcriber.engine import kernels
 from transcriber.errors import ModelError
 
@@ -51,7 +51,7 @@ def texts(model: str, band: Band, tracks: Sequence[bytes]) -> list[str]:
     found = []
     for mulaw in tracks:
         recognizer = _recognizer(library)
-        pcm = _pcm(mulaw.ljust(-(-len(mulaw) // FRAME) * FRAME, bytes([SILENCE])), band)
+        pcm = upsample(mulaw.ljust(-(-len(mulaw) // FRAME) * FRAME, bytes([SILENCE])), band)
         said = [
             json.loads(recognizer.Result())["text"]
             for start in range(0, len(pcm), BLOCK)
@@ -67,8 +67,8 @@ def cost(model: str, band: Band, tracks: Sequence[bytes], *, warm_on: bytes | No
 
     With `warm_on` the recognizers have heard that before, as those of a pool have; else they are made for their track.
     """
-    library, pcm = _library(model), [_pcm(mulaw, band) for mulaw in tracks]
-    warmed = [_warmed(library, _pcm(warm_on, band)) for _ in tracks] if warm_on is not None else []
+    library, pcm = _library(model), [upsample(mulaw, band) for mulaw in tracks]
+    warmed = [_warmed(library, upsample(warm_on, band)) for _ in tracks] if warm_on is not None else []
     before, began_s = time.process_time(), time.monotonic()
     recognizers = warmed or [_recognizer(library) for _ in tracks]
 
@@ -102,11 +102,6 @@ def _warmed(library: Any, pcm: bytes) -> Any:
         recognizer.AcceptWaveform(pcm[start : start + BLOCK])
     recognizer.FinalResult()
     return recognizer
-
-
-def _pcm(mulaw: bytes, band: Band) -> bytes:
-    upsampler = Upsampler(band)
-    return upsampler.push(mulaw) + upsampler.flush()
 
 
 def _library(model: str) -> Any:

@@ -18,7 +18,7 @@ import aiohttp
 
 from transcriber import child
 from transcriber.caller.line import Pace
-from transcriber.core.audio import RATE, Band, Upsampler, decode
+from transcriber.core.audio import RATE, Band, decode, upsample
 from transcriber.errors import ConfigError, ServerUnreachable
 from transcriber.proof.heard import Heard, Utterance
 from transcriber.proof.material import Call
@@ -87,8 +87,7 @@ class Peer:
     def _pcm(self, mulaw: bytes) -> bytes:
         if self._rate == RATE:
             return decode(mulaw).tobytes()
-        upsampler = Upsampler(self._band)
-        return upsampler.push(mulaw) + upsampler.flush()
+        return upsample(mulaw, self._band)
 
 
 class _Answers:
