@@ -5,6 +5,7 @@ import io
 import json
 from pathlib import Path
 
+import pytest
 import srt
 import webvtt
 from playwright.async_api import expect
@@ -97,6 +98,28 @@ async def test_an_interrupted_call_is_read_once(serve: Serve, open_tab: OpenTab,
         await tab.page.clock.run_for(30_000)
         await tab.page.evaluate("fetch('healthz').then((answer) => answer.text())")
     assert len([url for url in tab.requests if "/calls/CA1/events" in url]) == 1
+
+
+@pytest.mark.parametrize(
+    ("roles", "may"), [("read", set()), ("read+delete", {"Delete"}), ("admin", {"Delete", "Play"})]
+)
+async def test_what_a_key_may_not_do_is_not_offered(
+    serve: Serve, open_tab: OpenTab, write_call: WriteCall, roles: str, may: set[str]
+) -> None:
+    running = await serve(api_keys=(f"{roles}={KEY}",))
+    call = await write_call(running)
+    await call.say("hello", start_ms=0)
+    await call.end()
+    tab = await open_tab(running, "#/calls/CA1")
+    tab.expected = ("401",)
+    await tab.page.get_by_label("Key", exact=True).fill(KEY)
+    await tab.page.keyboard.press("Enter")
+    await tab.turns().get_by_text("hello").wait_for()
+    assert await tab.page.get_by_role("button", name="Delete").count() == ("Delete" in may)
+    await tab.page.get_by_role("link", name="all calls").first.click()
+    await tab.page.locator(".call .line").wait_for()
+    assert await tab.page.get_by_role("button", name="Play a sample call").count() == ("Play" in may)
+    assert ("play a sample call" in await tab.page.locator(".idle").inner_text()) == ("Play" in may)
 
 
 async def test_keys_and_lost_audio_are_shown(serve: Serve, open_tab: OpenTab) -> None:

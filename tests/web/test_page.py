@@ -69,6 +69,7 @@ async def test_what_the_server_says_of_itself(web_client: WebClient) -> None:
         "language": "en",
         "demo": False,
         "sample_calls": sample_calls.names(),
+        "roles": ["read", "delete", "admin"],
     }
     assert (await (await web_client(api_keys=(KEY,))).get("/v1/server")).status == 401
 

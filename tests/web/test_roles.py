@@ -40,6 +40,9 @@ async def test_a_key_does_what_its_roles_say(web_client: WebClient, key: str, ma
     for (method, path), role in ASK.items():
         assert (await status(client, method, path, key) not in (401, 403)) == (role in may), (method, path)
     assert (await status(client, "POST", "/v1/sample-calls", key) == 403) == ("admin" not in may)
+    if "read" in may:
+        about = await client.get("/v1/server", headers={"X-API-Key": key})
+        assert set((await about.json())["roles"]) == may
 
 
 async def test_a_hash_is_no_key(web_client: WebClient) -> None:

@@ -62,6 +62,14 @@ def may_call(request: web.Request) -> Refusal | None:
     )
 
 
+def roles_of(request: web.Request) -> list[str]:
+    """What the request's client may do with the HTTP API, which it may use: names of roles, `admin` last."""
+    settings = request.app[SERVICES].settings
+    key = key_of(request) if settings.api_keys else None
+    roles = key.roles if key is not None else Role.ADMIN
+    return [name for role, name in ROLE_NAMES.items() if role in roles]
+
+
 def may_stream(request: web.Request) -> Refusal | None:
     """Whether the request may open a media stream; the caller counts the refusal."""
     settings = request.app[SERVICES].settings

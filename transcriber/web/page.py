@@ -11,6 +11,7 @@ from importlib import resources
 from aiohttp import web
 
 from transcriber import __version__, sample_calls
+from transcriber.web import access
 from transcriber.web.services import SERVICES
 from transcriber.web.sharing import is_known
 
@@ -56,6 +57,7 @@ async def server(request: web.Request) -> web.Response:
             "public_url": services.settings.public_url,
             **services.model(),
             "sample_calls": sample_calls.names(),
+            "roles": access.roles_of(request),
         }
     )
 

@@ -72,6 +72,11 @@ SCHEMAS: Json = {
             "language": TEXT,
             "demo": {"type": "boolean"},
             "sample_calls": {"type": "array", "items": TEXT},
+            "roles": {
+                "type": "array",
+                "description": "what whoever asks may do",
+                "items": {"type": "string", "enum": ["read", "delete", "admin"]},
+            },
         }
     ),
     "Attached": _object({"call_sid": TEXT, "stream_sid": TEXT, "name": TEXT}),

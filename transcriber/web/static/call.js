@@ -8,8 +8,8 @@ import { TalkBar } from "./talk.js";
 const SHOWN_AS_NAMES = ["inbound_label", "outbound_label"];
 const FORMATS = ["json", "txt", "vtt", "srt", "csv"];
 
-export async function call({ sid, query, back, signal, say, notice, setState, setTitle, confirm }) {
-  const view = new Call({ sid, back, say, notice, setState, setTitle, confirm });
+export async function call({ server, sid, query, back, signal, say, notice, setState, setTitle, confirm }) {
+  const view = new Call({ server, sid, back, say, notice, setState, setTitle, confirm });
   try {
     await view.refresh();
   } catch (error) {
@@ -23,7 +23,7 @@ export async function call({ sid, query, back, signal, say, notice, setState, se
 }
 
 class Call {
-  constructor({ sid, back, say, notice, setState, setTitle, confirm }) {
+  constructor({ server, sid, back, say, notice, setState, setTitle, confirm }) {
     Object.assign(this, { sid, say, notice, setState, setTitle, confirm });
     this.path = `v1/calls/${encodeURIComponent(sid)}`;
     this.sought_ms = null;
@@ -39,7 +39,7 @@ class Call {
     this.empty = h("p", { class: "empty" });
     this.end = h("div", { class: "end" });
     this.newest = h("button", { type: "button", class: "newest", hidden: true, onclick: () => this.#toEnd() }, "Newest captions ↓");
-    this.remove = h("button", { type: "button", class: "danger", onclick: () => this.#remove(back) }, "Delete");
+    this.remove = h("button", { type: "button", class: "danger", hidden: !server.roles.includes("delete"), onclick: () => this.#remove(back) }, "Delete");
     const exports = FORMATS.map((format) => h("button", { type: "button", onclick: () => this.#save(format) }, format));
     this.element = h("section", { class: "onecall" },
       h("p", {}, h("a", { href: back }, "← all calls")),

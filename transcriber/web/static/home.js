@@ -11,7 +11,8 @@ export async function home({ server, query, signal, say, notice, setState, setTi
   setTitle("");
   const history = new History(notice);
   const idle = h("div", { class: "idle" });
-  const live = new LiveCalls({ say, idle, controls: samplePlayer(server, notice) });
+  const controls = maySample(server) ? samplePlayer(server, notice) : null;
+  const live = new LiveCalls({ say, idle, controls });
   // Shown whole, so that nothing that comes late pushes aside what is being read.
   await Promise.all([live.load(), history.show(query)].map((loading) => loading.catch(notice)));
   idle.append(...(history.calls === 0 && query.size === 0 ? firstSteps(server) : [nothingLive(server)]));
@@ -35,7 +36,9 @@ export async function home({ server, query, signal, say, notice, setState, setTi
 function firstSteps(server) {
   return [
     h("div", { class: "panel" }, h("h2", {}, "See it work"),
-      h("p", {}, "Play a sample call: it is dialled to this server as Twilio does, in real time, and captioned here word by word. Then ", connectLink(), "."),
+      maySample(server)
+        ? h("p", {}, "Play a sample call: it is dialled to this server as Twilio does, in real time, and captioned here word by word. Then ", connectLink(), ".")
+        : h("p", {}, "Captions appear here word by word as soon as a call begins."),
       h("h3", {}, "How to read captions"), legend(), model(server)),
     h("div", { class: "panel ways" }, h("h2", {}, "Then connect a call of your own"), ...ways(server, "h3").slice(0, -1)),
   ];
@@ -43,9 +46,12 @@ function firstSteps(server) {
 
 function nothingLive(server) {
   return h("div", { class: "panel quiet" }, h("h2", {}, "No call is live"),
-    h("p", {}, "Captions appear here word by word as soon as one begins: play a sample call, or ", connectLink(), "."),
+    h("p", {}, "Captions appear here word by word as soon as one begins: ", maySample(server) ? "play a sample call, or " : null, connectLink(), "."),
     legend(), model(server));
 }
+
+/** What this key may not do is not offered. */
+const maySample = (server) => server.roles.includes("admin");
 
 const connectLink = () => h("a", { href: "#/connect" }, "connect one of your own");
 
