@@ -178,6 +178,18 @@ def test_what_was_found_counts_from_the_next_sample_on_however_the_audio_arrives
     assert told[0].count(None) == 1
 
 
+@given(hush_ms=st.integers(1000, 4000), lacking=st.integers(1, 1920))
+def test_with_a_beat_the_recognizer_moves_on_when_the_first_word_should_be_known(hush_ms: int, lacking: int) -> None:
+    every = 1920
+    gate = Gate(loud, beat=lambda: (lacking, every))
+    speech = play(gate, audio((HUSH, hush_ms), (VOICE, 1000)))[0]
+    assert isinstance(speech, Speech)
+    voice = hush_ms * 8 // STEP * STEP
+    assert (voice + rules.FIRST_WORD - speech.at - lacking) % every < rules.GRID
+    assert 0 <= voice - speech.at - rules.LEAST_PRE_ROLL < every + rules.GRID
+    assert speech.at % rules.GRID == 0
+
+
 def test_patience_is_what_silence_may_still_last() -> None:
     gate = Gate(loud, endpoint_ms=1000)
     assert gate.patience == 1000 * 8

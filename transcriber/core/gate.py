@@ -7,19 +7,21 @@ noise) is no voice (`steady`). Other sound in which no word is found for long is
 only looks now and then.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import msgspec
-
 from transcriber.core.audio import PER_MS, SILENCE, decode
+from transcriber.core.preroll import PreRoll, Speech
 from transcriber.core.steady import Steadiness
 
 STEP = 20 * PER_MS
 """What the voice detector judges at a time."""
 PRE_ROLL = 300 * PER_MS
-"""Passed from before the voice was noticed: the beginnings of words are soft."""
+"""Passed from before the voice was noticed: the beginnings of words are soft …"""
+LEAST_PRE_ROLL = 180 * PER_MS
+"""… but so little where the recognizer's rhythm is known, …"""
+FIRST_WORD = 520 * PER_MS
+"""… or up to a beat more, so that it moves on when the voice is there for so long: first words are known by then."""
 GRID = 30 * PER_MS
 """What is left out is left out in whole numbers of these, as far as the pre-roll allows. Acoustic models look at every
 
@@ -50,13 +52,6 @@ VOICED_TO_STAY, STAY_WINDOW = 2, 0b111
 """How many of the latest steps (as bits) must be voiced."""
 
 
-class Speech(msgspec.Struct, frozen=True, gc=False):
-    """Mu-law to be recognised, and the position of its first sample."""
-
-    payload: bytes
-    at: int
-
-
 @dataclass(frozen=True, slots=True)
 class Pause:
     """The utterance is over: what was passed so far is all of it."""
@@ -68,12 +63,19 @@ Passage = Speech | Pause
 class Gate:
     """Cuts a track into utterances. One thread at a time; the result does not depend on how the audio arrived.
 
-    `is_voice` judges one STEP of 16-bit little-endian PCM at 8 kHz, strictly where it is told so; it may have a state
-    of its own.
+    `is_voice` judges one STEP of 16-bit little-endian PCM at 8 kHz, strictly where told so; it may keep a state.
+    `beat`: the samples until the recognizer that is fed moves on, and after which it does so again.
     """
 
-    def __init__(self, is_voice: Callable[[bytes, bool], bool], *, endpoint_ms: int = ENDPOINT_MS) -> None:
+    def __init__(
+        self,
+        is_voice: Callable[[bytes, bool], bool],
+        *,
+        endpoint_ms: int = ENDPOINT_MS,
+        beat: Callable[[], tuple[int, int]] | None = None,
+    ) -> None:
         self._is_voice = is_voice
+        self._beat = beat
         self._endpoint = endpoint_ms * PER_MS
         self._rest = bytearray()
         self._next = 0
@@ -93,7 +95,7 @@ class Gate:
         """Samples left in which the voice detector is strict."""
         self._fit_at = 0
         """Where what was passed last ended: what is passed next begins whole GRIDs from there."""
-        self._held: deque[Speech] = deque()
+        self._held = PreRoll()
         self._passages: list[Passage] = []
 
     @property
@@ -150,8 +152,8 @@ class Gate:
         return self._told()
 
     def _told(self) -> list[Passage]:
-        passages, self._passages = self._passages, []
-        return passages
+        told, self._passages = self._passages, []
+        return told
 
     def _jump(self, at: int) -> None:
         if self._rest:  # part of a step, judged like the one before
@@ -175,14 +177,23 @@ class Gate:
             self._wait(step, doubt)
 
     def _wait(self, step: Speech, doubt: int) -> None:
-        self._hold(step, most=max(PROBE if self._doze else 0, PRE_ROLL + GRID + doubt))
+        most = LEAST_PRE_ROLL + self._beat()[1] + STEP * OPEN_WINDOW.bit_length() if self._beat else PRE_ROLL
+        self._held.hold(step, most=max(PROBE if self._doze else 0, most + GRID + doubt))
         if self._doze:
             self._doze = max(0, self._doze - len(step.payload)) if self._voiced else 0
         elif self._voiced.bit_count() >= VOICED_TO_OPEN:
             self._open = True
             self._quiet = self._length = 0
             self._trust()
-            self._release()
+            self._release(self._start(step, *self._beat()) if self._beat and not doubt else None)
+
+    def _start(self, step: Speech, lacking: int, every: int) -> int:
+        """Where to begin so that the recognizer moves on as soon as the first word should be known."""
+        voice = step.at - STEP * (self._voiced.bit_length() - 1)
+        latest = voice - LEAST_PRE_ROLL
+        latest -= (latest - self._fit_at) % GRID
+        late = (voice + FIRST_WORD - latest - lacking) % every
+        return latest - (-late % every + GRID - 1) // GRID * GRID if late >= GRID else latest
 
     def _trust(self) -> None:
         """What begins now may be speech, whatever was before."""
@@ -199,7 +210,7 @@ class Gate:
         if self._quiet <= TAIL:
             self._pass(step)
         else:
-            self._hold(step, most=PRE_ROLL + GRID + doubt)
+            self._held.hold(step, most=PRE_ROLL + GRID + doubt)
         self._judge()
 
     def _judge(self) -> None:
@@ -220,31 +231,20 @@ class Gate:
         self._open = False
         self._voiced = 0
 
-    def _hold(self, step: Speech, *, most: int) -> None:
-        self._held.append(step)
-        while len(self._held) * STEP > most:
-            self._held.popleft()
-
-    def _release(self) -> None:
-        self._fit()
-        while self._held:
-            self._pass(self._held.popleft())
-
-    def _fit(self) -> None:
-        """Let the held audio begin on the grid: less than one GRID of it is given up."""
-        excess = (self._fit_at - self._held[0].at) % GRID if self._held else 0
-        while excess and self._held:
-            first = self._held.popleft()
-            if len(first.payload) > excess:
-                self._held.appendleft(Speech(first.payload[excess:], first.at + excess))
-            excess -= min(excess, len(first.payload))
+    def _release(self, start: int | None = None) -> None:
+        """Pass what is held from `start` on, or all of it but less than one GRID."""
+        if (first := self._held.at) is not None:
+            start = first if start is None else max(first, start)
+            self._held.give_up_before(start + (self._fit_at - start) % GRID)
+        for step in self._held.take():
+            self._pass(step)
 
     def _pass(self, speech: Speech) -> None:
-        self._fit_at = speech.at + len(speech.payload)
+        self._fit_at = speech.end
         self._length += len(speech.payload)
         self._wordless += len(speech.payload)
         last = self._passages[-1] if self._passages else None
-        if isinstance(last, Speech) and last.at + len(last.payload) == speech.at:
+        if isinstance(last, Speech) and last.end == speech.at:
             self._passages[-1] = Speech(last.payload + speech.payload, last.at)
         else:
             self._passages.append(speech)

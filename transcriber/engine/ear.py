@@ -54,10 +54,14 @@ class Ear:
     def __init__(self, pool: RecognizerPool, manner: Manner) -> None:
         self._pool = pool
         self._manner = manner
-        self._gate = _gate(manner)
+        self._rhythm = pool.rhythm if manner.gated else None
+        self._gate = (
+            Gate(_Detector().is_voice, endpoint_ms=manner.endpoint_ms, beat=self._beat if self._rhythm else None)
+            if manner.gated
+            else None
+        )
         self._listener = Listener(manner.hints)
         self._upsampler = Upsampler(pool.engine.band)
-        self._rhythm = pool.rhythm if self._gate else None
         self._pcm = bytearray()
         self._held_back = 0
         """Samples at 8 kHz that the upsampler has not given out."""
@@ -115,6 +119,11 @@ class Ear:
             return min(IDLE, self._gate.patience)
         lacking = self._block_bytes - len(self._pcm)
         return min(max(0, lacking // BYTES_PER_SAMPLE + self._upsampler.delay - self._held_back), self._gate.patience)
+
+    def _beat(self) -> tuple[int, int]:
+        """Samples at 8 kHz until the recognizer moves on, and until it does so once more."""
+        assert self._rhythm is not None  # noqa: S101 - the gate asks only then
+        return self._rhythm.lacking(self._fed) // 2, self._rhythm.every // 2
 
     @property
     def _block_bytes(self) -> int:
@@ -223,12 +232,6 @@ def _joined(spans: Iterable[tuple[bytes, int]]) -> Iterator[tuple[bytes, int]]:
         end += len(payload)
     if pieces:
         yield b"".join(pieces), start
-
-
-def _gate(manner: Manner) -> Gate | None:
-    if not manner.gated:
-        return None
-    return Gate(_Detector().is_voice, endpoint_ms=manner.endpoint_ms)
 
 
 class _Detector:
