@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import webrtcvad
 
 from transcriber.core.audio import PER_MS, RATE, Upsampler
-from transcriber.core.gate import ENDPOINT_MS, Gate, Passage, Speech
+from transcriber.core.gate import ENDPOINT_MS, Gate, Passage
 from transcriber.core.hints import NO_HINTS, Hints
+from transcriber.core.preroll import Speech
 from transcriber.core.utterance import Draft, Listener, Utterance
 from transcriber.engine.pool import RecognizerPool
 from transcriber.engine.rhythm import RESTART
