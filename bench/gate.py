@@ -18,14 +18,15 @@ from bench import recordings
 from transcriber import sample_calls
 from transcriber.caller import read_recording
 from transcriber.caller.recording import encode_mulaw
+from transcriber.cli.engines import warm_speech
 from transcriber.core.accuracy import Errors, word_errors, words_of
-from transcriber.core.audio import RATE, upsample
+from transcriber.core.audio import RATE
 from transcriber.core.gate import ENDPOINT_MS
 from transcriber.core.transcript import Word
 from transcriber.core.utterance import Utterance
 from transcriber.engine.ear import Ear, Manner
 from transcriber.engine.pool import RecognizerPool
-from transcriber.engine.rhythm import Rhythm, observe
+from transcriber.engine.rhythm import Rhythm
 from transcriber.engine.vosk import VoskEngine
 from transcriber.ports import Recognizer
 
@@ -74,8 +75,9 @@ class OneUse(RecognizerPool):
 @cache
 def rhythm(engine: VoskEngine) -> Rhythm | None:
     """As a server finds it when it starts."""
-    speech = read_recording(sample_calls.path(sample_calls.DEFAULT)).tracks["outbound"]
-    return observe(engine.create(), upsample(speech[: 5 * RATE], engine.band))
+    pool = RecognizerPool(engine, keep=1)
+    pool.warm(1, warm_speech())
+    return pool.rhythm
 
 
 @dataclass(slots=True)

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from transcriber.caller.recording import encode_mulaw
 from transcriber.core import gate as rules
+from transcriber.core import preroll
 from transcriber.core.gate import STEP, Gate, Passage, Pause
-from transcriber.core.preroll import Speech
+from transcriber.core.preroll import Beat, Speech
 
 _SWEEP = np.arange(800) / 8000
 VOICE = encode_mulaw((9000 * np.cos(2 * np.pi * (200 + 14_000 * _SWEEP) * _SWEEP)).astype(np.int16))
@@ -182,13 +183,13 @@ def test_what_was_found_counts_from_the_next_sample_on_however_the_audio_arrives
 @given(hush_ms=st.integers(1000, 4000), lacking=st.integers(1, 1920))
 def test_with_a_beat_the_recognizer_moves_on_when_the_first_word_should_be_known(hush_ms: int, lacking: int) -> None:
     every = 1920
-    gate = Gate(loud, beat=lambda: (lacking, every))
+    gate = Gate(loud, beat=Beat(every, lambda: lacking))
     speech = play(gate, audio((HUSH, hush_ms), (VOICE, 1000)))[0]
     assert isinstance(speech, Speech)
     voice = hush_ms * 8 // STEP * STEP
-    assert (voice + rules.FIRST_WORD - speech.at - lacking) % every < rules.GRID
-    assert 0 <= voice - speech.at - rules.LEAST_PRE_ROLL < every + rules.GRID
-    assert speech.at % rules.GRID == 0
+    assert (voice + preroll.FIRST_WORD - speech.at - lacking) % every < preroll.GRID
+    assert 0 <= voice - speech.at - preroll.LEAST_PRE_ROLL < every + preroll.GRID
+    assert speech.at % preroll.GRID == 0
 
 
 def test_patience_is_what_silence_may_still_last() -> None:
@@ -214,5 +215,5 @@ def test_what_is_left_out_is_whole_frames_of_the_acoustic_model(
     told = [*play(gate, audio(*parts), at=begin), *gate.finish()]
     fed = 0
     for part in (part for part in told if isinstance(part, Speech)):
-        assert (part.at - begin - fed) % rules.GRID == 0
+        assert (part.at - begin - fed) % preroll.GRID == 0
         fed += len(part.payload)

@@ -88,7 +88,7 @@ class Engines:
 
     def _warm(self, engine: Engine, count: int) -> tuple[RecognizerPool, float]:
         pool = RecognizerPool(engine, keep=max(8, 4 * self.workers), least=self.workers)
-        return pool, pool.warm(count, _speech())
+        return pool, pool.warm(count, warm_speech())
 
 
 def _build(folder: ModelFolder) -> Build:
@@ -98,7 +98,7 @@ def _build(folder: ModelFolder) -> Build:
     return graphs.preferred(folder.path), acoustic.stat().st_mtime_ns if acoustic else 0
 
 
-def _speech() -> bytes:
-    """What recognizers are warmed on."""
+def warm_speech() -> bytes:
+    """What recognizers are warmed on: 8 kHz mu-law."""
     track = read_recording(sample_calls.path(sample_calls.DEFAULT)).tracks["outbound"]
     return track[RATE : (1 + WARM_SPEECH_S) * RATE]

@@ -11,22 +11,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from transcriber.core.audio import PER_MS, SILENCE, decode
-from transcriber.core.preroll import PreRoll, Speech
+from transcriber.core.preroll import GRID, PRE_ROLL, Beat, PreRoll, Speech
 from transcriber.core.steady import Steadiness
 
 STEP = 20 * PER_MS
 """What the voice detector judges at a time."""
-PRE_ROLL = 300 * PER_MS
-"""Passed from before the voice was noticed: the beginnings of words are soft …"""
-LEAST_PRE_ROLL = 180 * PER_MS
-"""… but so little where the recognizer's rhythm is known, …"""
-FIRST_WORD = 520 * PER_MS
-"""… or up to a beat more, so that it moves on when the voice is there for so long: first words are known by then."""
-GRID = 30 * PER_MS
-"""What is left out is left out in whole numbers of these, as far as the pre-roll allows. Acoustic models look at every
-
-third frame of 10 ms: fed one frame earlier or later, the same speech reads otherwise.
-"""
 TAIL = 500 * PER_MS
 """Silence passed after the voice: the decoder looks ahead, and without it the last word would be cut."""
 SOFT_LIMIT = 20_000 * PER_MS
@@ -64,7 +53,7 @@ class Gate:
     """Cuts a track into utterances. One thread at a time; the result does not depend on how the audio arrived.
 
     `is_voice` judges one STEP of 16-bit little-endian PCM at 8 kHz, strictly where told so; it may keep a state.
-    `beat`: the samples until the recognizer that is fed moves on, and after which it does so again.
+    `beat`: that of the recognizer that is fed, where it is known.
     """
 
     def __init__(
@@ -72,7 +61,7 @@ class Gate:
         is_voice: Callable[[bytes, bool], bool],
         *,
         endpoint_ms: int = ENDPOINT_MS,
-        beat: Callable[[], tuple[int, int]] | None = None,
+        beat: Beat | None = None,
     ) -> None:
         self._is_voice = is_voice
         self._beat = beat
@@ -96,6 +85,8 @@ class Gate:
         self._fit_at = 0
         """Where what was passed last ended: what is passed next begins whole GRIDs from there."""
         self._held = PreRoll()
+        self._reach = beat.longest + STEP * OPEN_WINDOW.bit_length() if beat else PRE_ROLL + GRID
+        """Samples held while nothing is passed."""
         self._passages: list[Passage] = []
 
     @property
@@ -152,8 +143,8 @@ class Gate:
         return self._told()
 
     def _told(self) -> list[Passage]:
-        told, self._passages = self._passages, []
-        return told
+        passages, self._passages = self._passages, []
+        return passages
 
     def _jump(self, at: int) -> None:
         if self._rest:  # part of a step, judged like the one before
@@ -177,23 +168,15 @@ class Gate:
             self._wait(step, doubt)
 
     def _wait(self, step: Speech, doubt: int) -> None:
-        most = LEAST_PRE_ROLL + self._beat()[1] + STEP * OPEN_WINDOW.bit_length() if self._beat else PRE_ROLL
-        self._held.hold(step, most=max(PROBE if self._doze else 0, most + GRID + doubt))
+        self._held.hold(step, most=max(PROBE if self._doze else 0, self._reach + doubt))
         if self._doze:
             self._doze = max(0, self._doze - len(step.payload)) if self._voiced else 0
         elif self._voiced.bit_count() >= VOICED_TO_OPEN:
             self._open = True
             self._quiet = self._length = 0
             self._trust()
-            self._release(self._start(step, *self._beat()) if self._beat and not doubt else None)
-
-    def _start(self, step: Speech, lacking: int, every: int) -> int:
-        """Where to begin so that the recognizer moves on as soon as the first word should be known."""
-        voice = step.at - STEP * (self._voiced.bit_length() - 1)
-        latest = voice - LEAST_PRE_ROLL
-        latest -= (latest - self._fit_at) % GRID
-        late = (voice + FIRST_WORD - latest - lacking) % every
-        return latest - (-late % every + GRID - 1) // GRID * GRID if late >= GRID else latest
+            voice = step.at - STEP * (self._voiced.bit_length() - 1)
+            self._release(self._beat.start(voice, fit_at=self._fit_at) if self._beat and not doubt else None)
 
     def _trust(self) -> None:
         """What begins now may be speech, whatever was before."""

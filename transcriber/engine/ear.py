@@ -12,7 +12,7 @@ import webrtcvad
 from transcriber.core.audio import PER_MS, RATE, Upsampler
 from transcriber.core.gate import ENDPOINT_MS, Gate, Passage
 from transcriber.core.hints import NO_HINTS, Hints
-from transcriber.core.preroll import Speech
+from transcriber.core.preroll import Beat, Speech
 from transcriber.core.utterance import Draft, Listener, Utterance
 from transcriber.engine.pool import RecognizerPool
 from transcriber.engine.rhythm import RESTART
@@ -56,11 +56,7 @@ class Ear:
         self._pool = pool
         self._manner = manner
         self._rhythm = pool.rhythm if manner.gated else None
-        self._gate = (
-            Gate(_Detector().is_voice, endpoint_ms=manner.endpoint_ms, beat=self._beat if self._rhythm else None)
-            if manner.gated
-            else None
-        )
+        self._gate = self._new_gate() if manner.gated else None
         self._listener = Listener(manner.hints)
         self._upsampler = Upsampler(pool.engine.band)
         self._pcm = bytearray()
@@ -69,8 +65,6 @@ class Ear:
         self._recognizer: Recognizer | None = None
         self._fed = 0
         """Samples at 16 kHz since the recognizer began anew."""
-        self._news = False
-        """Whether it was fed since it was looked at."""
         self._doubt_ms = 0.0
         """For how long the model has held the utterance to be over."""
         self._look_at_ms = 0.0
@@ -85,13 +79,13 @@ class Ear:
         `hurried`: recognition is behind, so that only what is needed is done.
         """
         heard: list[Draft | Utterance | None] = []
-        self._news = False
+        fed = self._fed
         for payload, at in _joined(spans):
             heard += self._take(self._gate.push(payload, at) if self._gate else (Speech(payload, at),))
         if last:
             heard += self._take(self._gate.finish() if self._gate else ())
             heard += self._close()
-        elif self._recognizer is not None and self._news:
+        elif self._recognizer is not None and self._fed != fed:
             heard.append(self._look(self._recognizer, hurried=hurried))
         return [item for item in heard if item is not None and (self._manner.partials or isinstance(item, Utterance))]
 
@@ -121,10 +115,10 @@ class Ear:
         lacking = self._block_bytes - len(self._pcm)
         return min(max(0, lacking // BYTES_PER_SAMPLE + self._upsampler.delay - self._held_back), self._gate.patience)
 
-    def _beat(self) -> tuple[int, int]:
-        """Samples at 8 kHz until the recognizer moves on, and until it does so once more."""
-        assert self._rhythm is not None  # noqa: S101 - the gate asks only then
-        return self._rhythm.lacking(self._fed) // 2, self._rhythm.every // 2
+    def _new_gate(self) -> Gate:
+        rhythm = self._rhythm
+        beat = Beat(rhythm.every // 2, lambda: rhythm.lacking(self._fed) // 2) if rhythm else None
+        return Gate(_Detector().is_voice, endpoint_ms=self._manner.endpoint_ms, beat=beat)
 
     @property
     def _block_bytes(self) -> int:
@@ -156,7 +150,6 @@ class Ear:
         if self._recognizer is None:
             self._recognizer = self._pool.take(self._manner.grammar)
         self._fed += len(block) // 2
-        self._news = True
         doubtful = self._recognizer.accept(block)
         self._doubt_ms = self._doubt_ms + len(block) / BYTES_PER_SAMPLE / PER_MS if doubtful else 0.0
         if doubtful and (self._gate is None or self._doubt_ms > self._manner.endpoint_ms - ENDPOINT_MS):

@@ -1,10 +1,9 @@
 """Fair recognition: one lane per track, a few worker threads, no lane on two threads at once.
 
-The event loop offers audio and never waits. A lane with as much audio as its ear waits for (100 ms, or what lets the
-recognizer move on) queues up for a worker; the lane that has
-waited longest goes first, is fed what it has (TURN at most, so that a long backlog starves nobody) and queues up again
-behind the others. Whether a lane queues up is decided on the event loop alone, so there is no lock. When lanes have to
-wait, chunks grow (`Pace`). A lane holds mu-law, 8 KB a second.
+The event loop offers audio and never waits. A lane with as much audio as its ear waits for queues up for a worker; the
+lane that has waited longest goes first, is fed what it has (TURN at most, so that a long backlog starves nobody) and
+queues up again behind the others. Whether a lane queues up is decided on the event loop alone, so there is no lock.
+When lanes have to wait, chunks grow (`Pace`). A lane holds mu-law, 8 KB a second.
 """
 
 import asyncio

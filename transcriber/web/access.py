@@ -64,9 +64,8 @@ def may_call(request: web.Request) -> Refusal | None:
 
 def roles_of(request: web.Request) -> list[str]:
     """What the request's client may do with the HTTP API, which it may use: names of roles, `admin` last."""
-    settings = request.app[SERVICES].settings
-    key = key_of(request) if settings.api_keys else None
-    roles = key.roles if key is not None else Role.ADMIN
+    key = key_of(request)
+    roles = Role.ADMIN if key is None else key.roles
     return [name for role, name in ROLE_NAMES.items() if role in roles]
 
 

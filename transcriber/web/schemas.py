@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from transcriber.core import api_keys
+
 Json = dict[str, Any]
 TEXT: Json = {"type": "string"}
 COUNT: Json = {"type": "integer", "minimum": 0}
@@ -75,7 +77,7 @@ SCHEMAS: Json = {
             "roles": {
                 "type": "array",
                 "description": "what whoever asks may do",
-                "items": {"type": "string", "enum": ["read", "delete", "admin"]},
+                "items": {"type": "string", "enum": [*api_keys.NAMES]},
             },
         }
     ),
