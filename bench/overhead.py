@@ -68,9 +68,7 @@ async def measure(folder: ModelFolder, args: argparse.Namespace) -> Mapping[str,
         if args.peer_model:
             command = f"{sys.executable} -m bench.peer {args.peer_model} {{port}}"
             sides["usual server"] = await stack.enter_async_context(peer(command, rate=16000, band=folder.band))
-        playing = {
-            name: asyncio.create_task(crowd.play(side, chosen, count=args.calls)) for name, side in sides.items()
-        }
+        playing = {name: asyncio.create_task(crowd.play(side, chosen)) for name, side in sides.items()}
         plain = asyncio.create_task(alone())
         await asyncio.sleep(0)  # it is spawned: what follows is not for it
         before = dict(os.environ)

@@ -148,6 +148,7 @@ class Round:
 
 async def _round(side: Service, url: str, pid: int, pieces: Sequence[Call], *, calls: int, again: int) -> Round:
     """So many at once, their starts spread; of them `again` dial again each second, once all places are taken."""
+    callers = [pieces[number % len(pieces)] for number in range(calls)]
     shortest_s = min(piece.recording.duration_s for piece in pieces)
 
     async def insisting() -> Counter[str]:
@@ -156,7 +157,7 @@ async def _round(side: Service, url: str, pid: int, pieces: Sequence[Call], *, c
         return await _insist(url, callers=again, every_s=AGAIN_S, for_s=for_s if again else 0)
 
     async with _peak(pid) as peak:
-        outcome, answers = await asyncio.gather(crowd.play(side, pieces, count=calls), insisting())
+        outcome, answers = await asyncio.gather(crowd.play(side, callers), insisting())
     return Round(offered=calls, outcome=outcome, again=answers, most_mb=peak.most_mb)
 
 
@@ -167,7 +168,7 @@ async def measure(*, tracks: int, rounds: int, seconds: float) -> None:
     with tempfile.TemporaryDirectory(prefix="overload-") as folder:
         stage = Stage(Plan(), Path(folder), None, pieces[0].recording)
         async with _listened(stage, tracks) as (side, url, pid):
-            first = (await crowd.play(side, pieces, count=len(pieces))).sound().heard
+            first = (await crowd.play(side, pieces)).sound().heard
             alone = {(one.call.name, track): one.words(track) for one in first for track in one.call.recording.tracks}
             for _ in range(rounds):
                 for waves, times in ((calm, 1), (crowded, 2)):

@@ -11,7 +11,6 @@ from transcriber.proof import crowd
 from transcriber.proof.crowd import Crowd
 from transcriber.proof.finding import Finding, Row, percentile
 from transcriber.proof.latency import NOTES, source
-from transcriber.proof.material import Call
 from transcriber.proof.plan import Plan
 from transcriber.proof.side import Side
 
@@ -59,7 +58,7 @@ async def measure(plan: Plan) -> Capacity:
     most = {}
     for opening in plan.sides():
         async with opening as side:
-            found = await _search(plan, side, pieces)
+            found = await _search(plan, side)
         steps += found
         most[side.name] = max((step.calls for step in found if step.good), default=0)
         rows.append(_row(side.name, most[side.name], found))
@@ -79,7 +78,7 @@ async def measure(plan: Plan) -> Capacity:
     return Capacity(finding, steps, most["service"])
 
 
-async def _search(plan: Plan, side: Side, pieces: Sequence[Call]) -> list[Step]:
+async def _search(plan: Plan, side: Side) -> list[Step]:
     """Doubling, then halving the distance, until the figure is known to one in FINE or the time is up."""
     steps: list[Step] = []
     most, least_bad, calls = 0, None, plan.calls or max(1, plan.most_tracks // 4)
@@ -89,7 +88,7 @@ async def _search(plan: Plan, side: Side, pieces: Sequence[Call]) -> list[Step]:
         if spent_s > plan.budget_s:
             break
         plan.say(f"capacity: {side.name}, {calls} at once ({spent_s:.0f} of at most {plan.budget_s:.0f} s)")
-        step = _step(side, calls, await crowd.play(side, pieces, count=calls), plan.bound_ms)
+        step = _step(side, calls, await crowd.play(side, plan.callers(calls)), plan.bound_ms)
         if not steps and not step.measured and not step.failed:
             raise ServerUnreachable(f"{side.name}: no final could be matched with the speech (no word times?)")
         steps.append(step)

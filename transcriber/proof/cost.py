@@ -15,11 +15,11 @@ SHARE = 0.5
 async def measure(plan: Plan) -> Finding:
     """CPU by side. Raises TranscriberError."""
     count = plan.at_once(plan.most_tracks / 2, share=SHARE)
-    pieces = [plan.pieces()[number % len(plan.material)] for number in range(count)]
+    calls = plan.callers(count)
     costs: dict[str, tuple[float | None, float | None]] = {}
     for name, warm in (("bare Vosk, fresh recognizers", False), ("bare Vosk, recycled", True)):
         plan.say(f"cost: {name}, {count} at once")
-        tracks = [mulaw for piece in pieces for mulaw in piece.recording.tracks.values()]
+        tracks = [mulaw for call in calls for mulaw in call.recording.tracks.values()]
         other = read_recording(sample_calls.path(sample_calls.DEFAULT)).tracks["outbound"]
         value = await bare.apart(
             bare.cost,
@@ -33,7 +33,7 @@ async def measure(plan: Plan) -> Finding:
     for opening in plan.sides(ungated=True):
         async with opening as side:
             plan.say(f"cost: {side.name}, {count} at once")
-            outcome = (await crowd.play(side, pieces, count=count)).sound()
+            outcome = (await crowd.play(side, calls)).sound()
         redis = None if outcome.used is None else outcome.used.redis_cpu_s / outcome.track_s
         costs[side.name] = (outcome.cost, redis or None)
     fresh, recycled = (costs[name][0] for name in list(costs)[:2])
@@ -49,7 +49,7 @@ async def measure(plan: Plan) -> Finding:
     ]
     return Finding(
         section="cost",
-        about=plan.played(count, sum(piece.track_s for piece in pieces)),
+        about=plan.played(count, sum(call.track_s for call in calls)),
         rows=rows,
         notes=(
             "CPU of all processes of a side per second of one track; everybody hears the same audio in real time",

@@ -58,16 +58,15 @@ class Crowd:
         return self
 
 
-async def play(side: Side, pieces: Sequence[Call], *, count: int) -> Crowd:
-    """So many calls in real time, the pieces taking turns."""
-    chosen = [pieces[number % len(pieces)] for number in range(count)]
-    spread_s = min(SPREAD_S, pieces[0].recording.duration_s / 4)
+async def play(side: Side, calls: Sequence[Call]) -> Crowd:
+    """Every call in real time, all at once."""
+    spread_s = min(SPREAD_S, calls[0].recording.duration_s / 4)
 
     async def one(number: int, call: Call) -> Heard | TranscriberError:
-        await asyncio.sleep(spread_s * number / count)
+        await asyncio.sleep(spread_s * number / len(calls))
         return await _outcome(side, call, speed=1.0)
 
-    return await _gather(side, chosen, [one(number, call) for number, call in enumerate(chosen)])
+    return await _gather(side, calls, [one(number, call) for number, call in enumerate(calls)])
 
 
 async def rush(side: Side, calls: Sequence[Call], *, at_once: int) -> Crowd:

@@ -11,16 +11,16 @@ KINDS = (("first partial", "first_ms"), ("final", "final_ms"), ("final less endp
 async def measure(plan: Plan, *, most_calls: float) -> Finding:
     """Percentiles by side, with the load of `most_calls` the plan wants. Raises TranscriberError."""
     count = plan.at_once(most_calls)
-    pieces = plan.pieces()
+    calls = plan.callers(count)
     rows: list[Row] = []
     for opening in plan.sides():
         async with opening as side:
             plan.say(f"latency: {side.name}, {count} at once")
-            outcome = (await crowd.play(side, pieces, count=count)).sound()
+            outcome = (await crowd.play(side, calls)).sound()
         rows += [_row(side.name, kind, attribute, outcome) for kind, attribute in KINDS]
     return Finding(
         section="latency",
-        about=plan.played(count, sum(pieces[number % len(pieces)].track_s for number in range(count))),
+        about=plan.played(count, sum(call.track_s for call in calls)),
         rows=rows,
         notes=(source(plan), *NOTES),
     )

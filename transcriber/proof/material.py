@@ -1,15 +1,15 @@
 """What the bench plays: calls with their audio, where speech is in them, and what is said, if that is known."""
 
 import csv
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from transcriber import sample_calls
 from transcriber.caller import Recording, read_recording
-from transcriber.core.audio import PER_MS, RATE, decode
+from transcriber.core.audio import PER_MS, RATE, SILENCE, decode
 from transcriber.errors import AudioFileError
 from transcriber.sample_calls import Turn
 
@@ -18,7 +18,7 @@ FRAME = FRAME_MS * PER_MS
 SPEECH_BELOW_PEAK_DB = 30.0
 """A frame so much below the 95th percentile of its track still counts as speech."""
 PAUSE_MS = 600
-"""Shorter holes belong to a turn."""
+"""Shorter holes belong to a turn, longer ones are pauses."""
 LEAST_SPEECH_MS = 200
 
 
@@ -49,6 +49,38 @@ class Call:
         tracks = {track: mulaw[: round(seconds * RATE)] for track, mulaw in self.recording.tracks.items()}
         turns = tuple(turn for turn in self.turns if turn.end_ms <= seconds * 1000)
         return Call(name=self.name, recording=Recording(tracks), turns=turns, said={}, by_energy=self.by_energy)
+
+    def begun_at(self, share: float) -> "Call":
+        """The same call begun in the pause next to that share of it; what lies before comes at the end.
+
+        `share` 0 is the call itself. What is said is then not known.
+        """
+        length_ms = -(-max(map(len, self.recording.tracks.values())) // PER_MS)
+        cut_ms = min((0, length_ms, *self._pauses()), key=lambda at_ms: abs(at_ms - share * length_ms))
+        if cut_ms in (0, length_ms):
+            return self
+        cut, quiet = cut_ms * PER_MS, bytes([SILENCE])
+        whole = {track: mulaw.ljust(length_ms * PER_MS, quiet) for track, mulaw in self.recording.tracks.items()}
+        turns = [
+            replace(turn, start_ms=turn.start_ms + by_ms, end_ms=turn.end_ms + by_ms)
+            for turn in self.turns
+            for by_ms in (-cut_ms if turn.start_ms >= cut_ms else length_ms - cut_ms,)
+        ]
+        return Call(
+            name=self.name,
+            recording=Recording({track: mulaw[cut:] + mulaw[:cut] for track, mulaw in whole.items()}),
+            turns=sorted(turns, key=lambda turn: turn.start_ms),
+            said={},
+            by_energy=self.by_energy,
+        )
+
+    def _pauses(self) -> Iterator[int]:
+        """Moments, in ms, amid at least PAUSE_MS in which nobody speaks."""
+        over_ms = 0
+        for turn in sorted(self.turns, key=lambda turn: turn.start_ms):
+            if turn.start_ms - over_ms >= PAUSE_MS:
+                yield (turn.start_ms + over_ms) // 2
+            over_ms = max(over_ms, turn.end_ms)
 
 
 def bundled() -> list[Call]:

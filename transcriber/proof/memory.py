@@ -44,7 +44,7 @@ async def _side(plan: Plan, side: Side, count: int) -> Row:
     if rest is None:
         return _row(side, None, None, None, None)
     most = rest.memory_bytes
-    playing = asyncio.ensure_future(crowd.play(side, plan.pieces(), count=count))
+    playing = asyncio.ensure_future(crowd.play(side, plan.callers(count)))
     while not playing.done():
         await asyncio.wait({playing}, timeout=LOOK_S)
         used = side.use()

@@ -42,6 +42,11 @@ class Plan:
         """The beginnings that are played in real time."""
         return [call.cut(self.seconds) for call in self.material]
 
+    def callers(self, count: int) -> list[Call]:
+        """So many calls, the beginnings taking turns, each begun at another place: people do not speak in chorus."""
+        pieces = self.pieces()
+        return [pieces[number % len(pieces)].begun_at(number / count) for number in range(count)]
+
     def at_once(self, most_calls: float, *, share: float = 1.0) -> int:
         """How many calls, when `most_calls` is all there is room for; a `share` of the load if none were asked for."""
         return self.calls or max(1, int(self.load * share * most_calls))
