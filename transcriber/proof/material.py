@@ -48,7 +48,7 @@ class Call:
             return self
         tracks = {track: mulaw[: round(seconds * RATE)] for track, mulaw in self.recording.tracks.items()}
         turns = tuple(turn for turn in self.turns if turn.end_ms <= seconds * 1000)
-        return Call(name=self.name, recording=Recording(tracks), turns=turns, said={}, by_energy=self.by_energy)
+        return replace(self, recording=Recording(tracks), turns=turns, said={})
 
     def begun_at(self, share: float) -> "Call":
         """The same call begun in the pause next to that share of it; what lies before comes at the end.
@@ -61,17 +61,15 @@ class Call:
             return self
         cut, quiet = cut_ms * PER_MS, bytes([SILENCE])
         whole = {track: mulaw.ljust(length_ms * PER_MS, quiet) for track, mulaw in self.recording.tracks.items()}
-        turns = [
-            replace(turn, start_ms=turn.start_ms + by_ms, end_ms=turn.end_ms + by_ms)
-            for turn in self.turns
-            for by_ms in (-cut_ms if turn.start_ms >= cut_ms else length_ms - cut_ms,)
-        ]
-        return Call(
-            name=self.name,
+        turns = []
+        for turn in self.turns:
+            start_ms = (turn.start_ms - cut_ms) % length_ms
+            turns.append(replace(turn, start_ms=start_ms, end_ms=start_ms + turn.end_ms - turn.start_ms))
+        return replace(
+            self,
             recording=Recording({track: mulaw[cut:] + mulaw[:cut] for track, mulaw in whole.items()}),
             turns=sorted(turns, key=lambda turn: turn.start_ms),
             said={},
-            by_energy=self.by_energy,
         )
 
     def _pauses(self) -> Iterator[int]:
