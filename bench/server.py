@@ -34,12 +34,12 @@ def playing(url: str, path: Path, *, calls: int, seconds: float, spread_s: float
 
 
 @contextmanager
-def served(*command: str) -> Iterator[tuple[str, psutil.Process]]:
-    """(address, process) of a child that says `ready on ADDRESS;`."""
+def served(*command: str, room: int = 10_000) -> Iterator[tuple[str, psutil.Process]]:
+    """(address, process) of a child that says `ready on ADDRESS;`. `room`: its MAX_TRACKS."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TRANSCRIBER_")}
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         child = subprocess.Popen(
-            [sys.executable, "-m", *command, "--data-dir", folder, "--port", "0", "--max-tracks", "10000"],
+            [sys.executable, "-m", *command, "--data-dir", folder, "--port", "0", "--max-tracks", str(room)],
             stderr=subprocess.PIPE,
             text=True,
             env=environment,

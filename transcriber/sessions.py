@@ -131,12 +131,12 @@ class Sessions:
     async def watch(self) -> None:
         """End streams that have been silent for too long; runs as long as the server."""
         while True:
+            self._measure()
             await asyncio.sleep(min(1.0, self.rules.inactivity_s / 4))
             oldest = time.monotonic() - self.rules.inactivity_s
             for stream_sid, heard_at in list(self._heard_at.items()):
                 if heard_at < oldest and (session := self._live.get(stream_sid)) is not None:
                     session.end("inactivity")
-            self._measure()
 
     async def drain(self, within_s: float) -> None:
         """Let nobody in any more; live streams may go on for so long, then they are ended and finished."""

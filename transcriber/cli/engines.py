@@ -88,7 +88,8 @@ class Engines:
 
     def _warm(self, engine: Engine, count: int) -> tuple[RecognizerPool, float]:
         pool = RecognizerPool(engine, keep=max(8, 4 * self.workers), least=self.workers)
-        return pool, pool.warm(count, warm_speech())
+        pool.warm(count, warm_speech())
+        return pool, pool.cost(_unheard_speech())
 
 
 def _build(folder: ModelFolder) -> Build:
@@ -100,5 +101,14 @@ def _build(folder: ModelFolder) -> Build:
 
 def warm_speech() -> bytes:
     """What recognizers are warmed on: 8 kHz mu-law."""
-    track = read_recording(sample_calls.path(sample_calls.DEFAULT)).tracks["outbound"]
-    return track[RATE : (1 + WARM_SPEECH_S) * RATE]
+    return _speech("outbound", from_s=1)
+
+
+def _unheard_speech() -> bytes:
+    """What the cost of speech is measured on: another voice, other words."""
+    return _speech("inbound", from_s=4)
+
+
+def _speech(side: str, *, from_s: int) -> bytes:
+    track = read_recording(sample_calls.path(sample_calls.DEFAULT)).tracks[side]
+    return track[from_s * RATE : (from_s + WARM_SPEECH_S) * RATE]

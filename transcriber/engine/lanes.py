@@ -72,7 +72,8 @@ class Lane:
 
     def take_turn(self) -> None:
         """On a worker: recognise what is there, then report to the event loop."""
-        begun = time.monotonic()
+        waited_s = time.monotonic() - self._queued_at
+        before_s = time.thread_time()
         finishing = self._finishing
         spans = []
         taken = 0
@@ -88,7 +89,7 @@ class Lane:
             log.exception("recognition failed")
             self._ear.give_up()
             error = problem
-        self._lanes.pace.note(waited_s=begun - self._queued_at, worked_s=time.monotonic() - begun, audio=taken)
+        self._lanes.pace.note(waited_s=waited_s, cpu_s=time.thread_time() - before_s, audio=taken)
         self._lanes.report(self._turn_over, heard, taken, last, error)
 
     def _turn_over(self, heard: Heard, taken: int, last: bool, error: Exception | None) -> None:

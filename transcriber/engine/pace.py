@@ -24,16 +24,16 @@ class Pace:
     def __init__(self) -> None:
         self.audio_s = 0.0
         """Audio heard so far, over all tracks, silence included."""
-        self.worked_s = 0.0
-        """Time that workers spent on it."""
+        self.cpu_s = 0.0
+        """CPU that workers spent on it."""
         self._wait_s = 0.0
         self._noted_at = 0.0
 
-    def note(self, *, waited_s: float, worked_s: float, audio: int) -> None:
-        """A turn: what the lane waited for a worker, what the turn took, samples of audio at 8 kHz in it."""
+    def note(self, *, waited_s: float, cpu_s: float, audio: int) -> None:
+        """A turn: what the lane waited for a worker, what the turn cost, samples of audio at 8 kHz in it."""
         self._wait_s += MEMORY * (waited_s - self._wait_s)
         self._noted_at = time.monotonic()
-        self.worked_s += worked_s
+        self.cpu_s += cpu_s
         self.audio_s += audio / RATE
 
     @property

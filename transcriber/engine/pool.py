@@ -86,20 +86,24 @@ class RecognizerPool:
             if recognizer is not None:
                 self._heard_s.pop(recognizer, None)
 
-    def warm(self, count: int, speech: bytes) -> float:
+    def warm(self, count: int, speech: bytes) -> None:
         """Make `count` recognizers and let each decode the speech (8 kHz mu-law) once.
 
         Large models compose their graph while they decode: a cold recognizer costs several times more than a warm one.
-        Returns the CPU seconds that a warm one needs for a second of this speech, for the estimate of the capacity.
         """
         warmed = [self.take() for _ in range(max(1, count))]
         self.rhythm = observe(warmed[0], upsample(speech, self.engine.band))
         for recognizer in warmed[1:]:
             decode(recognizer, speech, self.engine)
-        cost = decode(warmed[-1], speech, self.engine)
         for recognizer in warmed:
             self.give(recognizer, heard_s=len(speech) / RATE)
-        log.info("%d recognizers of %s are warm: %.3f CPU s per s of speech", count, self.engine.model, cost)
+
+    def cost(self, speech: bytes) -> float:
+        """CPU seconds that a warm recognizer needs for a second of speech (8 kHz mu-law) that it has not heard yet."""
+        recognizer = self.take()
+        cost = decode(recognizer, speech, self.engine)
+        self.give(recognizer, heard_s=len(speech) / RATE)
+        log.info("a warm recognizer of %s takes %.3f CPU s per s of speech", self.engine.model, cost)
         return cost
 
 

@@ -1,0 +1,46 @@
+"""How true the room is that a server tells at start: beside what it says, and uses, after calls in real time.
+
+--calls two-track sample calls at once to a server that goes by its own measurement (MAX_TRACKS=0). The more of the room
+they fill, the more it has learnt. How many calls can be carried says `transcriber bench capacity`.
+"""
+
+import time
+import urllib.request
+
+from bench import recordings
+from bench.server import cpu_s, playing, served
+from transcriber import sample_calls
+
+GAUGE = "transcriber_tracks_capacity "
+
+
+def main() -> None:
+    """Entry point."""
+    parser = recordings.parser(__doc__)
+    parser.add_argument("--calls", type=int, nargs="+", default=[4])
+    parser.add_argument("--seconds", type=float, default=40.0)
+    args = parser.parse_args()
+    folder = recordings.model(args.model)
+    recordings.heading(folder)
+    path = sample_calls.path("06_hotel_booking")
+    for calls in args.calls:
+        with served("transcriber", "serve", "--model", str(folder.path), room=0) as (url, process):
+            first, before_s, began_s = room(url), cpu_s(process), time.monotonic()
+            refused = playing(url, path, calls=calls, seconds=args.seconds).wait()
+            used_s, wall_s = cpu_s(process) - before_s, time.monotonic() - began_s
+            print(
+                f"{calls} calls: room for {first} tracks at start, {room(url)} after {wall_s:.0f} s; "
+                f"{used_s / wall_s:.2f} cores used" + ", some calls refused" * bool(refused),
+                flush=True,
+            )
+
+
+def room(url: str) -> int:
+    """What the server says."""
+    with urllib.request.urlopen(f"{url}/metrics", timeout=5) as answer:
+        lines = answer.read().decode().splitlines()
+    return int(float(next(line for line in lines if line.startswith(GAUGE)).split()[-1]))
+
+
+if __name__ == "__main__":
+    main()
