@@ -2,8 +2,9 @@
 
 --calls two-track calls in real time to each side: the server without its gate, with it, and Vosk alone as its own
 examples use it (recycled recognizers, 100 ms in turn, a partial for each block), as it comes and on the server's
-allocator and kernels; with --peer-model also the usual server (bench.peer) on that model. --rounds times; ratios are of
-the sums.
+allocator and kernels; with --peer-model also the usual server (bench.peer) on that model, with --variables one more
+server that is started with them (LD_PRELOAD=LIBRARY:LIBRARY tries others in place of ours). --rounds times; ratios are
+of the sums.
 """
 
 import argparse
@@ -11,8 +12,8 @@ import asyncio
 import os
 import sys
 from collections import Counter
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
 from bench import recordings
@@ -35,6 +36,7 @@ def main() -> None:
     parser.add_argument("--fresh", action="store_true", help="bare Vosk with recognizers made for their track")
     parser.add_argument("--audio", type=Path, nargs="+", help="instead of the sample calls")
     parser.add_argument("--peer-model", help="path of the model that bench.peer is to hear with")
+    parser.add_argument("--variables", nargs="+", metavar="NAME=VALUE", help="of the environment of one more server")
     args = parser.parse_args()
     folder = recordings.model(args.model)
     recordings.heading(folder)
@@ -52,7 +54,7 @@ async def measure(folder: ModelFolder, args: argparse.Namespace) -> Mapping[str,
     """CPU seconds per second of a track, by side."""
     calls = [material.recorded(path) for path in args.audio] if args.audio else material.bundled()
     pieces = [call.cut(args.seconds) for call in calls]
-    chosen = [pieces[number % len(pieces)] for number in range(args.calls)]
+    chosen = [pieces[number % len(pieces)].begun_at(number / args.calls) for number in range(args.calls)]
     tracks = [mulaw for call in chosen for mulaw in call.recording.tracks.values()]
     warm_on = None if args.fresh else read_recording(sample_calls.path(sample_calls.DEFAULT)).tracks["outbound"]
 
@@ -65,23 +67,33 @@ async def measure(folder: ModelFolder, args: argparse.Namespace) -> Mapping[str,
             "server, gate off": await stack.enter_async_context(service(folder, gated=False)),
             "server, gate on": await stack.enter_async_context(service(folder)),
         }
+        if args.variables:
+            with _environment(dict(variable.split("=", 1) for variable in args.variables)):
+                sides["the same with the variables"] = await stack.enter_async_context(service(folder))
         if args.peer_model:
             command = f"{sys.executable} -m bench.peer {args.peer_model} {{port}}"
             sides["usual server"] = await stack.enter_async_context(peer(command, rate=16000, band=folder.band))
         playing = {name: asyncio.create_task(crowd.play(side, chosen)) for name, side in sides.items()}
         plain = asyncio.create_task(alone())
         await asyncio.sleep(0)  # it is spawned: what follows is not for it
-        before = dict(os.environ)
-        os.environ[allocator.VARIABLE] = allocator.library() or ""
-        kernels.settle()
-        tuned = asyncio.create_task(alone())
-        await asyncio.sleep(0)
-        os.environ.clear()
-        os.environ.update(before)
+        with _environment({allocator.VARIABLE: allocator.library() or ""}):
+            kernels.settle()
+            tuned = asyncio.create_task(alone())
+            await asyncio.sleep(0)
         costs = {"bare Vosk": await plain, "bare Vosk, same allocator and kernels": await tuned}
         for name, task in playing.items():
             costs[name] = (await task).sound().cost or 0.0
     return costs
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """What is started inside the block is started with these too."""
+    before = dict(os.environ)
+    os.environ.update(variables)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 if __name__ == "__main__":
