@@ -59,7 +59,7 @@ compile-tools: ## OpenFst's tools for `transcriber models compile`, from the sys
 	  $$SUDO apt-get install -qq libfst-tools $$(apt-cache pkgnames libfst | grep -E '^libfst[0-9].*-plugins-base$$'); }
 
 .PHONY: bench
-bench: setup ## the figures of the README, measured here beside the usual kind of server (some minutes)
+bench: setup ## the figures of bench/FIGURES.md, measured here beside the usual kind of server (some minutes)
 	$(BIN)/transcriber bench --model en-demo --peer '$(BIN)/python -m bench.peer models/en-demo {port}'
 	for name in overhead pool loop ingest search static_graph webhook; do $(BIN)/python -m bench.$$name || exit 1; done
 
