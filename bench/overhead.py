@@ -12,9 +12,10 @@ import asyncio
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
+from unittest.mock import patch
 
 from bench import recordings
 from transcriber import allocator, sample_calls
@@ -54,7 +55,7 @@ async def measure(folder: ModelFolder, args: argparse.Namespace) -> Mapping[str,
     """CPU seconds per second of a track, by side."""
     calls = [material.recorded(path) for path in args.audio] if args.audio else material.bundled()
     pieces = [call.cut(args.seconds) for call in calls]
-    chosen = [pieces[number % len(pieces)].begun_at(number / args.calls) for number in range(args.calls)]
+    chosen = material.out_of_step(pieces, args.calls)
     tracks = [mulaw for call in chosen for mulaw in call.recording.tracks.values()]
     warm_on = None if args.fresh else read_recording(sample_calls.path(sample_calls.DEFAULT)).tracks["outbound"]
 
@@ -68,7 +69,7 @@ async def measure(folder: ModelFolder, args: argparse.Namespace) -> Mapping[str,
             "server, gate on": await stack.enter_async_context(service(folder)),
         }
         if args.variables:
-            with _environment(dict(variable.split("=", 1) for variable in args.variables)):
+            with patch.dict(os.environ, dict(variable.split("=", 1) for variable in args.variables)):
                 sides["the same with the variables"] = await stack.enter_async_context(service(folder))
         if args.peer_model:
             command = f"{sys.executable} -m bench.peer {args.peer_model} {{port}}"
@@ -76,7 +77,7 @@ async def measure(folder: ModelFolder, args: argparse.Namespace) -> Mapping[str,
         playing = {name: asyncio.create_task(crowd.play(side, chosen)) for name, side in sides.items()}
         plain = asyncio.create_task(alone())
         await asyncio.sleep(0)  # it is spawned: what follows is not for it
-        with _environment({allocator.VARIABLE: allocator.library() or ""}):
+        with patch.dict(os.environ, {allocator.VARIABLE: allocator.library() or ""}):
             kernels.settle()
             tuned = asyncio.create_task(alone())
             await asyncio.sleep(0)
@@ -84,16 +85,6 @@ async def measure(folder: ModelFolder, args: argparse.Namespace) -> Mapping[str,
         for name, task in playing.items():
             costs[name] = (await task).sound().cost or 0.0
     return costs
-
-
-@contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """What is started inside the block is started with these too."""
-    before = dict(os.environ)
-    os.environ.update(variables)
-    yield
-    os.environ.clear()
-    os.environ.update(before)
 
 
 if __name__ == "__main__":

@@ -131,6 +131,11 @@ def listed(manifest: Path) -> list[Call]:
     return calls
 
 
+def out_of_step(pieces: Sequence[Call], count: int) -> list[Call]:
+    """So many calls, the pieces taking turns, each begun at another place: people do not speak in chorus."""
+    return [pieces[number % len(pieces)].begun_at(number / count) for number in range(count)]
+
+
 def _by_energy(recording: Recording) -> tuple[Turn, ...]:
     turns = [
         Turn(track, start_ms, end_ms, "")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from transcriber.catalog import ModelFolder
-from transcriber.proof.material import Call
+from transcriber.proof.material import Call, out_of_step
 from transcriber.proof.peer import peer
 from transcriber.proof.service import service
 from transcriber.proof.side import Opening
@@ -43,9 +43,8 @@ class Plan:
         return [call.cut(self.seconds) for call in self.material]
 
     def callers(self, count: int) -> list[Call]:
-        """So many calls, the beginnings taking turns, each begun at another place: people do not speak in chorus."""
-        pieces = self.pieces()
-        return [pieces[number % len(pieces)].begun_at(number / count) for number in range(count)]
+        """So many of them, for playing at once."""
+        return out_of_step(self.pieces(), count)
 
     def at_once(self, most_calls: float, *, share: float = 1.0) -> int:
         """How many calls, when `most_calls` is all there is room for; a `share` of the load if none were asked for."""
