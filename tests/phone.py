@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from transcriber import sample_calls
@@ -66,6 +67,7 @@ class PhoneCall:
         self._audio = audio
         self._at = 0
         self._pace = pace
+        self._skipped_ms = 0
 
     @property
     def call_sid(self) -> str:
@@ -96,6 +98,10 @@ class PhoneCall:
         """Lose `ms` of audio: the timestamps go on as if it had been sent, the counters do not."""
         for _ in self._next(ms):
             pass
+
+    def skip(self, ms: int) -> None:
+        """From now on timestamps lie `ms` later: nothing was said and nothing sent in between."""
+        self._skipped_ms += ms
 
     @asynccontextmanager
     async def stall(self, ms: int) -> AsyncIterator[None]:
@@ -143,7 +149,7 @@ class PhoneCall:
         return code
 
     async def _speak(self, frame: Frame) -> None:
-        await self._pace.until(frame.end_ms)
+        await self._pace.until(frame.end_ms - self._skipped_ms)
         await self.line.send(self.script.media(frame))
 
     def _next(self, ms: int | None) -> Iterator[Frame]:
@@ -151,7 +157,7 @@ class PhoneCall:
         while self._at < len(self._audio) and (end_ms is None or self._audio[self._at].at_ms < end_ms):
             frame = self._audio[self._at]
             self._at += 1
-            yield frame
+            yield replace(frame, at_ms=frame.at_ms + self._skipped_ms)
 
 
 def _recording(audio: Audio) -> Recording:

@@ -107,6 +107,8 @@ class Session:
         """
         if self.state is not State.LIVE:
             return
+        for outcome in self.received.rest():
+            self.hear(outcome)
         self.state = State.FINISHING
         if self._soon is not None:
             self._soon.cancel()

@@ -150,6 +150,49 @@ def test_a_jump_of_the_clock_counts_as_silence() -> None:
     assert Pause() in told
 
 
+TONE = encode_mulaw((8000 * np.sin(2 * np.pi * 1000 * np.arange(800) / 8000)).astype(np.int16))
+
+
+@given(
+    parts=st.lists(st.tuples(st.sampled_from((VOICE, HUSH, TONE)), st.integers(1, 3000)), min_size=1, max_size=8),
+    hole_ms=st.integers(rules.TAIL // 8, 10**6),
+    lead_ms=st.integers(0, 700),
+    endpoint_ms=st.sampled_from((100, 600, 10_000)),
+    wordless=st.booleans(),
+)
+def test_nothing_reaches_over_a_jump_of_the_clock(
+    parts: list[tuple[bytes, int]], hole_ms: int, lead_ms: int, endpoint_ms: int, wordless: bool
+) -> None:
+    """Whatever was going on (silence, speech, a pause, a doze, a steady sound in doubt), it ends on its side."""
+    gate = Gate(loud, endpoint_ms=endpoint_ms)
+    mulaw = audio(*parts)
+    if wordless:
+        mulaw = audio((VOICE, 10_100)) + mulaw
+    before = play(gate, mulaw)
+    here, there = len(mulaw), len(mulaw) + hole_ms * 8
+    after = play(gate, audio((HUSH, lead_ms), (VOICE, 1000), (HUSH, 500 + endpoint_ms)), at=there)
+    told = [*before, *after]
+    spoken = [part for part in after if isinstance(part, Speech)]
+    first = next(number for number, part in enumerate(told) if isinstance(part, Speech) and part.at >= there)
+    assert first == 0 or told[first - 1] == Pause()
+    assert all(part.end <= here + rules.TAIL for part in told[:first] if isinstance(part, Speech))
+    assert all(part.at >= there for part in told[first:] if isinstance(part, Speech))
+    voiced = range(there + lead_ms * 8, there + (lead_ms + 900) * 8, 8)
+    passed = {at for part in spoken for at in range(part.at, part.end)}
+    assert all(at in passed for at in voiced), "a voice behind the hole is heard from its beginning"
+    assert told[-1] == Pause()
+
+
+def test_a_steady_sound_in_doubt_that_turned_out_to_be_speech_is_not_lost_at_a_jump() -> None:
+    """A flat voice was held back when the clock jumped: as at a pause, its blocks tell what it was."""
+    gate = Gate(loud)
+    play(gate, audio((TONE, 3000), (VOICE, 300)))
+    told = list(gate.push(audio((HUSH, 20)), 8 * 60_000))
+    passed = {at for part in told if isinstance(part, Speech) for at in range(part.at, part.end)}
+    assert set(range(3040 * 8, 3300 * 8, 8)) <= passed
+    assert told[-1] == Pause()
+
+
 def test_after_sound_without_a_word_the_detector_is_strict_for_a_minute() -> None:
     """Noise that a lenient detector takes for a voice is heard once, not again and again."""
     gate = Gate(lambda pcm, strict: not strict and any(pcm))

@@ -50,8 +50,27 @@ def test_an_hour_missing_allocates_seconds() -> None:
     placed = place(0, 3_600_000, 3_600_020, 3_600_040)
     silence = [item for item in placed if isinstance(item, Span) and item.payload != FRAME]
     assert sum(len(item.payload) for item in silence) <= 2 * 8000
-    assert Hole(40 * 8, 3_600_020 * 8) in placed
-    assert heard(placed) == [0, 20, 3_600_020, 3_600_040]
+    assert Hole(20 * 8, 3_600_000 * 8) in placed
+    assert heard(placed) == [0, 3_600_000, 3_600_020, 3_600_040]
+
+
+def test_the_first_frame_behind_a_leap_lies_behind_it_however_long_it_is() -> None:
+    timeline, long = Timeline(), b"\x01" * 24_000
+    placed = [item for at in (0, 3000, 63_000, 66_000) for item in timeline.place(long, at)]
+    assert [item.at // 8 for item in placed if isinstance(item, Span) and item.payload == long] == [
+        0,
+        3000,
+        63_000,
+        66_000,
+    ]
+    assert [item for item in placed if isinstance(item, Hole)] == [Hole(6000 * 8, 63_000 * 8)]
+
+
+def test_a_leap_that_nothing_follows_is_not_believed_and_loses_no_audio() -> None:
+    timeline = Timeline()
+    assert heard(place(0, 60_000, timeline=timeline)) == [0]
+    assert timeline.rest() == [Strange(59_980), Span(FRAME, 20 * 8)]
+    assert timeline.rest() == []
 
 
 def test_one_mad_timestamp_is_passed_over() -> None:
@@ -81,7 +100,8 @@ def test_slow_drift_is_followed_without_holes() -> None:
 
 @given(st.lists(st.none() | st.integers(0, 10**7), max_size=60))
 def test_whatever_the_timestamps_no_audio_is_lost_and_memory_is_bounded(timestamps: list[int | None]) -> None:
-    placed = place(*timestamps)
+    timeline = Timeline()
+    placed = [*place(*timestamps, timeline=timeline), *timeline.rest()]
     assert sum(1 for item in placed if isinstance(item, Span) and item.payload == FRAME) == len(timestamps)
     assert sum(len(item.payload) for item in placed if isinstance(item, Span)) <= len(timestamps) * (160 + 16_000)
     ends = [item.at for item in placed if isinstance(item, Span)]

@@ -118,8 +118,9 @@ class Gate:
         """
         if self._next == 0:
             self._fit_at = at  # a track without a gate would be fed from here
-        if abs(at - self._next) >= STEP:  # clocks drift by a sample now and then
+        elif abs(at - self._next) >= STEP:  # clocks drift by a sample now and then
             self._jump(at)
+            yield from self._told()
         self._rest += payload
         begun = at + len(payload) - len(self._rest)
         self._next = at + len(payload)
@@ -147,12 +148,20 @@ class Gate:
         return passages
 
     def _jump(self, at: int) -> None:
+        """The clock goes on elsewhere: what was on this side of the hole ends here, nothing reaches over it."""
         if self._rest:  # part of a step, judged like the one before
             self._take(Speech(bytes(self._rest), self._next - len(self._rest)), voiced=bool(self._voiced & 1))
             self._rest.clear()
-        if at > self._next:
-            self._voiced = 0
-            self._quiet += at - self._next
+        if self._steady.pause():
+            if not self._open:
+                self._begin()
+            self._quiet = 0
+            self._release()
+        if self._open:
+            self._end()
+        self._held.take()
+        self._voiced = self._doze = 0
+        self._fit_at = at
 
     def _take(self, step: Speech, *, voiced: bool) -> None:
         doubt = self._steady.in_doubt
@@ -172,11 +181,14 @@ class Gate:
         if self._doze:
             self._doze = max(0, self._doze - len(step.payload)) if self._voiced else 0
         elif self._voiced.bit_count() >= VOICED_TO_OPEN:
-            self._open = True
-            self._quiet = self._length = 0
-            self._trust()
+            self._begin()
             voice = step.at - STEP * (self._voiced.bit_length() - 1)
             self._release(self._beat.start(voice, fit_at=self._fit_at) if self._beat and not doubt else None)
+
+    def _begin(self) -> None:
+        self._open = True
+        self._quiet = self._length = 0
+        self._trust()
 
     def _trust(self) -> None:
         """What begins now may be speech, whatever was before."""

@@ -94,6 +94,15 @@ class Steadiness:
             self._steps.clear()
             self._voiced = False
 
+    def pause(self) -> bool:
+        """The track goes on elsewhere. Whether what was in doubt until here was speech."""
+        lasting = self.lasting
+        self._steps.clear()
+        self._voiced = False
+        self._quiet = PAUSE
+        self._conclude()
+        return lasting and not self.lasting
+
     def _compare(self, samples: NDArray[np.int16]) -> bool:
         """Take note of a block, unless it is too soft."""
         spectrum = np.fft.rfft(samples * _HANN[: len(samples)], SIZE)[LOWEST:]

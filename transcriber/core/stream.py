@@ -4,6 +4,7 @@ WAITING -(start)-> LIVE -(stop)-> OVER. A message that ends the stream at once c
 """
 
 from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -111,6 +112,10 @@ class MediaStream:
                 return self._live(message)
         return []
 
+    def rest(self) -> list[Outcome]:
+        """The stream is over, whoever ended it: audio that waited for more to tell where it lies."""
+        return [outcome for track, line in self._timelines.items() for outcome in self._placed(track, line.rest())]
+
     def audio_ms(self) -> dict[str, int]:
         """Milliseconds of audio received, by track."""
         return {track: self._samples[track] // PER_MS for track in self._timelines}
@@ -188,14 +193,17 @@ class MediaStream:
         if line is None:
             return self._fault("unknown_track", f"track {twilio.clean(media.track, 40)!r} was never announced")
         self._samples[media.track] += len(media.payload)
+        return self._placed(media.track, line.place(media.payload, media.timestamp_ms))
+
+    def _placed(self, track: str, parts: Sequence[Span | Hole | Strange]) -> list[Outcome]:
         outcomes: list[Outcome] = []
-        for placed in line.place(media.payload, media.timestamp_ms):
-            if isinstance(placed, Span):
-                outcomes.append(Audio(media.track, placed.payload, placed.at))
+        for part in parts:
+            if isinstance(part, Span):
+                outcomes.append(Audio(track, part.payload, part.at))
                 continue
-            match placed:
+            match part:
                 case Hole(start, end):
-                    outcomes.append(Missing(media.track, start // PER_MS, end // PER_MS))
+                    outcomes.append(Missing(track, start // PER_MS, end // PER_MS))
                 case Strange(off_ms):
                     outcomes += self._fault("strange_timestamp", f"a timestamp was {off_ms} ms off and passed over")
         return outcomes

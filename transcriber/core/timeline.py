@@ -15,7 +15,7 @@ STEADY = 10 * PER_MS
 HOLE = 40 * PER_MS
 """From two frames on, a jump of the timestamps means that audio is missing."""
 LEAP = 2000 * PER_MS
-"""A larger jump is believed when the next frame agrees; and no more silence than this is fed for one hole."""
+"""A larger jump, a leap, is believed when the next frame agrees; and no more silence than this is fed for one hole."""
 SLEW_EVERY = 100 * PER_MS
 """Clocks drift: one sample is given or taken per so many, 1250 ppm."""
 
@@ -50,49 +50,60 @@ class Timeline:
         """Position behind the last frame; 0 before the first."""
         self._begun = False
         self._skew = 0
-        self._expected_leap: int | None = None
+        self._leaping: Span | None = None
+        """A frame behind a leap that is not believed yet, and where its timestamp puts it."""
         self._since_slew = 0
 
     def place(self, payload: bytes, timestamp_ms: int | None) -> list[Span | Hole | Strange]:
-        """What one frame means, in order: perhaps a strange timestamp, a hole and its silence, then its audio."""
+        """What one frame means, in order: perhaps a strange timestamp, a hole and its silence, then its audio.
+
+        A frame whose timestamp leaps comes out with the next one, which tells where it lies, or as the rest.
+        """
         if not self._begun:
             self._begun = True
             self.end = (timestamp_ms or 0) * PER_MS
-        placed: list[Span | Hole | Strange] = []
+        placed = [] if self._leaping is None else self._believe(timestamp_ms, self._leaping)
         if timestamp_ms is not None:
-            placed = self._follow(timestamp_ms * PER_MS - self._skew, len(payload))
-        if payload:
-            placed.append(Span(payload, self.end))
-            self.end += len(payload)
-        return placed
+            at = timestamp_ms * PER_MS - self._skew
+            drift = at - self.end
+            if abs(drift) < HOLE:
+                self._slew(drift, len(payload))
+            elif 0 < drift <= LEAP:
+                placed += self._hole(at)
+            else:
+                self._leaping = Span(payload, at)
+                return placed
+        return placed + self._next(payload)
 
-    def _follow(self, at: int, length: int) -> list[Span | Hole | Strange]:
-        drift = at - self.end
-        if abs(drift) < HOLE:
-            return self._steady(drift, length)
-        if drift <= LEAP and drift > 0:
-            self._expected_leap = None
-            return self._hole(at)
-        if self._expected_leap is None or abs(at - self._expected_leap) >= HOLE:
-            self._expected_leap = at + length
+    def rest(self) -> list[Span | Hole | Strange]:
+        """The track is over: the frame that waits for another, which never came, if there is one."""
+        return [] if self._leaping is None else self._believe(None, self._leaping)
+
+    def _believe(self, timestamp_ms: int | None, first: Span) -> list[Span | Hole | Strange]:
+        """Place a frame behind a leap, which is believed if the one after it agrees."""
+        self._leaping = None
+        leap = first.at - self.end
+        agreed = (
+            timestamp_ms is not None and abs(timestamp_ms * PER_MS - self._skew - first.at - len(first.payload)) < HOLE
+        )
+        if agreed and leap > 0:
+            return self._hole(first.at) + self._next(first.payload)
+        if agreed:
+            self._skew += leap
+        return [Strange(leap // PER_MS), *self._next(first.payload)]
+
+    def _next(self, payload: bytes) -> list[Span | Hole | Strange]:
+        if not payload:
             return []
-        self._expected_leap = None
-        if drift > 0:
-            return self._hole(at)
-        self._skew += drift
-        return [Strange(drift // PER_MS)]
+        self.end += len(payload)
+        return [Span(payload, self.end - len(payload))]
 
-    def _steady(self, drift: int, length: int) -> list[Span | Hole | Strange]:
-        strange: list[Span | Hole | Strange] = []
-        if self._expected_leap is not None:
-            strange.append(Strange((self._expected_leap - self.end) // PER_MS))
-            self._expected_leap = None
+    def _slew(self, drift: int, length: int) -> None:
         self._since_slew += length
         if self._since_slew >= SLEW_EVERY:
             self._since_slew = 0
             if abs(drift) > STEADY:
                 self.end += 1 if drift > 0 else -1
-        return strange
 
     def _hole(self, at: int) -> list[Span | Hole | Strange]:
         start, self.end = self.end, at
@@ -111,6 +122,12 @@ class ClockMap:
         """Samples fed so far."""
         self._fed: list[int] = []
         self._at: list[int] = []
+        self._leapt = 0
+
+    @property
+    def leapt_ms(self) -> float:
+        """Milliseconds fed before the latest leap: what was left out there takes HOLE or more."""
+        return self._leapt / PER_MS
 
     @property
     def fed_ms(self) -> float:
@@ -119,7 +136,9 @@ class ClockMap:
 
     def feed(self, samples: int, at: int) -> None:
         """So many samples, the first of them at that position, are being fed."""
-        if not self._fed or self._at[-1] + self.fed - self._fed[-1] != at:
+        leap = at - self._at[-1] - self.fed + self._fed[-1] if self._fed else at
+        if leap or not self._fed:
+            self._leapt = self.fed if abs(leap) >= HOLE else self._leapt
             self._fed.append(self.fed)
             self._at.append(at)
         self.fed += samples
@@ -131,6 +150,23 @@ class ClockMap:
     def end_ms(self, fed_ms: float) -> int:
         """Where something ended; on an anchor it belongs to what was before."""
         return self._to_ms(fed_ms, bisect_left(self._fed, round(fed_ms * PER_MS)) - 1)
+
+    def span_ms(self, start_ms: float, end_ms: float) -> tuple[int, int]:
+        """Where something from one moment fed to another was said: on the side of a leap where most of it was heard.
+
+        A recognizer knows of no leap, and may take the silence before it for the beginning of a word.
+        """
+        start, end = round(start_ms * PER_MS), round(end_ms * PER_MS)
+        for anchor in range(max(1, bisect_right(self._fed, start)), bisect_left(self._fed, end)):
+            border = self._fed[anchor]
+            if abs(self._at[anchor] - border - self._at[anchor - 1] + self._fed[anchor - 1]) < HOLE:
+                continue
+            if border - start > end - border:
+                end_ms = border / PER_MS
+                break
+            start, start_ms = border, border / PER_MS
+        begin_ms = self.start_ms(start_ms)
+        return begin_ms, max(begin_ms, self.end_ms(end_ms))
 
     def forget_before(self, fed_ms: float) -> None:
         """Nothing earlier will be asked for: keeps the map small over a long call."""

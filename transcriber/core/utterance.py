@@ -83,9 +83,10 @@ class Listener:
             return None
         now_ms = self.clock.end_ms(self.clock.fed_ms)
         if not self._revision:
-            self._start_ms = max(self._earliest_ms, self.clock.end_ms(max(0.0, self.clock.fed_ms - ONSET_MS)))
+            onset_ms = max(self.clock.leapt_ms, self.clock.fed_ms - ONSET_MS)
+            self._start_ms = max(self._earliest_ms, self.clock.start_ms(onset_ms))
         if hypothesis.words:
-            self._start_ms = self.clock.start_ms(hypothesis.words[0].start_ms)
+            self._start_ms = self._placed(hypothesis.words[0]).start_ms
         return self._draft(hypothesis.text, max(now_ms, self._start_ms))
 
     def close(self, hypothesis: Hypothesis) -> Utterance | Draft | None:
@@ -123,8 +124,7 @@ class Listener:
             self._stable = firm
 
     def _placed(self, word: Word) -> Word:
-        start_ms = self.clock.start_ms(word.start_ms)
-        return Word(word.word, start_ms, max(start_ms, self.clock.end_ms(word.end_ms)), word.confidence)
+        return Word(word.word, *self.clock.span_ms(word.start_ms, word.end_ms), word.confidence)
 
 
 def _common(left: list[str], right: list[str]) -> list[str]:

@@ -7,13 +7,13 @@ depend on frames or load. Everything here blocks; one worker thread at a time.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-import webrtcvad
-
 from transcriber.core.audio import PER_MS, RATE, Upsampler
-from transcriber.core.gate import ENDPOINT_MS, Gate, Passage
+from transcriber.core.gate import ENDPOINT_MS, Gate, Passage, Pause
 from transcriber.core.hints import NO_HINTS, Hints
 from transcriber.core.preroll import Beat, Speech
+from transcriber.core.timeline import HOLE
 from transcriber.core.utterance import Draft, Listener, Utterance
+from transcriber.engine.detector import Detector
 from transcriber.engine.pool import RecognizerPool
 from transcriber.engine.rhythm import RESTART
 from transcriber.ports import Recognizer
@@ -24,8 +24,6 @@ IDLE = 200 * PER_MS
 """How much of a track may go by before the gate hears it, while nothing is passed."""
 BYTES_PER_SAMPLE = 4
 """Of 16 kHz 16-bit PCM for one at 8 kHz."""
-VAD_MODE, STRICT_VAD_MODE = 2, 3
-"""Of 0 (hears voice in much) to 3 (in little); chosen with OPEN_WINDOW and STAY_WINDOW of the gate."""
 WORTH_A_LOOK = 2
 """The lattice is only asked which words it has settled on when so many are open."""
 SURE = 0.5
@@ -63,6 +61,8 @@ class Ear:
         self._held_back = 0
         """Samples at 8 kHz that the upsampler has not given out."""
         self._recognizer: Recognizer | None = None
+        self._next = 0
+        """Without a gate: the position behind what was taken last."""
         self._fed = 0
         """Samples at 16 kHz since the recognizer began anew."""
         self._doubt_ms = 0.0
@@ -81,13 +81,20 @@ class Ear:
         heard: list[Draft | Utterance | None] = []
         fed = self._fed
         for payload, at in _joined(spans):
-            heard += self._take(self._gate.push(payload, at) if self._gate else (Speech(payload, at),))
+            heard += self._take(self._gate.push(payload, at) if self._gate else self._everything(payload, at))
         if last:
             heard += self._take(self._gate.finish() if self._gate else ())
             heard += self._close()
         elif self._recognizer is not None and self._fed != fed:
             heard.append(self._look(self._recognizer, hurried=hurried))
         return [item for item in heard if item is not None and (self._manner.partials or isinstance(item, Utterance))]
+
+    def _everything(self, payload: bytes, at: int) -> Iterator[Passage]:
+        """Without a gate: only a leap of the clock ends an utterance from outside."""
+        if self._next and at - self._next >= HOLE:
+            yield Pause()
+        self._next = at + len(payload)
+        yield Speech(payload, at)
 
     def give_up(self) -> None:
         """After a failure: the recognizer is not used again."""
@@ -118,7 +125,7 @@ class Ear:
     def _new_gate(self) -> Gate:
         rhythm = self._rhythm
         beat = Beat(rhythm.every // 2, lambda: rhythm.lacking(self._fed) // 2) if rhythm else None
-        return Gate(_Detector().is_voice, endpoint_ms=self._manner.endpoint_ms, beat=beat)
+        return Gate(Detector().is_voice, endpoint_ms=self._manner.endpoint_ms, beat=beat)
 
     @property
     def _block_bytes(self) -> int:
@@ -226,17 +233,3 @@ def _joined(spans: Iterable[tuple[bytes, int]]) -> Iterator[tuple[bytes, int]]:
         end += len(payload)
     if pieces:
         yield b"".join(pieces), start
-
-
-class _Detector:
-    """A track's voice detector."""
-
-    def __init__(self) -> None:
-        self._strict = False
-        self._vad = webrtcvad.Vad(VAD_MODE)
-
-    def is_voice(self, pcm: bytes, strict: bool) -> bool:
-        if strict != self._strict:
-            self._strict = strict
-            self._vad.set_mode(STRICT_VAD_MODE if strict else VAD_MODE)
-        return bool(self._vad.is_speech(pcm, RATE))

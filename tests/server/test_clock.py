@@ -1,0 +1,53 @@
+"""Clocks that jump: whatever the sender's clock does, a word lies where it was said, and nowhere else."""
+
+import numpy as np
+import pytest
+
+from tests.server.conftest import Serve
+from tests.server.test_calls import get, of
+from transcriber import sample_calls
+from transcriber.caller import Recording, read_recording
+from transcriber.caller.messages import FIRST_TIMESTAMP_MS
+from transcriber.core.audio import PER_MS, RATE, decode
+from transcriber.core.timeline import LEAP
+from transcriber.engine.vosk import VoskEngine
+
+SLACK_MS = 200
+"""A word that was cut is heard a little into the silence behind it."""
+
+
+def caller_speech() -> bytes:
+    """The caller's side of a sample call from its first loud sample on."""
+    track = read_recording(sample_calls.path("08_short_wrong_department")).tracks["inbound"]
+    first = int(np.flatnonzero(np.abs(decode(track)) > 800)[0])
+    return track[first : first + 9 * RATE]
+
+
+@pytest.mark.parametrize("gate", [True, False])
+@pytest.mark.parametrize("gap_ms", [1900, 2100, 3500, 120_000])
+@pytest.mark.parametrize("at_ms", [700, 1300, 2900])
+async def test_a_word_never_lies_in_a_hole(
+    serve: Serve, demo_model: VoskEngine, at_ms: int, gap_ms: int, gate: bool
+) -> None:
+    """The sender's clock leaps within speech, and the next frame is speech."""
+    recording = Recording({"inbound": caller_speech()})
+    running = await serve(engine=demo_model, speech_gate=gate)
+    async with running.phone.call(recording) as call:
+        await call.play(at_ms)
+        call.skip(gap_ms)
+        await call.play()
+        played_ms = call.at_ms
+        await call.hang_up()
+        events = await running.ended(call.call_sid)
+        summary = await get(running, f"/v1/calls/{call.call_sid}")
+    hole = (FIRST_TIMESTAMP_MS + at_ms, FIRST_TIMESTAMP_MS + at_ms + gap_ms)
+    finals = of(events, "final")
+    words = [word for final in finals for word in final["words"]]
+    assert len(words) > 15
+    for word in words:
+        inside = min(word["end_ms"], hole[1]) - max(word["start_ms"], hole[0])
+        assert inside <= SLACK_MS, (word, hole)
+    for final in finals:
+        if gap_ms * PER_MS > LEAP:
+            assert not (final["start_ms"] < hole[0] and final["end_ms"] > hole[1]), (final["text"], hole)
+    assert summary["tracks"]["inbound"]["talk_ms"] <= played_ms + min(gap_ms, LEAP // PER_MS)
