@@ -24,7 +24,8 @@ from transcriber.core.audio import RATE
 from transcriber.core.gate import ENDPOINT_MS
 from transcriber.core.transcript import Word
 from transcriber.core.utterance import Utterance
-from transcriber.engine.ear import Ear, Manner
+from transcriber.engine.ear import Ear
+from transcriber.engine.manner import Manner
 from transcriber.engine.pool import RecognizerPool
 from transcriber.engine.rhythm import Rhythm
 from transcriber.engine.vosk import VoskEngine

@@ -99,6 +99,12 @@ class PhoneCall:
         for _ in self._next(ms):
             pass
 
+    async def mute(self, track: str, ms: int) -> None:
+        """Send the next `ms` without a track's frames: the other one and the timestamps go on."""
+        for frame in self._next(ms):
+            if frame.track != track:
+                await self._speak(frame)
+
     def skip(self, ms: int) -> None:
         """From now on timestamps lie `ms` later: nothing was said and nothing sent in between."""
         self._skipped_ms += ms

@@ -5,6 +5,7 @@ for Redis.
 """
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Callable
 from enum import Enum, auto
@@ -20,6 +21,9 @@ from transcriber.engine.lanes import Lane
 from transcriber.ports import Outbox
 from transcriber.scribe import Scribe
 
+TICK_S = 0.25
+STILL_TICKS = 8
+"""So many ticks without a frame end an utterance, unless its endpoint is longer: networks stall, too."""
 SPEAKERS = {"inbound": "caller", "outbound": "agent"}
 
 
@@ -54,6 +58,9 @@ class Session:
             outbox,
         )
         self._lanes: dict[str, Lane] = {track: hearing.lane(self._listener(track)) for track in start.tracks}
+        self._still_ticks = max(STILL_TICKS, math.ceil(hearing.manner.endpoint_ms / 1000 / TICK_S))
+        self._still = dict.fromkeys(start.tracks, (0, 0))
+        """By track the audio received up to the latest tick, and for how many ticks it has been all."""
         for fault in hearing.faults:
             self.report(fault)
 
@@ -83,6 +90,18 @@ class Session:
                 self._scribe.note(outcome)
             case wire.Fault():
                 self._scribe.note(outcome)
+
+    def tick(self) -> None:
+        """To be called every TICK_S: a track whose frames have stopped (mute, a leg that left) is told so.
+
+        Ticks are counted, not seconds: when this process was held up, the frames are there and not read yet.
+        """
+        for track, audio_ms in self.received.audio_ms().items():
+            known_ms, ticks = self._still[track]
+            ticks = ticks + 1 if audio_ms == known_ms else 0
+            self._still[track] = audio_ms, ticks
+            if ticks >= self._still_ticks and self.state is State.LIVE:
+                self._lanes[track].still()
 
     def report(self, fault: wire.Fault) -> None:
         """Count a fault of ours; its code's first time becomes a stream.error event."""

@@ -13,7 +13,7 @@ from transcriber.engine.hearing import Ears
 from transcriber.errors import StoreError
 from transcriber.metrics import Metrics
 from transcriber.ports import Outbox, Tickets
-from transcriber.session import Session
+from transcriber.session import TICK_S, Session
 
 log = logging.getLogger(__name__)
 USUAL_TRACKS = 2
@@ -127,6 +127,13 @@ class Sessions:
         """Make something a stream.error event of the stream, if it is one of ours."""
         if (session := self._live.get(stream_sid)) is not None:
             session.report(wire.Fault(code, message))
+
+    async def tick(self) -> None:
+        """Notice tracks whose frames have stopped; runs as long as the server."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            for session in list(self._live.values()):
+                session.tick()
 
     async def watch(self) -> None:
         """End streams that have been silent for too long; runs as long as the server."""

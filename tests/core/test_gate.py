@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from transcriber.caller.recording import encode_mulaw
 from transcriber.core import gate as rules
 from transcriber.core import preroll
-from transcriber.core.gate import STEP, Gate, Passage, Pause
-from transcriber.core.preroll import Beat, Speech
+from transcriber.core.gate import STEP, Gate
+from transcriber.core.passage import Passage, Pause, Speech
+from transcriber.core.preroll import Beat
 
 _SWEEP = np.arange(800) / 8000
 VOICE = encode_mulaw((9000 * np.cos(2 * np.pi * (200 + 14_000 * _SWEEP) * _SWEEP)).astype(np.int16))

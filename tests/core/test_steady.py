@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from tests.core.test_gate import HUSH, VOICE, audio, joined, loud, play
 from transcriber.caller.recording import encode_mulaw
 from transcriber.core.audio import RATE, decode
-from transcriber.core.gate import Gate, Passage
-from transcriber.core.preroll import Speech
+from transcriber.core.gate import Gate
+from transcriber.core.passage import Passage, Speech
 
 SECONDS = np.arange(20 * RATE) / RATE
 NOISE = np.random.default_rng(7).normal(size=len(SECONDS))

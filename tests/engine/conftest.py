@@ -10,8 +10,9 @@ import vosk
 
 from transcriber import graphs
 from transcriber.catalog import find
-from transcriber.engine.ear import Heard, Manner
+from transcriber.engine.ear import Heard
 from transcriber.engine.lanes import Lane, Lanes
+from transcriber.engine.manner import Manner
 from transcriber.engine.pool import RecognizerPool
 from transcriber.engine.vosk import VoskEngine
 from transcriber.ports import Engine

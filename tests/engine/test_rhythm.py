@@ -6,7 +6,8 @@ from tests.engine.conftest import LanesOf
 from tests.engine.test_recognition import listen, words
 from transcriber.core.audio import RATE, upsample
 from transcriber.core.utterance import Draft
-from transcriber.engine.ear import Ear, Manner
+from transcriber.engine.ear import Ear
+from transcriber.engine.manner import Manner
 from transcriber.engine.pool import RecognizerPool
 from transcriber.engine.rhythm import STEP, Rhythm, observe
 from transcriber.engine.vosk import VoskEngine

@@ -72,6 +72,7 @@ async def running(
         rules = _rules(settings, recognition.capacity)
         sessions = Sessions(rules, ears=recognition.ears, outbox=outbox, tickets=store.tickets, metrics=metrics)
         tend(stack, sessions.watch(), name="ending silent streams")
+        tend(stack, sessions.tick(), name="noticing tracks whose frames have stopped")
         services = Services(
             settings=settings,
             archive=store.archive,

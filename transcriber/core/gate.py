@@ -8,10 +8,10 @@ only looks now and then.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from transcriber.core.audio import PER_MS, SILENCE, decode
-from transcriber.core.preroll import GRID, PRE_ROLL, Beat, PreRoll, Speech
+from transcriber.core.passage import Passage, Pause, Speech
+from transcriber.core.preroll import GRID, PRE_ROLL, Beat, PreRoll
 from transcriber.core.steady import Steadiness
 
 STEP = 20 * PER_MS
@@ -39,14 +39,6 @@ LEAST_ENDPOINT_MS, MOST_ENDPOINT_MS = 100, 10_000
 VOICED_TO_OPEN, OPEN_WINDOW = 2, 0b11111
 VOICED_TO_STAY, STAY_WINDOW = 2, 0b111
 """How many of the latest steps (as bits) must be voiced."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """The utterance is over: what was passed so far is all of it."""
-
-
-Passage = Speech | Pause
 
 
 class Gate:
@@ -93,6 +85,11 @@ class Gate:
     def passing(self) -> bool:
         """Whether what comes next is passed on at once."""
         return self._open and self._quiet < TAIL
+
+    @property
+    def open(self) -> bool:
+        """Whether an utterance is going on, or what is held back may turn out to be one."""
+        return self._open or bool(self._steady.in_doubt)
 
     @property
     def patience(self) -> int:
@@ -147,8 +144,19 @@ class Gate:
         passages, self._passages = self._passages, []
         return passages
 
+    def cease(self) -> list[Passage]:
+        """Nothing more came for long: an utterance that is going on is over, as if silence had come."""
+        self._break_off()
+        return self._told()
+
     def _jump(self, at: int) -> None:
-        """The clock goes on elsewhere: what was on this side of the hole ends here, nothing reaches over it."""
+        """The clock goes on elsewhere: nothing of this side of the hole reaches over it."""
+        self._break_off()
+        self._held.take()
+        self._voiced = self._doze = 0
+        self._fit_at = at
+
+    def _break_off(self) -> None:
         if self._rest:  # part of a step, judged like the one before
             self._take(Speech(bytes(self._rest), self._next - len(self._rest)), voiced=bool(self._voiced & 1))
             self._rest.clear()
@@ -159,9 +167,6 @@ class Gate:
             self._release()
         if self._open:
             self._end()
-        self._held.take()
-        self._voiced = self._doze = 0
-        self._fit_at = at
 
     def _take(self, step: Speech, *, voiced: bool) -> None:
         doubt = self._steady.in_doubt

@@ -4,9 +4,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import msgspec
-
 from transcriber.core.audio import PER_MS
+from transcriber.core.passage import Speech
 
 PRE_ROLL = 300 * PER_MS
 """Passed from before the voice was noticed …"""
@@ -19,18 +18,6 @@ GRID = 30 * PER_MS
 
 third frame of 10 ms: fed one frame earlier or later, the same speech reads otherwise.
 """
-
-
-class Speech(msgspec.Struct, frozen=True, gc=False):
-    """Mu-law to be recognised, and the position of its first sample."""
-
-    payload: bytes
-    at: int
-
-    @property
-    def end(self) -> int:
-        """The position behind its last sample."""
-        return self.at + len(self.payload)
 
 
 @dataclass(frozen=True, slots=True)

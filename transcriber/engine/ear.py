@@ -5,15 +5,15 @@ depend on frames or load. Everything here blocks; one worker thread at a time.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
-from transcriber.core.audio import PER_MS, RATE, Upsampler
-from transcriber.core.gate import ENDPOINT_MS, Gate, Passage, Pause
-from transcriber.core.hints import NO_HINTS, Hints
-from transcriber.core.preroll import Beat, Speech
+from transcriber.core.audio import PER_MS, RATE, SILENCE, Upsampler
+from transcriber.core.gate import ENDPOINT_MS, TAIL, Gate
+from transcriber.core.passage import Passage, Pause, Speech
+from transcriber.core.preroll import Beat
 from transcriber.core.timeline import HOLE
 from transcriber.core.utterance import Draft, Listener, Utterance
 from transcriber.engine.detector import Detector
+from transcriber.engine.manner import Manner
 from transcriber.engine.pool import RecognizerPool
 from transcriber.engine.rhythm import RESTART
 from transcriber.ports import Recognizer
@@ -36,17 +36,6 @@ LISTEN_MS = 1000
 Heard = Sequence[Draft | Utterance]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manner:
-    """How a track is to be heard. Without `gated` everything is fed and the model's own endpoints are used."""
-
-    partials: bool = True
-    gated: bool = True
-    endpoint_ms: int = ENDPOINT_MS
-    grammar: tuple[str, ...] = ()
-    hints: Hints = NO_HINTS
-
-
 class Ear:
     """Hears one track."""
 
@@ -63,6 +52,8 @@ class Ear:
         self._recognizer: Recognizer | None = None
         self._next = 0
         """Without a gate: the position behind what was taken last."""
+        self._ended_at = 0
+        """Samples at 8 kHz fed up to the end of the latest utterance."""
         self._fed = 0
         """Samples at 16 kHz since the recognizer began anew."""
         self._doubt_ms = 0.0
@@ -73,10 +64,13 @@ class Ear:
         self._said: list[str] = []
         """The last words that counted, as long as they are one and the same."""
 
-    def hear(self, spans: Sequence[tuple[bytes, int]], *, last: bool, hurried: bool = False) -> Heard:
+    def hear(
+        self, spans: Sequence[tuple[bytes, int]], *, last: bool, still: bool = False, hurried: bool = False
+    ) -> Heard:
         """Feed the spans; at the end of the track also the rest, and give the recognizer back.
 
-        `hurried`: recognition is behind, so that only what is needed is done.
+        `still`: nothing has followed them for so long that the utterance is over. `hurried`: recognition is behind, so
+        that only what is needed is done.
         """
         heard: list[Draft | Utterance | None] = []
         fed = self._fed
@@ -85,9 +79,21 @@ class Ear:
         if last:
             heard += self._take(self._gate.finish() if self._gate else ())
             heard += self._close()
+        elif still and self.open:
+            heard += self._take(self._gate.cease() if self._gate else self._silence())
         elif self._recognizer is not None and self._fed != fed:
             heard.append(self._look(self._recognizer, hurried=hurried))
         return [item for item in heard if item is not None and (self._manner.partials or isinstance(item, Utterance))]
+
+    @property
+    def open(self) -> bool:
+        """Whether an utterance may be going on."""
+        return self._gate.open if self._gate else self._listener.clock.fed > self._ended_at
+
+    def _silence(self) -> Iterator[Passage]:
+        """Without a gate: what lets the recognizer hear the last word, and the end."""
+        yield Speech(bytes([SILENCE]) * TAIL, self._next)
+        yield Pause()
 
     def _everything(self, payload: bytes, at: int) -> Iterator[Passage]:
         """Without a gate: only a leap of the clock ends an utterance from outside."""
@@ -174,6 +180,7 @@ class Ear:
 
     def _end(self, recognizer: Recognizer) -> Draft | Utterance | None:
         self._doubt_ms = 0.0
+        self._ended_at = self._listener.clock.fed
         self._fed = 0 if self._fed > RESTART else self._fed
         return self._note(self._listener.close(recognizer.result()))
 

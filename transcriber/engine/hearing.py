@@ -7,8 +7,9 @@ from transcriber.core.gate import ENDPOINT_MS
 from transcriber.core.hints import Hints
 from transcriber.core.stream import Fault, Refused
 from transcriber.core.wishes import Wishes, read
-from transcriber.engine.ear import Heard, Manner
+from transcriber.engine.ear import Heard
 from transcriber.engine.lanes import Lane, Lanes
+from transcriber.engine.manner import Manner
 from transcriber.engine.models import Models
 from transcriber.engine.pool import RecognizerPool
 from transcriber.ports import Engine

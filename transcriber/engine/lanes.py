@@ -15,7 +15,8 @@ from collections import deque
 from collections.abc import Callable
 
 from transcriber.core.audio import RATE
-from transcriber.engine.ear import Ear, Heard, Manner
+from transcriber.engine.ear import Ear, Heard
+from transcriber.engine.manner import Manner
 from transcriber.engine.pace import Pace
 from transcriber.engine.pool import RecognizerPool
 
@@ -35,13 +36,17 @@ class Lane:
         """Samples at 8 kHz that wait or are being recognised."""
         self._lanes = lanes
         self._tell = tell
+        self._ear = ear
         self._audio: deque[tuple[bytes, int]] = deque()
-        self._queued = False
+        self._queued = self._still = False
+        self._open = self._ear.open
         self._due = ear.due
         """Samples that make it queue up."""
         self._finishing = False
+        self._still = False
+        self._open = False
+        """Whether an utterance may be going on, as of the latest turn."""
         self._done: asyncio.Future[None] = lanes.loop.create_future()
-        self._ear = ear
         self._queued_at = 0.0
 
     def offer(self, payload: bytes, at: int) -> bool:
@@ -62,6 +67,12 @@ class Lane:
                 self._queue_up()
         return self._done
 
+    def still(self) -> None:
+        """No audio has come for long: what was said so far becomes an utterance. To be said again while it lasts."""
+        if (self._open or self.pending) and not (self._queued or self._finishing or self._done.done()):
+            self._still = True
+            self._queue_up()
+
     def _ready(self) -> bool:
         return self.pending >= max(self._due, self._lanes.pace.chunk)
 
@@ -74,7 +85,7 @@ class Lane:
         """On a worker: recognise what is there, then report to the event loop."""
         waited_s = time.monotonic() - self._queued_at
         before_s = time.thread_time()
-        finishing = self._finishing
+        finishing, still = self._finishing, self._still
         spans = []
         taken = 0
         while taken < TURN and self._audio:
@@ -84,7 +95,8 @@ class Lane:
         error: Exception | None = None
         heard: Heard = ()
         try:
-            heard = self._ear.hear(spans, last=last, hurried=self._lanes.pace.hurried)
+            hurried = self._lanes.pace.hurried
+            heard = self._ear.hear(spans, last=last, still=still and not self._audio, hurried=hurried)
         except Exception as problem:  # a worker outlives a lane; the session is told
             log.exception("recognition failed")
             self._ear.give_up()
@@ -93,7 +105,8 @@ class Lane:
         self._lanes.report(self._turn_over, heard, taken, last, error)
 
     def _turn_over(self, heard: Heard, taken: int, last: bool, error: Exception | None) -> None:
-        self._queued = False
+        self._queued = self._still = False
+        self._open = self._ear.open
         self._due = self._ear.due
         self.pending -= taken
         if heard:
