@@ -7,7 +7,7 @@ for Redis.
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum, auto
 
 from transcriber.core import stream as wire
@@ -24,7 +24,6 @@ from transcriber.scribe import Scribe
 TICK_S = 0.25
 STILL_TICKS = 8
 """So many ticks without a frame end an utterance, unless its endpoint is longer: networks stall, too."""
-SPEAKERS = {"inbound": "caller", "outbound": "agent"}
 
 
 class State(Enum):
@@ -38,7 +37,15 @@ class State(Enum):
 class Session:
     """A live stream. All methods belong to the event loop's thread."""
 
-    def __init__(self, start: Start, received: wire.MediaStream, *, hearing: Hearing, outbox: Outbox) -> None:
+    def __init__(
+        self,
+        start: Start,
+        received: wire.MediaStream,
+        *,
+        hearing: Hearing,
+        outbox: Outbox,
+        speakers: Mapping[str, str],
+    ) -> None:
         engine = hearing.pool.engine
         self.start = start
         self.received = received
@@ -50,7 +57,7 @@ class Session:
         self._scribe = Scribe(
             Identity(
                 start=start,
-                speakers={track: _label(start, track) for track in start.tracks},
+                speakers=speakers,
                 language=engine.language,
                 model=engine.model,
                 unknown_words=hearing.unknown_words,
@@ -154,7 +161,3 @@ class Session:
                     self._scribe.sketch(item, track)
 
         return tell
-
-
-def _label(start: Start, track: str) -> str:
-    return start.parameters.get(f"{track}_label", "").strip() or SPEAKERS[track]

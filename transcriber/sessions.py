@@ -14,6 +14,7 @@ from transcriber.errors import StoreError
 from transcriber.metrics import Metrics
 from transcriber.ports import Outbox, Tickets
 from transcriber.session import TICK_S, Session
+from transcriber.speakers import Speakers
 
 log = logging.getLogger(__name__)
 USUAL_TRACKS = 2
@@ -46,6 +47,7 @@ class Sessions:
         self._tickets = tickets
         self._metrics = metrics
         self._live: dict[str, Session] = {}
+        self._speakers = Speakers()
         self._waiting = 0
         self._heard_at: dict[str, float] = {}
         self._hurry = asyncio.Event()
@@ -92,7 +94,7 @@ class Sessions:
             return hearing
         if (refused := self._refusal(start)) is not None:
             return refused
-        session = Session(start, received, hearing=hearing, outbox=self._outbox)
+        session = Session(start, received, hearing=hearing, outbox=self._outbox, speakers=self._speakers.of(start))
         self._live[start.stream_sid] = session
         self._empty.clear()
         self.touch(start.stream_sid)

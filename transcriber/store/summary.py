@@ -27,7 +27,7 @@ COUNTERS = ("streams", "finals", "words", "dtmf", "gaps", "gap_ms", "errors")
 class Change:
     """One Redis command on the call hash; HDEL has no use for `value`."""
 
-    command: Literal["HSET", "HDEL", "HINCRBY"]
+    command: Literal["HSET", "HSETNX", "HDEL", "HINCRBY"]
     field: str
     value: str | int = ""
 
@@ -63,12 +63,19 @@ def changes(event: Event) -> Iterator[Change]:
 
 def _stream_started(event: StreamStarted) -> Iterator[Change]:
     yield Change("HINCRBY", "streams", 1)
-    yield Change("HSET", "model", event.model)
-    yield Change("HSET", "language", event.language)
+    asked = {name for name, value in event.parameters.items() if value.strip()}
+    yield _told(bool(asked & {"model", "language"}), "model", event.model)
+    yield _told(bool(asked & {"model", "language"}), "language", event.language)
     for track in event.tracks:
-        yield Change("HSET", f"speaker:{track}", event.speakers.get(track, ""))
+        speaker, label = event.speakers.get(track, ""), event.parameters.get(f"{track}_label", "")
+        yield _told(speaker != "" and speaker == label.strip(), f"speaker:{track}", speaker)
     for name, value in event.parameters.items():
-        yield Change("HSET", f"parameter:{name}", value)
+        yield _told(name in asked, f"parameter:{name}", value)
+
+
+def _told(asked: bool, field: str, value: str) -> Change:
+    """What a stream asks for counts; what it leaves to default only where no stream of the call has said it."""
+    return Change("HSET" if asked else "HSETNX", field, value)
 
 
 def summary(call_sid: str, stored: Mapping[str, str]) -> dict[str, Any]:
