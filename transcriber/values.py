@@ -1,6 +1,7 @@
 """What the text of a setting means. Each function raises ValueError that says what it must be."""
 
 import ipaddress
+import re
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -30,6 +31,8 @@ def whole(least: int, most: int) -> Callable[[str], int]:
     """A whole number between these."""
 
     def parse(value: str) -> int:
+        if not re.fullmatch("-?[0-9]{1,18}", value.strip()):
+            raise ValueError(f"must be a whole number from {least} to {most}")
         number = int(value)
         if not least <= number <= most:
             raise ValueError(f"must be between {least} and {most}")
@@ -114,7 +117,7 @@ def continuation(value: str) -> str:
     known = {
         "dial": bool(argument),
         "redirect": argument.startswith(("http://", "https://")),
-        "pause": argument.isdigit(),
+        "pause": re.fullmatch("[0-9]{1,9}", argument) is not None,
     }
     if not known.get(kind, False):
         raise ValueError("must be dial:NUMBER, redirect:URL or pause:SECONDS")

@@ -195,3 +195,16 @@ def test_txt_is_one_line_an_utterance(events: list[dict[str, Any]]) -> None:
 
 def _tokens(text: str) -> list[str]:
     return re.sub(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", " ", text).split()
+
+
+@pytest.mark.parametrize("speaker", ["می\u200cخواهم", "山田\u3000太郎", "\U0001f468\u200d\U0001f4bb", "Dr.\u00a0No"])
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_speaker_keeps_what_the_script_needs(name: str, speaker: str) -> None:
+    assert speaker in FORMATS[name]([{"type": "final", "seq": 1, "speaker": speaker, "text": "hello", "start_ms": 0}])
+
+
+@pytest.mark.parametrize("before", ["", " ", "\u00a0", "\u3000", "\u200b", "\u00ad", "\ufeff", "\u200e\u2066", "\t"])
+def test_a_formula_is_none_behind_what_cannot_be_seen(before: str) -> None:
+    table = csv_table([{"type": "final", "seq": 1, "speaker": before + "=1+1", "text": before + "@x", "start_ms": 0}])
+    [row] = csv.DictReader(io.StringIO(table, newline=""))
+    assert (row["speaker"][0], row["text"][0]) == ("'", "'")

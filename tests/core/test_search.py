@@ -70,3 +70,10 @@ def test_marks_lie_within_the_text_in_order(query: str, text: str) -> None:
 def test_every_word_of_a_text_is_found_in_it(text: str) -> None:
     for token in tokens(text):
         assert look((Term((token.word,)),), text)
+
+
+def test_a_word_written_with_a_joiner_is_found_as_it_is_written() -> None:
+    text = "نمی\u200cخواهم بروم"
+    found = look(parse("نمی\u200cخواهم"), text)
+    assert found is not None
+    assert [text[start:end] for start, end in found.marks] == ["نمی\u200cخواهم"]

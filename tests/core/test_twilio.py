@@ -67,7 +67,7 @@ def test_nonsense_counters_count_as_absent(number: object) -> None:
         ("", "not_json"),
         ("hello", "not_json"),
         ("[" * 60_000, "not_json"),
-        ('{"event": ' + "9" * 5000 + "}", "not_json"),
+        ('{"event": ' + "9" * 5000 + "}", "no_event"),
         ("[]", "not_object"),
         ("3", "not_object"),
         ("null", "not_object"),
@@ -117,6 +117,39 @@ def test_parameters_are_fit_for_json_and_logs() -> None:
     assert isinstance(start, twilio.Start)
     assert start.parameters == {"a ": "x? [2J"}
     json.dumps(start.parameters, ensure_ascii=False).encode()
+
+
+SCRIPTS = [
+    "می\u200cخواهم",
+    "ශ්\u200dරී",
+    "\U0001f468\u200d\U0001f4bb",
+    "a\u00adb",
+    "a\u00a0b",
+    "山田\u3000太郎",
+    "\u200fשלום",
+    "\ufeffx",
+]
+
+
+@pytest.mark.parametrize("value", SCRIPTS)
+def test_parameters_keep_what_scripts_need(value: str) -> None:
+    start = twilio.decode(json.dumps(start_message(customParameters={value: value})))
+    assert isinstance(start, twilio.Start)
+    assert start.parameters == {value: value}
+
+
+@pytest.mark.parametrize("value", ["\n", "\x00", "\x7f", "\x85", "\u2028", "\u202e", "\u2066"])
+def test_parameters_lose_what_breaks_or_turns_lines(value: str) -> None:
+    start = twilio.decode(json.dumps(start_message(customParameters={"a": f"x{value}y"})))
+    assert isinstance(start, twilio.Start)
+    assert start.parameters == {"a": "x y"}
+
+
+def test_a_number_without_end_is_no_number_and_no_broken_message() -> None:
+    number = "9" * 5000
+    media = f'{{"event":"media","sequenceNumber":{number},"media":{{"timestamp":{number},"payload":"AAAA"}}}}'
+    assert twilio.decode(media) == twilio.Media(None, "inbound", None, bytes(3))
+    assert twilio.decode(f'{{"event":"stop","sequenceNumber":{number}}}') == twilio.Stop(None)
 
 
 @given(st.text())

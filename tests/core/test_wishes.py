@@ -43,6 +43,12 @@ def test_everything_at_once() -> None:
         ("endpoint_ms", "99", "endpoint_ms_invalid"),
         ("endpoint_ms", "10001", "endpoint_ms_invalid"),
         ("endpoint_ms", "-600", "endpoint_ms_invalid"),
+        ("endpoint_ms", "00000060099999", "endpoint_ms_invalid"),
+        ("endpoint_ms", "6" * 5000, "endpoint_ms_invalid"),
+        ("endpoint_ms", "0" * 5000, "endpoint_ms_invalid"),
+        ("endpoint_ms", "+600", "endpoint_ms_invalid"),
+        ("endpoint_ms", "6_00", "endpoint_ms_invalid"),
+        ("endpoint_ms", "600.0", "endpoint_ms_invalid"),
         ("endpoint_ms", "٦٠٠", "endpoint_ms_invalid"),
         ("grammar", '["yes"', "grammar_invalid"),
         ("grammar", "[1]", "grammar_invalid"),
@@ -54,6 +60,15 @@ def test_what_cannot_be_understood_is_a_fault(name: str, value: str, code: str) 
     assert [fault.code for fault in faults] == [code]
     assert len(wishes.hints) in (0, 500)
     assert wishes == Wishes(hints=wishes.hints)
+
+
+def test_zeros_before_a_number_change_nothing() -> None:
+    assert read({"endpoint_ms": "0" * 5000 + "900"}) == (Wishes(endpoint_ms=900), [])
+
+
+def test_hints_keep_joiners_and_lose_what_nobody_says() -> None:
+    hints = "می\u200cخواهم,Don\u00adau\u00a0dampf,\u200b,\u200e"
+    assert read({"hints": hints}) == (Wishes(hints=("می\u200cخواهم", "Donau dampf")), [])
 
 
 @given(

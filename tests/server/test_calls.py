@@ -117,6 +117,22 @@ async def test_labels_partials_and_what_cannot_be_granted(serve: Serve) -> None:
     assert of(events, "stream.started")[0]["unknown_words"] == ["zebras"]
 
 
+@pytest.mark.parametrize(
+    "label", ["می\u200cخواهم", "ශ්\u200dරී", "\U0001f468\u200d\U0001f4bb Ada", "山田\u3000太郎", "Dr.\u00a0No"]
+)
+async def test_a_label_is_the_speaker_letter_by_letter(serve: Serve, label: str) -> None:
+    running = await serve()
+    parameters = {"inbound_label": label, "outbound_label": "\u200b\u00ad", "endpoint_ms": "00000060099999"}
+    async with running.phone.call(parameters=parameters) as call:
+        await call.play(2500)
+        await call.hang_up()
+        events = await running.ended(call.call_sid)
+    assert {final["speaker"] for final in of(events, "final")} == {label, "agent"}
+    assert "endpoint_ms_invalid" in {error["code"] for error in of(events, "stream.error")}
+    summary = await get(running, f"/v1/calls/{call.call_sid}")
+    assert summary["tracks"]["inbound"]["speaker"] == summary["parameters"]["inbound_label"] == label
+
+
 async def test_two_streams_are_one_call(serve: Serve) -> None:
     running = await serve()
     first = CallIds()

@@ -4,11 +4,13 @@ import json
 from typing import Any
 
 JOINERS = "\u200c\u200d"
+TAGS = range(0xE0020, 0xE0080)
+"""What some flags are written with."""
 
 
 def printable(text: str) -> str:
     """The text on one line: line ends, escape sequences' bytes and invisible direction marks become spaces."""
-    return "".join(c if c.isprintable() or c in JOINERS else " " for c in text)
+    return "".join(c if c.isprintable() or c in JOINERS or ord(c) in TAGS else " " for c in text)
 
 
 def json_line(data: Any) -> str:

@@ -20,9 +20,10 @@ COLUMNS = ("seq", "track", "speaker", "utterance", "start_ms", "end_ms", "confid
 
 Finals = Iterable[Mapping[str, Any]]
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_CONTROL = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _ARROW = re.compile(r"-{2,}>")
-_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+_FORMULA = re.compile(r"[\s\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]*[=+\-@＝＋－＠]")
+"""A spreadsheet may pass over what cannot be seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,14 +162,14 @@ def _width(text: str) -> int:
 
 def _clean(value: object) -> str:
     """One line without control characters and lone surrogates: nothing in it can end a cue or break the encoding."""
-    return " ".join(_CONTROL.sub(" ", value).split()) if isinstance(value, str) else ""
+    return _CONTROL.sub(" ", value).strip(" ") if isinstance(value, str) else ""
 
 
 def _cell(value: object) -> str | int | float:
     if isinstance(value, (int, float)):
         return value
     text = _clean(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return f"'{text}" if _FORMULA.match(text) else text
 
 
 def _whole(value: object, default: int = 0) -> int:

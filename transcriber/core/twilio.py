@@ -21,6 +21,12 @@ LONGEST_STREAM_MS = 4 * 24 * 3600 * 1000
 TRACKS = ("inbound", "outbound")
 
 
+_UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufff9-\ufffb]")
+"""Controls, ends of lines, and what puts the rest of a line in another order."""
+MOST_DIGITS = 32
+"""Longer whole numbers mean nothing here, and Python refuses to read those of some thousand digits."""
+
+
 @dataclass(frozen=True, slots=True)
 class Connected:
     """The socket's first message; carries nothing we need."""
@@ -116,7 +122,7 @@ def decode(text: str) -> Message:
 
 def _decode_patiently(text: str) -> Message:
     try:
-        data = json.loads(text)
+        data = json.loads(text, parse_int=_whole)
     except (ValueError, RecursionError):
         return Malformed("not_json", "a message is not JSON")
     if not isinstance(data, dict):
@@ -142,9 +148,11 @@ def _decode_patiently(text: str) -> Message:
 
 
 def clean(text: str, longest: int = 500) -> str:
-    """Text fit for JSON, logs and keys of ours: valid UTF-8, no control characters, bounded."""
-    valid = text[:longest].encode("utf-8", "replace").decode()
-    return "".join(c if c.isprintable() else " " for c in valid)
+    """Text fit for JSON, logs and keys of ours: valid UTF-8, nothing that breaks a line or turns it round, bounded.
+
+    What scripts and emoji need stays as it was sent: joiners, marks of direction, spaces of any width.
+    """
+    return _UNFIT.sub(" ", text[:longest].encode("utf-8", "replace").decode())
 
 
 def _media(data: dict[str, Any]) -> Message:
@@ -218,6 +226,10 @@ def _counter(value: object) -> int | None:
         return msgspec.convert(value, Counter, strict=False)
     except (msgspec.ValidationError, UnicodeEncodeError):
         return None
+
+
+def _whole(digits: str) -> int | None:
+    return int(digits) if len(digits) <= MOST_DIGITS else None
 
 
 def _string(value: object, default: str = "") -> str:

@@ -77,7 +77,7 @@ def asked_delay_s(retry_after: str | None, *, now_s: float) -> float:
     """What a Retry-After header asks for, seconds or a date; 0 without one that can be read, an hour at most."""
     text = (retry_after or "").strip()
     if text.isascii() and text.isdigit():
-        asked = float(text[:9])
+        asked = float(text)
     else:
         try:
             moment = parsedate_to_datetime(text)

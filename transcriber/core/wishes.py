@@ -1,6 +1,7 @@
 """What a call asks for by its custom parameters. What cannot be granted is a fault, never silently passed over."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -8,6 +9,8 @@ from transcriber.core.gate import ENDPOINT_MS, LEAST_ENDPOINT_MS, MOST_ENDPOINT_
 from transcriber.core.stream import Fault
 
 MOST_PHRASES = 500
+_UNHEARD = re.compile("[\u00ad\u061c\u200b\u200e\u200f\u2060\ufeff]")
+"""Breaks and marks of direction are no part of a word; joiners are: some scripts write other words with them."""
 YES, NO = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
 
@@ -48,8 +51,9 @@ def _milliseconds(parameters: Mapping[str, str], default: int, faults: list[Faul
     said = parameters.get("endpoint_ms", "").strip()
     if not said:
         return default
-    if said.isascii() and said.isdigit() and LEAST_ENDPOINT_MS <= int(said[:9]) <= MOST_ENDPOINT_MS:
-        return int(said)
+    digits = said.lstrip("0")
+    if re.fullmatch("[0-9]{1,9}", digits) and LEAST_ENDPOINT_MS <= int(digits) <= MOST_ENDPOINT_MS:
+        return int(digits)
     faults.append(
         Fault(
             "endpoint_ms_invalid",
@@ -73,7 +77,8 @@ def _phrases(parameters: Mapping[str, str], name: str, faults: list[Fault]) -> t
             faults.append(Fault(f"{name}_invalid", f"parameter {name!r} is neither a list of words nor JSON; not used"))
             return ()
         pieces = listed
-    phrases = tuple(dict.fromkeys(" ".join(piece.split()) for piece in pieces if piece.strip()))
+    spelled = (" ".join(_UNHEARD.sub("", piece).split()) for piece in pieces)
+    phrases = tuple(dict.fromkeys(phrase for phrase in spelled if phrase))
     if len(phrases) > MOST_PHRASES:
         faults.append(Fault(f"{name}_invalid", f"parameter {name!r} has more than {MOST_PHRASES} phrases; cut there"))
     return phrases[:MOST_PHRASES]
