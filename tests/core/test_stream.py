@@ -10,7 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.test_twilio import STREAM, start_message
-from transcriber.core.stream import Audio, Fault, MediaStream, Missing, Outcome, Pressed, Refused, Started, Stopped
+from transcriber.core.stream import (
+    SPARE_NOTES,
+    Audio,
+    Fault,
+    MediaStream,
+    Missing,
+    Outcome,
+    Pressed,
+    Refused,
+    Started,
+    Stopped,
+)
 
 
 def media(sequence: Any, timestamp: Any, *, track: str = "inbound", audio: bytes = b"\x01" * 160) -> dict[str, Any]:
@@ -148,3 +159,40 @@ def test_any_cut_of_the_audio_gives_the_same_audio(mulaw: bytes, cuts: list[int]
     assert audio_of(outcomes) == mulaw
     spans = [item for item in outcomes if isinstance(item, Audio)]
     assert all(span.at == 155 * 8 + sum(len(s.payload) for s in spans[:n]) for n, span in enumerate(spans))
+
+
+def dtmf(sequence: int) -> dict[str, Any]:
+    body = {"track": "inbound_track", "digit": "5"}
+    return {"event": "dtmf", "sequenceNumber": str(sequence), "streamSid": STREAM, "dtmf": body}
+
+
+def test_keys_beyond_all_typing_are_counted_and_not_kept() -> None:
+    stream = live()
+    outcomes = feed(stream, *map(dtmf, range(2, 5002)))
+    assert len([item for item in outcomes if isinstance(item, Pressed)]) == SPARE_NOTES
+    assert codes(outcomes) == ["too_many_events"]
+    assert stream.faults == {"too_many_events": 5000 - SPARE_NOTES}
+
+
+def test_somebody_who_types_as_fast_as_hands_can_is_heard_out() -> None:
+    """20 keys a second for 50 s, and one a second for the rest of an hour."""
+    stream, sequence, pressed = live(), 2, 0
+    for second in range(3600):
+        messages = [media(sequence, second * 1000, audio=b"\x01" * 8000)]
+        messages += [dtmf(sequence + number) for number in range(1, 21 if second < 50 else 2)]
+        sequence += len(messages)
+        pressed += len([item for item in feed(stream, *messages) if isinstance(item, Pressed)])
+    assert pressed == 20 * 50 + 3550
+    assert not stream.faults
+
+
+def test_an_hour_with_a_hole_behind_every_frame_keeps_gaps_all_along_and_its_keys() -> None:
+    stream = live()
+    frames = range(45_000)
+    gaps = [
+        item for number in frames for item in feed(stream, media(number + 2, number * 80)) if isinstance(item, Missing)
+    ]
+    assert len(gaps) == SPARE_NOTES + len(frames) * 20 // 1000
+    assert gaps[-1].to_ms > 3_590_000
+    assert stream.faults["too_many_events"] == len(frames) - 1 - len(gaps)
+    assert [item for item in feed(stream, dtmf(45_002)) if isinstance(item, Pressed)]

@@ -11,6 +11,7 @@ from tests.server.conftest import Event, Running, Serve, subscribed
 from transcriber import sample_calls
 from transcriber.caller import CallIds
 from transcriber.core.accuracy import word_errors
+from transcriber.core.stream import SPARE_NOTES
 from transcriber.engine.vosk import VoskEngine
 
 
@@ -141,6 +142,7 @@ async def test_two_streams_are_one_call(serve: Serve) -> None:
         await inbound.play(2000)
         async with running.phone.call(ids=second, tracks=["outbound"]) as outbound:
             await outbound.play(2000)
+            await running.known(first.call)
             async with asyncio.timeout(20):
                 while kinds(await running.events(first.call)).count("stream.started") < 2:  # noqa: ASYNC110 - bounded
                     await asyncio.sleep(0.005)
@@ -195,6 +197,18 @@ async def test_missing_audio_keys_and_repeats(serve: Serve) -> None:
     assert stopped["audio_ms"] == {"inbound": 3200}
     assert stopped["errors"] == {"repeated_sequence": 10}
     assert sum(len(final["words"]) for final in of(events, "final")) == 3700 // 250
+
+
+async def test_a_flood_of_keys_is_told_once_and_counted(serve: Serve) -> None:
+    running = await serve()
+    async with running.phone.call(tracks=["inbound"]) as call:
+        for _ in range(1500):
+            await call.press("1")
+        await call.hang_up()
+        events = await running.ended(call.call_sid)
+    assert len(of(events, "dtmf")) == SPARE_NOTES
+    assert [error["code"] for error in of(events, "stream.error")] == ["too_many_events"]
+    assert of(events, "stream.stopped")[0]["errors"] == {"too_many_events": 1500 - SPARE_NOTES}
 
 
 async def test_connections_to_redis_may_break(serve: Serve) -> None:

@@ -19,6 +19,9 @@ REMEMBERED = 256
 LOST_AT_ONCE = 10_000
 """A larger jump of the sequence is nonsense, not loss."""
 
+SPARE_NOTES = 1_000
+"""So many keys, and as many gaps, may a stream tell of, and one more per second of audio: each is kept as an event."""
+
 
 class State(Enum):
     """Where a stream is in its life."""
@@ -95,6 +98,7 @@ class MediaStream:
         self.frames_lost = 0
         self._timelines: dict[str, Timeline] = {}
         self._samples: Counter[str] = Counter()
+        self._notes: Counter[type] = Counter()
         self._last_sequence = 0
         self._recent: deque[int] = deque(maxlen=REMEMBERED)
 
@@ -162,7 +166,7 @@ class MediaStream:
                 outcomes += self._media(message)
             case twilio.Dtmf():
                 at = max(line.end for line in self._timelines.values())
-                outcomes.append(Pressed(message.track, message.digit, at // PER_MS))
+                outcomes += self._note(Pressed(message.track, message.digit, at // PER_MS))
             case twilio.Stop():
                 self.state = State.OVER
                 outcomes.append(Stopped())
@@ -203,10 +207,18 @@ class MediaStream:
                 continue
             match part:
                 case Hole(start, end):
-                    outcomes.append(Missing(track, start // PER_MS, end // PER_MS))
+                    outcomes += self._note(Missing(track, start // PER_MS, end // PER_MS))
                 case Strange(off_ms):
                     outcomes += self._fault("strange_timestamp", f"a timestamp was {off_ms} ms off and passed over")
         return outcomes
+
+    def _note(self, fact: Missing | Pressed) -> list[Outcome]:
+        """What becomes an event of its own, as long as the stream's budget of its kind lasts; then it is counted."""
+        kind = type(fact)
+        if self._notes[kind] >= SPARE_NOTES + self._samples.total() // RATE:
+            return self._fault("too_many_events", "keys or gaps come faster than they can be kept: the rest is counted")
+        self._notes[kind] += 1
+        return [fact]
 
     def _fault(self, code: str, message: str) -> list[Outcome]:
         self.faults[code] += 1
