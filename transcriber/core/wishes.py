@@ -2,15 +2,21 @@
 
 import json
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from transcriber.core.gate import ENDPOINT_MS, LEAST_ENDPOINT_MS, MOST_ENDPOINT_MS
 from transcriber.core.stream import Fault
+from transcriber.core.twilio import clean
 
 MOST_PHRASES = 500
 _UNHEARD = re.compile("[\u00ad\u061c\u200b\u200e\u200f\u2060\ufeff]")
 """Breaks and marks of direction are no part of a word; joiners are: some scripts write other words with them."""
+UNKNOWN = "[unk]"
+"""The grammar's word for anything else; without it every sound would become one of the phrases."""
+SYMBOLS_BEGIN = tuple("<[{(#!%")
+"""What decoders mark their own symbols with: `<eps>`, `[noise]`, `{laughter}`, `(uh)`, `#0`, `!SIL`, `%hesitation`."""
 YES, NO = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
 
@@ -76,9 +82,16 @@ def _phrases(parameters: Mapping[str, str], name: str, faults: list[Fault]) -> t
         if not isinstance(listed, list) or not all(isinstance(piece, str) for piece in listed):
             faults.append(Fault(f"{name}_invalid", f"parameter {name!r} is neither a list of words nor JSON; not used"))
             return ()
-        pieces = listed
+        pieces = [clean(piece) for piece in listed]  # JSON has escapes for what was cleaned away around it
     spelled = (" ".join(_UNHEARD.sub("", piece).split()) for piece in pieces)
     phrases = tuple(dict.fromkeys(phrase for phrase in spelled if phrase))
     if len(phrases) > MOST_PHRASES:
         faults.append(Fault(f"{name}_invalid", f"parameter {name!r} has more than {MOST_PHRASES} phrases; cut there"))
     return phrases[:MOST_PHRASES]
+
+
+def is_word(text: str) -> bool:
+    """Whether it is written as people's words are, in any script, and not as the symbols that decoders keep for
+    themselves: those lie in the same list as the words, and a grammar that names one can end the process."""
+    kinds = {unicodedata.category(letter) for letter in text}
+    return not text.startswith(SYMBOLS_BEGIN) and not kinds & {"Cc", "Cs", "Cn"} and any(map(str.isalnum, text))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from transcriber.core.gate import ENDPOINT_MS
 from transcriber.core.hints import Hints
 from transcriber.core.stream import Fault, Refused
-from transcriber.core.wishes import Wishes, read
+from transcriber.core.wishes import UNKNOWN, Wishes, read
 from transcriber.engine.ear import Heard
 from transcriber.engine.lanes import Lane, Lanes
 from transcriber.engine.manner import Manner
@@ -66,16 +66,17 @@ class Ears:
 
 def _possible(wishes: Wishes, engine: Engine, faults: list[Fault]) -> tuple[Wishes, tuple[str, ...]]:
     """The wishes with a grammar the model can follow, or none; and the words it does not know."""
-    grammar = tuple(phrase.lower() for phrase in wishes.grammar)
+    asked = tuple(phrase.lower() for phrase in wishes.grammar)
+    grammar = tuple(phrase for phrase in asked if phrase != UNKNOWN)  # which stands in every grammar
     words = dict.fromkeys(word for phrase in grammar + wishes.hints for word in phrase.lower().split())
     unknown = engine.unknown(words)
-    if grammar and not engine.takes_grammar:
+    if asked and not engine.takes_grammar:
         faults.append(
             Fault("grammar_unsupported", f"model {engine.model!r} has a fixed graph and takes no grammar; not used")
         )
-        grammar = ()
+        asked = grammar = ()
     known = tuple(phrase for phrase in grammar if not set(phrase.split()) & set(unknown))
-    if grammar and not known:
+    if asked and not known:
         faults.append(Fault("grammar_invalid", f"model {engine.model!r} knows no phrase of the grammar; not used"))
     elif len(known) < len(grammar):
         left_out = ", ".join(sorted(set(grammar) - set(known)))

@@ -7,20 +7,20 @@ recognizers; a recognizer belongs to one thread at a time.
 import json
 import threading
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from transcriber import graphs
 from transcriber.catalog import ModelFolder
 from transcriber.core.transcript import Word
 from transcriber.core.utterance import Hypothesis
+from transcriber.core.wishes import UNKNOWN, is_word
 from transcriber.engine import kernels
 from transcriber.errors import ModelError
 
 RATE = 16000
 LOOK_EVERY_MS = 1000
 """How often the settled part of the lattice is read: its words and times cost as much as 60 ms of decoding."""
-UNKNOWN = "[unk]"
-"""The grammar's word for anything else; without it every sound would become one of the phrases."""
 NUDGE = bytes(2 * RATE // 100)
 """10 ms of silence: right after a result the library takes the end of a track for done and keeps what it learnt."""
 NO_ANSWER = Hypothesis("")
@@ -40,10 +40,7 @@ class VoskEngine:
 
         vosk.SetLogLevel(-2)  # errors only: the library's warnings are about its own lattices
         self._vosk = vosk
-        try:
-            self._model = vosk.Model(str(path))
-        except Exception as error:  # the library raises plain Exception
-            raise ModelError(f"Vosk cannot load the model in {path}: {error}") from None
+        self._model = self._load(path)
         self.dynamic = graphs.is_dynamic(path)
         """Whether what was loaded composes its graph while it decodes."""
         self._folder = folder
@@ -60,10 +57,7 @@ class VoskEngine:
 
     def create(self, grammar: Sequence[str] = ()) -> "VoskRecognizer":
         """A new, cold recognizer: 1 ms (demo) to 100 ms (large models); with a grammar it hears nothing else."""
-        if grammar and not self.takes_grammar:
-            raise ModelError(f"model {self.model} has a fixed graph and takes no grammar")
-        arguments = (json.dumps([*grammar, UNKNOWN]),) if grammar else ()
-        model = self._grammar_model() if grammar else self._model
+        model, arguments = (self._grammar_model(), (self._grammar(grammar),)) if grammar else (self._model, ())
         try:
             recognizer = self._vosk.KaldiRecognizer(model, RATE, *arguments)
         except Exception as error:  # the library raises plain Exception
@@ -71,16 +65,31 @@ class VoskEngine:
         recognizer.SetWords(True)
         return VoskRecognizer(recognizer)
 
+    def _grammar(self, phrases: Sequence[str]) -> str:
+        """As the library wants it. It aborts on an epsilon and crashes on an empty list, so only words get there."""
+        if unknown := self.unknown(dict.fromkeys(word for phrase in phrases for word in phrase.split())):
+            raise ModelError(f"model {self.model} does not know {', '.join(unknown)}: no grammar can hold them")
+        return json.dumps([*phrases, UNKNOWN])
+
     def _grammar_model(self) -> Any:
         """The dynamic graph: what was loaded, or, beside a static one, loaded when the first call asks for it."""
+        if not self.takes_grammar:
+            raise ModelError(f"model {self.model} has a fixed graph and takes no grammar")
         with self._lock:
             if self._dynamic is None:
-                self._dynamic = self._vosk.Model(str(self._folder.path))
+                self._dynamic = self._load(self._folder.path)
             return self._dynamic
 
+    def _load(self, path: Path) -> Any:
+        try:
+            return self._vosk.Model(str(path))
+        except Exception as error:  # the library raises plain Exception
+            raise ModelError(f"Vosk cannot load the model in {path}: {error}") from None
+
     def unknown(self, words: Iterable[str]) -> tuple[str, ...]:
-        """Words without a pronunciation in the model."""
-        return tuple(word for word in words if self._model.vosk_model_find_word(word) < 0)
+        """Words without a pronunciation in the model; symbols of its graph (`<eps>`, `#0`) are none, known or not."""
+        find = self._model.vosk_model_find_word
+        return tuple(word for word in words if not is_word(word) or find(word) <= 0)
 
 
 class VoskRecognizer:
