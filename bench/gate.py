@@ -18,7 +18,6 @@ from bench import recordings
 from transcriber import sample_calls
 from transcriber.caller import read_recording
 from transcriber.caller.recording import encode_mulaw
-from transcriber.cli.engines import warm_speech
 from transcriber.core.accuracy import Errors, word_errors, words_of
 from transcriber.core.audio import RATE
 from transcriber.core.gate import ENDPOINT_MS
@@ -29,6 +28,7 @@ from transcriber.engine.manner import Manner
 from transcriber.engine.pool import RecognizerPool
 from transcriber.engine.rhythm import Rhythm
 from transcriber.engine.vosk import VoskEngine
+from transcriber.engine.warmth import warm_speech
 from transcriber.ports import Recognizer
 
 SPOKEN = ("spelled_and_numbers", "digits", "short_sentences", "calls")

@@ -60,6 +60,16 @@ class Child:
                 raise ServerUnreachable("the server stopped before it was ready")
         raise ServerUnreachable(f"nobody listened on port {port} in {within_s:.0f} s")
 
+    async def ended(self, *, within_s: float) -> int | None:
+        """Its exit status once it has ended and all it wrote was read; None when it still runs by then."""
+        try:
+            async with asyncio.timeout(within_s):
+                await self._process.wait()
+        except TimeoutError:
+            return None
+        await self._reader
+        return self._process.returncode
+
     async def stop(self) -> None:
         """SIGTERM, and SIGKILL when that does not help; nothing if it has gone. Then everything it wrote is read."""
         self._signal(signal.SIGTERM)
@@ -78,7 +88,13 @@ class Child:
 
     async def _read(self) -> None:
         assert self._process.stdout is not None  # noqa: S101 - it was asked for
-        async for raw in self._process.stdout:
+        while True:
+            try:
+                raw = await self._process.stdout.readline()
+            except ValueError:  # a line longer than anybody reads; it is gone from the buffer
+                continue
+            if not raw:
+                break
             self.lines.append(raw.decode("utf-8", "replace").rstrip())
             self._news.set()
         self._news.set()

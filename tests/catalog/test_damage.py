@@ -1,16 +1,18 @@
 """Damaged folders: refused with what is wrong, before Vosk refuses, aborts, crashes or recognises other words."""
 
 import os
+import random
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from transcriber import catalog
-from transcriber.catalog import anatomy
+from transcriber.catalog import anatomy, fst
 from transcriber.errors import ModelError
 
 LOAD = """
@@ -148,6 +150,44 @@ def test_a_folder_of_the_old_kind(copied: Path, tmp_path: Path) -> None:
     shutil.copy(copied / "graph/disambig_tid.int", old)
     assert anatomy.faults(old) == []
     catalog.describe(old).check()
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        *("graph/HCLr.fst", "graph/Gr.fst", "am/final.mdl", "graph/words.txt", "graph/disambig_tid.int"),
+        *("graph/phones/word_boundary.int", "conf/mfcc.conf", "conf/model.conf"),
+    ],
+)
+@pytest.mark.parametrize("arcs", [False, True])
+def test_damage_anywhere_is_told_or_not_seen_but_never_an_error(copied: Path, part: str, *, arcs: bool) -> None:
+    whole, chance = (copied / part).read_bytes(), random.Random(part)
+    for _ in range(60):
+        data = bytearray(whole)
+        at = chance.randrange(chance.choice((len(data), min(len(data), 400))))
+        junk = chance.choice((b"\xff" * 8, b"\xff" * 7 + b"\x7f", bytes(8), chance.randbytes(8), b"9" * 5000))
+        data[at : at + len(junk)] = junk
+        (copied / part).write_bytes(data)
+        assert all(isinstance(fault, str) and "\n" not in fault for fault in anatomy.faults(copied, arcs=arcs))
+        with suppress(ModelError):
+            catalog.describe(copied).check()
+
+
+def test_lookahead_inside_lookahead_is_refused(copied: Path) -> None:
+    graph = copied / "graph" / "HCLr.fst"
+    data = graph.read_bytes()
+    head = data[: data.index(fst.MAGIC.to_bytes(4, "little"), 4)]
+    graph.write_bytes(head * 3000 + data)
+    assert anatomy.faults(copied) == ["graph/HCLr.fst has a damaged header"]
+
+
+def test_arcs_that_lead_nowhere_are_seen_when_asked_for(copied: Path) -> None:
+    graph = copied / "graph" / "Gr.fst"
+    data = bytearray(graph.read_bytes())
+    data[-4:] = (2**30).to_bytes(4, "little")
+    graph.write_bytes(data)
+    assert anatomy.faults(copied) == []
+    assert anatomy.faults(copied, arcs=True) == ["graph/Gr.fst is damaged: arcs lead to states that are not there"]
 
 
 def test_random_damage_ends_in_words_not_in_a_traceback(copied: Path) -> None:

@@ -23,6 +23,10 @@ def folders_in(home: Path, *names: str) -> list[ModelFolder]:
     return [ModelFolder(name, home / name, "en", "telephone") for name in names]
 
 
+async def loaded(folder: ModelFolder) -> RecognizerPool:
+    return pool_of(folder.name)
+
+
 async def asked(models: Models, name: str) -> bool:
     """Whether a call that asks for the model gets it."""
     pool, fault = await models.choose(model=name, language="")
@@ -35,7 +39,7 @@ async def test_a_model_that_became_the_default_takes_no_budget_any_more(tmp_path
     models = Models(
         pool_of("first"),
         installed=lambda: folders,
-        load=lambda folder: pool_of(folder.name),
+        load=loaded,
         budget_bytes=need,
     )
     assert await asked(models, "one")
@@ -49,7 +53,7 @@ async def test_one_that_no_call_uses_makes_room_and_one_in_use_does_not(tmp_path
     models = Models(
         pool_of("first"),
         installed=lambda: folders,
-        load=lambda folder: pool_of(folder.name),
+        load=loaded,
         budget_bytes=MEMORY_PER_BYTE * max(folder.size for folder in folders),
     )
     assert await asked(models, "one")

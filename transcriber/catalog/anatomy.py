@@ -6,6 +6,7 @@ short). All four are seen here; bytes changed inside a file are only seen by the
 """
 
 import re
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ IVECTOR = ("final.ie", "final.dubm", "final.mat", "global_cmvn.stats", "online_c
 RESCORE = ("G.carpa", "G.fst")
 RNNLM = ("final.raw", "feat_embedding.final.mat", "word_feats.txt", "special_symbol_opts.conf")
 DYNAMIC = ("HCLr.fst", "Gr.fst")
+UNREADABLE = (ValueError, OverflowError, MemoryError, RecursionError, struct.error)
+"""What reading a damaged file may end in, besides the words for it."""
 NO_GRAPH = "no graph/HCLG.fst (or HCLr.fst and Gr.fst)"
 
 
@@ -44,8 +47,11 @@ def layout_of(path: Path) -> Layout:
     return NEW if any((path / part).is_dir() for part in ("am", "conf", "graph")) else OLD
 
 
-def faults(path: Path) -> list[str]:
-    """What is wrong with the model in a folder, a phrase each (`no am/final.mdl`, `graph/Gr.fst is empty`)."""
+def faults(path: Path, *, arcs: bool = False) -> list[str]:
+    """What is wrong with the model in a folder, a phrase each (`no am/final.mdl`, `graph/Gr.fst is empty`).
+
+    With `arcs` its graphs are read whole, which takes some seconds for a large one.
+    """
     layout = layout_of(path)
     parts = _parts(path, layout)
     missing = [f"no {part}" for part in parts if not (path / part).is_file()]
@@ -54,7 +60,7 @@ def faults(path: Path) -> list[str]:
     if missing:
         return missing
     found = [f"{part} {what}" for part, look in parts.items() if (what := _looked(path / part, look))]
-    return found or _graph_faults(path, layout)
+    return found or _graph_faults(path, layout, arcs=arcs)
 
 
 def doubts(path: Path) -> list[str]:
@@ -92,35 +98,41 @@ def _looked(file: Path, look: Callable[[Path], str]) -> str:
         return look(file) if file.stat().st_size else "is empty"
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
+    except UnicodeDecodeError:
+        return "is not UTF-8"
+    except UNREADABLE as error:
+        return f"cannot be understood: {type(error).__name__}"
 
 
-def _graph_faults(path: Path, layout: Layout) -> list[str]:
+def _graph_faults(path: Path, layout: Layout, *, arcs: bool) -> list[str]:
     """The graph, and against it its lists: labels that no list knows crash Vosk or come out as other words."""
     static = _is_static(path, layout)
     graphs: list[fst.Fst] = []
     for part in ("HCLG.fst",) if static else DYNAMIC:
         try:
-            graphs.append(fst.read(path / layout.graph / part, labels=not static))
+            graphs.append(fst.read(path / layout.graph / part, labels=arcs or not static, arcs=arcs))
         except fst.BadFst as error:
             return [f"{layout.graph}{part} {error}"]
+        except OSError as error:
+            return [f"{layout.graph}{part} cannot be read: {error.strerror or error}"]
     found = []
     if not static:
-        listed = (path / layout.graph / "disambig_tid.int").read_text().split()
-        if graphs[0].top_input > max(map(int, listed)):
+        listed = map(int, (path / layout.graph / "disambig_tid.int").read_bytes().split())
+        if graphs[0].top_input > max(listed):
             found.append(f"{layout.graph}disambig_tid.int is cut short: {graphs[0].top_input} is not in it")
     if not graphs[-1].has_symbols:
-        found += _word_faults(path / layout.graph / "words.txt", layout, graphs[-1].top_output)
+        words = path / layout.graph / "words.txt"
+        if what := _looked(words, lambda file: _word_fault(file, graphs[-1].top_output)) if words.is_file() else "":
+            found.append(f"{layout.graph}words.txt {what}")
+        elif not words.is_file():
+            found.append(f"no {layout.graph}words.txt")
     return found
 
 
-def _word_faults(words: Path, layout: Layout, top: int) -> list[str]:
-    if not words.is_file():
-        return [f"no {layout.graph}words.txt"]
-    numbers = re.findall(rb"^\S+[ \t]+(\d+)[ \t\r]*$", words.read_bytes(), re.MULTILINE)
+def _word_fault(words: Path, top: int) -> str:
+    numbers = re.findall(r"^\S+[ \t]+(\d{1,18})[ \t\r]*$", words.read_text("utf-8"), re.MULTILINE | re.ASCII)
     last = max(map(int, numbers), default=-1)
-    if last < max(top, 1):
-        return [f"{layout.graph}words.txt is cut short: the graph knows {top:,} words, the list ends at {last:,}"]
-    return []
+    return f"is cut short: the graph knows {top:,} words, the list ends at {last:,}" if last < max(top, 1) else ""
 
 
 def _acoustic(file: Path) -> str:
@@ -155,7 +167,7 @@ def _settings(file: Path) -> str:
 
 
 def _numbers(file: Path) -> str:
-    return "" if re.fullmatch(rb"\s*\d+(\s+\d+)*\s*", file.read_bytes()) else "is not a list of numbers"
+    return "" if re.fullmatch(rb"\s*\d{1,10}(\s+\d{1,10})*\s*", file.read_bytes()) else "is not a list of numbers"
 
 
 def _boundaries(file: Path) -> str:

@@ -112,12 +112,15 @@ def _number(text: str, path: Path) -> float:
     try:
         return float(text)
     except ValueError:
-        raise ModelError(f"the mfcc.conf of {path} has {text!r} where a number belongs") from None
+        raise ModelError(f"the mfcc.conf of {path} has {text[:40]!r} where a number belongs") from None
 
 
 def _options(path: Path) -> dict[str, str]:
     for file in (path / part for part in ("conf/mfcc.conf", "mfcc.conf", "conf/fbank.conf", "fbank.conf")):
         if file.is_file():
-            lines = file.read_text(errors="replace").splitlines()
+            try:
+                lines = file.read_text(errors="replace").splitlines()
+            except OSError as error:
+                raise ModelError(f"{file} cannot be read: {error.strerror or error}") from None
             return dict(re.findall(r"^\s*--([\w-]+)=(\S+)", "\n".join(lines), re.MULTILINE))
     return {}

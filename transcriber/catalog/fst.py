@@ -17,6 +17,8 @@ ADD_ON_MAGIC = 0x1A9FD15A
 SYMBOLS, ALIGNED = 3, 4
 """Bits of the header's flags: symbol tables inside (input 1, output 2), parts aligned to 16 bytes."""
 STATE_BYTES, ARC_BYTES = 20, 16
+AT_ONCE = 1 << 20
+"""States or arcs."""
 LEAST_VECTOR_STATE_BYTES = 12
 LEAST_INTERVALS_BYTES = 12
 LEAST_SYMBOL_BYTES = 12
@@ -36,23 +38,32 @@ class Fst:
     top_output: int = 0
 
 
-def read(path: Path, *, labels: bool = False) -> Fst:
-    """What its headers say; the highest labels on request (0.3 s for six million arcs). Raises BadFst, OSError."""
+def read(path: Path, *, labels: bool = False, arcs: bool = False) -> Fst:
+    """What its headers say; on request the highest labels (0.3 s for six million arcs).
+
+    With `arcs` each state and arc of a constant graph is looked at, too: where they lead, a decoder follows. Raises
+    BadFst, OSError.
+    """
     with path.open("rb") as file:
         if not path.stat().st_size:
             raise BadFst("is empty")
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             try:
-                return _Reader(data, labels).fst()
+                return _Reader(data, labels, arcs).fst()
             except struct.error:
                 raise BadFst(f"is cut short at {len(data):,} bytes") from None
+            except (OverflowError, MemoryError):
+                raise BadFst("has a damaged header") from None
 
 
 class _Reader:
-    def __init__(self, data: Any, labels: bool) -> None:
+    def __init__(self, data: Any, labels: bool, arcs: bool) -> None:
         self.data = data
         self.at = 0
         self.labels = labels
+        self.arcs = arcs
+        self.inside = False
+        """The graph behind lookahead data holds none itself."""
 
     def fst(self) -> Fst:
         if self.take("<I") != MAGIC:
@@ -61,13 +72,14 @@ class _Reader:
         if not f"{kind}{arcs_of}".isidentifier():
             raise BadFst("has a damaged header")
         _, flags = self.take("<i"), self.take("<i")
-        _, _, states, arcs = (self.take("<q") for _ in range(4))
+        _, start, states, arcs = (self.take("<q") for _ in range(4))
         for _ in range((flags & SYMBOLS).bit_count()):
             self.symbols()
         top = (0, 0)
         if arcs_of == "standard":
             match kind:
                 case "const":
+                    self.expect_within(start, states)
                     top = self.const(states, arcs, aligned=bool(flags & ALIGNED))
                 case "ngram":
                     self.ngram()
@@ -79,10 +91,14 @@ class _Reader:
         return Fst(kind, bool(flags & 2), *top)
 
     def const(self, states: int, arcs: int, *, aligned: bool) -> tuple[int, int]:
+        starts = []
         for count, size in ((states, STATE_BYTES), (arcs, ARC_BYTES)):
             if aligned:
                 self.at += -self.at % 16
+            starts.append(self.at)
             self.skip(count * size)
+        if self.arcs and (what := _astray(self.data, states, arcs, *starts)):
+            raise BadFst(f"is damaged: {what}")
         if not self.labels or not arcs:
             return 0, 0
         numbers = memoryview(self.data)[self.at - arcs * ARC_BYTES : self.at].cast("i")
@@ -97,6 +113,9 @@ class _Reader:
     def lookahead(self) -> Fst:
         if self.take("<I") != ADD_ON_MAGIC:
             raise BadFst("has no lookahead data where it belongs")
+        if self.inside:
+            raise BadFst("has a damaged header")
+        self.inside = True
         inner = self.fst()
         if self.take("<?"):
             for _ in range(2):
@@ -145,8 +164,32 @@ class _Reader:
         self.expect(size)
         self.at += size
 
+    def expect_within(self, start: int, states: int) -> None:
+        if start >= max(states, 0):
+            raise BadFst("has a damaged header")
+
     def expect(self, size: int) -> None:
         if size < 0:
             raise BadFst("has a damaged header")
         if (least := self.at + size) > len(self.data):
             raise BadFst(f"is cut short: it has {len(self.data):,} bytes, its headers announce at least {least:,}")
+
+
+def _astray(data: Any, states: int, arcs: int, states_at: int, arcs_at: int) -> str:
+    """What is wrong with a state's arcs, or with where an arc leads: a decoder goes there unasked."""
+    import numpy as np  # other commands would wait for it
+
+    for first in range(0, states, AT_ONCE):
+        count = min(AT_ONCE, states - first)
+        rows = np.frombuffer(data, "<u4", 5 * count, states_at + STATE_BYTES * first).reshape(count, 5)
+        ends = rows[:, 1].astype(np.uint64) + rows[:, 2]
+        if ends.max() > arcs or (rows[:, 3:] > rows[:, 2:3]).any():
+            return "states have arcs that are not there"
+    for first in range(0, arcs, AT_ONCE):
+        count = min(AT_ONCE, arcs - first)
+        rows = np.frombuffer(data, "<i4", 4 * count, arcs_at + ARC_BYTES * first).reshape(count, 4)
+        if rows[:, 3].min() < 0 or rows[:, 3].max() >= states or rows[:, :2].min() < 0:
+            return "arcs lead to states that are not there"
+        if not np.isfinite(rows[:, 2].copy().view("<f4")).all():
+            return "arcs have a weight that is no number"
+    return ""

@@ -3,6 +3,7 @@
 Work in progress lies in `models/.incoming/`, on the same disk, so that the last step is a rename.
 """
 
+import asyncio
 import errno
 import fcntl
 import shutil
@@ -15,6 +16,7 @@ from pathlib import Path
 from transcriber.catalog import manifest
 from transcriber.catalog.entries import NAME
 from transcriber.catalog.folder import DEMO, ModelFolder, describe, home_of, installed
+from transcriber.catalog.trial import Trials
 from transcriber.errors import ModelError, NoRoom, UnknownModel
 
 INCOMING = ".incoming"
@@ -62,7 +64,7 @@ def place(
             _clear(leftover)
         new.mkdir()
         fill(new)
-        _check(new, called)
+        _check(replace(describe(new), name=name), called, incoming.parent)
         manifest.write(new, replace(origin, installed_at=datetime.now(UTC).isoformat(timespec="seconds")))
         _swap(new, target, old)
     except OSError as error:
@@ -94,11 +96,14 @@ def _swap(new: Path, target: Path, old: Path) -> None:
         raise
 
 
-def _check(folder: Path, called: str) -> None:
+def _check(folder: ModelFolder, called: str, home: Path) -> None:
+    """Look at it, and let Vosk try it. Raises ModelError that speaks of it as users know it."""
     try:
-        describe(folder).check()
+        folder.check()
+        asyncio.run(Trials(home).assure(folder))
     except ModelError as error:
-        raise ModelError(str(error).replace(str(folder), called)) from None
+        said = str(error).replace(str(folder.path), called)
+        raise ModelError(said.replace(folder.path.name, folder.name)) from None
 
 
 def remove(name: str, data_dir: Path) -> ModelFolder:

@@ -7,6 +7,7 @@ from functools import partial
 
 from transcriber import catalog, graphs
 from transcriber.catalog import ModelFolder, anatomy
+from transcriber.catalog.trial import Trials
 from transcriber.cli.parsing import Subparsers, add_command
 from transcriber.cli.serve import add_setting_flags, load_settings
 from transcriber.cli.terminal import printable
@@ -62,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
 def _model(settings: Settings) -> str:
     folder = catalog.find(settings.model, settings.data_dir)
     folder.check()
+    asyncio.run(Trials(catalog.home_of(settings.data_dir)).assure(folder))
     note = ", the demo model: about 2,250 words" if folder.name == catalog.DEMO else ""
     doubts = "".join(f"; {doubt}" for doubt in anatomy.doubts(folder.path))
     kind = "dynamic" if graphs.is_dynamic(graphs.preferred(folder.path)) else "static"

@@ -1,14 +1,15 @@
 """`transcriber models verify`: are the installed models still what was installed."""
 
 import argparse
+import asyncio
 
 from transcriber import catalog
 from transcriber.catalog import anatomy, manifest
-from transcriber.catalog.folder import ModelFolder
+from transcriber.catalog.folder import ModelFolder, home_of
+from transcriber.catalog.trial import Trials
 from transcriber.cli.models_home import add_flags, catalogue_of, find_installed, settings_of
 from transcriber.cli.parsing import Subparsers, add_command
 from transcriber.cli.terminal import printable
-from transcriber.cli.trial import try_out
 from transcriber.errors import ModelError
 
 
@@ -36,25 +37,26 @@ def run(args: argparse.Namespace) -> int:
         folders = [find_installed(args.name, settings, catalogue_of(settings))]
     else:
         folders = catalog.installed(settings.data_dir)
+    trials = Trials(home_of(settings.data_dir)) if args.load else None
     wrong = 0
     for folder in folders:
         try:
-            print(f"ok     {folder.name}: {printable(verdict(folder, load=args.load))}")
+            print(f"ok     {folder.name}: {printable(verdict(folder, trials))}")
         except ModelError as error:
             wrong += 1
             print(f"WRONG  {folder.name}: {printable(str(error))}")
     return 1 if wrong else 0
 
 
-def verdict(folder: ModelFolder, *, load: bool = False) -> str:
-    """What speaks for it: compared with its manifest, looked at, loaded. Raises ModelError with what does not."""
+def verdict(folder: ModelFolder, trials: Trials | None = None) -> str:
+    """What speaks for it: compared with its manifest, looked at, tried. Raises ModelError with what does not."""
     known = manifest.read(folder.path)
     if known and (damage := list(known.damage(folder.path))):
         raise ModelError(f"{'; '.join(damage)}: `transcriber models pull {folder.name} --force` brings it back")
     folder.check()
     compared = f"{len(known.files)} files as they were installed" if known else "whole (no manifest to compare it with)"
     parts = [compared, *anatomy.doubts(folder.path)]
-    if load:
-        trial = try_out(folder)
+    if trials is not None:
+        trial = asyncio.run(trials.try_out(folder))
         parts.append(f"loads in {trial.load_s:.1f} s, {trial.peak_mb:,.0f} MB of memory with one recognizer")
     return "; ".join(parts)

@@ -62,7 +62,7 @@ async def running(
         certificate = Certificate(settings.tls_cert, settings.tls_key) if settings.tls_cert else None
         listening = stack.enter_context(closing(_listen(settings)))
         engines = Engines(settings, workers=settings.workers or os.cpu_count() or 1, say=say)
-        loading = asyncio.create_task(asyncio.to_thread(engines.default, engine))
+        loading = asyncio.create_task(engines.default(engine))
         stack.push_async_callback(settle, loading)
         metrics = Metrics()
         metrics.tasks.set_function(partial(_tasks, asyncio.get_running_loop()))

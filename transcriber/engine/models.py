@@ -7,7 +7,7 @@ heard with the default model and told so.
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from transcriber.catalog import ModelFolder
 from transcriber.core.stream import Fault
@@ -21,14 +21,17 @@ MEMORY_PER_BYTE = 5
 
 
 class Models:
-    """`installed` lists what could be loaded; `load` makes a warm pool of a folder and blocks."""
+    """`installed` lists what could be loaded, and blocks; `load` makes a warm pool of a folder.
+
+    Both may raise ModelError or OSError.
+    """
 
     def __init__(
         self,
         default: RecognizerPool,
         *,
         installed: Callable[[], Sequence[ModelFolder]] = tuple,
-        load: Callable[[ModelFolder], RecognizerPool] | None = None,
+        load: Callable[[ModelFolder], Awaitable[RecognizerPool]] | None = None,
         budget_bytes: int = 0,
     ) -> None:
         self.default = default
@@ -62,7 +65,10 @@ class Models:
                 if (name == model) if model else _speaks(pool.engine.language, language):
                     self._pools[name] = self._pools.pop(name)
                     return pool, None
-            folders = await asyncio.to_thread(self._installed)
+            try:
+                folders = await asyncio.to_thread(self._installed)
+            except (ModelError, OSError) as error:
+                return self.default, self._instead("unknown", f"{wanted} cannot be looked for: {error}")
             found = [
                 folder
                 for folder in folders
@@ -72,7 +78,7 @@ class Models:
                 return self.default, self._instead("unknown", f"{wanted} is not installed")
             try:
                 return await self._add(found[0]), None
-            except ModelError as error:
+            except (ModelError, OSError) as error:
                 return self.default, self._instead("not_loaded", f"{wanted} could not be loaded: {error}")
 
     async def _add(self, folder: ModelFolder) -> RecognizerPool:
@@ -80,7 +86,7 @@ class Models:
         need = MEMORY_PER_BYTE * folder.size
         self._make_room(need)
         log.info("loading %s because a call asks for it", folder.name)
-        pool = await asyncio.to_thread(self._load, folder)
+        pool = await self._load(folder)
         self._pools[folder.name] = pool
         self._bytes[folder.name] = need
         return pool
