@@ -37,7 +37,7 @@ def preferred(model: Path) -> Path:
     try:
         receipt = json.loads((static / RECEIPT).read_text("utf-8"))
         fits = receipt["sources"] == fingerprints(model) and receipt["bytes"] == composed(static).stat().st_size
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         fits = False
     if not fits:
         log.warning(

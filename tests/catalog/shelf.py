@@ -5,6 +5,7 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from aiohttp import web
 from transcriber import catalog
 
 NAME = "vosk-model-small-xx-0.1"
+JUNK = bytes(range(256)) * 256
+FLOOD_BYTES = 512 * 1024**2
+"""Where even an endless answer of a test ends."""
 
 
 def zipped(members: Iterable[tuple[str | zipfile.ZipInfo, bytes]]) -> bytes:
@@ -51,6 +55,10 @@ class Shelf:
     etag: bool = True
     requests: list[tuple[str, str]] = field(default_factory=list)
     on_request: Callable[[str], None] = lambda _: None
+    endless: set[str] = field(default_factory=set)
+    """Paths that begin as their file does and never end, of a length that nobody says."""
+    sent: int = 0
+    """Bytes of the endless ones."""
     stall_after: int = 0
     stalled: asyncio.Event = field(default_factory=asyncio.Event)
     unstall: asyncio.Event = field(default_factory=asyncio.Event)
@@ -72,6 +80,8 @@ class Shelf:
         path, wanted = request.match_info["path"], request.headers.get("Range", "")
         self.requests.append((path, wanted))
         self.on_request(path)
+        if path in self.endless:
+            return await self._flood(request)
         if path not in self.files:
             raise web.HTTPNotFound
         data = self.files[path]
@@ -84,6 +94,8 @@ class Shelf:
             start, status = int(wanted.removeprefix("bytes=").removesuffix("-")), 206
             headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
         response = web.StreamResponse(status=status, headers=headers)
+        if path.endswith("/"):
+            response.content_type = "text/html"
         response.content_length = len(data) - start
         await response.prepare(request)
         if self.stall_after and path.endswith(".zip"):
@@ -97,4 +109,14 @@ class Shelf:
             request.transport.close()
             return response
         await response.write(data[start:])
+        return response
+
+    async def _flood(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        with suppress(ConnectionError):
+            while self.sent < FLOOD_BYTES:
+                await response.write(JUNK)
+                self.sent += len(JUNK)
         return response

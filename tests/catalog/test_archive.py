@@ -134,3 +134,36 @@ def test_a_file_where_a_folder_should_be_is_an_error_of_the_system(tmp_path: Pat
     contents = archive.look_into(saved(zipped([*MODEL, (f"{NAME}/README/x", b"x")]), tmp_path))
     with pytest.raises(OSError, match=r"exists|directory"):
         contents.unpack(tmp_path / "out")
+
+
+def test_a_list_of_files_too_long_to_be_read_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as opened:
+        opened.comment = b"PK\5\6 is in here, too"
+        for number in range(100):
+            info = zipfile.ZipInfo(f"model/{number}")
+            info.comment = bytes(60_000)
+            opened.writestr(info, b"")
+    with pytest.raises(ModelError, match="are the list of its files alone"):
+        archive.look_into(path)
+
+
+def test_members_packed_in_unusual_ways_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as opened:
+        opened.writestr("model/am/final.mdl", bytes(1000))
+    with pytest.raises(ModelError, match="is packed in a way that no model is"):
+        archive.look_into(path)
+
+
+def test_the_large_form_of_an_archive_is_read(tmp_path: Path) -> None:
+    """With the mark of the large form in place of the length of its list, as some programs write it for any archive."""
+    path = tmp_path / "x.zip"
+    data = bytearray(zipped([("model/am/final.mdl", b"x")]))
+    end = len(data) - 22
+    entries, size, start = struct.unpack_from("<HII", data, end + 10)
+    record = struct.pack("<4sQHHIIQQQQ", b"PK\6\6", 44, 45, 45, 0, 0, entries, entries, size, start)
+    locator = struct.pack("<4sIQI", b"PK\6\7", 0, end, 1)
+    struct.pack_into("<HHII", data, end + 8, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF)
+    path.write_bytes(data[:end] + record + locator + data[end:])
+    assert [str(part) for part, _ in archive.look_into(path).members] == ["am/final.mdl"]

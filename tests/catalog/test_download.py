@@ -2,16 +2,22 @@
 
 import asyncio
 import json
+import ssl
 from pathlib import Path
 
 import pytest
+import trustme
+from aiohttp import ClientSession, TCPConnector, web
+from aiohttp.test_utils import TestServer
 
 from tests.catalog.conftest import Heard, Serve
-from tests.catalog.shelf import Shelf
+from tests.catalog.shelf import FLOOD_BYTES, Shelf
+from transcriber.catalog import download
 from transcriber.catalog.download import PartFile, Progress, fetch, fetch_text
 from transcriber.errors import NoRoom, SourceFailed
 
 DATA = bytes(range(256)) * 4000
+MOST = 2 * len(DATA)
 
 
 @pytest.fixture
@@ -27,7 +33,7 @@ def part(tmp_path: Path) -> PartFile:
 async def get(serve: Serve, shelf: Shelf, part: PartFile, heard: Heard, *, path: str = "x.zip") -> None:
     """The download, from a server of its own address each time."""
     server = await serve(shelf.app())
-    await fetch(str(server.make_url(f"/{path}")), part, heard, room=lambda _: None)
+    await fetch(str(server.make_url(f"/{path}")), part, heard, room=lambda _: None, most=MOST)
 
 
 async def test_a_file_comes_whole_and_its_progress_is_told(
@@ -59,12 +65,12 @@ async def test_a_source_that_brings_nothing_is_given_up_and_the_rest_kept(
     url = str(server.make_url("/x.zip"))
     shelf.cuts = [300_000, 0, 0]
     with pytest.raises(SourceFailed, match="broke at 300,000 bytes"):
-        await fetch(url, part, heard, room=lambda _: None)
+        await fetch(url, part, heard, room=lambda _: None, most=MOST)
     assert part.path.read_bytes() == DATA[:300_000]
-    await fetch(url, part, heard, room=lambda _: None)
+    await fetch(url, part, heard, room=lambda _: None, most=MOST)
     assert shelf.requests[-1] == ("x.zip", "bytes=300000-")
     assert part.path.read_bytes() == DATA
-    await fetch(url, part, heard, room=lambda _: None)
+    await fetch(url, part, heard, room=lambda _: None, most=MOST)
     assert len(shelf.requests) == 4
 
 
@@ -81,13 +87,13 @@ async def test_an_interruption_keeps_what_came(
                 some.set()
                 downloading.cancel()
 
-    downloading = asyncio.create_task(fetch(url, part, Watching(), room=lambda _: None))
+    downloading = asyncio.create_task(fetch(url, part, Watching(), room=lambda _: None, most=MOST))
     await asyncio.wait_for(some.wait(), 10)
     with pytest.raises(asyncio.CancelledError):
         await downloading
     kept = part.size
     assert kept > 0
-    await fetch(url, part, heard, room=lambda _: None)
+    await fetch(url, part, heard, room=lambda _: None, most=MOST)
     assert part.path.read_bytes() == DATA
     if kept < len(DATA):
         assert shelf.requests[-1] == ("x.zip", f"bytes={kept}-")
@@ -160,7 +166,7 @@ async def test_refusals_and_absence_are_said(
         ("http://", "leads nowhere"),
     ):
         with pytest.raises(SourceFailed, match=says):
-            await fetch(url, part, heard, room=lambda _: None)
+            await fetch(url, part, heard, room=lambda _: None, most=MOST)
 
 
 async def test_room_is_asked_for_before_the_first_byte(
@@ -174,7 +180,7 @@ async def test_room_is_asked_for_before_the_first_byte(
 
     server = await aiohttp_server(shelf.app())
     with pytest.raises(NoRoom, match="full"):
-        await fetch(str(server.make_url("/x.zip")), part, heard, room=full)
+        await fetch(str(server.make_url("/x.zip")), part, heard, room=full, most=MOST)
     assert asked == [len(DATA)]
     assert part.size == 0
 
@@ -204,3 +210,101 @@ async def test_a_text_comes_once(aiohttp_server: Serve, shelf: Shelf) -> None:
     shelf.files["list.json"] = bytes(9 * 1024**2)
     with pytest.raises(SourceFailed, match="sends too much"):
         await fetch_text(url)
+
+
+async def test_a_server_that_never_ends_is_left_at_the_most_there_can_be(
+    aiohttp_server: Serve, shelf: Shelf, part: PartFile, heard: Heard
+) -> None:
+    shelf.endless = {"x.zip"}
+    with pytest.raises(SourceFailed, match=rf"where {MOST:,} are the most there can be: stopped"):
+        await get(aiohttp_server, shelf, part, heard)
+    assert max(done for done, _ in heard.bytes) <= MOST
+    assert shelf.sent < FLOOD_BYTES
+    assert part.size == 0
+
+
+async def test_a_length_beyond_the_most_is_refused_before_it_comes(
+    aiohttp_server: Serve, shelf: Shelf, part: PartFile, heard: Heard
+) -> None:
+    shelf.files["x.zip"] = bytes(MOST + 1)
+    with pytest.raises(SourceFailed, match=rf"sends {MOST + 1:,} bytes"):
+        await get(aiohttp_server, shelf, part, heard)
+    assert heard.bytes == []
+
+
+async def test_room_is_looked_for_while_it_comes(
+    aiohttp_server: Serve, shelf: Shelf, part: PartFile, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "LOOK_BYTES", 300_000)
+    asked: list[int] = []
+
+    def filling(to_come: int) -> None:
+        asked.append(to_come)
+        if len(asked) == 3:
+            raise NoRoom("full")
+
+    server = await aiohttp_server(shelf.app())
+    with pytest.raises(NoRoom, match="full"):
+        await fetch(str(server.make_url("/x.zip")), part, heard, room=filling, most=MOST)
+    assert 0 < part.size < len(DATA)
+    assert asked[0] == len(DATA) > asked[1] > asked[2] > 0
+
+
+async def test_a_file_that_is_another_each_time_is_given_up(
+    aiohttp_server: Serve, shelf: Shelf, part: PartFile, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def change(_: str) -> None:
+        shelf.files["x.zip"] = DATA + bytes(len(shelf.requests))
+        shelf.cuts = [300_000 + 1000 * len(shelf.requests)]
+
+    monkeypatch.setattr(download, "ATTEMPTS", 8)
+    shelf.on_request = change
+    with pytest.raises(SourceFailed, match="has not sent the whole file in 8 attempts"):
+        await get(aiohttp_server, shelf, part, heard)
+    assert len(shelf.requests) == 8
+
+
+async def test_a_text_without_end_is_left(aiohttp_server: Serve, shelf: Shelf) -> None:
+    shelf.endless = {"list.json"}
+    server = await aiohttp_server(shelf.app())
+    with pytest.raises(SourceFailed, match="sends too much"):
+        await fetch_text(str(server.make_url("/list.json")))
+    assert shelf.sent < FLOOD_BYTES
+
+
+@pytest.mark.parametrize("target", ["/round.zip", "file:///etc/passwd", "ftp://127.0.0.1/x.zip"])
+async def test_redirects_that_lead_nowhere_are_said(
+    aiohttp_server: Serve, part: PartFile, heard: Heard, target: str
+) -> None:
+    async def elsewhere(_: web.Request) -> web.Response:
+        return web.Response(status=302, headers={"Location": target})
+
+    app = web.Application()
+    app.router.add_get("/round.zip", elsewhere)
+    server = await aiohttp_server(app)
+    with pytest.raises(SourceFailed, match="leads nowhere"):
+        await fetch(str(server.make_url("/round.zip")), part, heard, room=lambda _: None, most=MOST)
+
+
+async def test_https_is_not_left_for_http(
+    aiohttp_server: Serve, part: PartFile, heard: Heard, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = str((await aiohttp_server(shelf.app())).make_url("/x.zip"))
+
+    async def down(_: web.Request) -> web.Response:
+        return web.Response(status=302, headers={"Location": plain})
+
+    authority, app = trustme.CA(), web.Application()
+    app.router.add_get("/x.zip", down)
+    here, there = ssl.create_default_context(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(there)
+    authority.configure_trust(here)
+    monkeypatch.setattr(download, "session", lambda: ClientSession(connector=TCPConnector(ssl=here)))
+    server = TestServer(app, scheme="https")
+    await server.start_server(ssl=there)
+    try:
+        with pytest.raises(SourceFailed, match="leads away from https"):
+            await fetch(str(server.make_url("/x.zip")), part, heard, room=lambda _: None, most=MOST)
+    finally:
+        await server.close()
+    assert part.size == 0

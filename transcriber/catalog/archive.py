@@ -7,6 +7,7 @@ files, encryption, too many files, and more bytes than a model can have or than 
 import os
 import shutil
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
@@ -22,6 +23,13 @@ MAX_UNPACKED = 32 * GIB
 MAX_RATIO, SMALL_BYTES = 50, 64 * 1024**2
 """Models shrink to a half or a third. Up to SMALL_BYTES nobody asks how well they were packed."""
 READ_BYTES = 1024 * 1024
+PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+MAX_INDEX = 4 * 1024**2
+"""Bytes of the list at an archive's end: some 800 for each of MAX_FILES."""
+INDEX_END, END_BYTES, COMMENT_BYTES = b"PK\5\6", 22, 1 << 16
+LARGE, LARGE_BYTES = 0xFFFFFFFF, 76
+"""The mark of the large form, whose own end lies so far before the plain one."""
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OverflowError, NotImplementedError, struct.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +61,17 @@ class Contents:
                             at(done)
                         file.flush()
                         os.fsync(file.fileno())
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        except DAMAGED as error:
             raise ModelError(f"{self.archive.name} is damaged: {error}") from None
 
 
 def look_into(archive: Path) -> Contents:
     """What an archive holds. Raises ModelError for one that is no zip, hostile, or without exactly one model."""
     try:
+        _refuse_long_index(archive)
         with zipfile.ZipFile(archive) as opened:
             infos = [info for info in opened.infolist() if not info.is_dir()]
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError) as error:
+    except DAMAGED as error:
         raise ModelError(f"{archive.name} is not a zip archive, or a damaged one: {error}") from None
     except OSError as error:
         raise ModelError(f"{archive} cannot be read: {error.strerror or error}") from None
@@ -79,6 +88,22 @@ def look_into(archive: Path) -> Contents:
     return Contents(archive, members)
 
 
+def _refuse_long_index(archive: Path) -> None:
+    """The list of members is read into memory as a whole. Raises ModelError, OSError."""
+    with archive.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - LARGE_BYTES - END_BYTES - COMMENT_BYTES))
+        tail = file.read()
+    plain = tail[-END_BYTES:].startswith(INDEX_END) and tail.endswith(b"\0\0")
+    at = len(tail) - END_BYTES if plain else tail.rfind(INDEX_END)
+    index = int.from_bytes(tail[at + 12 : at + 16], "little") if at >= 0 else 0
+    if index == LARGE:
+        large = max(0, at - LARGE_BYTES)
+        index = int.from_bytes(tail[large + 40 : large + 48], "little")
+    if index > MAX_INDEX:
+        raise ModelError(f"{archive.name} is no model: {index:,} bytes are the list of its files alone")
+
+
 def _safe_path(info: zipfile.ZipInfo, archive: Path) -> PurePosixPath:
     name = info.orig_filename
     path = PurePosixPath(name)
@@ -88,6 +113,7 @@ def _safe_path(info: zipfile.ZipInfo, archive: Path) -> PurePosixPath:
         "has a name of another system" if "\\" in name or ":" in name or "\0" in name else "",
         "is a link or a special file" if kind not in (0, stat.S_IFREG) else "",
         "is encrypted" if info.flag_bits & 1 else "",
+        "is packed in a way that no model is" if info.compress_type not in PLAIN else "",
     )
     for what in filter(None, wrong):
         raise ModelError(f"{archive.name} is hostile: {name!r} {what}")
@@ -109,6 +135,11 @@ def _root(paths: Sequence[PurePosixPath], archive: Path) -> PurePosixPath:
 
 def _is_in(path: PurePosixPath, root: PurePosixPath) -> bool:
     return path.is_relative_to(root) and "__MACOSX" not in path.parts and path.name != ".DS_Store"
+
+
+def size_of(folder: Path) -> int:
+    """Bytes that a copy of it will have: links are files there."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def copy_folder(source: Path, target: Path) -> None:

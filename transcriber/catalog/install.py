@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from transcriber.catalog import manifest
+from transcriber.catalog.archive import Contents
+from transcriber.catalog.download import Report
 from transcriber.catalog.entries import NAME
 from transcriber.catalog.folder import DEMO, ModelFolder, describe, home_of, installed
 from transcriber.catalog.trial import Trials
@@ -49,6 +51,20 @@ def need_room(folder: Path, size: int, *, what: str) -> None:
     needed, free = size + MARGIN_BYTES, shutil.disk_usage(folder).free
     if needed > free:
         raise NoRoom(f"{what} needs {needed / 1e6:,.0f} MB free in {folder}, there are {free / 1e6:,.0f} MB")
+
+
+def unpacking(contents: Contents, incoming: Path, name: str, report: Report) -> Callable[[Path], None]:
+    """What unpacks an archive for `place`, and stops when others take the room meanwhile. Raises NoRoom."""
+
+    def look(done: int) -> None:
+        need_room(incoming, contents.size - done, what=f"{name}, unpacked,")
+
+    def at(done: int) -> None:
+        report.at(done, contents.size)
+        look(done)
+
+    look(0)
+    return lambda folder: contents.unpack(folder, at=at)
 
 
 def place(

@@ -27,12 +27,8 @@ def bring(path: Path, name: str, data_dir: Path, report: Report, *, catalogue: C
         raise ModelError(f"{path} is not there: a folder or a zip archive with a Vosk model is expected")
     checked = _compared(path, entry)
     contents = archive.look_into(path)
-
-    def fill(folder: Path) -> None:
-        contents.unpack(folder, at=lambda done: report.at(done, contents.size))
-
     with install.locked(data_dir, name) as incoming:
-        install.need_room(incoming, contents.size, what=f"{name}, unpacked,")
+        fill = install.unpacking(contents, incoming, name, report)
         origin = _origin(path, entry, checked)
         return install.place(incoming, name, fill=fill, origin=origin, called=str(path))
 
@@ -45,7 +41,7 @@ def _bring_folder(path: Path, name: str, data_dir: Path, entry: Entry | None) ->
     with install.locked(data_dir, name) as incoming:
         if (incoming.parent / name).resolve() == path.resolve():
             raise ModelError(f"{path} is already where it belongs")
-        install.need_room(incoming, folder.size, what=name)
+        install.need_room(incoming, archive.size_of(path), what=name)
         origin = _origin(path, entry, "")
         return install.place(
             incoming, name, fill=lambda new: archive.copy_folder(path, new), origin=origin, called=str(path)
@@ -53,15 +49,15 @@ def _bring_folder(path: Path, name: str, data_dir: Path, entry: Entry | None) ->
 
 
 def _compared(path: Path, entry: Entry | None) -> str:
-    if entry is None or not entry.md5:
+    if entry is None or entry.promised is None:
         return ""
-    found = digest(path, "md5")
-    if found != entry.md5:
+    method, promised = entry.promised
+    if (found := digest(path, method)) != promised:
         raise ModelError(
-            f"{path} is not the {entry.name} of the catalogue (its md5 is {found}, not {entry.md5}): "
+            f"{path} is not the {entry.name} of the catalogue (its {method} is {found}, not {promised}): "
             "if it is meant to be another model, give it another --name"
         )
-    return f"md5:{found}"
+    return f"{method}:{found}"
 
 
 def _origin(path: Path, entry: Entry | None, checked: str) -> Origin:

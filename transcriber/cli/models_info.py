@@ -53,7 +53,7 @@ def _there(entry: Entry, settings: Settings) -> list[tuple[str, str]]:
         ("language", entry.language),
         ("kind", entry.kind),
         ("archive", megabytes(entry.size) or "of unknown size"),
-        ("md5", entry.md5 or "unknown until the official list is asked"),
+        entry.promised or ("md5", "unknown until the official list is asked"),
         ("licence", entry.licence or "not stated in the list"),
         ("band", entry.band or "not stated"),
         *_note(entry.note),
