@@ -13,6 +13,7 @@ LEVEL = {
     "values": 1,
     "logs": 1,
     "metrics": 1,
+    "turns": 1,
     "allocator": 1,
     "core": 1,
     "caller": 2,

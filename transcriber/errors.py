@@ -69,6 +69,10 @@ class BadRequest(TranscriberError):
     """A request's parameter is malformed; the message names it."""
 
 
+class Busy(TranscriberError):
+    """Too much of that kind is asked for at once; the same may be asked again in some seconds."""
+
+
 class AudioFileError(TranscriberError):
     """A recording is absent, or not a PCM or mu-law wav file of one or two channels."""
 

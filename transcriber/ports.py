@@ -143,13 +143,16 @@ class Archive(Protocol):
     """What was kept. Errors: CallNotFound, CallIsLive, BadRequest (cursor), StoreError."""
 
     async def calls(self, query: CallQuery) -> CallPage:
-        """A page of call summaries."""
+        """A page of call summaries. One that would take too long is short and has a cursor; it may have no call."""
 
     async def call(self, call_sid: str) -> Mapping[str, Any]:
         """One call's summary, as JSON-ready data."""
 
+    def pages(self, call_sid: str, *, after: int = 0) -> AsyncIterator[Sequence[str]]:
+        """The JSON of the call's persisted events with seq > `after`, in order, a hundred or so at a time."""
+
     async def events(self, call_sid: str, *, after: int = 0) -> Sequence[str]:
-        """The JSON of the call's persisted events with seq > `after`, in order."""
+        """All of them at once: for calls that are known to be short."""
 
     async def delete(self, call_sid: str) -> None:
         """Remove an ended call and all its keys."""

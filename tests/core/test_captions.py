@@ -2,8 +2,10 @@
 
 import csv
 import io
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -12,9 +14,41 @@ import webvtt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcriber.core.captions import COLUMNS, FORMATS, csv_table, ordered, srt, txt, vtt
+from transcriber.core.captions import COLUMNS, FORMATS
+from transcriber.core.conversation import Conversation
 
 WORD_MS = 300
+
+
+def conversation(events: Iterable[Mapping[str, Any]]) -> Conversation:
+    found = Conversation()
+    for event in events:
+        found.add(json.dumps({"type": "final"} | dict(event)))
+    return found
+
+
+def ordered(events: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return list(conversation(events).finals())
+
+
+def written(kind: str, events: Iterable[Mapping[str, Any]]) -> str:
+    return "".join(FORMATS[kind](conversation(events).finals()))
+
+
+def txt(events: Iterable[Mapping[str, Any]]) -> str:
+    return written("txt", events)
+
+
+def vtt(events: Iterable[Mapping[str, Any]]) -> str:
+    return written("vtt", events)
+
+
+def srt(events: Iterable[Mapping[str, Any]]) -> str:
+    return written("srt", events)
+
+
+def csv_table(events: Iterable[Mapping[str, Any]]) -> str:
+    return written("csv", events)
 
 
 def final(text: str, *, start_ms: int = 0, speaker: str = "caller", seq: int = 1, **more: Any) -> dict[str, Any]:
@@ -135,13 +169,13 @@ def test_overlapping_tracks_stay_in_start_order() -> None:
 @pytest.mark.parametrize("kind", FORMATS)
 def test_an_empty_call(kind: str) -> None:
     empty = {"txt": "", "vtt": "WEBVTT\n", "srt": "", "csv": ",".join(COLUMNS) + "\r\n"}
-    assert FORMATS[kind]([]) == empty[kind]
+    assert written(kind, []) == empty[kind]
 
 
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("event", [{}, {"type": "final", "text": "bare"}, {"text": 5, "start_ms": "x", "words": "no"}])
 def test_events_of_another_version_are_read(kind: str, event: Mapping[str, Any]) -> None:
-    text = FORMATS[kind]([event, final("whole")])
+    text = written(kind, [event, final("whole")])
     assert "whole" in text
     assert ("bare" in text) is ("bare" in event.values())
 
@@ -184,6 +218,33 @@ def test_srt_reads_back(events: list[dict[str, Any]]) -> None:
     assert all(cue.end > cue.start for cue in cues)
     spoken = [word for event in ordered(events) for word in _tokens(event["text"])]
     assert bool(cues) is bool(spoken)
+
+
+@given(many)
+def test_finals_stand_by_start_time_then_by_number(events: list[dict[str, Any]]) -> None:
+    found = [(event["start_ms"], event["seq"]) for event in ordered(events)]
+    assert found == sorted((event["start_ms"], event["seq"]) for event in events)
+
+
+def test_a_conversation_takes_one_track_and_only_finals() -> None:
+    found = Conversation(track="inbound")
+    nan = '{"type":"final","track":"inbound","seq":3,"start_ms":5,"confidence":NaN}'
+    for text in (json.dumps(final("x", track="outbound")), json.dumps(final("y")), nan, '["final"]', '{"final"'):
+        found.add(text)
+    assert [event["seq"] for event in found.finals()] == [1, 3]
+
+
+def test_a_cue_is_out_as_soon_as_none_can_come_before_it() -> None:
+    taken: list[int] = []
+
+    def finals() -> Iterable[Mapping[str, Any]]:
+        for number in range(1000):
+            taken.append(number)
+            yield final("a few words", start_ms=number * 1000)
+
+    cues = FORMATS["vtt"](finals())
+    assert "".join(islice(cues, 3)).startswith("WEBVTT\n\n00:00:00.000")
+    assert len(taken) < 5
 
 
 @given(many)

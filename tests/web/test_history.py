@@ -3,7 +3,7 @@
 import csv
 import io
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -33,6 +33,9 @@ class FixedArchive:
 
     async def events(self, call_sid: str, *, after: int = 0) -> Sequence[str]:
         return self._events
+
+    async def pages(self, call_sid: str, *, after: int = 0) -> AsyncIterator[Sequence[str]]:
+        yield self._events
 
     async def delete(self, call_sid: str) -> None:
         raise StoreError("redis://user:secret@away")

@@ -90,7 +90,7 @@ async def test_the_live_feed_keeps_it_in_its_event(web_client: WebClient) -> Non
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("speaker", [*HOSTILE, "\ud800 half a pair"])
 def test_a_hostile_speaker(name: str, speaker: str) -> None:
-    text = FORMATS[name]([{"type": "final", "seq": 1, "speaker": speaker, "text": "hello", "start_ms": 0}])
+    text = "".join(FORMATS[name]([{"type": "final", "seq": 1, "speaker": speaker, "text": "hello", "start_ms": 0}]))
     text.encode()
     count = {
         "txt": lambda: len(text.splitlines()),

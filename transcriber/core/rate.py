@@ -36,6 +36,14 @@ class Rate:
             self._forget(now)
         return wait_s
 
+    def debit(self, name: Hashable, cost: int, now: float) -> None:
+        """What was done was dearer than one by `cost`. It may overdraw the budget, by as much again and no further."""
+        if self.per_minute and cost > 0:
+            whole_at = max(now, self._whole_at.get(name, now)) + cost * self._cost_s
+            self._whole_at[name] = min(whole_at, now + 2 * WINDOW_S)
+            self._whole_at.move_to_end(name)
+            self._forget(now)
+
     def _forget(self, now: float) -> None:
         while self._whole_at:
             oldest = next(iter(self._whole_at))

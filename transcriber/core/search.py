@@ -15,6 +15,8 @@ from transcriber.errors import BadRequest
 LONGEST_QUERY = 500
 MOST_WORDS = 16
 SHORTEST_BEGINNING = 2
+MOST_BEGINNINGS = 4
+"""Each stands for many words."""
 _TERM = re.compile(r'"([^"]*)"|([^\s"]+)')
 
 
@@ -28,6 +30,9 @@ class Term:
     def spans(self, tokens: Sequence["Token"]) -> Iterator[tuple[int, int]]:
         """[from, to) of each place, in characters of the text."""
         last = len(self.words) - 1
+        if not last and not self.open:
+            yield from ((token.start, token.end) for token in tokens if token.word == self.words[0])
+            return
         for at in range(len(tokens) - last):
             here = tokens[at : at + last + 1]
             if all(
@@ -37,7 +42,7 @@ class Term:
                 yield here[0].start, here[-1].end
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Token:
     """A word of a text as it is compared, and where it stands."""
 
@@ -71,6 +76,8 @@ def parse(query: str) -> tuple[Term, ...]:
         raise BadRequest("q has no word to look for")
     if sum(len(term.words) for term in terms) > MOST_WORDS:
         raise BadRequest(f"q has more than {MOST_WORDS} words")
+    if sum(term.open for term in terms) > MOST_BEGINNINGS:
+        raise BadRequest(f"q has more than {MOST_BEGINNINGS} beginnings (words with a *)")
     return tuple(dict.fromkeys(terms))
 
 
@@ -103,4 +110,6 @@ def _word() -> re.Pattern[str]:
 
 
 def _fold(word: str) -> str:
+    if word.isascii():
+        return word.lower()
     return normalize("NFKC", normalize("NFKC", word).casefold()).replace("’", "'")

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
 
+import msgspec
+
 VERSION = 1
 Channel = Literal["partial", "final", "event"]
 
@@ -177,10 +179,18 @@ def around_seq(event: Event) -> tuple[str, str]:
 def parsed(text: str) -> dict[str, Any]:
     """An event's JSON as it was kept or published; empty for what is no JSON object: anybody may publish."""
     try:
-        event = json.loads(text)
+        event = msgspec.json.decode(text)
     except (ValueError, RecursionError):
-        return {}
+        event = _leniently(text)
     return event if isinstance(event, dict) else {}
+
+
+def _leniently(text: str) -> Any:
+    """What Python takes for JSON beyond the standard: NaN, lone surrogates."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _fields(data: Event | Word) -> dict[str, Any]:

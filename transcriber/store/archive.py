@@ -1,22 +1,25 @@
 """The reading side: which calls there are, what was said in them, and removing them."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
 from typing import Any
 
 from transcriber.errors import CallIsLive, CallNotFound
 from transcriber.ports import CallPage, CallQuery
 from transcriber.store.client import Client
+from transcriber.store.events import Events
 from transcriber.store.failures import redis_failures
-from transcriber.store.finder import Finder, Match
+from transcriber.store.finder import Finder
 from transcriber.store.keys import Keys
-from transcriber.store.place import Place
+from transcriber.store.place import Looked, Place, paged
 from transcriber.store.search import SearchIndex
 from transcriber.store.summary import summary
+from transcriber.turns import Turns
 
-EVENTS_AT_ONCE = 1000
-CALLS_AT_ONCE = 1000
-"""Looked at in one round trip when only some match."""
+CALLS_AT_ONCE = 50
+"""Looked at in one round trip."""
+MOST_CALLS_READ = 10_000
+MOST_EVENTS_READ = 50_000
+"""For one page of a list, of a search: what has cost so much is short and has a cursor."""
 
 # KEYS: events stream, call hash. Answers 0 = not there, -1 = live, 1 = removed.
 _DELETE = """
@@ -34,41 +37,33 @@ class RedisArchive:
         self._client = client
         self._keys = keys
         self._index = index
-        self._finder = Finder(client, keys, index)
+        self._turns = Turns()
+        self._events = Events(client, keys)
+        self._finder = Finder(client, keys, index, self._events, self._turns)
         self._delete = client.register_script(_DELETE)
 
     async def calls(self, query: CallQuery) -> CallPage:
-        """A page of summaries, newest first. Reads further until the page is full, however few calls match."""
+        """A page of summaries, newest first; with a cursor it may be short or empty. Raises BadRequest, StoreError."""
         place = None if query.cursor is None else Place.of_cursor(query.cursor)
         if query.terms:
             return await self._search(query, place)
-        found: list[Place] = []
+        summaries: list[Mapping[str, Any]] = []
         with redis_failures("cannot list the calls"):
-            async with aclosing(self._walk(query, place)) as walk:
-                async for here in walk:
-                    found.append(here)
-                    if len(found) > query.limit:
-                        break
-            page = found[: query.limit]
-            hashes = await self._each(page, "HGETALL")
-        cursor = page[-1].cursor() if page and len(found) > query.limit else None
-        summaries = [summary(here.call_sid, stored) for here, stored in zip(page, hashes, strict=True) if stored]
+            page, cursor = await paged(self._walk(query, place), limit=query.limit, most_cost=MOST_CALLS_READ)
+            for at in range(0, len(page), CALLS_AT_ONCE):
+                places = [here for here, _ in page[at : at + CALLS_AT_ONCE]]
+                kept = zip(places, await self._each(places, "HGETALL"), strict=True)
+                summaries += await self._turns.everything(summary(here.call_sid, each) for here, each in kept if each)
         return CallPage(summaries, cursor)
 
     async def _search(self, query: CallQuery, place: Place | None) -> CallPage:
-        found: list[Match] = []
         with redis_failures("cannot search the calls"):
-            async with aclosing(self._finder.calls(query, place)) as matches:
-                async for match in matches:
-                    found.append(match)
-                    if len(found) > query.limit:
-                        break
-        page = found[: query.limit]
-        cursor = page[-1].place.cursor() if len(found) > query.limit else None
-        summaries = [
-            summary(match.place.call_sid, match.stored) | {"matches": match.matches, "match_count": match.count}
-            for match in page
-        ]
+            walk = self._finder.calls(query, place)
+            page, cursor = await paged(walk, limit=query.limit, most_cost=MOST_EVENTS_READ)
+        summaries = await self._turns.everything(
+            summary(here.call_sid, match.stored) | {"matches": match.matches, "match_count": match.count}
+            for here, match in page
+        )
         return CallPage(summaries, cursor)
 
     async def call(self, call_sid: str) -> Mapping[str, Any]:
@@ -79,22 +74,19 @@ class RedisArchive:
             raise CallNotFound(f"no call {call_sid}")
         return summary(call_sid, stored)
 
-    async def events(self, call_sid: str, *, after: int = 0) -> Sequence[str]:
-        """The JSON of the events with seq > `after`, in order. Raises CallNotFound, StoreError."""
-        found: list[str] = []
-        last = max(0, after)
+    async def pages(self, call_sid: str, *, after: int = 0) -> AsyncGenerator[Sequence[str]]:
+        """The JSON of the events with seq > `after`, in order, some at a time. Raises CallNotFound, StoreError."""
+        empty = True
         with redis_failures("cannot read the events"):
-            while True:
-                rows: Any = await self._client.xrange(
-                    self._keys.events(call_sid), min=f"{last + 1}-0", max="+", count=EVENTS_AT_ONCE
-                )
-                found.extend(fields["event"] for _, fields in rows)
-                if len(rows) < EVENTS_AT_ONCE:
-                    break
-                last = int(rows[-1][0].partition("-")[0])
-            if not found and not await self._client.exists(self._keys.events(call_sid)):
+            async for page in self._events.pages(call_sid, after=after):
+                empty = False
+                yield page
+            if empty and not await self._client.exists(self._keys.events(call_sid)):
                 raise CallNotFound(f"no call {call_sid}")
-        return found
+
+    async def events(self, call_sid: str, *, after: int = 0) -> Sequence[str]:
+        """All of them. Raises CallNotFound, StoreError."""
+        return [text async for page in self.pages(call_sid, after=after) for text in page]
 
     async def delete(self, call_sid: str) -> None:
         """Remove an ended call and all its keys. Raises CallNotFound, CallIsLive, StoreError."""
@@ -112,17 +104,17 @@ class RedisArchive:
         """Before the call goes: its words say where it is in the index."""
         status, started_ms = await self._client.hmget(self._keys.call(call_sid), ["status", "started_at_ms"])
         if status not in (None, "live"):
-            await self._index.remove(call_sid, int(started_ms or 0), await self._finder.texts(call_sid))
+            async for texts in self._finder.texts(call_sid):
+                await self._index.remove(call_sid, int(started_ms or 0), texts)
 
-    async def _walk(self, query: CallQuery, place: Place | None) -> AsyncGenerator[Place]:
-        """Matching calls behind `place`, newest first; those whose data expired leave the list."""
-        at_once = query.limit + 1 if query.status is None else CALLS_AT_ONCE
+    async def _walk(self, query: CallQuery, place: Place | None) -> AsyncGenerator[Looked[str]]:
+        """The calls behind `place`, newest first, those that match with their status; expired ones leave the list."""
+        at_once = min(query.limit + 1, CALLS_AT_ONCE) if query.status is None else CALLS_AT_ONCE
         key = self._keys.live if query.status == "live" else self._keys.calls
         while batch := await self._behind(query, place, key=key, at_once=at_once):
             statuses = await self._each(batch, "HGET", "status")
             for here, status in zip(batch, statuses, strict=True):
-                if status is not None and query.status in (None, status):
-                    yield here
+                yield Looked(here, status if query.status in (None, status) else None)
             await self._forget([here for here, status in zip(batch, statuses, strict=True) if status is None])
             place = batch[-1]
 

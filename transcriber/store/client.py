@@ -21,6 +21,10 @@ DEADLINE_S = 2.0
 """Of one command. Kept by the socket, not by cancelling: a cancelled command leaves an answer on the connection."""
 HEALTH_CHECK_S = 30
 MOST_CONNECTIONS = 32
+READING_CONNECTIONS = 12
+"""Histories are read over connections of their own, so that no number of readers keeps a write waiting."""
+READING_DEADLINE_S = 5.0
+"""Of waiting for one of them."""
 CLUSTER_REDIRECTS = 3
 FORMS = (
     "redis://host:port/db, rediss://…, unix:///path?db=0, "
@@ -30,8 +34,10 @@ _OPTIONS = re.compile(r"db|username|password|client_name|health_check_interval|m
 _OPTIONS_OF_SEVERAL = re.compile(r"sentinel_(username|password)|ssl_(ca_certs|ca_path|certfile|keyfile)")
 
 
-def connect(url: str) -> Client:
-    """A client for that URL; nothing is dialled yet.
+def connect(url: str, *, most: int = MOST_CONNECTIONS, wait_s: float = DEADLINE_S) -> Client:
+    """A client for that URL; nothing is dialled yet. Of one Redis it has up to `most` connections, and a command waits
+
+    `wait_s` for one of them; Sentinel and Cluster clients have as many as are asked for.
 
     Raises ConfigError for a malformed URL, without quoting it: it may hold a password.
     """
@@ -39,7 +45,7 @@ def connect(url: str) -> Client:
         parts = urlparse(url)
         match parts.scheme:
             case "redis" | "rediss" | "unix":
-                return _single(url, parts)
+                return _single(url, parts, most, wait_s)
             case "redis+sentinel" | "rediss+sentinel":
                 return _sentinel(parts)
             case "redis+cluster" | "rediss+cluster":
@@ -109,7 +115,7 @@ class _FairPool(BlockingConnectionPool):
                 self._turns.release()
 
 
-def _single(url: str, parts: ParseResult) -> Redis:
+def _single(url: str, parts: ParseResult, most: int, wait_s: float) -> Redis:
     _options(parts, _OPTIONS)
     if parts.scheme == "unix":
         if not parts.path:
@@ -117,7 +123,7 @@ def _single(url: str, parts: ParseResult) -> Redis:
     else:
         _ = parts.port, _database(parts.path)  # redis-py passes over a malformed database number
     # A full pool makes the next command wait: MaxConnectionsError would fail it at once under a burst.
-    limits = {"max_connections": MOST_CONNECTIONS, "timeout": DEADLINE_S, "retry": _once(), **_limits()}
+    limits = {"max_connections": most, "timeout": wait_s, "retry": _once(), **_limits()}
     pool = _FairPool.from_url(url, **limits)
     pool.connection_class(**pool.connection_kwargs)  # TypeError for an option it does not know; does not dial
     return Redis.from_pool(pool)

@@ -2,19 +2,24 @@
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from transcriber.core.search import Found, Term, look
 from transcriber.core.transcript import parsed
 from transcriber.ports import CallQuery
 from transcriber.store.client import Client
+from transcriber.store.events import EVENTS_AT_ONCE, Events
 from transcriber.store.keys import Keys
-from transcriber.store.place import Place
+from transcriber.store.place import Looked, Place
 from transcriber.store.search import SearchIndex
+from transcriber.turns import Turns
 
 MOST_MATCHES = 3
 """Shown of a call: those with the most terms, in the order of time."""
-EVENTS_AT_ONCE = 2000
+CALLS_AT_ONCE = 4
+RUN_COST = 500
+"""Of one run of the search script, in events read."""
 SHOWN = ("seq", "track", "speaker", "start_ms", "end_ms", "text")
 
 
@@ -22,7 +27,6 @@ SHOWN = ("seq", "track", "speaker", "start_ms", "end_ms", "text")
 class Match:
     """A call that holds all terms: its stored hash, finals with `marks`, and how many finals hold one."""
 
-    place: Place
     stored: Mapping[str, str]
     matches: Sequence[Mapping[str, Any]]
     count: int
@@ -31,73 +35,95 @@ class Match:
 class Finder:
     """Reads what the index names; what it names in vain (expired, deleted) is passed over."""
 
-    def __init__(self, client: Client, keys: Keys, index: SearchIndex) -> None:
+    def __init__(self, client: Client, keys: Keys, index: SearchIndex, events: Events, turns: Turns) -> None:
         self._client = client
         self._keys = keys
         self._index = index
+        self._events = events
+        self._turns = turns
 
-    async def calls(self, query: CallQuery, place: Place | None) -> AsyncGenerator[Match]:
-        """Matching calls behind `place`, newest first."""
+    async def calls(self, query: CallQuery, place: Place | None) -> AsyncGenerator[Looked[Match]]:
+        """What was looked at behind `place`, newest first; its cost is in events read."""
         newest = None if place is None else (place.started_ms, place.call_sid)
         if query.until_ms is not None and (newest is None or newest[0] > query.until_ms):
             newest = (query.until_ms, "")
         at_once = query.limit + 1
         while True:
             found = await self._index.find(query.terms, newest=newest, oldest_ms=query.since_ms, count=at_once)
-            for match in await self._verified(query, [Place(at, sid) for at, sid in found.calls]):
-                yield match
+            candidates = iter([Place(at, sid) for at, sid in found.calls])
+            while some := list(islice(candidates, CALLS_AT_ONCE)):
+                for looked in await self._verified(query, some):
+                    yield looked
             if found.reached is None:
                 return
             newest = found.reached
+            yield Looked(Place(*newest), None, RUN_COST)
 
-    async def texts(self, call_sid: str) -> list[str]:
-        """What was said in a call."""
-        return [str(final.get("text", "")) for final in map(_final, await self._rest(call_sid, [])) if final]
+    async def texts(self, call_sid: str) -> AsyncGenerator[Sequence[str]]:
+        """What was said in a call, page by page."""
+        async for page in self._events.pages(call_sid):
+            finals = await self._turns.everything(map(_final, page))
+            yield [str(final.get("text", "")) for final in finals if final]
 
-    async def _verified(self, query: CallQuery, places: Sequence[Place]) -> list[Match]:
-        if not places:
-            return []
+    async def _verified(self, query: CallQuery, places: Sequence[Place]) -> list[Looked[Match]]:
         pipeline = self._client.pipeline(transaction=False)
         for place in places:
             pipeline.hgetall(self._keys.call(place.call_sid))
             pipeline.xrange(self._keys.events(place.call_sid), count=EVENTS_AT_ONCE)
         answers = await pipeline.execute()
-        verified = []
+        verified: list[Looked[Match]] = []
         for place, stored, rows in zip(places, answers[::2], answers[1::2], strict=True):
             if stored and query.status in (None, stored.get("status")):
-                match = _match(query.terms, await self._rest(place.call_sid, rows))
-                if match is not None:
-                    verified.append(Match(place, stored, *match))
+                verified.append(await self._matched(query.terms, place, stored, rows))
+            else:
+                verified.append(Looked(place, None))
         return verified
 
-    async def _rest(self, call_sid: str, rows: Any) -> list[str]:
-        """The JSON of the events, those read already and what comes behind them."""
-        found = [fields["event"] for _, fields in rows]
-        while not rows or len(rows) == EVENTS_AT_ONCE:
-            least = f"({rows[-1][0]}" if rows else "-"
-            rows = await self._client.xrange(self._keys.events(call_sid), min=least, count=EVENTS_AT_ONCE)
-            if not rows:
-                break
-            found += [fields["event"] for _, fields in rows]
-        return found
+    async def _matched(
+        self, terms: Sequence[Term], place: Place, stored: Mapping[str, str], rows: Any
+    ) -> Looked[Match]:
+        tally, read = _Tally(terms), 1
+        async for page in self._events.rest(place.call_sid, rows):
+            read += len(page)
+            await self._turns.everything(map(tally.see, page))
+        return Looked(place, tally.match(stored), read)
 
 
-def _match(terms: Sequence[Term], events: Sequence[str]) -> tuple[list[Mapping[str, Any]], int] | None:
-    """Finals with their marks, and how many there are; None unless every term stands somewhere."""
-    # Reading JSON costs more than everything else: what cannot match is not read. Escapes cannot hide a plain word.
-    quick = [term.words[0] for term in terms]
-    plain = all(word.isascii() for word in quick)
-    found: list[tuple[Found, Mapping[str, Any]]] = []
-    for text in events:
-        if plain and text.isascii() and not any(word in text.lower() for word in quick):
-            continue
+class _Tally:
+    """Reads the events of one call and keeps of its finals those that are shown."""
+
+    def __init__(self, terms: Sequence[Term]) -> None:
+        self._terms = terms
+        self._quick = [term.words[0] for term in terms]
+        self._plain = all(word.isascii() for word in self._quick)
+        self._met: frozenset[Term] = frozenset()
+        self._count = 0
+        self._best: list[tuple[int, int, Found, Mapping[str, Any]]] = []
+        """(how many terms it lacks, its number, …), the best first."""
+
+    def see(self, text: str) -> None:
+        """The next event."""
+        # Reading JSON costs more than everything else: what cannot match is not read. Escapes cannot hide a plain word.
+        if self._plain and text.isascii():
+            lowered = text.lower()
+            if not any(word in lowered for word in self._quick):
+                return
         final = _final(text)
-        if final and (place := look(terms, str(final.get("text", "")))) is not None:
-            found.append((place, final))
-    if len(frozenset[Term]().union(*(place.terms for place, _ in found))) < len(terms):
-        return None
-    best = sorted(sorted(range(len(found)), key=lambda number: -len(found[number][0].terms))[:MOST_MATCHES])
-    return [_shown(*found[number]) for number in best], len(found)
+        place = look(self._terms, str(final.get("text", ""))) if final else None
+        if final is None or place is None:
+            return
+        self._met |= place.terms
+        self._best.append((len(self._terms) - len(place.terms), self._count, place, final))
+        self._best.sort(key=lambda one: one[:2])
+        del self._best[MOST_MATCHES:]
+        self._count += 1
+
+    def match(self, stored: Mapping[str, str]) -> Match | None:
+        """None unless every term stands somewhere in the call."""
+        if len(self._met) < len(self._terms):
+            return None
+        shown = sorted(self._best, key=lambda one: one[1])
+        return Match(stored, [_shown(place, final) for _, _, place, final in shown], self._count)
 
 
 def _shown(place: Found, final: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -2,9 +2,16 @@
 
 import base64
 import binascii
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from transcriber.errors import BadRequest
+
+T = TypeVar("T")
+LAST_MS = 253_402_300_799_999
+"""Where the calendar ends."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -26,6 +33,33 @@ class Place:
             place = cls(int(started), call_sid)
         except (binascii.Error, ValueError):
             place = cls(0, "")
-        if not place.call_sid or not 0 <= place.started_ms < 2**53:
+        if not place.call_sid or not 0 <= place.started_ms <= LAST_MS:
             raise BadRequest("cursor is not one this server gave: ask for the first page again")
         return place
+
+
+@dataclass(frozen=True, slots=True)
+class Looked(Generic[T]):
+    """Something in the order of calls was looked at: what was found there, if anything, and what that cost."""
+
+    place: Place
+    found: T | None
+    cost: int = 1
+
+
+async def paged(
+    walk: AsyncGenerator[Looked[T]], *, limit: int, most_cost: int
+) -> tuple[list[tuple[Place, T]], str | None]:
+    """Up to `limit` finds, fewer once they have cost `most_cost`; and the cursor to go on from, None at the end."""
+    page: list[tuple[Place, T]] = []
+    cost = 0
+    async with aclosing(walk) as looks:
+        async for looked in looks:
+            if looked.found is not None:
+                if len(page) == limit:
+                    return page, page[-1][0].cursor()
+                page.append((looked.place, looked.found))
+            cost += looked.cost
+            if cost >= most_cost:
+                return page, looked.place.cursor()
+    return page, None

@@ -1,22 +1,23 @@
 """Finishes the transcripts of streams whose server died: what is in their journals and not in history."""
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from transcriber.core.audio import PER_MS, RATE
 from transcriber.core.identity import Identity
 from transcriber.core.record import Opening
-from transcriber.core.transcript import Event, iso_time
+from transcriber.core.transcript import Event, iso_time, parsed
 from transcriber.core.twilio import Start
 from transcriber.core.utterance import Utterance
 from transcriber.errors import CallNotFound
 from transcriber.ports import Archive
 from transcriber.store.journal import Spans, audio_of
+from transcriber.turns import Turns
 
 log = logging.getLogger(__name__)
 CONTEXT_MS = 600_000
@@ -32,6 +33,7 @@ class Recovery:
 
     archive: Archive
     rehear: Rehear
+    _turns: Turns = field(default_factory=Turns)
 
     async def finals(self, opening: Opening, path: Path) -> list[Event]:
         """What history lacks of a journal's stream; times of the stream. Raises StoreError, OSError, ModelError."""
@@ -54,18 +56,20 @@ class Recovery:
 
     async def _last(self, opening: Opening) -> dict[str, "_Last"]:
         """The last final of each track that is in history."""
+        offset_ms: int | None = None
+        last: dict[str, Mapping[str, Any]] = {}
         try:
-            texts = await self.archive.events(opening.call.call_sid)
+            async for page in self.archive.pages(opening.call.call_sid):
+                for event in await self._turns.everything(map(parsed, page)):
+                    if event.get("stream_sid") != opening.stream.stream_sid:
+                        continue
+                    if event.get("type") == "stream.started" and offset_ms is None:
+                        offset_ms = event["start_ms"]
+                    elif event.get("type") == "final":
+                        last[event["track"]] = event
         except CallNotFound:
             return {}
-        events = [json.loads(text) for text in texts]
-        mine = [event for event in events if event.get("stream_sid") == opening.stream.stream_sid]
-        offset_ms = next((event["start_ms"] for event in mine if event["type"] == "stream.started"), 0)
-        return {
-            event["track"]: _Last(event["utterance"], event["end_ms"] - offset_ms)
-            for event in mine
-            if event["type"] == "final"
-        }
+        return {track: _Last(final["utterance"], final["end_ms"] - (offset_ms or 0)) for track, final in last.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from types import TracebackType
 from typing import Self
 
 from transcriber.store.archive import RedisArchive
-from transcriber.store.client import Client, connect, disconnect
+from transcriber.store.client import READING_CONNECTIONS, READING_DEADLINE_S, Client, connect, disconnect
 from transcriber.store.failures import redis_failures
 from transcriber.store.feed import RedisFeed
 from transcriber.store.keys import Keys
@@ -14,17 +14,18 @@ from transcriber.store.tickets import RedisTickets
 
 
 class RedisStore:
-    """The four ports on one client. An async context manager: leaving it closes all connections.
+    """The four ports on one client, the archive on a second one. An async context manager: leaving it closes all
 
-    `owner`: the server whose streams are written.
+    connections. `owner`: the server whose streams are written.
     """
 
-    def __init__(self, client: Client, keys: Keys, *, ttl_s: int, owner: str) -> None:
+    def __init__(self, client: Client, reading: Client, keys: Keys, *, ttl_s: int, owner: str) -> None:
         self._client = client
+        self._reading = reading
         self.keys = keys
-        index = SearchIndex(client, keys, ttl_s=ttl_s)
+        index = SearchIndex(client, keys, ttl_s=ttl_s, reading=reading)
         self.outlet = RedisOutlet(client, keys, index, owner=owner, ttl_s=ttl_s)
-        self.archive = RedisArchive(client, keys, index)
+        self.archive = RedisArchive(reading, keys, index)
         self.feed = RedisFeed(client, keys)
         self.tickets = RedisTickets(client, keys)
 
@@ -32,6 +33,11 @@ class RedisStore:
     def client(self) -> Client:
         """The redis-py client below, for checks and tests."""
         return self._client
+
+    @property
+    def reading(self) -> Client:
+        """The one that histories are read with."""
+        return self._reading
 
     async def ping(self) -> None:
         """Raises StoreError unless Redis answers in time."""
@@ -42,7 +48,10 @@ class RedisStore:
         """End all followings and close every connection."""
         await self.feed.aclose()
         with redis_failures("cannot close the connections"):
-            await disconnect(self._client)
+            try:
+                await disconnect(self._reading)
+            finally:
+                await disconnect(self._client)
 
     async def __aenter__(self) -> Self:
         return self
@@ -60,7 +69,8 @@ async def open_store(url: str, *, prefix: str, ttl_s: int, owner: str = "nobody"
 
     Raises ConfigError for a malformed URL, StoreError when Redis does not answer.
     """
-    store = RedisStore(connect(url), Keys(prefix), ttl_s=ttl_s, owner=owner)
+    reading = connect(url, most=READING_CONNECTIONS, wait_s=READING_DEADLINE_S)
+    store = RedisStore(connect(url), reading, Keys(prefix), ttl_s=ttl_s, owner=owner)
     try:
         await store.ping()
     except BaseException:

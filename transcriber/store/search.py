@@ -7,6 +7,7 @@ writes repeats both until both are done. A day's keys expire after the last of i
 by then.
 """
 
+import asyncio
 import datetime
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
@@ -15,14 +16,25 @@ from itertools import pairwise
 from typing import Any
 
 from transcriber.core.search import Term, tokens
+from transcriber.errors import BadRequest
 from transcriber.store.client import Client
+from transcriber.store.find import FIND
 from transcriber.store.keys import Keys
 
 DAY_S = 86_400
-MOST_BEGINNINGS = 200
-"""A beginning stands for so many words of a day, in alphabetical order."""
-MOST_LOOKED_AT = 20_000
-"""CallSids compared in one step; beyond it the answer says how far it came, and the next step goes on."""
+MOST_WORDS_OF_BEGINNINGS = 1000
+"""The beginnings of a query may stand for so many words of a day, all together."""
+WORK = 1000
+"""Commands and rows of one run of the search script, give or take what a single day or call needs; beyond it the
+
+answer says how far it came, and the next run goes on. Redis does nothing else meanwhile.
+"""
+WORDS_AT_ONCE = 500
+"""Taken out of the index in one step."""
+BEHIND_NONE = "~"
+"""Stands behind every CallSid in their order, so that none of that millisecond is left out."""
+EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+FIRST_MS, LAST_MS = -62_135_596_800_000, 253_402_300_799_999
 LIVE_CALLS_KNOWN = 10_000
 """Calls whose indexed words are remembered, so that each is written once; the oldest are forgotten first."""
 
@@ -51,86 +63,32 @@ end
 if redis.call('EXISTS', prefix .. 'v:' .. day) == 0 then redis.call('ZREM', KEYS[1], day) end
 """
 
-# KEYS: days. ARGV: key prefix, newest ms, the sid to stay behind at that ms ('' = none), oldest ms, how many calls,
-# most looked at, most beginnings, newest day, oldest day, then words, each with '=' (the word) or '*' (a beginning).
-# Answers [ended (1 = nothing is left behind this), last ms looked at, last sid looked at, ms, sid, ms, sid, …].
-_FIND = """
-local prefix, newest, behind, oldest = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local wanted, patience, most = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local answer, last_at, last_sid = {}, newest, behind
-local function posting(day, word)
-  local kind, text = word:sub(1, 1), word:sub(2)
-  if kind == '=' then return prefix .. 'w:' .. day .. ':' .. text, false end
-  local found = redis.call('ZRANGEBYLEX', prefix .. 'v:' .. day, '[' .. text, '(' .. text .. '\\255', 'LIMIT', 0, most)
-  if #found == 0 then return nil, false end
-  for i = 1, #found do found[i] = prefix .. 'w:' .. day .. ':' .. found[i] end
-  if #found == 1 then return found[1], false end
-  local union = prefix .. 'union:' .. text
-  local command = {'ZUNIONSTORE', union, #found}
-  for i = 1, #found do command[i + 3] = found[i] end
-  command[#command + 1], command[#command + 2] = 'AGGREGATE', 'MIN'
-  redis.call(unpack(command))
-  return union, true
-end
-for _, day in ipairs(redis.call('ZREVRANGEBYSCORE', KEYS[1], ARGV[8], ARGV[9])) do
-  local keys, unions, base, size = {}, {}, nil, nil
-  for i = 10, #ARGV do
-    local key, made = posting(day, ARGV[i])
-    local count = key and redis.call('ZCARD', key) or 0
-    if made then unions[#unions + 1] = key end
-    if count == 0 then keys = nil break end
-    keys[#keys + 1] = key
-    if not size or count < size then base, size = key, count end
-  end
-  local at, done = 0, keys == nil
-  while not done do
-    local rows = redis.call('ZREVRANGEBYSCORE', base, newest, oldest, 'WITHSCORES', 'LIMIT', at, 256)
-    for i = 1, #rows, 2 do
-      local sid, ms = rows[i], rows[i + 1]
-      if not (behind ~= '' and ms == newest and sid >= behind) then
-        local all = true
-        for _, key in ipairs(keys) do
-          if key ~= base and not redis.call('ZSCORE', key, sid) then all = false break end
-        end
-        last_at, last_sid = ms, sid
-        if all then
-          answer[#answer + 1] = ms
-          answer[#answer + 1] = sid
-        end
-        patience = patience - 1
-        if #answer >= 2 * wanted or patience <= 0 then
-          for _, key in ipairs(unions) do redis.call('DEL', key) end
-          return {0, last_at, last_sid, unpack(answer)}
-        end
-      end
-    end
-    at = at + 256
-    done = #rows < 512
-  end
-  for _, key in ipairs(unions) do redis.call('DEL', key) end
-end
-return {1, last_at, last_sid, unpack(answer)}
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Calls that hold all words, newest first as (start ms, CallSid); `reached`: where to go on, None at the end."""
+    """Calls that hold all words, newest first as (start ms, CallSid), perhaps none; `reached`: where to go on, None at
+
+    the end.
+    """
 
     calls: Sequence[tuple[int, str]]
     reached: tuple[int, str] | None
 
 
 class SearchIndex:
-    """Words to calls. Errors of Redis come out as they are: the callers are the outlet and the archive."""
+    """Words to calls. Errors of Redis come out as they are: the callers are the outlet and the archive.
 
-    def __init__(self, client: Client, keys: Keys, *, ttl_s: int) -> None:
+    `reading`: the client that searches.
+    """
+
+    def __init__(self, client: Client, keys: Keys, *, ttl_s: int, reading: Client) -> None:
         self._days = keys.search + "days"
         self._prefix = keys.search
         self._ttl_s = ttl_s and ttl_s + 2 * DAY_S
         self._add = client.register_script(_ADD)
         self._remove = client.register_script(_REMOVE)
-        self._find = client.register_script(_FIND)
+        self._find = reading.register_script(FIND)
+        self._searching = asyncio.Lock()
         self._known: OrderedDict[str, tuple[int, set[str]]] = OrderedDict()
 
     def begin(self, call_sid: str, started_ms: int) -> None:
@@ -161,22 +119,36 @@ class SearchIndex:
         """The call is gone."""
         self.forget(call_sid)
         words = sorted(_entries(texts))
-        if words:
-            await self._remove(keys=[self._days], args=(self._prefix, day_of(started_ms), call_sid, *words))
+        for at in range(0, len(words), WORDS_AT_ONCE):
+            some = words[at : at + WORDS_AT_ONCE]
+            await self._remove(keys=[self._days], args=(self._prefix, day_of(started_ms), call_sid, *some))
 
     async def find(
         self, terms: Sequence[Term], *, newest: tuple[int, str] | None, oldest_ms: int | None, count: int
     ) -> Candidates:
-        """Up to `count` calls that hold all words of the terms, behind `newest` (and its CallSid, if it is not '')."""
-        words = dict.fromkeys(wanted for term in terms for wanted in _wanted(term))
+        """Up to `count` calls that hold all words of the terms, behind `newest` (and its CallSid, if it is not ''). One
+
+        run of the script; a server has one at a time. Raises BadRequest for beginnings of too many words.
+        """
+        wanted = dict.fromkeys(each for term in terms for each in _wanted(term))
+        words = sorted(wanted, reverse=True)  # '=' before '*': what names few calls decides which are looked at
         newest_ms, behind = newest or ("+inf", "")
         arguments: list[Any] = [self._prefix, newest_ms, behind, "-inf" if oldest_ms is None else oldest_ms, count]
-        arguments += [MOST_LOOKED_AT, MOST_BEGINNINGS]
+        arguments += [WORK, MOST_WORDS_OF_BEGINNINGS]
         arguments += ["+inf" if newest is None else day_of(newest[0])]
         arguments += ["-inf" if oldest_ms is None else day_of(oldest_ms), *words]
-        ended, last_ms, last_sid, *rows = await self._find(keys=[self._days], args=arguments)
+        async with self._searching:
+            state, *rows = await self._find(keys=[self._days], args=arguments)
+        if state == "wide":
+            raise BadRequest(f"q: too many words begin with {rows[0]}: write more letters before the *")
+        reached_ms, reached_sid, *rows = rows
         calls = [(int(ms), str(sid)) for ms, sid in zip(rows[::2], rows[1::2], strict=True)]
-        return Candidates(calls, None if int(ended) else (int(last_ms), str(last_sid)))
+        match state:
+            case "ended":
+                return Candidates(calls, None)
+            case "day":
+                return Candidates(calls, (_last_ms(reached_ms), BEHIND_NONE))
+        return Candidates(calls, (int(reached_ms), str(reached_sid)))
 
 
 def _entries(texts: Iterable[str]) -> set[str]:
@@ -196,5 +168,12 @@ def _wanted(term: Term) -> list[str]:
 
 
 def day_of(at_ms: int) -> str:
-    """The UTC day of a moment, as a number that sorts: 20261123."""
-    return datetime.datetime.fromtimestamp(at_ms / 1000, datetime.UTC).strftime("%Y%m%d")
+    """The UTC day of a moment, as a number that sorts: 20261123; of one outside the calendar its first or last."""
+    within_ms = min(max(at_ms, FIRST_MS), LAST_MS)
+    return (EPOCH + datetime.timedelta(milliseconds=within_ms)).strftime("%Y%m%d").zfill(8)
+
+
+def _last_ms(day: str) -> int:
+    """The last millisecond of a day."""
+    following = datetime.datetime.strptime(day, "%Y%m%d").replace(tzinfo=datetime.UTC) - EPOCH
+    return (following // datetime.timedelta(milliseconds=1)) + DAY_S * 1000 - 1

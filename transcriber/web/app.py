@@ -8,6 +8,7 @@ from transcriber.web import attach, docs, health, history, live, media, openapi,
 from transcriber.web.access import KEYRING, api_access, keyring
 from transcriber.web.middleware import bodies, dress, errors, observed
 from transcriber.web.rate import BUDGETS, Budgets, rate_limited
+from transcriber.web.reading import READING, Reading
 from transcriber.web.services import SERVICES, Services
 from transcriber.web.sharing import share, shared
 
@@ -23,6 +24,7 @@ def create_app(services: Services) -> web.Application:
     app[SERVICES] = services
     app[KEYRING] = keyring(services.settings)
     app[BUDGETS] = Budgets.of(services.settings)
+    app[READING] = Reading()
     app[live.CLOSING] = asyncio.Event()
     app.on_response_prepare.append(dress)
     app.on_response_prepare.append(share)

@@ -1,17 +1,21 @@
 """The calls that were: list, summary, transcript in five formats, deletion."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from aiohttp import web
 
 from transcriber import __version__
-from transcriber.core.captions import FORMATS, ordered
+from transcriber.core.captions import FORMATS
+from transcriber.core.conversation import Conversation
 from transcriber.core.search import parse
-from transcriber.core.transcript import parsed
 from transcriber.errors import BadRequest
-from transcriber.ports import CallQuery, Status
+from transcriber.ports import CallPage, CallQuery, Status
 from transcriber.web import params
 from transcriber.web.accept import best
+from transcriber.web.rate import costs
+from transcriber.web.reading import CALLS_FOR_ONE, EVENTS_FOR_ONE, READING, SEARCH_COST
 from transcriber.web.refusal import error_response
 from transcriber.web.services import SERVICES
 from transcriber.web.sharing import etag, is_known
@@ -32,17 +36,18 @@ async def calls(request: web.Request) -> web.Response:
     values = params.query(request, "q", "status", "since", "until", "limit", "cursor")
     if values.get("status", "live") not in STATUSES:
         raise BadRequest(f"status must be one of {', '.join(STATUSES)}")
-    page = await request.app[SERVICES].archive.calls(
-        CallQuery(
-            status=STATUSES.get(values.get("status", "")),
-            since_ms=params.moment_ms(values, "since"),
-            until_ms=params.moment_ms(values, "until"),
-            limit=params.whole(values, "limit", least=1, most=200, default=50),
-            cursor=values.get("cursor"),
-            terms=parse(values["q"]) if "q" in values else (),
-        )
+    query = CallQuery(
+        status=STATUSES.get(values.get("status", "")),
+        since_ms=params.moment_ms(values, "since"),
+        until_ms=params.moment_ms(values, "until"),
+        limit=params.whole(values, "limit", least=1, most=200, default=50),
+        cursor=values.get("cursor"),
+        terms=parse(values["q"]) if "q" in values else (),
     )
-    return web.json_response({"calls": [dict(call) for call in page.calls], "next": page.cursor})
+    costs(request, SEARCH_COST if query.terms else query.limit // CALLS_FOR_ONE)
+    async with request.app[READING].place():
+        page = await request.app[SERVICES].archive.calls(query)
+        return await _written(request, _list(page), "application/json")
 
 
 async def call(request: web.Request) -> web.Response:
@@ -77,14 +82,40 @@ async def transcript(request: web.Request) -> web.Response:
         headers |= {"ETag": tag, "Cache-Control": "private, no-cache"}
         if is_known(request, tag):
             return web.Response(status=304, headers=headers)
-    events = (parsed(text) for text in await archive.events(call_sid))
-    finals = [event for event in events if event.get("type") == "final" and track in (None, event.get("track"))]
-    if chosen == "json":
-        found = {"call_sid": call_sid, "status": summary.get("status"), "utterances": ordered(finals)}
-        return web.json_response(found, headers=headers)
-    headers["Content-Disposition"] = f'attachment; filename="{call_sid}.{chosen}"'
-    text = FORMATS[chosen](finals)
-    return web.Response(text=text, content_type=MEDIA_TYPES[chosen], charset="utf-8", headers=headers)
+    costs(request, int(summary.get("last_seq", 0)) // EVENTS_FOR_ONE)
+    async with request.app[READING].place():
+        conversation = Conversation(track=track)
+        async for page in archive.pages(call_sid):
+            await request.app[READING].turns.everything(map(conversation.add, page))
+        if chosen == "json":
+            pieces = _utterances({"call_sid": call_sid, "status": summary.get("status")}, conversation.texts())
+        else:
+            headers["Content-Disposition"] = f'attachment; filename="{call_sid}.{chosen}"'
+            pieces = FORMATS[chosen](conversation.finals())
+        return await _written(request, pieces, MEDIA_TYPES[chosen], headers)
+
+
+async def _written(
+    request: web.Request, pieces: Iterator[str], media_type: str, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """An answer that is put together in turns; aiohttp compresses long ones on a thread."""
+    parts = await request.app[READING].turns.everything(piece.encode() for piece in pieces)
+    return web.Response(body=b"".join(parts), content_type=media_type, charset="utf-8", headers=headers)
+
+
+def _list(page: CallPage) -> Iterator[str]:
+    yield '{"calls": ['
+    for number, found in enumerate(page.calls):
+        yield (", " if number else "") + json.dumps(dict(found))
+    yield f'], "next": {json.dumps(page.cursor)}}}'
+
+
+def _utterances(call: Mapping[str, Any], finals: Iterator[str]) -> Iterator[str]:
+    """Finals are written out as they were kept."""
+    yield json.dumps(call)[:-1] + ', "utterances": ['
+    for number, text in enumerate(finals):
+        yield ", " + text if number else text
+    yield "]}"
 
 
 def _format(request: web.Request, values: Mapping[str, str]) -> str | None:

@@ -13,8 +13,10 @@ from transcriber.core.transcript import parsed
 from transcriber.errors import BadRequest, CallNotFound, StoreError
 from transcriber.ports import Published
 from transcriber.web import params
+from transcriber.web.rate import costs
+from transcriber.web.reading import EVENTS_FOR_ONE, READING
 from transcriber.web.services import SERVICES, Services
-from transcriber.web.viewer import RETRY_S, Viewer
+from transcriber.web.viewer import RETRY_S, Viewer, frame
 
 # Set when the server goes down: readers are let go then, to come back elsewhere with their Last-Event-ID.
 CLOSING = web.AppKey("closing", asyncio.Event)
@@ -57,6 +59,8 @@ class CallReader:
 
     def __init__(self, request: web.Request, viewer: Viewer, *, call_sid: str, after: int, partials: bool) -> None:
         self._services: Services = request.app[SERVICES]
+        self._request = request
+        self._reading = request.app[READING]
         self._closing = request.app[CLOSING]
         self._viewer = viewer
         self._call_sid = call_sid
@@ -102,8 +106,11 @@ class CallReader:
             # Before the events: of a call that is over by now, they are complete.
             over = (await archive.call(self._call_sid)).get("status") != "live"
             kind = ""
-            for text in await archive.events(self._call_sid, after=self._sent):
-                kind = await self._send(text, parsed(text))
+            async for page in archive.pages(self._call_sid, after=self._sent):
+                costs(self._request, len(page) // EVENTS_FOR_ONE)
+                frames = await self._reading.turns.everything(map(self._kept, page))
+                await self._viewer.pass_on([each for each, _ in frames])
+                kind = frames[-1][1]
             if over or kind != "call.ended":
                 return over
 
@@ -118,18 +125,19 @@ class CallReader:
             return False
         over = seq > self._sent + 1 and await self._catch_up()
         if seq > self._sent:
-            await self._send(message.json, event)
+            await self._viewer.pass_on([self._kept(message.json, event)[0]])
         return over or (event.get("type") == "call.ended" and await self._catch_up())
 
-    async def _send(self, text: str, event: dict[str, Any]) -> str:
-        """Send a kept event; returns its type."""
+    def _kept(self, text: str, event: dict[str, Any] | None = None) -> tuple[bytes, str]:
+        """A kept event as it goes out, nothing if it is out already; and its type."""
+        event = parsed(text) if event is None else event
         seq, kind = event.get("seq"), event.get("type")
-        if isinstance(seq, int) and seq > self._sent:
-            await self._viewer.send(text, kind=kind, seq=seq)
-            self._sent = seq
         if kind == "final":
             self._finished[event.get("stream_sid"), event.get("track")] = _utterance(event)
-        return str(kind)
+        if not isinstance(seq, int) or seq <= self._sent:
+            return b"", str(kind)
+        self._sent = seq
+        return frame(text, kind=kind, seq=seq), str(kind)
 
     def _stale(self, partial: dict[str, Any]) -> bool:
         """Whether its final is out already: it waited in the queue while the history was read."""

@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from multidict import CIMultiDict
 
-from transcriber.errors import BadRequest, CallIsLive, CallNotFound, StoreError, TelephonyError, TranscriberError
+from transcriber.errors import BadRequest, Busy, CallIsLive, CallNotFound, StoreError, TelephonyError, TranscriberError
 from transcriber.web.refusal import error_response
 from transcriber.web.services import SERVICES
 
@@ -111,6 +111,8 @@ def _translated(request: web.Request, error: TranscriberError) -> web.Response:
             return error_response(400, str(error))
         case CallNotFound():
             return error_response(404, str(error) or "no such call in the history")
+        case Busy():
+            return error_response(503, str(error), code="busy", headers={"Retry-After": str(RETRY_AFTER_S)})
         case CallIsLive():
             return error_response(409, str(error) or "the call is still live", code="call_is_live")
         case TelephonyError(status=status, code=code):

@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from transcriber import __version__
-from transcriber.web.schemas import SCHEMAS, TEXT, Json, ref
+from transcriber.web.schemas import CALL_SID, SCHEMAS, TEXT, Json, ref
 
 
 def _query(name: str, doc: str, **schema: Any) -> Json:
@@ -24,18 +24,15 @@ def _error(doc: str) -> Json:
     return _answer(doc, ref("Error"))
 
 
-CALL_SID: Json = {
-    "name": "call_sid",
-    "in": "path",
-    "required": True,
-    "schema": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"},
-    "description": "Twilio's CallSid",
-}
 MOMENT = "epoch seconds or ISO 8601 (without an offset: UTC)"
 PARTIALS = _query("partials", "0: no partials", type="string", enum=["0", "1", "true", "false"])
 OFTEN: Json = {"429": _error("too often, or too many at once; see Retry-After")}
 SLOW: Json = {"408": _error("the body did not arrive in time")}
-CLOSED: Json = {"401": _error("no valid API key"), "403": _error("not allowed"), "503": _error("Redis does not answer")}
+CLOSED: Json = {
+    "401": _error("no valid API key"),
+    "403": _error("not allowed"),
+    "503": _error("Redis is away, or busy"),
+}
 CLOSED |= OFTEN
 BAD, NONE = {"400": _error("a parameter is wrong; the message names it")}, {"404": _error("no such call")}
 STREAM: Json = {"200": _answer("events, until the call ends", media="text/event-stream")}

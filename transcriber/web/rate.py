@@ -6,6 +6,7 @@ A good key or signature is never held up by what strangers do at the same addres
 import ipaddress
 import math
 import time
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -38,7 +39,14 @@ class Budgets:
         return cls(Rate(settings.rate_per_key), Rate(settings.rate_per_address), proxies)
 
 
+@dataclass(frozen=True, slots=True)
+class _Payer:
+    budget: Rate
+    name: Hashable
+
+
 BUDGETS = web.AppKey("budgets", Budgets)
+_PAYER = web.RequestKey("payer", _Payer)
 
 
 @web.middleware
@@ -52,6 +60,7 @@ async def rate_limited(request: web.Request, handler: Handler) -> web.StreamResp
     key = access.key_of(request)
     if key is not None:
         wait_s = budgets.keys.charge(key.digest, time.monotonic())
+        request[_PAYER] = _Payer(budgets.keys, key.digest)
         return _come_back(request, "this key", "KEY", wait_s) if wait_s else await handler(request)
     if access.trusts_this_machine(request):
         return await handler(request)
@@ -78,6 +87,12 @@ async def _judged_afterwards(
         if wait_s and not response.prepared:
             return _come_back(request, "this address", "ADDRESS", wait_s)
     return response
+
+
+def costs(request: web.Request, more: int) -> None:
+    """A request turns out to be dearer than one by so much: whose it is waits the longer for the next ones."""
+    if _PAYER in request:
+        request[_PAYER].budget.debit(request[_PAYER].name, more, time.monotonic())
 
 
 def address_of(request: web.Request) -> str:

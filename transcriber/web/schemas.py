@@ -1,4 +1,4 @@
-"""The shapes of the API's answers, as OpenAPI schemas."""
+"""The shapes of the API's answers and of its parameters, as OpenAPI has them."""
 
 from typing import Any
 
@@ -8,6 +8,14 @@ Json = dict[str, Any]
 TEXT: Json = {"type": "string"}
 COUNT: Json = {"type": "integer", "minimum": 0}
 NULL_OR_TEXT: Json = {"type": ["string", "null"]}
+
+CALL_SID: Json = {
+    "name": "call_sid",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"},
+    "description": "Twilio's CallSid",
+}
 
 
 def ref(name: str) -> Json:

@@ -1,10 +1,13 @@
 """The reader of Server-Sent Events: its answer, frame by frame. One that takes nothing is cut by `connections`."""
 
 import re
+from collections.abc import Sequence
 
 from aiohttp import web
 
 RETRY_S = 1.0
+_NAME = re.compile(r"[\w.-]+")
+_LINE_END = re.compile(r"[\r\n]")
 HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-cache",
@@ -29,8 +32,17 @@ class Viewer:
         await self.response.write(b": \n\n")
 
     async def send(self, text: str, *, kind: object, seq: int | None = None) -> None:
-        """One event. Line ends inside JSON are only layout, and would end the field."""
-        number = "" if seq is None else f"id: {seq}\n"
-        name = kind if isinstance(kind, str) and re.fullmatch(r"[\w.-]+", kind) else "message"
-        data = re.sub(r"[\r\n]", " ", text)
-        await self.response.write(f"{number}event: {name}\ndata: {data}\n\n".encode())
+        """One event."""
+        await self.response.write(frame(text, kind=kind, seq=seq))
+
+    async def pass_on(self, frames: Sequence[bytes]) -> None:
+        """Several that were made already."""
+        if together := b"".join(frames):
+            await self.response.write(together)
+
+
+def frame(text: str, *, kind: object, seq: int | None = None) -> bytes:
+    """One event on the wire. Line ends inside JSON are only layout, and would end the field."""
+    number = "" if seq is None else f"id: {seq}\n"
+    name = kind if isinstance(kind, str) and _NAME.fullmatch(kind) else "message"
+    return f"{number}event: {name}\ndata: {_LINE_END.sub(' ', text)}\n\n".encode()

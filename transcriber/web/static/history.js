@@ -72,12 +72,16 @@ export class History {
   async #load({ further = false } = {}) {
     const asked = ++this.asked;
     const query = this.#query();
-    const narrowed = query.size > 1;
+    const narrowed = query.size > 1, searched = query.has("q");
     if (further && this.next) query.set("cursor", this.next);
     let page;
     this.problem.textContent = "";
     try {
-      page = await json(`v1/calls?${query}`);
+      do {
+        page = await json(`v1/calls?${query}`);
+        query.set("cursor", page.next);
+        // A page is short, even empty, when finding more would take the server too long: then it goes on from there.
+      } while (!page.calls.length && page.next && asked === this.asked);
     } catch (error) {
       if (asked !== this.asked) return;
       this.problem.textContent = error.message.replace(/^q\b/, "the search");
@@ -86,7 +90,7 @@ export class History {
     }
     if (asked !== this.asked) return; // a later question was asked meanwhile
     this.calls = (further ? this.calls : 0) + page.calls.length;
-    const none = query.has("q") ? "No call holds these words." : narrowed ? "No call fits these filters." : "No calls yet.";
+    const none = searched ? "No call holds these words." : narrowed ? "No call fits these filters." : "No calls yet.";
     const told = narrowed ? `${counted(this.calls, "call")}${page.next ? " so far" : ""}` : "";
     const rows = page.calls.map(row);
     if (further) rows.unshift(...this.list.children);

@@ -1,0 +1,107 @@
+"""A search takes Redis in small steps, however it is asked; and what it leaves for later is found later."""
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from tests.store.samples import STARTED_MS
+from tests.store.test_archive import all_pages
+from tests.store.test_search import DAY_MS, search, spoken
+from transcriber.core.search import parse
+from transcriber.errors import BadRequest
+from transcriber.ports import CallQuery
+from transcriber.store import archive
+from transcriber.store import search as index
+from transcriber.store.redis import RedisStore
+
+WORDS = ("pay", "payment", "paid", "pat", "card", "care", "car", "cost", "zebra", "the", "credit")
+QUERIES = (
+    "pay",
+    "pa*",
+    "ca* pa*",
+    "the pa*",
+    '"the credit"',
+    "zebra ca* co*",
+    "car card",
+    "ze* th*",
+    '"the cr*"',
+    "xy*",
+)
+
+
+async def said_at_random(store: RedisStore, *, calls: int) -> dict[str, list[str]]:
+    """Calls on some days, many at one millisecond; their texts by CallSid, newest first."""
+    chance = random.Random(5)
+    found: dict[tuple[int, str], list[str]] = {}
+    for number in range(calls):
+        texts = [" ".join(chance.choices(WORDS, k=3)) for _ in range(2)]
+        at_ms = STARTED_MS - DAY_MS * chance.randrange(5) + chance.randrange(6)
+        await spoken(store, f"CA{number:03}", *texts, at_ms=at_ms)
+        found[at_ms, f"CA{number:03}"] = texts
+    return {call_sid: found[at_ms, call_sid] for at_ms, call_sid in sorted(found, reverse=True)}
+
+
+def naively(said: dict[str, list[str]], q: str) -> Iterator[str]:
+    """The calls that a query should find."""
+    for call_sid, texts in said.items():
+        padded = [f" {text} " for text in texts]
+        if all(
+            any(f" {' '.join(term.words)}{'' if term.open else ' '}" in text for text in padded) for term in parse(q)
+        ):
+            yield call_sid
+
+
+@pytest.mark.parametrize(("work", "most_events"), [(1, 50_000), (30, 700), (index.WORK, 50_000)])
+async def test_small_steps_find_what_one_would(
+    store: RedisStore, monkeypatch: pytest.MonkeyPatch, work: int, most_events: int
+) -> None:
+    said = await said_at_random(store, calls=60)
+    monkeypatch.setattr(index, "WORK", work)
+    monkeypatch.setattr(archive, "MOST_EVENTS_READ", most_events)
+
+    for q in QUERIES:
+        expected = list(naively(said, q))
+        for limit in (4, 100):
+
+            def asked(cursor: str | None, q: str = q, limit: int = limit) -> CallQuery:
+                return CallQuery(terms=parse(q), limit=limit, cursor=cursor)
+
+            assert await all_pages(store, asked) == expected, q
+
+
+async def test_a_page_that_would_read_too_much_is_short_and_has_a_cursor(
+    store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(12):
+        await spoken(store, f"CA{number:02}", "hello", at_ms=STARTED_MS + number)
+    monkeypatch.setattr(archive, "MOST_EVENTS_READ", 25)
+    page = await store.archive.calls(CallQuery(terms=parse("hello"), limit=200))
+    assert 0 < len(page.calls) < 12
+    assert page.cursor
+    monkeypatch.setattr(archive, "MOST_CALLS_READ", 5)
+    assert await all_pages(store, lambda cursor: CallQuery(status="interrupted", limit=50, cursor=cursor)) == []
+    page = await store.archive.calls(CallQuery(status="interrupted"))
+    assert (len(page.calls), bool(page.cursor)) == (0, True)
+
+
+async def test_a_query_that_is_too_wide_is_told_so(store: RedisStore) -> None:
+    with pytest.raises(BadRequest, match="more than 4 beginnings"):
+        parse("co* ca* pa* ma* re*")
+    words = {f"co{number:04}": 0.0 for number in range(index.MOST_WORDS_OF_BEGINNINGS)}
+    await spoken(store, "CA1", "coming soon")
+    [key] = [key async for key in store.client.scan_iter(match=f"*{store.keys.prefix}*:v:*")]
+    await store.client.zadd(key, words)
+    with pytest.raises(BadRequest, match=r"too many words begin with co: write more letters"):
+        await search(store, "co*")
+    assert await search(store, "com*") == ["CA1"]
+    assert await search(store, "coming so*") == ["CA1"]
+
+
+async def test_a_search_writes_nothing(store: RedisStore) -> None:
+    await spoken(store, "CA1", "pay the payment")
+    before = {key async for key in store.client.scan_iter(match="*")}
+    writes = (await store.client.info("persistence"))["rdb_changes_since_last_save"]
+    assert await search(store, "pa* th*") == ["CA1"]
+    assert {key async for key in store.client.scan_iter(match="*")} == before
+    assert (await store.client.info("persistence"))["rdb_changes_since_last_save"] == writes

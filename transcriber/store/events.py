@@ -1,0 +1,35 @@
+"""The events of a call as they are kept, read in pages: a call may have tens of thousands."""
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
+
+from transcriber.store.client import Client
+from transcriber.store.keys import Keys
+
+EVENTS_AT_ONCE = 100
+"""A page, and so what is read from Redis in one piece."""
+
+
+class Events:
+    """Reads the streams. Errors of Redis come out as they are."""
+
+    def __init__(self, client: Client, keys: Keys) -> None:
+        self._client = client
+        self._keys = keys
+
+    async def pages(self, call_sid: str, *, after: int = 0) -> AsyncGenerator[Sequence[str]]:
+        """The JSON of the events with seq > `after`, in order; no page is empty."""
+        rows = await self._behind(call_sid, f"{max(0, after)}-0")
+        async for page in self.rest(call_sid, rows):
+            yield page
+
+    async def rest(self, call_sid: str, rows: Any) -> AsyncGenerator[Sequence[str]]:
+        """The same from a first page on, which was read as rows of XRANGE."""
+        while rows:
+            yield [fields["event"] for _, fields in rows]
+            rows = await self._behind(call_sid, rows[-1][0]) if len(rows) == EVENTS_AT_ONCE else ()
+
+    async def _behind(self, call_sid: str, entry: str) -> Any:
+        time, _, number = entry.partition("-")
+        least = f"{time}-{int(number) + 1}"
+        return await self._client.xrange(self._keys.events(call_sid), min=least, max="+", count=EVENTS_AT_ONCE)

@@ -1,0 +1,36 @@
+"""Turns on the event loop: work whose size a caller chooses goes in slices, and everything else gets its go between."""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from typing import TypeVar
+
+T = TypeVar("T")
+SLICE_S = 0.003
+"""How long a slice may hold the loop; it ends with the item that passes it."""
+
+
+class Turns:
+    """Those who share it take turns, first come, first served: one slice in each round of the loop, however many they
+
+    are. Belongs to one event loop.
+    """
+
+    def __init__(self, *, slice_s: float | None = None) -> None:
+        self._slice_s = SLICE_S if slice_s is None else slice_s
+        self._turn = asyncio.Lock()
+
+    async def everything(self, work: Iterable[T]) -> list[T]:
+        """What a lazy iterable yields, drawn in slices. One item should take well under a slice."""
+        found: list[T] = []
+        rest = iter(work)
+        while True:
+            async with self._turn:
+                await asyncio.sleep(0)
+            until = time.perf_counter() + self._slice_s
+            for item in rest:
+                found.append(item)
+                if time.perf_counter() >= until:
+                    break
+            else:
+                return found
