@@ -137,3 +137,14 @@ async def test_refusals_in_the_servers_words(
     err = capsys.readouterr().err
     assert says in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["show", "rm"])
+@pytest.mark.parametrize("call_sid", ["", ".", "..", "/", "\udcff", "CA1\udcff", "CA1\n", "\x1b[2J"])
+async def test_what_no_call_can_be_named_is_said_in_one_line(
+    aiohttp_server: Serve, capsys: pytest.CaptureFixture[str], command: str, call_sid: str
+) -> None:
+    listener = Listener(answers={})
+    assert await run(aiohttp_server, listener, command, call_sid) == 1
+    assert "CALL_SID must begin with a letter or digit" in capsys.readouterr().err
+    assert listener.requests == []

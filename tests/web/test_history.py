@@ -79,6 +79,29 @@ async def test_calls_are_filtered(web_client: WebClient, begin_call: Any) -> Non
         assert [call["call_sid"] for call in found["calls"]] == expected, query
 
 
+@pytest.mark.parametrize("more", ["", "&q=hello"])
+async def test_moments_at_the_edges(web_client: WebClient, begin_call: Any, more: str) -> None:
+    call = await begin_call("CA1", at_ms=1_796_083_200_000)  # 2026-12-01
+    await call.say("hello")
+    client = await web_client()
+    for query, found in [
+        ("until=9999-12-31T23:59:59-23:59", True),
+        ("since=0001-01-01T00:00:00%2B14:00", True),
+        ("until=0001-01-01T00:00:00%2B14:00", False),
+        ("since=9999-12-31T23:59:59-23:59", False),
+        ("since=20261201", True),
+        ("until=20261201", True),
+        ("since=20261202", False),
+        ("until=20261130", False),
+        ("until=20261130T235959.999Z", False),
+        ("until=0", False),
+        ("until=99999999999", True),
+    ]:
+        answer = await client.get(f"/v1/calls?{query}{more}")
+        assert answer.status == 200, query
+        assert bool((await answer.json())["calls"]) is found, query
+
+
 @pytest.mark.parametrize(
     ("query", "named"),
     [
@@ -95,10 +118,16 @@ async def test_calls_are_filtered(web_client: WebClient, begin_call: Any) -> Non
         ("limit=%C2%B2", "limit"),
         ("status=gone", "status"),
         ("since=yesterday", "since"),
+        ("since=2026", "since"),
+        ("since=202612", "since"),
+        ("since=2026335", "since"),
+        ("since=20261301", "since"),
         ("until=1e400", "until"),
         ("since=2026-13-01", "since"),
         ("limit=1&limit=2", "limit"),
         ("cursor=nonsense", "cursor"),
+        ("q=a1&cursor=OTAwNzE5OTI1NDc0MDk5MTpDQQ==", "cursor"),  # 9007199254740991:CA
+        ("q=co*%20ca*%20pa*%20re*%20ma*", "q"),
     ],
 )
 async def test_a_bad_query_is_named(web_client: WebClient, query: str, named: str) -> None:

@@ -82,7 +82,9 @@ def _own_key(settings: config.Settings) -> str | None:
 
 
 def call_path(call_sid: str, *rest: str) -> str:
-    """The API path of a call or of something below it."""
+    """The API path of a call or of something below it. Raises BadRequest for what no call can be named."""
+    if not call_sid[:1].isalnum() or not call_sid.isprintable():
+        raise BadRequest("CALL_SID must begin with a letter or digit, as `transcriber calls` lists it")
     return "/".join(["/v1/calls", quote(call_sid, safe=""), *rest])
 
 

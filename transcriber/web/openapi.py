@@ -24,7 +24,7 @@ def _error(doc: str) -> Json:
     return _answer(doc, ref("Error"))
 
 
-MOMENT = "epoch seconds or ISO 8601 (without an offset: UTC)"
+MOMENT = "ISO 8601 (without an offset: UTC; 20261123 is a date) or epoch seconds, 9 to 11 digits"
 PARTIALS = _query("partials", "0: no partials", type="string", enum=["0", "1", "true", "false"])
 OFTEN: Json = {"429": _error("too often, or too many at once; see Retry-After")}
 SLOW: Json = {"408": _error("the body did not arrive in time")}

@@ -9,7 +9,9 @@ from aiohttp import web
 from transcriber.errors import BadRequest
 
 CALL_SID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_EPOCH = re.compile(r"\d{1,11}(\.\d{1,9})?")
+_EPOCH = re.compile(r"(0|[0-9]{9,11})(\.[0-9]{1,9})?")
+_BARE_NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?")
+_BASIC_DATE = re.compile(r"[0-9]{8}")
 
 
 def call_sid(request: web.Request) -> str:
@@ -51,18 +53,25 @@ def flag(values: Mapping[str, str], name: str, *, default: bool) -> bool:
 
 
 def moment_ms(values: Mapping[str, str], name: str) -> int | None:
-    """A moment as epoch milliseconds, from epoch seconds or ISO 8601 (without an offset: UTC)."""
+    """A moment as epoch milliseconds, from ISO 8601 (without an offset: UTC) or epoch seconds.
+
+    A number of eight digits is a date, as in ISO 8601; epoch seconds are 0 or have nine to eleven digits. Other bare
+    numbers are refused: they could be years as well.
+    """
     text = values.get(name)
     if text is None:
         return None
     if _EPOCH.fullmatch(text):
         return round(float(text) * 1000)
     try:
+        if _BARE_NUMBER.fullmatch(text) and not _BASIC_DATE.fullmatch(text):
+            raise ValueError(text)
         # A plus sign that was not percent-encoded arrives as a space.
         moment = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
         return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
     except (ValueError, OverflowError):
-        raise BadRequest(f"{name} must be epoch seconds or ISO 8601, such as 2026-11-23T05:20:00Z") from None
+        forms = "2026-11-23T05:20:00Z, 2026-11-23 or 20261123"
+        raise BadRequest(f"{name} must be ISO 8601, such as {forms}, or epoch seconds (9 to 11 digits)") from None
 
 
 def whole(values: Mapping[str, str], name: str, *, least: int, most: int, default: int) -> int:
