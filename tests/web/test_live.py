@@ -331,3 +331,55 @@ async def test_all_calls_survive_a_feed_that_fails(
             await reader.next(comments=True)
     await call.say("hello again")
     assert [sent.data["text"] for sent in await reader.take(1)] == ["hello again"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["lastEventId=3", "evs_last_event_id=3", "Last-Event-ID=3", "last-event-id=3", "lastEventId=1&lastEventId=3&_=9"],
+)
+async def test_a_stand_in_for_eventsource_resumes_by_its_query(
+    web_client: WebClient, begin_call: Any, query: str
+) -> None:
+    call = await begin_call("CA1")
+    await call.say("one")
+    await call.say("two")
+    await call.end()
+    client = await web_client()
+    sent = await (await reading(client, f"/v1/calls/CA1/events?{query}")).rest()
+    assert numbers(sent) == [4, 5, 6]
+    sent = await (await reading(client, f"/v1/calls/CA1/events?{query}", Last_Event_ID="5")).rest()
+    assert numbers(sent) == [6]
+    sent = await (await reading(client, f"/v1/calls/CA1/events?{query}&stamp=17&partials=0")).rest()
+    assert numbers(sent) == [4, 5, 6]
+
+
+@pytest.mark.parametrize("name", ["_", "r", "t", "ts", "cb", "nocache", "cacheBuster", "timestamp"])
+@pytest.mark.parametrize("path", ["/v1/calls/CA1/events", "/v1/events"])
+async def test_names_against_caches_are_no_matter(web_client: WebClient, begin_call: Any, path: str, name: str) -> None:
+    await begin_call("CA1")
+    answer = await (await web_client()).get(f"{path}?{name}=0.7131&{name}=1796083200000")
+    assert (answer.status, answer.content_type) == (200, "text/event-stream")
+    answer.close()
+
+
+@pytest.mark.parametrize("query", ["padding=true", "evs_preamble=2056", "evs_preamble"])
+async def test_old_browsers_get_their_padding(web_client: WebClient, begin_call: Any, query: str) -> None:
+    await (await begin_call("CA1")).end()
+    client = await web_client()
+    text = await (await client.get(f"/v1/calls/CA1/events?{query}")).text()
+    first, _, rest = text.partition("\n")
+    assert first.startswith(":")
+    assert len(first) > 2048
+    assert first[1:].isspace()
+    assert rest == await (await client.get("/v1/calls/CA1/events")).text()
+
+
+@pytest.mark.parametrize(
+    "query", ["partial=0", "lastEventIds=3", "lastEventId=three", "evs_last_event_id=-1", "partials="]
+)
+async def test_a_slip_of_the_pen_is_told_at_the_first_request(
+    web_client: WebClient, begin_call: Any, query: str
+) -> None:
+    await (await begin_call("CA1")).end()
+    answer = await (await web_client()).get(f"/v1/calls/CA1/events?{query}")
+    assert answer.status == (200 if query == "partials=" else 400)

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, suppress
 from typing import Any
@@ -10,11 +9,12 @@ from typing import Any
 from aiohttp import web
 
 from transcriber.core.transcript import parsed
-from transcriber.errors import BadRequest, CallNotFound, StoreError
+from transcriber.errors import CallNotFound, StoreError
 from transcriber.ports import Published
 from transcriber.web import params
 from transcriber.web.rate import costs
 from transcriber.web.reading import EVENTS_FOR_ONE, READING
+from transcriber.web.resuming import Resuming
 from transcriber.web.services import SERVICES, Services
 from transcriber.web.viewer import RETRY_S, Viewer, frame
 
@@ -26,24 +26,25 @@ log = logging.getLogger(__name__)
 
 async def call_events(request: web.Request) -> web.StreamResponse:
     """GET /v1/calls/{call_sid}/events: no hole and no repeat; `id:` is the seq, `Last-Event-ID` resumes after it."""
-    partials = params.flag(params.query(request, "partials"), "partials", default=True)
-    after = _last_event_id(request)
+    asked = Resuming.of(request, "partials")
+    partials = params.flag(asked.rest, "partials", default=True)
     call_sid = params.call_sid(request)
     await request.app[SERVICES].archive.call(call_sid)  # an unknown call is a 404, before the answer begins
     viewer = Viewer(request)
     with suppress(ConnectionError):  # the reader left, or does not read
-        await viewer.open()
-        await CallReader(request, viewer, call_sid=call_sid, after=after, partials=partials).run()
+        await viewer.open(padded=asked.padded)
+        await CallReader(request, viewer, call_sid=call_sid, after=asked.after, partials=partials).run()
     return viewer.response
 
 
 async def all_events(request: web.Request) -> web.StreamResponse:
     """GET /v1/events: what is published about any call from now on. Numbers are per call, so there is no `id:`."""
-    partials = params.flag(params.query(request, "partials"), "partials", default=True)
+    asked = Resuming.of(request, "partials")
+    partials = params.flag(asked.rest, "partials", default=True)
     services, closing = request.app[SERVICES], request.app[CLOSING]
     viewer = Viewer(request)
     with suppress(ConnectionError):
-        await viewer.open()
+        await viewer.open(padded=asked.padded)
         while not closing.is_set():
             try:
                 async with services.feed.follow() as messages:
@@ -192,13 +193,6 @@ async def _breathe(viewer: Viewer, closing: asyncio.Event) -> None:
         async with asyncio.timeout(RETRY_S):
             await closing.wait()
     await viewer.beat()
-
-
-def _last_event_id(request: web.Request) -> int:
-    text = request.headers.get("Last-Event-ID", "")
-    if not re.fullmatch(r"[0-9]{0,15}", text):
-        raise BadRequest("Last-Event-ID must be the number of an event of this call")
-    return int(text or 0)
 
 
 def _utterance(event: dict[str, Any]) -> int:

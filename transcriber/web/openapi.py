@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from transcriber import __version__
-from transcriber.web.schemas import CALL_SID, SCHEMAS, TEXT, Json, ref
+from transcriber.web.schemas import CALL_SID, RESUMING, SCHEMAS, TEXT, Json, ref
 
 
 def _query(name: str, doc: str, **schema: Any) -> Json:
@@ -139,12 +139,7 @@ PATHS: Json = {
             {**STREAM, **BAD, **NONE, **CLOSED},
             CALL_SID,
             PARTIALS,
-            {
-                "name": "Last-Event-ID",
-                "in": "header",
-                "description": "seq of the last event seen: go on behind it",
-                "schema": {"type": "string", "pattern": "^[0-9]{0,15}$"},
-            },
+            *RESUMING,
             tag="live",
         )
     },

@@ -1,7 +1,7 @@
 """Reading what a request asks for: call ids, query parameters, moments in time. Every error is a BadRequest."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from datetime import UTC, datetime
 
 from aiohttp import web
@@ -28,16 +28,17 @@ def checked_call_sid(value: str) -> str:
     return value
 
 
-def query(request: web.Request, *known: str) -> Mapping[str, str]:
-    """The query parameters, each known and given once."""
-    unknown = sorted(set(request.query) - set(known))
+def query(request: web.Request, *known: str, passing_over: Set[str] = frozenset()) -> Mapping[str, str]:
+    """The query parameters, each known and given once; those to be passed over are left out."""
+    given = set(request.query) - passing_over
+    unknown = sorted(given - set(known))
     if unknown:
         expected = f"known here: {', '.join(known)}" if known else "none are known here"
         raise BadRequest(f"unknown query parameter {', '.join(unknown)}; {expected}")
-    repeated = sorted(name for name in set(request.query) if len(request.query.getall(name)) > 1)
+    repeated = sorted(name for name in given if len(request.query.getall(name)) > 1)
     if repeated:
         raise BadRequest(f"query parameter {', '.join(repeated)} is given more than once")
-    return dict(request.query)
+    return {name: request.query[name] for name in given}
 
 
 def flag(values: Mapping[str, str], name: str, *, default: bool) -> bool:

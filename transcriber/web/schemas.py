@@ -17,6 +17,16 @@ CALL_SID: Json = {
     "description": "Twilio's CallSid",
 }
 
+_PLACE: Json = {
+    "description": "seq of the last event seen: go on behind it; the header wins",
+    "schema": {"type": "string", "pattern": "^[0-9]{0,15}$"},
+}
+RESUMING: tuple[Json, ...] = (
+    {"name": "Last-Event-ID", "in": "header", **_PLACE},
+    {"name": "lastEventId", "in": "query", **_PLACE},
+    {"name": "evs_last_event_id", "in": "query", **_PLACE},
+)
+
 
 def ref(name: str) -> Json:
     """A shape by its name in SCHEMAS."""

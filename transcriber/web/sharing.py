@@ -11,7 +11,9 @@ WORTH_COMPRESSING = 1024
 COMPRESSIBLE = ("text/", "application/json", "application/javascript", "image/svg+xml", "application/x-subrip")
 ALLOWED = {
     "Access-Control-Allow-Methods": "GET, HEAD, POST, DELETE",
-    "Access-Control-Allow-Headers": "Authorization, X-API-Key, Last-Event-ID, If-None-Match, Content-Type",
+    "Access-Control-Allow-Headers": (
+        "Authorization, X-API-Key, Last-Event-ID, If-None-Match, Content-Type, Cache-Control"
+    ),
     "Access-Control-Max-Age": "600",
 }
 

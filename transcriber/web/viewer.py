@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
+from transcriber.web.resuming import PADDING
+
 RETRY_S = 1.0
 _NAME = re.compile(r"[\w.-]+")
 _LINE_END = re.compile(r"[\r\n]")
@@ -22,10 +24,11 @@ class Viewer:
         self.response = web.StreamResponse(headers=HEADERS)
         self._request = request
 
-    async def open(self) -> None:
-        """Begin the answer."""
+    async def open(self, *, padded: bool) -> None:
+        """Begin the answer, with a comment that fills the first buffers if that is wanted."""
         await self.response.prepare(self._request)
-        await self.response.write(f"retry: {round(RETRY_S * 1000)}\n\n".encode())
+        retry = f"retry: {round(RETRY_S * 1000)}\n\n".encode()
+        await self.response.write(PADDING + retry if padded else retry)
 
     async def beat(self) -> None:
         """A comment, so that proxies keep the connection and a reader who left is noticed."""
