@@ -151,7 +151,7 @@ async def run(args: argparse.Namespace) -> None:
             before = time.perf_counter()
             await fill(store, speaker, finals=args.finals, per_call=args.per_call)
             print(f"{args.finals} finals in {args.finals // args.per_call} calls: {time.perf_counter() - before:.0f} s")
-            index, calls = await used(store, "{s:search}*"), await used(store, "s:{*")
+            index, calls = await used(store, "s:{s:search}*"), await used(store, "s:{CA*")
             print(f"index {index / args.finals:.0f} bytes a final, the calls themselves {calls / args.finals:.0f}")
             await measure(store, speaker, searches=args.searches, limit=args.limit)
             await cost(store, speaker)

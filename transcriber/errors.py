@@ -30,7 +30,15 @@ class CompileError(TranscriberError):
 
 
 class StoreError(TranscriberError):
-    """Redis did not do what was asked: away, too slow, refusing."""
+    """Redis did not do what was asked: away, too slow, refusing.
+
+    `reason`: why, in one word that holds nothing secret: away, loading, readonly, replicas, full, disk, refused, busy,
+    error.
+    """
+
+    def __init__(self, message: str, *, reason: str = "error") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class OutOfStep(StoreError):

@@ -59,6 +59,7 @@ class Metrics:
         self.words = self._counter("words", "Words in finals")
         self.audio_seconds = self._counter("audio_seconds", "Audio received, in seconds over all tracks")
         self.publish_failures = self._counter("publish_failures", "Writes to Redis that failed")
+        self.index_failures = self._counter("index_failures", "Index writes that failed, made up for later", "index")
         self.events_lost = self._counter("events_lost", "Events given up: neither Redis nor the disk took them")
         self.outbox_events = self._gauge("outbox_events", "Events that wait for Redis")
         self.outbox_unsafe_events = self._gauge("outbox_unsafe_events", "Those of them that are in memory only")

@@ -22,7 +22,7 @@ from tests.store.samples import (
     until,
 )
 from transcriber.errors import StoreError
-from transcriber.store.outlet import LONGEST_CALL_S
+from transcriber.store.listing import LONGEST_CALL_S
 from transcriber.store.redis import RedisStore, open_store
 
 CALL = "CA1"

@@ -94,11 +94,32 @@ async def test_a_deleted_call_leaves_nothing_in_the_index(store: RedisStore) -> 
     ]
 
 
+async def age(store: RedisStore) -> None:
+    """What is indexed by now bears the names of earlier versions, which did not begin with the prefix."""
+    new, old = store.keys.search, store.keys.old_search
+    async for key in store.client.scan_iter(match=f"{new}*", count=1000):
+        await store.client.rename(key, old + str(key).removeprefix(new))
+
+
+async def test_what_an_earlier_version_indexed_is_found_in_order_and_removed(store: RedisStore) -> None:
+    for number in range(0, 40, 2):
+        await spoken(store, f"CA{number:02}", "same words", at_ms=STARTED_MS - DAY_MS * (number // 15))
+    await age(store)
+    for number in range(1, 40, 2):
+        await spoken(store, f"CA{number:02}", "same words", at_ms=STARTED_MS - DAY_MS * (number // 15))
+    found = await all_pages(store, lambda cursor: CallQuery(terms=parse("words same"), limit=7, cursor=cursor))
+    expected = sorted(range(40), key=lambda number: (-(number // 15), number), reverse=True)
+    assert found == [f"CA{number:02}" for number in expected]
+    for call_sid in found:
+        await store.archive.delete(call_sid)
+    assert [key async for key in store.client.scan_iter(match=f"*{store.keys.prefix}*", count=1000)] == []
+
+
 async def test_an_expired_call_is_passed_over_and_the_index_expires(store: RedisStore) -> None:
     await spoken(store, "CA1", "hello")
     await store.client.delete(store.keys.call("CA1"), store.keys.events("CA1"))
     assert await search(store, "hello") == []
-    keys = [key async for key in store.client.scan_iter(match=f"{{{store.keys.prefix}:search}}:[wv]:*")]
+    keys = [key async for key in store.client.scan_iter(match=f"{store.keys.search}[wv]:*")]
     assert keys
     assert all([await store.client.ttl(key) > 3600 for key in keys])
 

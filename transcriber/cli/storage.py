@@ -25,10 +25,11 @@ async def open_storage(
     """The store, and the way to it; both go with the stack. Raises ConfigError (data directory), StoreError."""
     folder = await _folder(settings)
     try:
-        store = await _open_store(settings, folder.owner, stack, say)
+        store = await _open_store(settings, folder.owner, metrics, stack, say)
     except BaseException:
         await asyncio.to_thread(folder.release)
         raise
+    tend(stack, store.repairs.run(), name="repairing the indexes")
     return store, await _open_outbox(folder, store, metrics, stack, say, journals=settings.journal)
 
 
@@ -40,14 +41,18 @@ async def _folder(settings: Settings) -> Folder:
         raise ConfigError(f"{root} cannot be used ({error.strerror}): set another TRANSCRIBER_DATA_DIR") from None
 
 
-async def _open_store(settings: Settings, owner: str, stack: AsyncExitStack, say: Callable[[str], None]) -> RedisStore:
+async def _open_store(
+    settings: Settings, owner: str, metrics: Metrics, stack: AsyncExitStack, say: Callable[[str], None]
+) -> RedisStore:
     """The store on the Redis of the settings, or on one of our own."""
     redis_url = settings.redis_url
     if not redis_url:
         redis_url = (await stack.enter_async_context(EmbeddedRedis(settings.data_dir / "redis"))).url
         say(f"redis: a private server of our own, data in {settings.data_dir / 'redis'}")
     return await stack.enter_async_context(
-        await open_store(redis_url, prefix=settings.redis_prefix, ttl_s=settings.history_ttl_s, owner=owner)
+        await open_store(
+            redis_url, prefix=settings.redis_prefix, ttl_s=settings.history_ttl_s, owner=owner, metrics=metrics
+        )
     )
 
 
@@ -77,8 +82,8 @@ def limping(store: RedisStore, outbox: Outbox) -> Report:
         try:
             await store.ping()
         except StoreError as error:
-            return {"redis": f"{error}; {outbox.waiting} events wait in the outbox"}
-        return {}
+            return {"redis": error.reason, **store.condition.problems}
+        return store.condition.problems
 
     return wrong
 

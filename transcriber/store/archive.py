@@ -10,6 +10,7 @@ from transcriber.store.events import Events
 from transcriber.store.failures import redis_failures
 from transcriber.store.finder import Finder
 from transcriber.store.keys import Keys
+from transcriber.store.listing import CallList
 from transcriber.store.place import Looked, Place, paged
 from transcriber.store.search import SearchIndex
 from transcriber.store.summary import summary
@@ -33,13 +34,14 @@ return 1
 class RedisArchive:
     """Implements `ports.Archive`."""
 
-    def __init__(self, client: Client, keys: Keys, index: SearchIndex) -> None:
+    def __init__(self, client: Client, keys: Keys, index: SearchIndex, calls: CallList) -> None:
         self._client = client
         self._keys = keys
         self._index = index
         self._turns = Turns()
         self._events = Events(client, keys)
         self._finder = Finder(client, keys, index, self._events, self._turns)
+        self._calls = calls
         self._delete = client.register_script(_DELETE)
 
     async def calls(self, query: CallQuery) -> CallPage:
@@ -115,7 +117,9 @@ class RedisArchive:
             statuses = await self._each(batch, "HGET", "status")
             for here, status in zip(batch, statuses, strict=True):
                 yield Looked(here, status if query.status in (None, status) else None)
-            await self._forget([here for here, status in zip(batch, statuses, strict=True) if status is None])
+            # One without a status may just be starting: that one stays.
+            if gone := [here.call_sid for here, status in zip(batch, statuses, strict=True) if status is None]:
+                await self._calls.forget_expired(gone)
             place = batch[-1]
 
     async def _behind(self, query: CallQuery, place: Place | None, *, key: str, at_once: int) -> list[Place]:
@@ -134,14 +138,6 @@ class RedisArchive:
             if fresh or len(rows) < at_once:
                 return fresh
             start += at_once
-
-    async def _forget(self, places: Sequence[Place]) -> None:
-        """Take those off the list that have expired. One without a status may just be starting: that one stays."""
-        there = await self._each(places, "EXISTS")
-        expired = [here.call_sid for here, exists in zip(places, there, strict=True) if not exists]
-        if expired:
-            await self._client.zrem(self._keys.calls, *expired)
-            await self._client.zrem(self._keys.live, *expired)
 
     async def _each(self, places: Sequence[Place], command: str, *arguments: str) -> list[Any]:
         """The answers to one command on each call's hash, in one round trip."""

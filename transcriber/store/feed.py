@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from redis.asyncio.client import PubSub
+from redis.exceptions import NoPermissionError
 
 from transcriber.core.transcript import Channel, parsed
 from transcriber.errors import StoreError
 from transcriber.ports import Published
 from transcriber.store.client import Client
+from transcriber.store.condition import Condition
 from transcriber.store.failures import redis_failures
 from transcriber.store.keys import CHANNELS, Keys
 
@@ -106,23 +108,36 @@ def _track(text: str) -> tuple[str, str] | None:
 
 
 class RedisFeed:
-    """Implements `ports.Feed`. Subscribes with its first follower and stays subscribed until closed."""
+    """Implements `ports.Feed`. Subscribes with its first follower and stays subscribed until closed.
+
+    To a pattern a kind, or, where the user's rights name only all channels at once, to all of them.
+    """
 
     def __init__(
-        self, client: Client, keys: Keys, *, kinds: Sequence[Channel] = CHANNELS, most_waiting: int = MOST_WAITING
+        self,
+        client: Client,
+        keys: Keys,
+        *,
+        kinds: Sequence[Channel] = CHANNELS,
+        most_waiting: int = MOST_WAITING,
+        condition: Condition | None = None,
     ) -> None:
         self._client = client
         self._keys = keys
+        self._kinds = frozenset(kinds)
         self._patterns = keys.patterns(kinds)
+        self._condition = condition
         self._most_waiting = most_waiting
         self._followers: set[_Follower] = set()
         self._subscribed = asyncio.Event()
+        self._settled = asyncio.Event()
+        """Set while subscribed, and while it is known that we may not be."""
         self._task: asyncio.Task[None] | None = None
-        self._trouble = "Redis did not confirm the subscription"
+        self._trouble = StoreError("Redis did not confirm the subscription", reason="away")
 
     @asynccontextmanager
     async def follow(self, call_sid: str | None = None) -> AsyncIterator[AsyncIterator[Published]]:
-        """Live messages; see `ports.Feed`. Raises StoreError on entering when Redis does not confirm in 5 s.
+        """Live messages; see `ports.Feed`. Raises StoreError on entering: Redis refuses, or does not confirm in 5 s.
 
         The iterator raises StoreError when the connection was lost or the reader fell too far behind: something may
         have been missed, so follow again and read the history.
@@ -136,15 +151,19 @@ class RedisFeed:
             self._followers.discard(follower)
 
     async def start(self) -> None:
-        """Return when Redis has confirmed the subscription. Raises StoreError after 5 s."""
+        """Return when Redis has confirmed the subscription. Raises StoreError when it refuses, and after 5 s."""
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="redis-feed")
         try:
             async with asyncio.timeout(CONFIRM_S):
                 while not self._subscribed.is_set():  # it may be lost again before we run
-                    await self._subscribed.wait()
+                    await self._settled.wait()
+                    if not self._subscribed.is_set():
+                        break
         except TimeoutError:
-            raise StoreError(f"cannot follow: {self._trouble}") from None
+            pass
+        if not self._subscribed.is_set():
+            raise StoreError(f"cannot follow: {self._trouble}", reason=self._trouble.reason)
 
     async def aclose(self) -> None:
         """Unsubscribe; followers get StoreError."""
@@ -163,10 +182,10 @@ class RedisFeed:
                 with redis_failures("subscription lost"):
                     await self._subscribe(pubsub)
                     failures = 0
-                    self._subscribed.set()
+                    self._found()
                     await self._read(pubsub)
             except StoreError as error:
-                log.warning("%s", error)
+                log.log(logging.WARNING if failures == 0 else logging.DEBUG, "%s", error)
                 self._lost(error)
             except Exception:  # the task must outlive a message that is not text or not ours
                 log.exception("a published message broke the subscription")
@@ -177,19 +196,37 @@ class RedisFeed:
             await asyncio.sleep(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
             failures += 1
 
+    def _found(self) -> None:
+        self._subscribed.set()
+        self._settled.set()
+        if self._condition is not None:
+            self._condition.worked("subscription")
+
     def _lost(self, failure: StoreError) -> None:
         self._subscribed.clear()
-        self._trouble = str(failure)
+        self._settled.clear()
+        self._trouble = failure
+        if failure.reason == "refused":
+            self._settled.set()
+            if self._condition is not None:
+                self._condition.failed("subscription", failure)
         for follower in self._followers:
             follower.fail(failure)
 
     async def _subscribe(self, pubsub: PubSub) -> None:
-        await pubsub.psubscribe(*self._patterns)
+        try:
+            await self._confirmed(pubsub, self._patterns)
+        except NoPermissionError:
+            await pubsub.aclose()  # type: ignore[no-untyped-call]  # what was refused would be asked for again
+            await self._confirmed(pubsub, (self._keys.every_channel,))
+
+    async def _confirmed(self, pubsub: PubSub, patterns: Sequence[str]) -> None:
+        await pubsub.psubscribe(*patterns)
         confirmed = 0
-        while confirmed < len(self._patterns):
+        while confirmed < len(patterns):
             message = await pubsub.get_message(timeout=CONFIRM_S)
             if message is None:
-                raise StoreError("Redis did not confirm the subscription")
+                raise StoreError("Redis did not confirm the subscription", reason="away")
             confirmed += message["type"] == "psubscribe"
 
     async def _read(self, pubsub: PubSub) -> None:
@@ -206,7 +243,7 @@ class RedisFeed:
 
     def _hand_out(self, channel: str, text: str) -> None:
         name = self._keys.parse_channel(channel)
-        if name is not None:
+        if name is not None and name[1] in self._kinds:
             message = Published(*name, text)
             for follower in self._followers:
                 follower.offer(message)

@@ -27,6 +27,7 @@ class Keeper:
 
     def __init__(self, outbox: Outbox, outlet: RedisOutlet) -> None:
         self._outbox = outbox
+        self._condition = outlet.condition
         self._outlet = outlet
         self._leases = outlet.leases
         self._audited = time.time()
@@ -66,8 +67,14 @@ class Keeper:
 
     async def _renew(self) -> None:
         ours = {carrier.lease: carrier for carrier in self._outbox.carriers}
-        with redis_failures("cannot renew the leases"):
-            lost = await self._leases.renew(ours)
+        try:
+            with redis_failures("cannot renew the leases"):
+                lost = await self._leases.renew(ours)
+        except StoreError as error:
+            if error.reason != "away":  # then everything is, and that is told
+                self._condition.failed("leases", error)
+            raise
+        self._condition.worked("leases")
         for lease in lost:
             ours[lease].doubt()
 

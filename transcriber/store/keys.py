@@ -23,6 +23,11 @@ class Keys:
         """PSUBSCRIBE patterns that together are every message of these kinds, of every call."""
         return tuple(self.channel("*", kind) for kind in kinds)
 
+    @property
+    def every_channel(self) -> str:
+        """A PSUBSCRIBE pattern for all of them. An ACL must name a pattern as it is asked for: `&<prefix>:*` has it."""
+        return f"{self.prefix}:*"
+
     def parse_channel(self, name: str) -> tuple[str, Channel] | None:
         """(CallSid, kind) of one of our channels; None for any other name."""
         head, _, call_sid = name.rpartition(":")[0].partition(":")
@@ -54,7 +59,17 @@ class Keys:
     @property
     def search(self) -> str:
         """The first part of the search index's keys; the braces put them all into one Redis Cluster slot."""
+        return f"{self.prefix}:{{{self.prefix}:search}}:"
+
+    @property
+    def old_search(self) -> str:
+        """As it was before all keys began with the prefix: in the same slot, read and removed, never written."""
         return f"{{{self.prefix}:search}}:"
+
+    @property
+    def unindexed(self) -> str:
+        """A sorted set: CallSids whose entries in the indexes are to be written once more."""
+        return f"{self.prefix}:unindexed"
 
     def webhook(self, name: str) -> str:
         """How far a webhook of that name has come; the first part of its dead letters' key."""

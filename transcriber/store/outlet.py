@@ -18,12 +18,15 @@ from transcriber.core.transcript import (
     iso_time,
     to_json,
 )
-from transcriber.errors import OutOfStep
+from transcriber.errors import OutOfStep, StoreError
 from transcriber.store import scripts
 from transcriber.store.client import Client
+from transcriber.store.condition import Condition
 from transcriber.store.failures import redis_failures
 from transcriber.store.keys import Keys
 from transcriber.store.leases import Lease, Leases
+from transcriber.store.listing import LONGEST_CALL_S, CallList
+from transcriber.store.repairs import Repairs
 from transcriber.store.search import LIVE_CALLS_KNOWN, SearchIndex
 from transcriber.store.summary import Change, changes
 
@@ -33,9 +36,6 @@ stream; none is left after this."""
 Step = Literal["open", "skip", "append", "close", "interrupt"]
 INTERRUPTED = "interrupted"
 """Status and reason of a call whose last stream's server died."""
-LONGEST_CALL_S = 24 * 3600
-"""A live call is kept at least so long after its last event, whatever the TTL: were its counter to go in a long
-silence, `seq` would start again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +49,28 @@ class RedisOutlet:
     """Implements `ports.Outlet`: any number of servers may write streams of one call at once.
 
     `owner`: whose streams these are; one word. It stands with each live stream and with its lease.
+    Only what fails of the record itself is raised: calls whose indexes lack something are noted for `repairs`.
     """
 
-    def __init__(self, client: Client, keys: Keys, index: SearchIndex, *, owner: str, ttl_s: int) -> None:
+    def __init__(
+        self,
+        client: Client,
+        keys: Keys,
+        index: SearchIndex,
+        calls: CallList,
+        repairs: Repairs,
+        condition: Condition,
+        *,
+        owner: str,
+        ttl_s: int,
+    ) -> None:
         self.leases = Leases(client, keys)
         self._client = client
         self._keys = keys
         self._index = index
+        self._calls = calls
+        self._repairs = repairs
+        self.condition = condition
         self._owner = owner
         self._ttl_s = ttl_s
         self._seq: OrderedDict[str, int] = OrderedDict()
@@ -84,13 +99,15 @@ class RedisOutlet:
         skip: bool = False,
     ) -> int:
         """Begin a stream, or go on with it; see `ports.Outlet`. The call is listed before it is published."""
-        lease = Lease(self._owner, call.call_sid, stream.stream_sid)
+        call_sid = call.call_sid
+        lease = Lease(self._owner, call_sid, stream.stream_sid)
         with redis_failures("cannot open the stream"):
-            key = self._keys.call(call.call_sid)
+            key = self._keys.call(call_sid)
             claimed = await self._claim(keys=[key], args=[at_ms if call_ms is None else call_ms, LONGEST_CALL_S])
             started_ms = int(claimed)
-            await self._list(call.call_sid, started_ms, now_ms=at_ms)
-            await self.leases.take(lease)
+            await self._repairs.attempt("calls", call_sid, lambda: self._calls.add(call_sid, started_ms))
+            await self._repairs.attempt("live", call_sid, lambda: self._calls.add_live(call_sid, started_ms))
+            await self._repairs.attempt("leases", call_sid, lambda: self.leases.take(lease))
             offset_ms = max(0, at_ms - started_ms)
             started = (
                 Change("HSET", "started_at_ms", started_ms),
@@ -103,31 +120,38 @@ class RedisOutlet:
             ]
             await self._run("skip" if skip else "open", lease.stream_sid, after, entries, least_seq=seq, began_ms=at_ms)
             # Again: another stream's end may have unlisted the call in between.
-            await self._client.zadd(self._keys.live, {call.call_sid: started_ms})
-        self._index.begin(call.call_sid, started_ms)
+            await self._repairs.attempt("live", call_sid, lambda: self._calls.add_live(call_sid, started_ms))
+        self._index.begin(call_sid, started_ms)
         return offset_ms
 
     async def append(self, stream_sid: str, number: int, event: Event) -> None:
         """Persist and publish one event; see `ports.Outlet`."""
         with redis_failures("cannot write an event"):
             await self._run("append", stream_sid, number, [_Entry("always", event)])
-            if isinstance(event, Final):
-                await self._index_texts(event.call_sid, [event.text])
+        if isinstance(event, Final):
+            call_sid, text = event.call_sid, event.text
+            await self._repairs.attempt("search", call_sid, lambda: self._index_texts(call_sid, [text]))
 
     async def close(self, number: int, stream: StreamStopped, call: CallEnded) -> bool:
         """End a stream; see `ports.Outlet`."""
         with redis_failures("cannot close the stream"):
             entries = [_Entry("always", stream), _Entry("last", call)]
             was_last = await self._run("close", stream.stream_sid, number, entries)
-            if was_last:
-                await self._over(stream.call_sid)
-            await self.leases.release(Lease(self._owner, stream.call_sid, stream.stream_sid))
+        if was_last:
+            await self._over(stream.call_sid)
+        lease = Lease(self._owner, stream.call_sid, stream.stream_sid)
+        await self._repairs.attempt("leases", stream.call_sid, lambda: self.leases.release(lease))
         return was_last
 
     async def publish(self, partial: Partial) -> None:
         """Publish without keeping. Raises StoreError."""
-        with redis_failures("cannot publish a partial"):
-            await self._client.publish(self._keys.channel(partial.call_sid, partial.channel), to_json(partial))
+        try:
+            with redis_failures("cannot publish a partial"):
+                await self._client.publish(self._keys.channel(partial.call_sid, partial.channel), to_json(partial))
+        except StoreError as error:
+            if error.reason == "refused":
+                self.condition.failed("channels", error)
+            raise
 
     async def interrupt(self, lease: Lease, *, at: str) -> bool:
         """The owner of that lease is dead: its stream ends, and the call if it was the last. Raises StoreError.
@@ -141,6 +165,7 @@ class RedisOutlet:
             try:
                 if await self._run("interrupt", lease.stream_sid, 0, entries, owner=lease.owner):
                     await self._over(lease.call_sid)
+                self._repairs.note(lease.call_sid)  # it may have died between a final and its words in the index
             except OutOfStep:
                 done = False
             # Last, and whatever the score is by now: an owner that comes back sees by this that it was taken for dead.
@@ -166,30 +191,16 @@ class RedisOutlet:
         return found
 
     async def _over(self, call_sid: str) -> None:
-        await self._unlist_live(call_sid)
+        await self._repairs.attempt("live", call_sid, lambda: self._calls.remove_live(call_sid))
         self._index.forget(call_sid)
         self._seq.pop(call_sid, None)
 
     async def _index_texts(self, call_sid: str, texts: Sequence[str]) -> None:
-        """After the final, in another slot of a cluster: a failure makes the caller repeat both."""
+        """After the final, in another slot of a cluster."""
         started_ms = self._index.started_ms(call_sid)
         if started_ms is None:
             started_ms = int(await self._client.hget(self._keys.call(call_sid), "started_at_ms") or 0)
         await self._index.add(call_sid, started_ms, texts)
-
-    async def _list(self, call_sid: str, started_ms: int, *, now_ms: int) -> None:
-        for key in (self._keys.calls, self._keys.live):
-            await self._client.zadd(key, {call_sid: started_ms})
-        if self._ttl_s > 0:
-            oldest_ms = now_ms - (self._ttl_s + LONGEST_CALL_S) * 1000
-            await self._client.zremrangebyscore(self._keys.calls, "-inf", f"({oldest_ms}")
-
-    async def _unlist_live(self, call_sid: str) -> None:
-        """The index lies in another slot of a cluster than the call, so a stream may open in between: look again."""
-        await self._client.zrem(self._keys.live, call_sid)
-        status, started_ms = await self._client.hmget(self._keys.call(call_sid), ["status", "started_at_ms"])
-        if status == "live":
-            await self._client.zadd(self._keys.live, {call_sid: int(started_ms or 0)})
 
     async def _run(
         self,
@@ -215,12 +226,13 @@ class RedisOutlet:
             self._ttl_s,
             max(self._ttl_s, LONGEST_CALL_S),
         ]
-        done, written, seq, was_last = await self._write(
+        done, written, seq, was_last, *unpublished = await self._write(
             keys=[self._keys.events(call_sid), self._keys.call(call_sid)],
             args=[*args, len(entries), *self._arguments(entries)],
         )
         if not done:
             raise OutOfStep(None if written < 0 else written)
+        self.condition.published(*unpublished)
         self._seq[call_sid] = seq
         if len(self._seq) > LIVE_CALLS_KNOWN:
             self._seq.popitem(last=False)

@@ -3,12 +3,16 @@
 from types import TracebackType
 from typing import Self
 
+from transcriber.metrics import Metrics
 from transcriber.store.archive import RedisArchive
 from transcriber.store.client import READING_CONNECTIONS, READING_DEADLINE_S, Client, connect, disconnect
+from transcriber.store.condition import Condition
 from transcriber.store.failures import redis_failures
 from transcriber.store.feed import RedisFeed
 from transcriber.store.keys import Keys
+from transcriber.store.listing import CallList
 from transcriber.store.outlet import RedisOutlet
+from transcriber.store.repairs import Repairs
 from transcriber.store.search import SearchIndex
 from transcriber.store.tickets import RedisTickets
 
@@ -19,14 +23,18 @@ class RedisStore:
     connections. `owner`: the server whose streams are written.
     """
 
-    def __init__(self, client: Client, reading: Client, keys: Keys, *, ttl_s: int, owner: str) -> None:
+    def __init__(
+        self, client: Client, reading: Client, keys: Keys, *, ttl_s: int, owner: str, metrics: Metrics
+    ) -> None:
         self._client = client
         self._reading = reading
         self.keys = keys
-        index = SearchIndex(client, keys, ttl_s=ttl_s, reading=reading)
-        self.outlet = RedisOutlet(client, keys, index, owner=owner, ttl_s=ttl_s)
-        self.archive = RedisArchive(reading, keys, index)
-        self.feed = RedisFeed(client, keys)
+        self.condition = Condition(metrics)
+        index, calls = SearchIndex(client, keys, ttl_s=ttl_s, reading=reading), CallList(client, keys, ttl_s=ttl_s)
+        self.repairs = Repairs(client, keys, index, calls, self.condition)
+        self.outlet = RedisOutlet(client, keys, index, calls, self.repairs, self.condition, owner=owner, ttl_s=ttl_s)
+        self.archive = RedisArchive(reading, keys, index, calls)
+        self.feed = RedisFeed(client, keys, condition=self.condition)
         self.tickets = RedisTickets(client, keys)
 
     @property
@@ -62,15 +70,17 @@ class RedisStore:
         await self.aclose()
 
 
-async def open_store(url: str, *, prefix: str, ttl_s: int, owner: str = "nobody") -> RedisStore:
+async def open_store(
+    url: str, *, prefix: str, ttl_s: int, owner: str = "nobody", metrics: Metrics | None = None
+) -> RedisStore:
     """A store on the Redis at `url`, which has answered. `ttl_s`: how long calls are kept, 0 = for ever.
 
-    `owner`: a name, one word, that no other server has, for whoever writes streams.
+    `owner`: a name, one word, that no other server has, for whoever writes streams. `metrics`: where it counts.
 
     Raises ConfigError for a malformed URL, StoreError when Redis does not answer.
     """
     reading = connect(url, most=READING_CONNECTIONS, wait_s=READING_DEADLINE_S)
-    store = RedisStore(connect(url), reading, Keys(prefix), ttl_s=ttl_s, owner=owner)
+    store = RedisStore(connect(url), reading, Keys(prefix), ttl_s=ttl_s, owner=owner, metrics=metrics or Metrics())
     try:
         await store.ping()
     except BaseException:

@@ -15,7 +15,8 @@ return redis.call('HGET', KEYS[1], 'started_at_ms')
 # The hash holds for each stream `live:<sid>` (its owner, while it is live), `written:<sid>` (its last write) and, once
 # it was closed, `was_last:<sid>`; a sid that then comes with another beginning (`began:<sid>`) is another stream.
 # Answers 1 = done, now or before, or 0 = out of step; the last write known, -1 = none; seq; 1 if no live stream was
-# left. Nothing is published before everything is kept.
+# left; and of a write done now what Redis said against publishing, '' = nothing. Nothing is published before everything
+# is kept, and what cannot be published is kept all the same.
 WRITE = """
 local events, call = KEYS[1], KEYS[2]
 local step, sid, number, owner, least = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
@@ -85,8 +86,10 @@ for _, key in ipairs(KEYS) do
     redis.call('EXPIRE', key, live > 0 and live_ttl or ttl)
   end
 end
+local unpublished = ''
 for _, message in ipairs(messages) do
-  redis.call('PUBLISH', message[1], message[2])
+  local heard = redis.pcall('PUBLISH', message[1], message[2])
+  if type(heard) == 'table' then unpublished = heard.err or 'error' end
 end
-return {1, number, seq, was_last}
+return {1, number, seq, was_last, unpublished}
 """

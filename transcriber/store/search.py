@@ -2,9 +2,9 @@
 
 A day's keys hold the calls that began on it: `w:<day>:<word>` is a sorted set of CallSids by start time, the same for
 each two words that follow each other (for phrases), `v:<day>` the day's words in alphabetical order, `days` the days.
-All share one Redis Cluster slot, another one than the calls', so a word is indexed after its final was written; who
-writes repeats both until both are done. A day's keys expire after the last of its calls; a CallSid in them may be gone
-by then.
+All share one Redis Cluster slot, another one than the calls', so a word is indexed after its final was written; what
+could not be indexed is noted and written later (`repairs`). A day's keys expire after the last of its calls; a CallSid
+in them may be gone by then. What an earlier version wrote, under names without the prefix in front, is read too.
 """
 
 import asyncio
@@ -15,9 +15,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from redis.exceptions import ResponseError
+
 from transcriber.core.search import Term, tokens
 from transcriber.errors import BadRequest
 from transcriber.store.client import Client
+from transcriber.store.failures import reason
 from transcriber.store.find import FIND
 from transcriber.store.keys import Keys
 
@@ -82,8 +85,8 @@ class SearchIndex:
     """
 
     def __init__(self, client: Client, keys: Keys, *, ttl_s: int, reading: Client) -> None:
-        self._days = keys.search + "days"
         self._prefix = keys.search
+        self._old = keys.old_search
         self._ttl_s = ttl_s and ttl_s + 2 * DAY_S
         self._add = client.register_script(_ADD)
         self._remove = client.register_script(_REMOVE)
@@ -110,35 +113,55 @@ class SearchIndex:
         """The call holds the words of these texts. May be repeated."""
         known = self._known.get(call_sid, (0, set()))[1]
         words = _entries(texts) - known
-        if words:
-            arguments = [self._prefix, day_of(started_ms), call_sid, str(started_ms), str(self._ttl_s), *sorted(words)]
-            await self._add(keys=[self._days], args=arguments)
-            known |= words
+        await self._write(call_sid, started_ms, words)
+        known |= words
+
+    async def restore(self, call_sid: str, started_ms: int, texts: Iterable[str]) -> None:
+        """The same, whatever is remembered of the call: Redis may have lost it."""
+        await self._write(call_sid, started_ms, _entries(texts))
+
+    async def _write(self, call_sid: str, started_ms: int, entries: Iterable[str]) -> None:
+        words = sorted(entries)
+        for at in range(0, len(words), WORDS_AT_ONCE):
+            some = words[at : at + WORDS_AT_ONCE]
+            arguments = [self._prefix, day_of(started_ms), call_sid, str(started_ms), str(self._ttl_s), *some]
+            await self._add(keys=[self._prefix + "days"], args=arguments)
 
     async def remove(self, call_sid: str, started_ms: int, texts: Iterable[str]) -> None:
         """The call is gone."""
         self.forget(call_sid)
         words = sorted(_entries(texts))
         for at in range(0, len(words), WORDS_AT_ONCE):
-            some = words[at : at + WORDS_AT_ONCE]
-            await self._remove(keys=[self._days], args=(self._prefix, day_of(started_ms), call_sid, *some))
+            for prefix in (self._prefix, self._old):
+                arguments = (prefix, day_of(started_ms), call_sid, *words[at : at + WORDS_AT_ONCE])
+                try:
+                    await self._remove(keys=[prefix + "days"], args=arguments)
+                except ResponseError as error:
+                    self._unless_closed(prefix, error)
 
     async def find(
         self, terms: Sequence[Term], *, newest: tuple[int, str] | None, oldest_ms: int | None, count: int
     ) -> Candidates:
         """Up to `count` calls that hold all words of the terms, behind `newest` (and its CallSid, if it is not ''). One
 
-        run of the script; a server has one at a time. Raises BadRequest for beginnings of too many words.
+        run of the script below each prefix, one at a time. Raises BadRequest for beginnings of too many words.
         """
         wanted = dict.fromkeys(each for term in terms for each in _wanted(term))
         words = sorted(wanted, reverse=True)  # '=' before '*': what names few calls decides which are looked at
         newest_ms, behind = newest or ("+inf", "")
-        arguments: list[Any] = [self._prefix, newest_ms, behind, "-inf" if oldest_ms is None else oldest_ms, count]
+        arguments: list[Any] = [newest_ms, behind, "-inf" if oldest_ms is None else oldest_ms, count]
         arguments += [WORK, MOST_WORDS_OF_BEGINNINGS]
         arguments += ["+inf" if newest is None else day_of(newest[0])]
         arguments += ["-inf" if oldest_ms is None else day_of(oldest_ms), *words]
-        async with self._searching:
-            state, *rows = await self._find(keys=[self._days], args=arguments)
+        return _merged([await self._find_below(prefix, arguments) for prefix in (self._prefix, self._old)])
+
+    async def _find_below(self, prefix: str, arguments: Sequence[Any]) -> Candidates:
+        try:
+            async with self._searching:
+                state, *rows = await self._find(keys=[prefix + "days"], args=[prefix, *arguments])
+        except ResponseError as error:
+            self._unless_closed(prefix, error)
+            return Candidates([], None)
         if state == "wide":
             raise BadRequest(f"q: too many words begin with {rows[0]}: write more letters before the *")
         reached_ms, reached_sid, *rows = rows
@@ -149,6 +172,18 @@ class SearchIndex:
             case "day":
                 return Candidates(calls, (_last_ms(reached_ms), BEHIND_NONE))
         return Candidates(calls, (int(reached_ms), str(reached_sid)))
+
+    def _unless_closed(self, prefix: str, error: ResponseError) -> None:
+        """A user with rights below the prefix alone cannot see the old names, and no such user has written there."""
+        if prefix != self._old or reason(error) != "refused":
+            raise error
+
+
+def _merged(parts: Sequence[Candidates]) -> Candidates:
+    """Newest first over all parts, as far as each of them has looked."""
+    reached = max((part.reached for part in parts if part.reached is not None), default=None)
+    calls = {call for part in parts for call in part.calls if reached is None or call >= reached}
+    return Candidates(sorted(calls, reverse=True), reached)
 
 
 def _entries(texts: Iterable[str]) -> set[str]:

@@ -22,6 +22,7 @@ from transcriber.web.viewer import RETRY_S, Viewer, frame
 CLOSING = web.AppKey("closing", asyncio.Event)
 
 log = logging.getLogger(__name__)
+UNAVAILABLE = "live events are not available ({}); trying again"
 
 
 async def call_events(request: web.Request) -> web.StreamResponse:
@@ -45,12 +46,17 @@ async def all_events(request: web.Request) -> web.StreamResponse:
     viewer = Viewer(request)
     with suppress(ConnectionError):
         await viewer.open(padded=asked.padded)
+        trouble = ""
         while not closing.is_set():
             try:
                 async with services.feed.follow() as messages:
+                    trouble = ""
                     await _pass_all_on(messages, viewer, request, partials=partials)
             except StoreError as error:
-                log.warning("live events of all calls: %s; following again", error)
+                if error.reason != trouble:
+                    trouble = error.reason
+                    log.warning("live events of all calls: %s; following again", error)
+                    await viewer.remark(UNAVAILABLE.format(trouble))
             await _breathe(viewer, closing)
     return viewer.response
 
@@ -70,17 +76,28 @@ class CallReader:
         self._finished: dict[tuple[Any, Any], int] = {}
 
     async def run(self) -> None:
-        """Send until the call is over, the reader leaves (ConnectionError) or the server goes down."""
+        """Send until the call is over, the reader leaves (ConnectionError) or the server goes down.
+
+        History needs no live events: where those cannot be had, that is said, and what is kept is read again and again.
+        """
+        trouble = ""
         while not self._closing.is_set():
+            live = False
             try:
                 # Follow first, then read: what is published in between comes twice, and never not at all.
                 async with self._services.feed.follow(self._call_sid) as messages:
+                    live, trouble = True, ""
                     if await self._read(messages):
                         return
             except CallNotFound:
                 return  # deleted meanwhile
             except StoreError as error:
-                log.warning("live events of call %s: %s; following again", self._call_sid, error)
+                if error.reason != trouble:
+                    trouble = error.reason
+                    log.warning("live events of call %s: %s; following again", self._call_sid, error)
+                    await self._viewer.remark(UNAVAILABLE.format(trouble))
+                if not live and await self._is_told():
+                    return
             await _breathe(self._viewer, self._closing)
 
     async def _read(self, messages: AsyncIterator[Published]) -> bool:
@@ -99,6 +116,15 @@ class CallReader:
                 if over:
                     return True
         return False
+
+    async def _is_told(self) -> bool:
+        """Without live events: send what is kept; whether that is all there will be."""
+        try:
+            return await self._catch_up()
+        except CallNotFound:
+            return True
+        except StoreError:
+            return False
 
     async def _catch_up(self) -> bool:
         """Send what is kept and was not sent; whether the call is over."""

@@ -34,6 +34,10 @@ class Viewer:
         """A comment, so that proxies keep the connection and a reader who left is noticed."""
         await self.response.write(b": \n\n")
 
+    async def remark(self, text: str) -> None:
+        """A comment for people who look at the wire; programs pass over it. One line."""
+        await self.response.write(f": {text}\n\n".encode())
+
     async def send(self, text: str, *, kind: object, seq: int | None = None) -> None:
         """One event."""
         await self.response.write(frame(text, kind=kind, seq=seq))

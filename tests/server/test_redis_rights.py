@@ -1,0 +1,187 @@
+"""Redis users with few rights: those the README recommends, none to publish, none to write an index."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+from redis.asyncio import Redis
+
+from bench.own_redis import OwnRedis, own_redis
+from tests.server.conftest import Running, Serve
+from tests.store.samples import until
+from tests.webhook.conftest import Receiving, command, receiving
+
+__all__ = ["receiving"]
+RECOMMENDED = ("~transcripts:*", "&transcripts:*", "+@all", "-@dangerous")
+WITHIN_S = 20
+SAID = "hello my card is lost"
+
+
+@pytest.fixture
+async def redis() -> AsyncIterator[OwnRedis]:
+    """A redis-server of this test's own."""
+    async with own_redis() as server:
+        yield server
+
+
+@asynccontextmanager
+async def master(redis: OwnRedis) -> AsyncIterator[Redis]:
+    """Its owner, who may do everything."""
+    async with Redis.from_url(redis.url, decode_responses=True) as client:
+        yield client
+
+
+async def user(redis: OwnRedis, *rules: str) -> str:
+    """The URL of a user with these rights and no others."""
+    async with master(redis) as client:
+        await client.execute_command("ACL", "SETUSER", "calls", "reset", "resetchannels", "on", ">pw", *rules)  # type: ignore[no-untyped-call]
+    return f"{redis.url}?username=calls&password=pw"
+
+
+async def spoken(running: Running, text: str = SAID) -> str:
+    """A whole call through the server, in which this is said; its CallSid."""
+    async with running.phone.call("08_short_wrong_department") as call:
+        await call.play()
+        assert await call.hang_up() == 1000
+    return call.call_sid
+
+
+async def get(running: Running, path: str) -> tuple[int, Any]:
+    async with aiohttp.ClientSession() as session, session.get(running.server.url + path) as answer:
+        return answer.status, await answer.json()
+
+
+async def state(running: Running) -> tuple[int, str, dict[str, str]]:
+    """What /readyz says."""
+    status, body = await get(running, "/readyz")
+    return status, body["status"], body.get("problems", {})
+
+
+async def over(running: Running, call_sid: str) -> list[Any]:
+    """The events of a call that has ended, read from its stream."""
+
+    async def ended() -> bool:
+        return bool((await running.known(call_sid))["status"] == "ended")
+
+    await until(ended, within_s=WITHIN_S)
+    return await running.events(call_sid)
+
+
+async def test_the_rights_that_the_readme_recommends_are_enough(
+    serve: Serve, redis: OwnRedis, receiving: Receiving
+) -> None:
+    url = await user(redis, *RECOMMENDED)
+    running = await serve(redis_url=url, redis_prefix="transcripts")
+    async with command(receiving.url, "--all", url=url, prefix="transcripts"):
+        call_sid = await spoken(running)
+        events = await over(running, call_sid)
+        await receiving.until(lambda: receiving.texts(call_sid)[-1:] == ["end"])
+    finals = [event for event in events if event["type"] == "final"]
+    assert finals
+    word = finals[0]["text"].split()[0]
+    assert [call["call_sid"] for call in (await get(running, f"/v1/calls?q={word}"))[1]["calls"]] == [call_sid]
+    assert await state(running) == (200, "ready", {})
+    async with aiohttp.ClientSession() as session:
+        async with session.get(f"{running.server.url}/v1/calls/{call_sid}/events") as answer:
+            assert f'"text":{json.dumps(finals[0]["text"])}' in await asyncio.wait_for(answer.text(), WITHIN_S)
+        async with session.delete(f"{running.server.url}/v1/calls/{call_sid}") as answer:
+            assert answer.status == 204
+    async with master(redis) as client:
+        assert [key async for key in client.scan_iter() if not str(key).startswith("transcripts:")] == []
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Repairs are tried often."""
+    monkeypatch.setattr("transcriber.store.repairs.REPAIR_S", 0.05)
+
+
+RECORD = ("~transcripts:{CA*", "&transcripts:*", "+@all", "-@dangerous")
+LISTS = ("~transcripts:calls", "~transcripts:calls:live", "~transcripts:leases")
+
+
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize(
+    ("rules", "refused"),
+    [((*RECORD, *LISTS), {"search"}), ((*RECORD, "~transcripts:{transcripts:search}:*"), {"calls", "live", "leases"})],
+)
+async def test_an_index_that_is_refused_keeps_no_word_from_the_record_and_is_repaired(
+    serve: Serve, redis: OwnRedis, rules: tuple[str, ...], refused: set[str]
+) -> None:
+    running = await serve(redis_url=await user(redis, *rules), redis_prefix="transcripts", rate_per_address=0)
+    call_sid = await spoken(running)
+    events = await over(running, call_sid)
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    word = next(event["text"] for event in events if event["type"] == "final").split()[0]
+    status, said, problems = await state(running)
+    assert (status, said) == (200, "degraded")
+    assert problems.keys() == refused
+    assert set(problems.values()) == {"refused"}
+    assert await metric(running, "transcriber_index_failures_total")
+    await user(redis, *RECOMMENDED)
+
+    async def repaired() -> bool:
+        found = [(await get(running, path))[1]["calls"] for path in ("/v1/calls", f"/v1/calls?q={word}")]
+        return all([call["call_sid"] for call in calls] == [call_sid] for calls in found)
+
+    await until(repaired, within_s=WITHIN_S)
+
+    async def well() -> bool:
+        return await state(running) == (200, "ready", {})
+
+    await until(well, within_s=WITHIN_S)
+
+
+async def test_what_may_not_be_published_is_kept_and_told(
+    serve: Serve, redis: OwnRedis, receiving: Receiving, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = await user(redis, "~transcripts:*", "+@all", "-@dangerous")
+    running = await serve(redis_url=url, redis_prefix="transcripts", rate_per_address=0)
+    async with command(receiving.url, "--all", url=url, prefix="transcripts"):
+        async with running.phone.call("08_short_wrong_department") as call:
+            await running.known(call.call_sid)
+            async with events_of(running, call.call_sid) as reader:
+                await call.play()
+                assert await call.hang_up() == 1000
+                lines = await asyncio.wait_for(reader.read(), WITHIN_S)
+        events = await over(running, call.call_sid)
+        await receiving.until(lambda: receiving.texts(call.call_sid)[-1:] == ["end"])
+    assert numbers(lines) == [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    assert b": live events are not available (refused)" in lines
+    assert await state(running) == (200, "degraded", {"channels": "refused", "subscription": "refused"})
+    assert await metric(running, "transcriber_publish_failures_total") >= len(events)
+    assert sum("channels:" in record.message for record in caplog.records) == 1
+    async with events_of(running, call.call_sid) as reader:  # of a call that is over
+        assert numbers(await asyncio.wait_for(reader.read(), WITHIN_S)) == numbers(lines)
+    await user(redis, *RECOMMENDED)
+    await spoken(running)
+
+    async def well() -> bool:
+        return await state(running) == (200, "ready", {})
+
+    await until(well, within_s=WITHIN_S)
+
+
+@asynccontextmanager
+async def events_of(running: Running, call_sid: str) -> AsyncIterator[aiohttp.StreamReader]:
+    """Its Server-Sent Events."""
+    async with (
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session,
+        session.get(f"{running.server.url}/v1/calls/{call_sid}/events?partials=0") as answer,
+    ):
+        assert answer.status == 200
+        yield answer.content
+
+
+def numbers(lines: bytes) -> list[int]:
+    return [int(line[4:]) for line in lines.split(b"\n") if line.startswith(b"id: ")]
+
+
+async def metric(running: Running, name: str) -> float:
+    async with aiohttp.ClientSession() as session, session.get(running.server.url + "/metrics") as answer:
+        lines = (await answer.text()).splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))

@@ -1,0 +1,62 @@
+"""How the secondary writes fare: what is refused beside the record is told, once, and loses nothing of it."""
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from transcriber.errors import StoreError
+from transcriber.metrics import Metrics
+from transcriber.store.failures import reason
+
+log = logging.getLogger(__name__)
+INDEXES = ("calls", "live", "search", "leases")
+SAID_EVERY_S = 60.0
+
+
+@dataclass(slots=True)
+class _Trouble:
+    reason: str
+    failures: int
+    said_s: float
+
+
+class Condition:
+    """By part whether it works: `channels` (publishing), `subscription`, and each of INDEXES.
+
+    Belongs to the event loop's thread.
+    """
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._troubles: dict[str, _Trouble] = {}
+
+    @property
+    def problems(self) -> Mapping[str, str]:
+        """The parts in trouble, each with one word why."""
+        return {part: trouble.reason for part, trouble in self._troubles.items()}
+
+    def published(self, refused: str | None = None) -> None:
+        """What a script says about publishing: nothing when it published nothing, '' when it did."""
+        if refused:
+            self._metrics.publish_failures.inc()
+            self.failed("channels", StoreError(f"not published: {refused}", reason=reason(refused)))
+        elif refused is not None:
+            self.worked("channels")
+
+    def failed(self, part: str, error: StoreError) -> None:
+        """Said at first and then once a minute; failures of indexes are counted."""
+        if part in INDEXES:
+            self._metrics.index_failures.labels(index=part).inc()
+        now_s = time.monotonic()
+        trouble = self._troubles.setdefault(part, _Trouble(error.reason, 0, now_s - SAID_EVERY_S))
+        trouble.reason = error.reason
+        trouble.failures += 1
+        if now_s - trouble.said_s >= SAID_EVERY_S:
+            trouble.said_s = now_s
+            log.warning("%s: %s; what is kept is not touched (%d times so far)", part, error, trouble.failures)
+
+    def worked(self, part: str) -> None:
+        """It does again."""
+        if trouble := self._troubles.pop(part, None):
+            log.info("%s: works again, after %d failures", part, trouble.failures)
