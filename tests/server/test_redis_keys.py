@@ -18,6 +18,7 @@ PARTS = {
     "sha256": r"[0-9a-f]{64}",
     "day": r"\d{8}",
     "words": r"\S+( \S+)?",
+    "owner": r"\S+",
 }
 KINDS = {"stream": "stream", "hash": "hash", "hashes": "hash", "sorted set": "zset", "sorted sets": "zset"}
 KINDS |= {"string": "string"}
@@ -52,6 +53,7 @@ async def test_every_key_of_a_whole_run_stands_in_the_readme(
             async with aiohttp.ClientSession() as session:
                 answer = await session.post(f"{running.server.url}/v1/twiml", data={"CallSid": "CA1"})
                 assert answer.status == 200
+                assert (await session.get(f"{running.server.url}/readyz")).status == 200
             await look()
             await call.play()
             assert await call.hang_up() == 1000

@@ -3,22 +3,32 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
 
 import aiohttp
 import pytest
-from redis.asyncio import Redis
 
 from bench.own_redis import OwnRedis, own_redis
-from tests.server.conftest import Running, Serve
+from tests.server.conftest import Serve
+from tests.server.troubled import (
+    RECOMMENDED,
+    WITHIN_S,
+    events_of,
+    get,
+    master,
+    metric,
+    numbers,
+    over,
+    owner_says,
+    spoken,
+    state,
+    user,
+)
 from tests.store.samples import until
 from tests.webhook.conftest import Receiving, command, receiving
+from transcriber.store.keys import Keys
+from transcriber.store.rights import commands
 
 __all__ = ["receiving"]
-RECOMMENDED = ("~transcripts:*", "&transcripts:*", "+@all", "-@dangerous")
-WITHIN_S = 20
-SAID = "hello my card is lost"
 
 
 @pytest.fixture
@@ -26,49 +36,6 @@ async def redis() -> AsyncIterator[OwnRedis]:
     """A redis-server of this test's own."""
     async with own_redis() as server:
         yield server
-
-
-@asynccontextmanager
-async def master(redis: OwnRedis) -> AsyncIterator[Redis]:
-    """Its owner, who may do everything."""
-    async with Redis.from_url(redis.url, decode_responses=True) as client:
-        yield client
-
-
-async def user(redis: OwnRedis, *rules: str) -> str:
-    """The URL of a user with these rights and no others."""
-    async with master(redis) as client:
-        await client.execute_command("ACL", "SETUSER", "calls", "reset", "resetchannels", "on", ">pw", *rules)  # type: ignore[no-untyped-call]
-    return f"{redis.url}?username=calls&password=pw"
-
-
-async def spoken(running: Running, text: str = SAID) -> str:
-    """A whole call through the server, in which this is said; its CallSid."""
-    async with running.phone.call("08_short_wrong_department") as call:
-        await call.play()
-        assert await call.hang_up() == 1000
-    return call.call_sid
-
-
-async def get(running: Running, path: str) -> tuple[int, Any]:
-    async with aiohttp.ClientSession() as session, session.get(running.server.url + path) as answer:
-        return answer.status, await answer.json()
-
-
-async def state(running: Running) -> tuple[int, str, dict[str, str]]:
-    """What /readyz says."""
-    status, body = await get(running, "/readyz")
-    return status, body["status"], body.get("problems", {})
-
-
-async def over(running: Running, call_sid: str) -> list[Any]:
-    """The events of a call that has ended, read from its stream."""
-
-    async def ended() -> bool:
-        return bool((await running.known(call_sid))["status"] == "ended")
-
-    await until(ended, within_s=WITHIN_S)
-    return await running.events(call_sid)
 
 
 async def test_the_rights_that_the_readme_recommends_are_enough(
@@ -100,7 +67,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("transcriber.store.repairs.REPAIR_S", 0.05)
 
 
-RECORD = ("~transcripts:{CA*", "&transcripts:*", "+@all", "-@dangerous")
+RECORD = ("~transcripts:{CA*", "~transcripts:probe:*", "&transcripts:*", "+@all", "-@dangerous")
 LISTS = ("~transcripts:calls", "~transcripts:calls:live", "~transcripts:leases")
 
 
@@ -166,22 +133,25 @@ async def test_what_may_not_be_published_is_kept_and_told(
     await until(well, within_s=WITHIN_S)
 
 
-@asynccontextmanager
-async def events_of(running: Running, call_sid: str) -> AsyncIterator[aiohttp.StreamReader]:
-    """Its Server-Sent Events."""
-    async with (
-        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session,
-        session.get(f"{running.server.url}/v1/calls/{call_sid}/events?partials=0") as answer,
-    ):
-        assert answer.status == 200
-        yield answer.content
-
-
-def numbers(lines: bytes) -> list[int]:
-    return [int(line[4:]) for line in lines.split(b"\n") if line.startswith(b"id: ")]
-
-
-async def metric(running: Running, name: str) -> float:
-    async with aiohttp.ClientSession() as session, session.get(running.server.url + "/metrics") as answer:
-        lines = (await answer.text()).splitlines()
-    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
+async def test_what_check_tries_is_all_that_is_used(serve: Serve, redis: OwnRedis, receiving: Receiving) -> None:
+    rules = {f"+{words[0].split()[0].lower()}" for words in commands(Keys("transcripts"), "x")}
+    url = await user(redis, "~transcripts:*", "&transcripts:*", *rules, "+publish", "+psubscribe")
+    receiving.rule = lambda event, tries: 400 if event["type"] == "final" and len(receiving.tried) < 4 else 200
+    running = await serve(redis_url=url, redis_prefix="transcripts", rate_per_address=0)
+    async with command(receiving.url, "--all", url=url, prefix="transcripts"):
+        call_sid = await spoken(running)
+        await over(running, call_sid)
+        await receiving.until(lambda: receiving.texts(call_sid)[-1:] == ["end"])
+    for path in ("/v1/calls", "/v1/calls?status=live", "/v1/calls?q=hel*", f"/v1/calls/{call_sid}/transcript"):
+        assert (await get(running, path))[0] == 200
+    for arguments in (("--dead",), ("--replay",), ("--discard",)):
+        async with command(receiving.url, *arguments, url=url, prefix="transcripts") as child:
+            out, _ = await asyncio.wait_for(child.communicate(), WITHIN_S)
+            assert child.returncode == 0, out
+    async with aiohttp.ClientSession() as session:
+        await session.post(f"{running.server.url}/v1/twiml", data={"CallSid": "CA1"})
+        async with session.delete(f"{running.server.url}/v1/calls/{call_sid}") as answer:
+            assert answer.status == 204
+    assert await state(running) == (200, "ready", {})
+    refused = [entry["object"] for entry in await owner_says(redis, "ACL LOG") if entry["reason"] == "command"]
+    assert [name for name in refused if name.partition("|")[0] != "client"] == []  # redis-py's own, which it may lack

@@ -265,7 +265,7 @@ async def test_refusals_of_redis_are_tried_again(open_post: OpenPost, trouble: O
                 await admin.config_set("requirepass", "secret")
                 await admin.client_kill_filter(_type="normal")
         say(carrier, *numbered(5))
-        await until(lambda: asyncio.sleep(0, carrier.in_trouble))
+        await until(lambda: asyncio.sleep(0, bool(carrier.trouble)))
         await admin.replicaof("NO", "ONE")
         await admin.config_set("maxmemory", "0")
         await admin.config_set("requirepass", "")

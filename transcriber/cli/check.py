@@ -88,12 +88,14 @@ def _other_model(folder: ModelFolder, _: Settings) -> str:
 def _redis(settings: Settings) -> str:
     if not settings.redis_url:
         return f"a private server will be started: {binary.find()}"
-    asyncio.run(_connect(settings))
-    return "answers"
+    asyncio.run(_try(settings))
+    return "answers, takes what is written and publishes it (every right was tried)"
 
 
-async def _connect(settings: Settings) -> None:
-    await (await open_store(settings.redis_url, prefix=settings.redis_prefix, ttl_s=settings.history_ttl_s)).aclose()
+async def _try(settings: Settings) -> None:
+    url, prefix, ttl_s = settings.redis_url, settings.redis_prefix, settings.history_ttl_s
+    async with await open_store(url, prefix=prefix, ttl_s=ttl_s) as store:
+        await store.check_rights()
 
 
 def _tls(settings: Settings) -> str:

@@ -49,11 +49,17 @@ async def _open_store(
     if not redis_url:
         redis_url = (await stack.enter_async_context(EmbeddedRedis(settings.data_dir / "redis"))).url
         say(f"redis: a private server of our own, data in {settings.data_dir / 'redis'}")
-    return await stack.enter_async_context(
+    store = await stack.enter_async_context(
         await open_store(
             redis_url, prefix=settings.redis_prefix, ttl_s=settings.history_ttl_s, owner=owner, metrics=metrics
         )
     )
+    if settings.redis_url:
+        try:
+            await store.check_rights()
+        except StoreError as error:  # it may be granted while we run; until then /readyz says it
+            say(f"redis: WARNING: {error}")
+    return store
 
 
 async def _open_outbox(
@@ -76,14 +82,11 @@ async def _open_outbox(
 
 
 def limping(store: RedisStore, outbox: Outbox) -> Report:
-    """Redis away: calls are taken and heard, and what they say waits."""
+    """Redis takes no writes, by real ones and by one of ours: calls are taken and heard, and what they say waits."""
 
     async def wrong() -> Mapping[str, str]:
-        try:
-            await store.ping()
-        except StoreError as error:
-            return {"redis": error.reason, **store.condition.problems}
-        return store.condition.problems
+        refusal = await store.refusal() or outbox.trouble
+        return ({"redis": refusal} if refusal else {}) | dict(store.condition.problems)
 
     return wrong
 
@@ -93,7 +96,9 @@ def readiness(settings: Settings, store: RedisStore, outbox: Outbox) -> Report:
 
     async def wrong() -> Mapping[str, str]:
         if outbox.fails:
-            return {"outbox": "neither Redis nor the disk takes events"}
-        return await limping(store, outbox)() if settings.require_ticket else {}
+            return {"outbox": "full"}
+        if settings.require_ticket and (refusal := await store.refusal()):
+            return {"redis": refusal}
+        return {}
 
     return wrong

@@ -64,6 +64,8 @@ class Carrier:
         self._begun = asyncio.Event()
         """Set once Redis knew of the stream, and when it never will from here."""
         self._lost = 0
+        self.trouble = ""
+        """Why Redis did not take the last write, in one word; empty when it did."""
         self._tries = self._strayed = 0
         """In a row: writes that failed, and those for which Redis was out of step."""
         self._partials: dict[str, Partial] = {}
@@ -73,11 +75,6 @@ class Carrier:
         self.task = asyncio.create_task(self._run(), name=f"carrier-{lease.stream_sid}")
         for event in (self._begun, self._idle):
             self.task.add_done_callback(partial(_set, event))
-
-    @property
-    def in_trouble(self) -> bool:
-        """Whether Redis did not take the last write."""
-        return self._tries > 0
 
     def keep(self, event: Event) -> None:
         """See `ports.Delivery`. Over the bound, or after the end, it is dropped, counted and logged."""
@@ -121,7 +118,7 @@ class Carrier:
 
     async def leave(self) -> None:
         """Deliver what Redis takes without trouble, for a while; the rest stays in the file, or is lost."""
-        if not self.in_trouble and self.backlog.waiting:
+        if not self.trouble and self.backlog.waiting:
             await _wait(self._idle, LEAVE_S)
         self._leaving.set()
         self._news.set()
@@ -212,11 +209,12 @@ class Carrier:
     def _succeed(self) -> None:
         if self._tries:
             log.info("Redis takes what is written again; %d events wait", self.backlog.waiting)
-        self._tries = 0
+        self._tries, self.trouble = 0, ""
         self.backlog.opening = replace(self.backlog.opening, seq=self._outlet.seq(self.lease.call_sid))
 
     async def _fail(self, error: StoreError) -> None:
         self._metrics.publish_failures.inc()
+        self.trouble = error.reason
         self.backlog.spill()
         if not self._tries:
             log.warning("Redis does not take what is written; trying on: %s", error)

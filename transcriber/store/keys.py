@@ -28,6 +28,11 @@ class Keys:
         """A PSUBSCRIBE pattern for all of them. An ACL must name a pattern as it is asked for: `&<prefix>:*` has it."""
         return f"{self.prefix}:*"
 
+    @property
+    def probe_channel(self) -> str:
+        """Where it is tried whether we may publish; no call's channel."""
+        return f"{self.prefix}:probe"
+
     def parse_channel(self, name: str) -> tuple[str, Channel] | None:
         """(CallSid, kind) of one of our channels; None for any other name."""
         head, _, call_sid = name.rpartition(":")[0].partition(":")
@@ -70,6 +75,10 @@ class Keys:
     def unindexed(self) -> str:
         """A sorted set: CallSids whose entries in the indexes are to be written once more."""
         return f"{self.prefix}:unindexed"
+
+    def probe(self, owner: str) -> str:
+        """What a server writes to see that it can."""
+        return f"{self.prefix}:probe:{owner}"
 
     def webhook(self, name: str) -> str:
         """How far a webhook of that name has come; the first part of its dead letters' key."""

@@ -64,7 +64,12 @@ class Outbox:
     @property
     def fails(self) -> bool:
         """Whether events of some stream can be brought nowhere: neither Redis nor the disk takes them."""
-        return any(carrier.in_trouble and carrier.backlog.disk_fails for carrier in self.carriers)
+        return any(carrier.trouble and carrier.backlog.disk_fails for carrier in self.carriers)
+
+    @property
+    def trouble(self) -> str:
+        """Why Redis does not take what some stream writes, in one word; empty when it takes everything."""
+        return next((carrier.trouble for carrier in self.carriers if carrier.trouble), "")
 
     async def adopt(self) -> None:
         """Take over what dead servers of this data directory have left; it is brought to Redis in the background."""

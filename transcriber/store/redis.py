@@ -1,9 +1,13 @@
 """One object with everything kept in Redis. How a URL becomes a client lives in client.py."""
 
+import asyncio
+import time
 from types import TracebackType
 from typing import Self
 
+from transcriber.errors import StoreError
 from transcriber.metrics import Metrics
+from transcriber.store import rights, scripts
 from transcriber.store.archive import RedisArchive
 from transcriber.store.client import READING_CONNECTIONS, READING_DEADLINE_S, Client, connect, disconnect
 from transcriber.store.condition import Condition
@@ -15,6 +19,10 @@ from transcriber.store.outlet import RedisOutlet
 from transcriber.store.repairs import Repairs
 from transcriber.store.search import SearchIndex
 from transcriber.store.tickets import RedisTickets
+
+PROBED_EVERY_S = 1.0
+"""However often the state is asked for, Redis is not troubled more."""
+PROBE_LIVES_S = 60
 
 
 class RedisStore:
@@ -36,6 +44,10 @@ class RedisStore:
         self.archive = RedisArchive(reading, keys, index, calls)
         self.feed = RedisFeed(client, keys, condition=self.condition)
         self.tickets = RedisTickets(client, keys)
+        self._probe = client.register_script(scripts.PROBE)
+        self._probe_key = keys.probe(owner)
+        self._probing = asyncio.Lock()
+        self._probed: tuple[float, str] | None = None
 
     @property
     def client(self) -> Client:
@@ -51,6 +63,32 @@ class RedisStore:
         """Raises StoreError unless Redis answers in time."""
         with redis_failures("Redis does not answer"):
             await self._client.ping()
+
+    async def refusal(self) -> str:
+        """Why Redis would not take a write now, in one word; empty when it took one. It may be a second old."""
+        async with self._probing:
+            now_s = time.monotonic()
+            if self._probed is None or now_s - self._probed[0] >= PROBED_EVERY_S:
+                self._probed = (now_s, await self._try_to_write())
+            return self._probed[1]
+
+    async def _try_to_write(self) -> str:
+        try:
+            with redis_failures("Redis does not take writes"):
+                said = await self._probe(keys=[self._probe_key], args=[self.keys.probe_channel, PROBE_LIVES_S])
+        except StoreError as error:
+            return error.reason
+        self.condition.published(said)
+        return ""
+
+    async def check_rights(self) -> None:
+        """Try every right that is needed. Raises StoreError that says which are lacking, or that nothing is written."""
+        if rules := await rights.lacking(self._client, self.keys):
+            grant = f"ACL SETUSER {rights.user(self._client)} {' '.join(rules)}"
+            raise StoreError(
+                f"the Redis user may not do all that is needed; grant it: {grant}",
+                reason="refused",
+            )
 
     async def aclose(self) -> None:
         """End all followings and close every connection."""

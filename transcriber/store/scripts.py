@@ -1,4 +1,4 @@
-"""The two scripts of the outlet: what is atomic in Redis."""
+"""The two scripts of the outlet: what is atomic in Redis. And the one that tries whether it would work."""
 
 # KEYS: call hash. ARGV: epoch ms, seconds a claim lives that no write follows.
 CLAIM = """
@@ -92,4 +92,11 @@ for _, message in ipairs(messages) do
   if type(heard) == 'table' then unpublished = heard.err or 'error' end
 end
 return {1, number, seq, was_last, unpublished}
+"""
+
+# KEYS: probe. ARGV: channel, seconds the key lives. Answers what Redis said against publishing, '' = nothing.
+PROBE = """
+redis.call('SET', KEYS[1], 1, 'EX', ARGV[2])
+local heard = redis.pcall('PUBLISH', ARGV[1], '')
+return type(heard) == 'table' and (heard.err or 'error') or ''
 """
