@@ -15,6 +15,7 @@ from typing import Any
 from transcriber import values
 from transcriber.core.gate import ENDPOINT_MS, LEAST_ENDPOINT_MS, MOST_ENDPOINT_MS
 from transcriber.errors import ConfigError
+from transcriber.values import redis_database
 
 PREFIX = "TRANSCRIBER_"
 THIRTY_DAYS_S = 30 * 24 * 3600
@@ -205,7 +206,14 @@ def load(
             values[name] = known[name].metadata["parse"](raw)
         except ValueError as error:
             raise ConfigError(f"{name} (from {source}): {error}") from None
-    return Loaded(Settings(**values), {name: found[name][1] if name in found else "default" for name in known})
+    settings = Settings(**values)
+    if "redis_prefix" not in found and (number := redis_database(settings.redis_url)):
+        raise ConfigError(
+            f"TRANSCRIBER_REDIS_URL names database {number}, but Redis has its channels in common for all databases: "
+            f"another transcriber on it would hear these calls. set TRANSCRIBER_REDIS_PREFIX to a word of its own "
+            f"({settings.redis_prefix} only if there is no other)"
+        )
+    return Loaded(settings, {name: found[name][1] if name in found else "default" for name in known})
 
 
 def _known(name: str, known: Mapping[str, Any], place: str) -> str:

@@ -4,7 +4,7 @@ import ipaddress
 import re
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from transcriber.core import api_keys
 from transcriber.core.webhook import key_of
@@ -122,3 +122,20 @@ def continuation(value: str) -> str:
     if not known.get(kind, False):
         raise ValueError("must be dial:NUMBER, redirect:URL or pause:SECONDS")
     return value.strip()
+
+
+def redis_database(url: str) -> int:
+    """The database that a Redis URL names; 0 also of a malformed one, which whoever connects says."""
+    try:
+        parts = urlsplit(url)
+        path, asked = unquote(parts.path).strip("/"), dict(parse_qsl(parts.query)).get("db")
+        match parts.scheme:
+            case "redis" | "rediss":
+                return int(asked or path or 0)
+            case "unix":
+                return int(asked or 0)
+            case "redis+sentinel" | "rediss+sentinel":
+                return int(path.partition("/")[2] or 0)
+    except ValueError:
+        pass
+    return 0

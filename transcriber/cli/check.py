@@ -96,6 +96,7 @@ async def _try(settings: Settings) -> None:
     url, prefix, ttl_s = settings.redis_url, settings.redis_prefix, settings.history_ttl_s
     async with await open_store(url, prefix=prefix, ttl_s=ttl_s) as store:
         await store.check_rights()
+        await store.check_database()
 
 
 def _tls(settings: Settings) -> str:

@@ -55,11 +55,18 @@ async def _open_store(
         )
     )
     if settings.redis_url:
+        await _look_around(store, stack, say)
+    return store
+
+
+async def _look_around(store: RedisStore, stack: AsyncExitStack, say: Callable[[str], None]) -> None:
+    """On a Redis that is not our own: may we do what we need, and are we alone? Raises ConfigError when we are not."""
+    for trial in (store.check_rights, store.beacon.light, store.check_database):
         try:
-            await store.check_rights()
+            await trial()
         except StoreError as error:  # it may be granted while we run; until then /readyz says it
             say(f"redis: WARNING: {error}")
-    return store
+    tend(stack, store.beacon.run(), name="showing the database")
 
 
 async def _open_outbox(

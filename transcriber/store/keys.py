@@ -76,6 +76,10 @@ class Keys:
         """A sorted set: CallSids whose entries in the indexes are to be written once more."""
         return f"{self.prefix}:unindexed"
 
+    def database(self, number: int | str) -> str:
+        """A channel on which nothing is said: who subscribes to it is on that database."""
+        return f"{self.prefix}:database:{number}"
+
     def probe(self, owner: str) -> str:
         """What a server writes to see that it can."""
         return f"{self.prefix}:probe:{owner}"

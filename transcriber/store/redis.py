@@ -5,10 +5,11 @@ import time
 from types import TracebackType
 from typing import Self
 
-from transcriber.errors import StoreError
+from transcriber.errors import ConfigError, StoreError
 from transcriber.metrics import Metrics
 from transcriber.store import rights, scripts
 from transcriber.store.archive import RedisArchive
+from transcriber.store.beacon import Beacon
 from transcriber.store.client import READING_CONNECTIONS, READING_DEADLINE_S, Client, connect, disconnect
 from transcriber.store.condition import Condition
 from transcriber.store.failures import redis_failures
@@ -44,6 +45,7 @@ class RedisStore:
         self.archive = RedisArchive(reading, keys, index, calls)
         self.feed = RedisFeed(client, keys, condition=self.condition)
         self.tickets = RedisTickets(client, keys)
+        self.beacon = Beacon(client, keys)
         self._probe = client.register_script(scripts.PROBE)
         self._probe_key = keys.probe(owner)
         self._probing = asyncio.Lock()
@@ -88,6 +90,14 @@ class RedisStore:
             raise StoreError(
                 f"the Redis user may not do all that is needed; grant it: {grant}",
                 reason="refused",
+            )
+
+    async def check_database(self) -> None:
+        """Raises ConfigError when another database of this Redis has servers with our prefix; StoreError."""
+        if others := await self.beacon.others():
+            raise ConfigError(
+                f"another transcriber with the prefix {self.keys.prefix} is on database {others[0]} of this Redis, and "
+                "channels are not separated by databases: set another TRANSCRIBER_REDIS_PREFIX"
             )
 
     async def aclose(self) -> None:

@@ -7,8 +7,6 @@ import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
-from redis.exceptions import NoPermissionError
-
 from transcriber.errors import StoreError
 from transcriber.store.client import Client
 from transcriber.store.failures import redis_failures
@@ -37,6 +35,7 @@ def commands(keys: Keys, token: str) -> Iterator[Sequence[str]]:
     ):  # fmt: skip
         yield line.split()
     yield "SCRIPT LOAD", "return 1"
+    yield "PUBSUB CHANNELS", keys.probe_channel
 
 
 def places(keys: Keys, token: str) -> Iterator[Sequence[str]]:
@@ -67,8 +66,7 @@ async def lacking(client: Client, keys: Keys) -> list[str]:
                     found[_granting(str(error), words[0], keys)] = None
                 elif error.reason != "error":  # one command too few before it, nothing of rights
                     raise
-        if not await _may_follow(client, keys):
-            found[f"&{keys.prefix}:*"] = None
+        found |= dict.fromkeys(await _not_followed(client, keys))
     finally:
         with suppress(StoreError), redis_failures("cannot remove scratch keys"):
             await client.delete(*next(words[1:] for words in tried if words[0] == "DEL"))
@@ -89,16 +87,21 @@ def _granting(refusal: str, command: str, keys: Keys) -> str:
     return f"+{command.split()[0].lower()}"
 
 
-async def _may_follow(client: Client, keys: Keys) -> bool:
+async def _not_followed(client: Client, keys: Keys) -> list[str]:
+    """The same of subscriptions."""
+    found = []
     pubsub = client.pubsub()
     try:
-        with redis_failures("cannot follow"):
-            await pubsub.psubscribe(keys.every_channel)
-            return await pubsub.get_message(timeout=CONFIRM_S) is not None
-    except StoreError as error:
-        if isinstance(error.__cause__, NoPermissionError):
-            return False
-        raise
+        for subscribe, name in ((pubsub.psubscribe, keys.every_channel), (pubsub.subscribe, keys.probe_channel)):
+            try:
+                with redis_failures("cannot follow"):
+                    await subscribe(name)
+                    await pubsub.get_message(timeout=CONFIRM_S)
+            except StoreError as error:
+                if error.reason != "refused":
+                    raise
+                found.append(_granting(str(error), subscribe.__name__, keys))
     finally:
         with suppress(StoreError), redis_failures("cannot unsubscribe"):
             await pubsub.aclose()  # type: ignore[no-untyped-call]
+    return found
