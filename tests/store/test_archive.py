@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
 
 import pytest
 
-from tests.store.samples import STARTED_MS, closed, ended_call, final, opened
+from tests.store.samples import STARTED_MS, call_started, closed, ended_call, final, opened, stream_started
 from transcriber.errors import BadRequest, CallIsLive, CallNotFound
 from transcriber.ports import CallPage, CallQuery
 from transcriber.store.redis import RedisStore
@@ -168,3 +169,37 @@ async def test_a_live_call_is_not_deleted(store: RedisStore) -> None:
     assert (await store.archive.call("CA1"))["status"] == "live"
     await closed(store, "CA1")
     await store.archive.delete("CA1")
+
+
+FORTY_DAYS_MS = 40 * 86_400_000
+
+
+async def test_a_server_whose_clock_jumped_unlists_nobody(store: RedisStore) -> None:
+    now_ms = time.time_ns() // 1_000_000
+    for number in range(30):
+        await ended_call(store, f"CA{number:02}", at_ms=now_ms - 60_000 + number)
+    await opened(store, "CAahead", at_ms=now_ms + FORTY_DAYS_MS)
+    await opened(store, "CAbehind", at_ms=now_ms - FORTY_DAYS_MS)
+    await opened(store, "CAlater", at_ms=now_ms)
+    page = await store.archive.calls(CallQuery(limit=100))
+    assert len(page.calls) == 33
+    ahead = await store.archive.call("CAahead")
+    assert now_ms <= ahead["started_at_ms"] <= time.time_ns() // 1_000_000
+
+
+async def test_times_on_the_call_clock_survive_a_clock_that_runs_ahead(store: RedisStore) -> None:
+    ahead_ms = time.time_ns() // 1_000_000 + FORTY_DAYS_MS
+    assert await opened(store, "CA1", at_ms=ahead_ms) == 0
+    started, stream = call_started("CA1"), stream_started("CA1")
+    assert await store.outlet.open(started, stream, at_ms=ahead_ms, call_ms=ahead_ms) == 0  # as after an outage
+    later_ms = (await store.archive.call("CA1"))["started_at_ms"] + 1500
+    assert await opened(store, "CA1", "MZ2", at_ms=later_ms) == 1500
+
+
+async def test_calls_that_have_expired_leave_the_list_by_and_by(store: RedisStore) -> None:
+    long_ago_ms = time.time_ns() // 1_000_000 - FORTY_DAYS_MS
+    for number in range(5):
+        await ended_call(store, f"CA{number}", at_ms=long_ago_ms + number)
+    await store.client.delete(*(store.keys.call(f"CA{number}") for number in range(3)))
+    await ended_call(store, "CA9")
+    assert await store.client.zrange(store.keys.calls, 0, -1) == ["CA3", "CA4", "CA9"]

@@ -365,3 +365,22 @@ async def test_thousands_of_dead_letters_are_replayed(store: RedisStore, receivi
         result = await replay(dead_letters, receiver)
     assert (result.delivered, result.kept, result.lost) == (0, 0, MANY)
     assert await dead_letters.count() == 0
+
+
+async def test_what_a_sender_with_a_clock_ahead_has_settled_is_not_believed(
+    store: RedisStore, receiving: Receiving, send: Any, begin_call: Any
+) -> None:
+    async with send():
+        pass
+    ahead_ms = time.time_ns() // 1_000_000 + 40 * 86_400_000
+    await store.client.hset(store.keys.webhook(NAME), "settled_ms", str(ahead_ms))
+    call = await begin_call("CA1")
+    await call.say("while no sender ran")
+    await call.end()
+    async with send():
+        await receiving.until(lambda: receiving.texts("CA1") == ["while no sender ran", "end"])
+
+        async def corrected() -> bool:
+            return int(await store.client.hget(store.keys.webhook(NAME), "settled_ms") or 0) < ahead_ms
+
+        await until(corrected)

@@ -17,6 +17,7 @@ from transcriber.cli import (
     detach,
     key,
     models,
+    reindex,
     replay,
     rm,
     serve,
@@ -27,7 +28,7 @@ from transcriber.cli import (
 from transcriber.cli.terminal import printable
 from transcriber.errors import ConfigError, TranscriberError
 
-COMMANDS = (serve, replay, demo, tail, calls, show, rm, models, attach, detach, key, webhook, check, bench)
+COMMANDS = (serve, replay, demo, tail, calls, show, rm, models, attach, detach, key, webhook, check, reindex, bench)
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 

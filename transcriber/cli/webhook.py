@@ -9,7 +9,6 @@ import secrets
 import signal
 import socket
 import sys
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
@@ -126,7 +125,7 @@ async def _send(args: argparse.Namespace, settings: Settings) -> None:
         _feed(store) as feed,
     ):
         deliveries = _deliveries(args, store)
-        new = await deliveries.register(born_ms=0 if args.all else time.time_ns() // 1_000_000)
+        new = await deliveries.register(born_ms=0 if args.all else None)
         post = Post(
             deliveries=deliveries,
             dead_letters=_dead_letters(args, settings, store),

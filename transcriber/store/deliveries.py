@@ -4,7 +4,7 @@ A call is one consumer's at a time: as long as an entry is pending with somebody
 entry idle for `lease_ms` is anybody's. So events leave in order, several senders share the calls, and what a
 dead one held is taken over. Attempts are the group's delivery counts. All this lies in the call's own stream, hence in
 its Redis Cluster slot, and goes with the call. Besides there is one hash, `<prefix>:webhook:<name>`: `born_ms` (calls
-that ended before are not sent) and `settled_ms` (calls that began before have been sent).
+that ended before are not sent) and `settled_ms` (calls that began before have been sent), both by Redis's clock.
 """
 
 import asyncio
@@ -74,6 +74,13 @@ return #pending
 """
 
 
+# KEYS: any, for the cluster's sake. Answers epoch ms.
+_NOW = """
+local time = redis.call('TIME')
+return time[1] * 1000 + math.floor(time[2] / 1000)
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Parcel:
     """One event to be sent; `attempts`: how often it failed already."""
@@ -109,10 +116,13 @@ class Deliveries:
         self._turns = asyncio.Semaphore(CONNECTIONS)
         self._take = client.register_script(_TAKE)
         self._touch = client.register_script(_TOUCH)
+        self._now = client.register_script(_NOW)
 
-    async def register(self, *, born_ms: int) -> bool:
-        """Begin a webhook of this name, with the calls that end after `born_ms`. False: it has begun before."""
+    async def register(self, *, born_ms: int | None = None) -> bool:
+        """Begin a webhook of this name, with the calls that end after `born_ms` (None: now). False: begun before."""
         with redis_failures("cannot register the webhook"):
+            if born_ms is None:
+                born_ms = int(await self._now(keys=[self._state]))
             return bool(await self._client.hsetnx(self._state, "born_ms", str(born_ms)))
 
     async def take(self, call_sid: str, *, done: Sequence[Parcel] = ()) -> Busy | list[Parcel]:
@@ -156,13 +166,15 @@ class Deliveries:
                     key, self._group, self._consumer, 0, ids, retrycount=attempts + 1, justid=True
                 )
 
-    async def unsent(self, *, now_ms: int) -> AsyncIterator[str]:
+    async def unsent(self) -> AsyncIterator[str]:
         """CallSids of the calls that may have something to send; at the end it is remembered how far all is sent."""
         with redis_failures("cannot look for calls"):
             born, settled = await self._client.hmget(self._state, ["born_ms", "settled_ms"])
             born_ms = int(born or 0)
-            settled_ms = int(settled or max(0, born_ms - LONGEST_CALL_S * 1000))
-            oldest_ms = now_ms - LONGEST_CALL_S * 1000
+            oldest_ms = int(await self._now(keys=[self._state])) - LONGEST_CALL_S * 1000
+            # A sender whose clock was ahead may have left a moment that is still to come.
+            known_ms = int(settled or max(0, born_ms - LONGEST_CALL_S * 1000))
+            settled_ms = min(oldest_ms, known_ms)
             live = await self._page(self._keys.live, 0, count=-1)
             for at in range(0, len(live), CALLS_AT_ONCE):
                 for call_sid, _ in await self._having_news(live[at : at + CALLS_AT_ONCE], born_ms):
@@ -175,7 +187,7 @@ class Deliveries:
                 last_ms = page[-1][1]
                 offset = offset + len(page) if last_ms == at_ms else sum(ms == last_ms for _, ms in page)
                 at_ms = last_ms
-            if oldest_ms > settled_ms:
+            if oldest_ms > settled_ms or settled_ms < known_ms:
                 await self._client.hset(self._state, "settled_ms", str(oldest_ms))
 
     async def _page(

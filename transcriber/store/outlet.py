@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from transcriber.core.transcript import (
     CallEnded,
@@ -68,7 +68,7 @@ class RedisOutlet:
         self._client = client
         self._keys = keys
         self._index = index
-        self._calls = calls
+        self.calls = calls
         self._repairs = repairs
         self.condition = condition
         self._owner = owner
@@ -103,12 +103,14 @@ class RedisOutlet:
         lease = Lease(self._owner, call_sid, stream.stream_sid)
         with redis_failures("cannot open the stream"):
             key = self._keys.call(call_sid)
-            claimed = await self._claim(keys=[key], args=[at_ms if call_ms is None else call_ms, LONGEST_CALL_S])
-            started_ms = int(claimed)
-            await self._repairs.attempt("calls", call_sid, lambda: self._calls.add(call_sid, started_ms))
-            await self._repairs.attempt("live", call_sid, lambda: self._calls.add_live(call_sid, started_ms))
+            begins = [at_ms if call_ms is None else call_ms, at_ms, LONGEST_CALL_S, scripts.AHEAD_MS]
+            started_ms, began_ms = map(int, await self._claim(keys=[key], args=begins))
+            await self._repairs.attempt("calls", call_sid, lambda: self.calls.add(call_sid, started_ms))
+            await self._repairs.attempt("live", call_sid, lambda: self.calls.add_live(call_sid, started_ms))
             await self._repairs.attempt("leases", call_sid, lambda: self.leases.take(lease))
-            offset_ms = max(0, at_ms - started_ms)
+            if began_ms != at_ms and call_ms is not None:  # a clock that ran ahead: where we were told before
+                began_ms = started_ms + at_ms - call_ms
+            offset_ms = max(0, began_ms - started_ms)
             started = (
                 Change("HSET", "started_at_ms", started_ms),
                 Change("HSET", "started_at", iso_time(started_ms / 1000)),
@@ -120,7 +122,7 @@ class RedisOutlet:
             ]
             await self._run("skip" if skip else "open", lease.stream_sid, after, entries, least_seq=seq, began_ms=at_ms)
             # Again: another stream's end may have unlisted the call in between.
-            await self._repairs.attempt("live", call_sid, lambda: self._calls.add_live(call_sid, started_ms))
+            await self._repairs.attempt("live", call_sid, lambda: self.calls.add_live(call_sid, started_ms))
         self._index.begin(call_sid, started_ms)
         return offset_ms
 
@@ -179,19 +181,8 @@ class RedisOutlet:
             written, closed = await self._client.hmget(self._keys.call(lease.call_sid), names)
         return int(written or 0) if closed is None else None
 
-    async def live_streams(self) -> list[Lease]:
-        """What the live calls say of their streams, for a Redis that has lost leases. Raises StoreError."""
-        found = []
-        with redis_failures("cannot read the live calls"):
-            calls: Any = await self._client.zrange(self._keys.live, 0, -1)
-            for call_sid in calls:
-                stored: Any = await self._client.hgetall(self._keys.call(call_sid))
-                live = {name.partition(":")[2]: owner for name, owner in stored.items() if name.startswith("live:")}
-                found += [Lease(owner, call_sid, stream_sid) for stream_sid, owner in live.items()]
-        return found
-
     async def _over(self, call_sid: str) -> None:
-        await self._repairs.attempt("live", call_sid, lambda: self._calls.remove_live(call_sid))
+        await self._repairs.attempt("live", call_sid, lambda: self.calls.remove_live(call_sid))
         self._index.forget(call_sid)
         self._seq.pop(call_sid, None)
 

@@ -130,9 +130,14 @@ class Repairs:
             await self._calls.add(call_sid, started_ms)
             if status == "live":
                 await self._calls.add_live(call_sid, started_ms)
+        said: list[str] = []
         with redis_failures("cannot index a call"):
             async for texts in self._texts(call_sid):
+                said += texts
                 await self._index.restore(call_sid, started_ms, texts)
+            if not await self._client.exists(self._keys.call(call_sid)):  # deleted meanwhile: no word of it stays
+                await self._index.remove(call_sid, started_ms, said)
+                await self._calls.forget_expired([call_sid])
 
     async def rebuild(self) -> AsyncIterator[int]:
         """Restore every call that has keys, in slices; yields how many were done so far. Raises StoreError."""

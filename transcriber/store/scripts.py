@@ -1,11 +1,20 @@
 """The two scripts of the outlet: what is atomic in Redis. And the one that tries whether it would work."""
 
-# KEYS: call hash. ARGV: epoch ms, seconds a claim lives that no write follows.
+AHEAD_MS = 60_000
+"""So far the clocks of servers may be ahead of Redis's."""
+
+# KEYS: call hash. ARGV: epoch ms of the call's start and of the stream's, seconds a claim lives that no write follows,
+# AHEAD_MS: what begins later than that begins now. Answers both as they are held to be.
 CLAIM = """
-if redis.call('HSETNX', KEYS[1], 'started_at_ms', ARGV[1]) == 1 then
-  redis.call('EXPIRE', KEYS[1], ARGV[2])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local function bounded(at)
+  return string.format('%.0f', tonumber(at) > now + tonumber(ARGV[4]) and now or tonumber(at))
 end
-return redis.call('HGET', KEYS[1], 'started_at_ms')
+if redis.call('HSETNX', KEYS[1], 'started_at_ms', bounded(ARGV[1])) == 1 then
+  redis.call('EXPIRE', KEYS[1], ARGV[3])
+end
+return {redis.call('HGET', KEYS[1], 'started_at_ms'), bounded(ARGV[2])}
 """
 
 # KEYS: events stream, call hash. ARGV: step (open, skip, append, close, interrupt), stream sid, write number, owner,

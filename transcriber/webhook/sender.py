@@ -167,7 +167,7 @@ class Sender:
 
     async def _sweep(self) -> None:
         began, found = time.monotonic(), 0
-        async for call_sid in self._post.deliveries.unsent(now_ms=time.time_ns() // 1_000_000):
+        async for call_sid in self._post.deliveries.unsent():
             if len(self._ready) >= MOST_READY - 1:
                 self._room.clear()
                 await self._room.wait()

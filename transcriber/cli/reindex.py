@@ -1,0 +1,44 @@
+"""`transcriber reindex`: makes the list of calls and the search index anew, from the calls' own keys."""
+
+import argparse
+import asyncio
+import sys
+
+from transcriber import config
+from transcriber.cli.borrowed_store import open_servers_store
+from transcriber.cli.connection import add_config_flag
+from transcriber.cli.parsing import Subparsers, add_command
+from transcriber.config import Settings
+
+SAID_EVERY = 10_000
+
+
+def add(subparsers: Subparsers) -> None:
+    """Declare the command."""
+    parser = add_command(
+        subparsers,
+        "reindex",
+        run=run,
+        summary="list and index every call that is kept anew, from the calls' own keys, beside running servers",
+        examples="""
+            transcriber reindex
+            TRANSCRIBER_REDIS_URL=redis://127.0.0.1:6379/0 transcriber reindex
+        """,
+    )
+    add_config_flag(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Go through all of them, a slice at a time. Raises StoreError; what was done until then stays."""
+    done = asyncio.run(_reindex(config.load(config=args.config).settings))
+    print(f"{done} calls are listed and indexed")
+    return 0
+
+
+async def _reindex(settings: Settings) -> int:
+    done = 0
+    async with await open_servers_store(settings) as store:
+        async for done in store.repairs.rebuild():
+            if done % SAID_EVERY == 0:
+                print(f"transcriber: {done} calls so far", file=sys.stderr)
+    return done
