@@ -164,7 +164,8 @@ async def _round(side: Service, url: str, pid: int, pieces: Sequence[Call], *, c
 async def measure(*, tracks: int, rounds: int, seconds: float) -> None:
     """Rounds without and with overload in turn, and the ratio of their delays."""
     pieces = [call.cut(seconds) for call in bundled()]
-    calm, crowded = [], []
+    calm: list[Round] = []
+    crowded: list[Round] = []
     with tempfile.TemporaryDirectory(prefix="overload-") as folder:
         stage = Stage(Plan(), Path(folder), None, pieces[0].recording)
         async with _listened(stage, tracks) as (side, url, pid):

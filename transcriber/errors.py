@@ -52,6 +52,13 @@ class OutOfStep(StoreError):
         self.written = written
 
 
+class StreamTaken(StoreError):
+    """The store holds a stream of that sid as another server's: it must be refused here, or go by another name."""
+
+    def __init__(self) -> None:
+        super().__init__("the stream belongs to another server")
+
+
 class EmbeddedRedisError(StoreError):
     """The private redis-server could not be found, started or reached."""
 

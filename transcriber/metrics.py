@@ -58,6 +58,12 @@ class Metrics:
         self.partials = self._counter("partials", "Partials published")
         self.words = self._counter("words", "Words in finals")
         self.audio_seconds = self._counter("audio_seconds", "Audio received, in seconds over all tracks")
+        self._add_those_of_the_store()
+        self.http_requests = self._counter(
+            "http_requests", "HTTP requests by route template", "route", "method", "status"
+        )
+
+    def _add_those_of_the_store(self) -> None:
         self.publish_failures = self._counter("publish_failures", "Writes to Redis that failed")
         self.index_failures = self._counter("index_failures", "Index writes that failed, made up for later", "index")
         self.events_lost = self._counter("events_lost", "Events given up: neither Redis nor the disk took them")
@@ -67,8 +73,10 @@ class Metrics:
         self.streams_interrupted = self._counter(
             "streams_interrupted", "Streams of dead servers that this server ended as interrupted"
         )
-        self.http_requests = self._counter(
-            "http_requests", "HTTP requests by route template", "route", "method", "status"
+        self.duplicate_streams = self._counter(
+            "duplicate_streams",
+            "Streams that were live on another server, by what became of them: refused, or renamed",
+            "outcome",
         )
 
     def _gauge(self, name: str, doc: str, *labels: str) -> Gauge:

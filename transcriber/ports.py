@@ -1,6 +1,6 @@
 """The joints of the house: small protocols between the session and the parts that can be swapped."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -61,7 +61,7 @@ class Outlet(Protocol):
 
     `number` counts a stream's own writes 1, 2, 3 …: a write repeated after an unclear failure carries the same number
     and is recognised. Errors: StoreError, after which the same call may be made again; OutOfStep, after
-    which the stream is to be opened again.
+    which the stream is to be opened again; StreamTaken: the sid is another server's.
     """
 
     async def open(
@@ -109,11 +109,19 @@ class Delivery(Protocol):
         """The end. Returns when all is written, or safe where a crash cannot take it and on its way."""
 
 
+Refusal = Literal["duplicate"]
+"""Why a stream that was admitted is refused after all: it is live on another server."""
+Refuse = Callable[[Refusal], None]
+
+
 class Outbox(Protocol):
     """Where a session's events go."""
 
-    def begin(self, call: CallStarted, stream: StreamStarted, *, at_ms: int) -> Delivery:
-        """A new stream. `at_ms`: epoch milliseconds of its zero."""
+    def begin(self, call: CallStarted, stream: StreamStarted, *, at_ms: int, refuse: Refuse | None = None) -> Delivery:
+        """A new stream. `at_ms`: epoch milliseconds of its zero. `refuse`: called if it may not be one.
+
+        Nothing is kept of it then.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,16 +9,16 @@ from collections.abc import Mapping
 from transcriber.core.identity import Fact, Identity
 from transcriber.core.transcript import iso_time
 from transcriber.core.utterance import Draft
-from transcriber.ports import Delivery, Outbox
+from transcriber.ports import Delivery, Outbox, Refuse
 
 
 class Scribe:
     """The writer of one stream. All methods belong to the event loop's thread."""
 
-    def __init__(self, identity: Identity, outbox: Outbox) -> None:
+    def __init__(self, identity: Identity, outbox: Outbox, *, refuse: Refuse) -> None:
         self._identity = identity
         call, stream = identity.started(_now())
-        self._delivery: Delivery = outbox.begin(call, stream, at_ms=time.time_ns() // 1_000_000)
+        self._delivery: Delivery = outbox.begin(call, stream, at_ms=time.time_ns() // 1_000_000, refuse=refuse)
 
     def note(self, fact: Fact, track: str = "") -> None:
         """Something to be kept and published; `track` is an utterance's."""

@@ -63,6 +63,7 @@ class Session:
                 unknown_words=hearing.unknown_words,
             ),
             outbox,
+            refuse=self.end,
         )
         self._lanes: dict[str, Lane] = {track: hearing.lane(self._listener(track)) for track in start.tracks}
         self._still_ticks = max(STILL_TICKS, math.ceil(hearing.manner.endpoint_ms / 1000 / TICK_S))

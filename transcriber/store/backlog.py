@@ -162,6 +162,16 @@ class Backlog:
                 self._file, self._size, self._read_at = None, 0, 0
                 await asyncio.to_thread(self._path.unlink, missing_ok=True)
 
+    async def discard(self) -> None:
+        """Nothing of it is to be kept: neither what waits nor what is remembered."""
+        await self._flushed()
+        async with self._turn:
+            for some in (self._near, self._new, self._sent):
+                some.clear()
+            self._far = 0
+        await self.forget()
+        self.safe.set()
+
     async def aclose(self) -> None:
         """Get what is possible into the file, and let go of it."""
         if self.waiting:

@@ -80,7 +80,7 @@ class Keeper:
 
     async def _audit(self) -> None:
         """Streams without a lease get one: whoever lives renews it, and the others are found by its end."""
-        live = await self._outlet.calls.live_streams()
+        live = await self._outlet.streams.live()
         with redis_failures("cannot read the leases"):
             await self._leases.renew(await self._leases.missing(live))
 

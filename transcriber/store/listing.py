@@ -8,9 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from transcriber.store.client import Client
-from transcriber.store.failures import redis_failures
 from transcriber.store.keys import Keys
-from transcriber.store.leases import Lease
 
 LONGEST_CALL_S = 24 * 3600
 """A live call is kept at least so long after its last event, whatever the TTL: were its counter to go in a long
@@ -53,17 +51,6 @@ class CallList:
         status, started_ms = await self._client.hmget(self._keys.call(call_sid), ["status", "started_at_ms"])
         if status == "live":
             await self.add_live(call_sid, int(started_ms or 0))
-
-    async def live_streams(self) -> list[Lease]:
-        """What the live calls say of their streams, for a Redis that has lost leases. Raises StoreError."""
-        found = []
-        with redis_failures("cannot read the live calls"):
-            calls: Any = await self._client.zrange(self._keys.live, 0, -1)
-            for call_sid in calls:
-                stored: Any = await self._client.hgetall(self._keys.call(call_sid))
-                live = {name.partition(":")[2]: owner for name, owner in stored.items() if name.startswith("live:")}
-                found += [Lease(owner, call_sid, stream_sid) for stream_sid, owner in live.items()]
-        return found
 
     async def forget_expired(self, call_sids: Sequence[str]) -> None:
         """Take those off that have no key any more, whatever a clock says of their age."""

@@ -16,12 +16,14 @@ from transcriber.core.record import Closing, Opening
 from transcriber.core.transcript import CallStarted, Event, StreamStarted, iso_time
 from transcriber.errors import StoreError
 from transcriber.metrics import Metrics
+from transcriber.ports import Refuse
 from transcriber.store.backlog import Backlog
 from transcriber.store.carrier import Carrier
 from transcriber.store.failures import redis_failures
 from transcriber.store.folder import TRIED, Folder
 from transcriber.store.journal import Journal, opening_of
 from transcriber.store.leases import Lease
+from transcriber.store.naming import renamed
 from transcriber.store.outlet import RedisOutlet
 from transcriber.store.recovery import Recovery
 
@@ -47,13 +49,15 @@ class Outbox:
         metrics.outbox_unsafe_events.set_function(lambda: sum(one.backlog.unsafe for one in self.carriers))
         metrics.outbox_age_seconds.set_function(lambda: max((one.backlog.age_s for one in self.carriers), default=0.0))
 
-    def begin(self, call: CallStarted, stream: StreamStarted, *, at_ms: int) -> Carrier:
+    def begin(self, call: CallStarted, stream: StreamStarted, *, at_ms: int, refuse: Refuse | None = None) -> Carrier:
         """See `ports.Outbox`."""
         lease = Lease(self._folder.owner, call.call_sid, stream.stream_sid)
         opening = Opening(call=call, stream=stream, at_ms=at_ms)
         journal = Journal(self._folder.journal(stream.stream_sid), opening) if self._journals else None
         backlog = Backlog(self._folder.file(stream.stream_sid), opening)
-        carrier = Carrier(lease, backlog, self._outlet, metrics=self._metrics, others=self._others, journal=journal)
+        carrier = Carrier(
+            lease, backlog, self._outlet, metrics=self._metrics, others=self._others, journal=journal, refuse=refuse
+        )
         return self._send(carrier)
 
     @property
@@ -123,10 +127,11 @@ class Outbox:
         try:
             journals = await asyncio.to_thread(_journals, folder)
             carriers = await self._deliver_left(folder)
+            waiting = {lease for lease, _, _ in carriers}
             for lease in await self._insist(partial(self._leases, folder.owner)):
-                if lease not in carriers and lease not in journals:
+                if lease not in waiting and lease not in journals:
                     await self._insist(partial(self.interrupt, lease))
-            for lease, (carrier, closed) in carriers.items():
+            for lease, carrier, closed in carriers:
                 await asyncio.wait((carrier.task,))
                 carrier.task.result()
                 if carrier.backlog.waiting:
@@ -134,7 +139,7 @@ class Outbox:
                 if closed and lease in journals:
                     await asyncio.to_thread(journals.pop(lease)[0].unlink)
                 elif not closed and lease not in journals:
-                    await self._insist(partial(self.interrupt, lease))
+                    await self._insist(partial(self.interrupt, carrier.lease))
             rest = [(lease, *found) for lease, found in journals.items()]
         finally:
             if not rest:
@@ -142,10 +147,10 @@ class Outbox:
         if rest:
             self._keep(asyncio.create_task(self._recover(folder, rest), name=f"journals-{folder.owner}"))
 
-    async def _deliver_left(self, folder: Folder) -> dict[Lease, tuple[Carrier, bool]]:
-        """Carriers of what waits in the folder, and whether each stream's end is among it."""
+    async def _deliver_left(self, folder: Folder) -> list[tuple[Lease, Carrier, bool]]:
+        """Carriers of what waits in the folder, by stream, and whether the stream's end is among it."""
         outlet = self._outlet.of(folder.owner)
-        carriers = {}
+        carriers = []
         for path in folder.files():
             if (found := await asyncio.to_thread(Backlog.found, path)) is None:
                 log.error("%s cannot be read", path)
@@ -153,7 +158,7 @@ class Outbox:
             backlog, last = found
             lease = _lease(folder, backlog.opening)
             carrier = Carrier(lease, backlog, outlet, metrics=self._metrics, others=self._others, left=True)
-            carriers[lease] = (self._send(carrier), isinstance(last, Closing))
+            carriers.append((lease, self._send(carrier), isinstance(last, Closing)))
         return carriers
 
     async def _recover(self, folder: Folder, rest: list[tuple[Lease, Path, Opening]]) -> None:
@@ -161,8 +166,10 @@ class Outbox:
         outlet = self._outlet.of(folder.owner)
         try:
             carriers = []
-            for lease, path, opening in rest:
-                after = await self._insist(partial(outlet.written, lease))
+            for own, path, first in rest:
+                lease = await self._insist(partial(outlet.streams.known_as, own))
+                opening = renamed(first, lease.stream_sid)
+                after = await self._insist(partial(outlet.streams.written, lease))
                 if after is None:  # its server died between the stream's end and the journal's
                     await asyncio.to_thread(path.unlink)
                     continue

@@ -18,7 +18,7 @@ from transcriber.core.transcript import (
     iso_time,
     to_json,
 )
-from transcriber.errors import OutOfStep, StoreError
+from transcriber.errors import OutOfStep, StoreError, StreamTaken
 from transcriber.store import scripts
 from transcriber.store.client import Client
 from transcriber.store.condition import Condition
@@ -28,6 +28,7 @@ from transcriber.store.leases import Lease, Leases
 from transcriber.store.listing import LONGEST_CALL_S, CallList
 from transcriber.store.repairs import Repairs
 from transcriber.store.search import LIVE_CALLS_KNOWN, SearchIndex
+from transcriber.store.streams import Streams
 from transcriber.store.summary import Change, changes
 
 Guard = Literal["always", "new", "first", "resumed", "last"]
@@ -65,6 +66,7 @@ class RedisOutlet:
         ttl_s: int,
     ) -> None:
         self.leases = Leases(client, keys)
+        self.streams = Streams(client, keys)
         self._client = client
         self._keys = keys
         self._index = index
@@ -120,7 +122,13 @@ class RedisOutlet:
                 _Entry("resumed", replace(call, resumed=True)),
                 _Entry("new", replace(stream, start_ms=offset_ms), started),
             ]
-            await self._run("skip" if skip else "open", lease.stream_sid, after, entries, least_seq=seq, began_ms=at_ms)
+            try:
+                await self._run(
+                    "skip" if skip else "open", lease.stream_sid, after, entries, least_seq=seq, began_ms=at_ms
+                )
+            except StreamTaken:
+                await self.leases.release(lease)
+                raise
             # Again: another stream's end may have unlisted the call in between.
             await self._repairs.attempt("live", call_sid, lambda: self.calls.add_live(call_sid, started_ms))
         self._index.begin(call_sid, started_ms)
@@ -174,13 +182,6 @@ class RedisOutlet:
             await self.leases.release(lease)
         return done
 
-    async def written(self, lease: Lease) -> int | None:
-        """The number of the stream's last write, 0: none yet; None if the stream was closed. Raises StoreError."""
-        names = [f"{name}:{lease.stream_sid}" for name in ("written", "was_last")]
-        with redis_failures("cannot read the stream"):
-            written, closed = await self._client.hmget(self._keys.call(lease.call_sid), names)
-        return int(written or 0) if closed is None else None
-
     async def _over(self, call_sid: str) -> None:
         await self._repairs.attempt("live", call_sid, lambda: self.calls.remove_live(call_sid))
         self._index.forget(call_sid)
@@ -204,7 +205,7 @@ class RedisOutlet:
         least_seq: int = 0,
         began_ms: int = 0,
     ) -> bool:
-        """Whether no live stream is left. Raises OutOfStep."""
+        """Whether no live stream is left. Raises OutOfStep, StreamTaken."""
         call_sid = entries[0].event.call_sid
         least_seq = max(least_seq, self.seq(call_sid))
         args: list[str | int] = [
@@ -221,8 +222,13 @@ class RedisOutlet:
             keys=[self._keys.events(call_sid), self._keys.call(call_sid)],
             args=[*args, len(entries), *self._arguments(entries)],
         )
-        if not done:
-            raise OutOfStep(None if written < 0 else written)
+        match done:
+            case 0:
+                raise OutOfStep(None if written < 0 else written)
+            case -1:
+                raise StreamTaken
+            case -2:
+                raise StoreError("an earlier stream of the same sid is not closed yet")
         self.condition.published(*unpublished)
         self._seq[call_sid] = seq
         if len(self._seq) > LIVE_CALLS_KNOWN:

@@ -21,24 +21,30 @@ return {redis.call('HGET', KEYS[1], 'started_at_ms'), bounded(ARGV[2])}
 # least seq, beginning (epoch ms), ttl s, ttl s while live, number of entries; per entry guard, channel, head, tail,
 # number of changes; per change command, field, value. The number of open and skip is that behind which the stream goes
 # on; skip gives up what Redis lacks before it.
-# The hash holds for each stream `live:<sid>` (its owner, while it is live), `written:<sid>` (its last write) and, once
-# it was closed, `was_last:<sid>`; a sid that then comes with another beginning (`began:<sid>`) is another stream.
-# Answers 1 = done, now or before, or 0 = out of step; the last write known, -1 = none; seq; 1 if no live stream was
-# left; and of a write done now what Redis said against publishing, '' = nothing. Nothing is published before everything
-# is kept, and what cannot be published is kept all the same.
+# The hash holds for each stream `owner:<sid>`, `live:<sid>` (the same while it is live), `written:<sid>` (its last
+# write) and, once it was closed, `was_last:<sid>`. A sid of another owner or with another beginning (`began:<sid>`) is
+# another stream: it has to wait for the end of the one that is live, and its owner's late writes are refused.
+# Answers 1 = done, now or before, 0 = out of step, -1 = another owner's, -2 = the same owner's and not closed yet; the
+# last write known, -1 = none; seq; 1 if no live stream was left; and of a write done now what Redis said against
+# publishing, '' = nothing. Nothing is published before everything is kept, and what cannot be published is kept all the
+# same.
 WRITE = """
 local events, call = KEYS[1], KEYS[2]
 local step, sid, number, owner, least = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
 local ttl, live_ttl, entries, at = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), 10
-local known = redis.call('HMGET', call, 'seq', 'live_streams', 'written:' .. sid, 'live:' .. sid, 'was_last:' .. sid)
+local known = redis.call('HMGET', call, 'seq', 'live_streams', 'written:' .. sid, 'live:' .. sid, 'was_last:' .. sid,
+  'owner:' .. sid)
 local seq, before, written = tonumber(known[1] or 0), tonumber(known[2] or 0), tonumber(known[3] or -1)
 local held, closed = known[4], known[5]
+local last_owner = held or known[6]
+local foreign = last_owner and last_owner ~= owner
 local new = written < 0
 local live = before
 local opens = step == 'open' or step == 'skip'
 if opens then
-  if closed and redis.call('HGET', call, 'began:' .. sid) ~= ARGV[6] then
-    written, held, closed, new = -1, nil, nil, true
+  if foreign or not new and redis.call('HGET', call, 'began:' .. sid) ~= ARGV[6] then
+    if held then return {foreign and -1 or -2, written, seq, 0} end
+    written, closed, new = -1, nil, true
     redis.call('HDEL', call, 'was_last:' .. sid)
   end
   if closed then return {1, written, seq, tonumber(closed)} end
@@ -54,6 +60,7 @@ elseif step == 'interrupt' then
   if held ~= owner then return {0, written, seq, 0} end
   live, number = before - 1, written
 else
+  if foreign then return {-1, written, seq, 0} end
   if number <= written then return {1, written, seq, tonumber(closed or 0)} end
   if not held or number ~= written + 1 then return {0, written, seq, 0} end
   if step == 'close' then live = before - 1 end
@@ -81,7 +88,7 @@ end
 local was_last = live == 0 and 1 or 0
 redis.call('HSET', call, 'seq', seq, 'live_streams', live, 'written:' .. sid, number)
 if opens then
-  redis.call('HSET', call, 'live:' .. sid, owner, 'began:' .. sid, ARGV[6])
+  redis.call('HSET', call, 'live:' .. sid, owner, 'owner:' .. sid, owner, 'began:' .. sid, ARGV[6])
 elseif step == 'close' then
   redis.call('HSET', call, 'was_last:' .. sid, was_last)
 end

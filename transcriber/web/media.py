@@ -6,6 +6,7 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
@@ -27,6 +28,8 @@ START_WITHIN_S = 5.0
 RETRY_AFTER_S = 5
 OURS = (WSCloseCode.GOING_AWAY, WSCloseCode.INTERNAL_ERROR, WSCloseCode.TRY_AGAIN_LATER)
 """Ends that are not the sender's fault."""
+REFUSALS: Mapping[str, str] = {"duplicate": "a stream with this streamSid is live on another server"}
+"""What only the store knows, right after the start: `ports.Refusal`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ async def media(request: web.Request) -> web.StreamResponse:
     await socket.prepare(request)
     conversation = Conversation(socket, sessions)
     ended = await conversation.hold()
-    request[rate.WASTED] = not conversation.began and ended.close_code not in OURS
+    request[rate.WASTED] = (not conversation.began or ended.reason in REFUSALS) and ended.close_code not in OURS
     if ended.close_code not in (WSCloseCode.OK, WSCloseCode.GOING_AWAY):
         refusals.labels(str(ended.close_code)).inc()
         log.warning("stream closed with %d: %s", ended.close_code, ended.message)
@@ -127,6 +130,8 @@ class Conversation:
             return reader.result()
         await asyncio.wait((reader,))
         reason = ending.result()
+        if reason in REFUSALS:
+            return Ended(WSCloseCode.POLICY_VIOLATION, REFUSALS[reason], reason)
         return Ended(WSCloseCode.GOING_AWAY if reason == "shutdown" else WSCloseCode.OK, reason, reason)
 
     async def _read(self, session: Session) -> Ended:

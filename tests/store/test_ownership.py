@@ -1,0 +1,200 @@
+"""Whose a stream is: one sid on two servers. The one that lives is left alone, no word that was heard is dropped."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from bench.own_redis import OwnRedis
+from tests.store.conftest import OpenPost, Post, say
+from tests.store.samples import STARTED_MS, call_started, final, stream_started, until
+from tests.store.test_outbox import texts, without_holes
+from transcriber.errors import StreamTaken
+from transcriber.store.carrier import Carrier
+from transcriber.store.redis import open_store
+
+
+def outcomes(post: Post) -> dict[str, float]:
+    """The counter of duplicates, by outcome."""
+    return {
+        sample.labels["outcome"]: sample.value
+        for metric in post.metrics.registry.collect()
+        for sample in metric.samples
+        if sample.name == "transcriber_duplicate_streams_total"
+    }
+
+
+def by_stream(events: list[dict[str, Any]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for event in events:
+        if event["type"] == "final":
+            found.setdefault(event["stream_sid"], []).append(event["text"])
+    return found
+
+
+async def begun(post: Post, carrier: Carrier, *words: str) -> None:
+    say(carrier, *words)
+    await post.delivered()
+
+
+async def test_a_second_stream_of_a_sid_that_lives_is_refused(open_post: OpenPost) -> None:
+    one, other = await open_post(), await open_post()
+    mine = one.begin()
+    await begun(one, mine, "before")
+    refused: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    second = other.outbox.begin(
+        call_started("CA1"), stream_started("CA1"), at_ms=STARTED_MS + 5, refuse=refused.set_result
+    )
+    assert await asyncio.wait_for(refused, 10) == "duplicate"
+    say(second, "of nobody")
+    await other.close(second)
+    assert other.outbox.carriers == set()
+    assert other.folder.files() == []
+    await begun(one, mine, "after")
+    await one.close(mine)
+    events = await one.events()
+    assert texts(events) == ["before", "after"]
+    assert [event["type"] for event in events].count("call.ended") == 1
+    assert await one.store.client.zcard(one.store.keys.leases) == 0
+    assert outcomes(other) == {"refused": 1}
+
+
+async def test_writes_of_a_stream_that_has_become_anothers_are_refused(open_post: OpenPost) -> None:
+    slow, other = await open_post(), await open_post()
+    carrier = slow.begin()
+    await begun(slow, carrier, "one", "two", "three")
+    await other.outbox.interrupt(carrier.lease)
+    theirs = other.begin(at_ms=STARTED_MS + 5)
+    await begun(other, theirs, "new")
+    for number in (1, 2, 4):
+        with pytest.raises(StreamTaken):
+            await slow.store.outlet.append("MZ1", number, final("CA1", "late"))
+    await other.close(theirs)
+    with pytest.raises(StreamTaken):
+        await slow.store.outlet.append("MZ1", 1, final("CA1", "late"))
+
+
+async def test_a_server_that_was_slow_goes_on_by_another_name(open_post: OpenPost) -> None:
+    slow, other = await open_post(), await open_post()
+    carrier = slow.begin()
+    await begun(slow, carrier, "before")
+    await other.outbox.interrupt(carrier.lease)
+    theirs = other.begin(at_ms=STARTED_MS + 5)
+    await begun(other, theirs, "of the other")
+    await begun(slow, carrier, "late", "later")
+    await slow.close(carrier)
+    await other.close(theirs)
+    events = await slow.events()
+    name = f"MZ1.{slow.folder.owner}"
+    assert by_stream(events) == {"MZ1": ["before", "of the other"], name: ["late", "later"]}
+    assert [event["code"] for event in events if event["type"] == "stream.error"] == ["duplicate_stream"]
+    assert [event["stream_sid"] for event in events if event["type"] == "stream.stopped"] == [name, "MZ1"]
+    assert without_holes(events)
+    assert outcomes(slow) == {"renamed": 1}
+    assert await slow.store.client.zcard(slow.store.keys.leases) == 0
+    assert await slow.store.client.zcard(slow.store.keys.live) == 0
+
+
+async def test_streams_of_one_sid_that_began_while_redis_was_away_are_both_kept(
+    open_post: OpenPost, trouble: OwnRedis
+) -> None:
+    posts = [await open_post(), await open_post()]
+    refused: list[str] = []
+    await trouble.kill()
+    carriers = [
+        post.outbox.begin(call_started("CA1"), stream_started("CA1"), at_ms=STARTED_MS, refuse=refused.append)
+        for post in posts
+    ]
+    for post, carrier in zip(posts, carriers, strict=True):
+        say(carrier, f"of {post.folder.owner}")
+        await asyncio.wait_for(carrier.backlog.safe.wait(), 10)
+    await trouble.start()
+    for post, carrier in zip(posts, carriers, strict=True):
+        await begun(post, carrier, f"also of {post.folder.owner}")
+        await post.close(carrier)
+        await carrier.task
+    events = await posts[0].events()
+    for post in posts:
+        words = [f"of {post.folder.owner}", f"also of {post.folder.owner}"]
+        assert words in by_stream(events).values()
+    assert len(by_stream(events)) == 2
+    assert without_holes(events)
+    assert refused == []
+    assert sorted(str(outcomes(post)) for post in posts) == ["{'renamed': 1.0}", "{}"]
+
+
+async def test_what_a_dead_server_left_of_a_sid_that_lives_elsewhere_is_kept(
+    open_post: OpenPost, trouble: OwnRedis
+) -> None:
+    dead, living = await open_post(), await open_post()
+    await trouble.kill()
+    left = dead.begin()
+    say(left, "left behind")
+    await asyncio.wait_for(left.backlog.safe.wait(), 10)
+    await dead.die()
+    await trouble.start()
+    mine = living.begin(at_ms=STARTED_MS + 5)
+    await begun(living, mine, "of the living")
+    heir = await open_post()
+    await heir.outbox.adopt()
+    assert await heir.outbox.settled(within_s=20)
+    await begun(living, mine, "afterwards")
+    events = await living.events()
+    assert by_stream(events) == {"MZ1": ["of the living", "afterwards"], f"MZ1.{dead.folder.owner}": ["left behind"]}
+    assert (await living.store.archive.call("CA1"))["status"] == "live"
+    assert not dead.folder.path.exists()
+    await living.close(mine)
+    assert (await living.store.archive.call("CA1"))["status"] == "ended"
+
+
+async def test_a_sid_that_comes_again_on_the_same_server_waits_for_its_first_end(
+    open_post: OpenPost, trouble: OwnRedis
+) -> None:
+    post = await open_post()
+    await trouble.kill()
+    carriers = [post.begin(at_ms=STARTED_MS + number) for number in range(2)]
+    for number, carrier in enumerate(carriers):
+        say(carrier, f"of stream {number}")
+        await asyncio.wait_for(carrier.backlog.safe.wait(), 10)
+    await trouble.start()
+    for carrier in carriers:
+        await post.close(carrier)
+    await post.delivered()
+    events = await post.events()
+    assert sorted(texts(events)) == ["of stream 0", "of stream 1"]
+    assert [event["type"] for event in events].count("stream.stopped") == 2
+    assert without_holes(events)
+
+
+async def test_a_stream_of_an_older_version_goes_on(open_post: OpenPost) -> None:
+    """Its hash does not say whose the stream was when it was live last."""
+    slow, other = await open_post(), await open_post()
+    carrier = slow.begin()
+    await begun(slow, carrier, "before")
+    await slow.store.client.hdel(slow.store.keys.call("CA1"), "owner:MZ1")
+    with pytest.raises(StreamTaken):
+        await other.store.outlet.append("MZ1", 1, final("CA1", "of another"))
+    await other.outbox.interrupt(carrier.lease)
+    await begun(slow, carrier, "after")
+    await slow.close(carrier)
+    assert by_stream(await slow.events()) == {"MZ1": ["before", "after"]}
+
+
+async def test_of_many_servers_that_open_a_sid_at_once_one_has_it(open_post: OpenPost, trouble: OwnRedis) -> None:
+    post = await open_post()
+    stores = [await open_store(trouble.url, prefix="test", ttl_s=3600, owner=f"server{n}") for n in range(5)]
+    opening = [
+        store.outlet.open(call_started("CA1"), stream_started("CA1"), at_ms=STARTED_MS + number)
+        for number, store in enumerate(stores)
+    ]
+    answers = await asyncio.gather(*opening, return_exceptions=True)
+    assert sorted(type(answer).__name__ for answer in answers) == ["StreamTaken"] * 4 + ["int"]
+    winner = next(number for number, answer in enumerate(answers) if isinstance(answer, int))
+    [lease] = await post.store.client.zrange(post.store.keys.leases, 0, -1)
+    assert lease == f"server{winner} CA1 MZ1"
+    kinds = [json.loads(text)["type"] for text in await post.store.archive.events("CA1")]
+    assert kinds == ["call.started", "stream.started"]
+    for store in stores:
+        await store.aclose()
+    await until(lambda: asyncio.sleep(0, post.outbox.waiting == 0))
