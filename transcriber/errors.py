@@ -59,6 +59,13 @@ class StreamTaken(StoreError):
         super().__init__("the stream belongs to another server")
 
 
+class CallDeleted(StoreError):
+    """The call was deleted after the stream had begun: nothing of the stream is kept any more."""
+
+    def __init__(self) -> None:
+        super().__init__("the call was deleted")
+
+
 class EmbeddedRedisError(StoreError):
     """The private redis-server could not be found, started or reached."""
 

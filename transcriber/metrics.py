@@ -73,6 +73,10 @@ class Metrics:
         self.streams_interrupted = self._counter(
             "streams_interrupted", "Streams of dead servers that this server ended as interrupted"
         )
+        self.erasures_pending = self._gauge(
+            "erasures_pending", "Deletions whose text may still be in the private Redis's file"
+        )
+        self.erasure_failures = self._counter("erasure_failures", "Times that file could not be rewritten")
         self.duplicate_streams = self._counter(
             "duplicate_streams",
             "Streams that were live on another server, by what became of them: refused, or renamed",

@@ -61,7 +61,8 @@ class Outlet(Protocol):
 
     `number` counts a stream's own writes 1, 2, 3 …: a write repeated after an unclear failure carries the same number
     and is recognised. Errors: StoreError, after which the same call may be made again; OutOfStep, after
-    which the stream is to be opened again; StreamTaken: the sid is another server's.
+    which the stream is to be opened again; StreamTaken: the sid is another server's;
+    CallDeleted: nothing of the stream is to be kept.
     """
 
     async def open(
@@ -109,8 +110,8 @@ class Delivery(Protocol):
         """The end. Returns when all is written, or safe where a crash cannot take it and on its way."""
 
 
-Refusal = Literal["duplicate"]
-"""Why a stream that was admitted is refused after all: it is live on another server."""
+Refusal = Literal["duplicate", "deleted"]
+"""Why a stream that was admitted is refused after all: it is live on another server, or its call was deleted."""
 Refuse = Callable[[Refusal], None]
 
 

@@ -154,10 +154,11 @@ async def test_what_is_not_there_is_said_to_be_not_there(store: RedisStore) -> N
         await store.archive.delete("CA9")
 
 
-async def test_a_deleted_call_leaves_nothing(store: RedisStore) -> None:
+async def test_a_deleted_call_leaves_only_that_it_was_deleted(store: RedisStore) -> None:
     await ended_call(store, "CA1")
     await store.archive.delete("CA1")
-    assert [key async for key in store.client.scan_iter(match=f"{store.keys.prefix}*")] == []
+    left = [key async for key in store.client.scan_iter(match=f"{store.keys.prefix}*")]
+    assert left == [store.keys.deleted("CA1")]
     with pytest.raises(CallNotFound):
         await store.archive.delete("CA1")
 

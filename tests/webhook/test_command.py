@@ -119,17 +119,17 @@ def tend(
 async def test_dead_letters_are_listed_replayed_and_discarded(
     redis_url: str, store: RedisStore, receiving: Receiving, begin_call: Any, tend: Any
 ) -> None:
-    call, deleted, odd = await begin_call("CA1"), await begin_call("CA2"), await begin_call("CA3")
-    for each in (call, deleted, odd):
+    call, expired, odd = await begin_call("CA1"), await begin_call("CA2"), await begin_call("CA3")
+    for each in (call, expired, odd):
         await each.say("hello")
-    await deleted.end()
+    await expired.end()
     receiving.rule = lambda event, tries: 400
     prefix = store.keys.prefix
     async with command(receiving.url, "--all", url=redis_url, prefix=prefix) as child:
         await receiving.until(lambda: len(receiving.tried) == 4)
         child.send_signal(signal.SIGTERM)
         await child.wait()
-    await store.archive.delete("CA2")
+    await store.client.delete(store.keys.events("CA2"), store.keys.call("CA2"))
     receiving.rule = lambda event, tries: 400 if event["call_sid"] == "CA3" else 200
 
     status, said = await tend("--dead", "--json")

@@ -9,10 +9,12 @@ from transcriber.config import Settings
 from transcriber.errors import ConfigError, StoreError
 from transcriber.metrics import Metrics
 from transcriber.store.embedded import EmbeddedRedis
+from transcriber.store.erasure import Erasure
 from transcriber.store.folder import Folder
 from transcriber.store.keeper import Keeper
 from transcriber.store.outbox import Outbox
 from transcriber.store.redis import RedisStore, open_store
+from transcriber.store.remains import Remains
 
 SETTLE_S = 5.0
 """How long a start may wait for what an earlier server left; the rest follows in the background."""
@@ -45,17 +47,20 @@ async def _open_store(
     settings: Settings, owner: str, metrics: Metrics, stack: AsyncExitStack, say: Callable[[str], None]
 ) -> RedisStore:
     """The store on the Redis of the settings, or on one of our own."""
-    redis_url = settings.redis_url
-    if not redis_url:
-        redis_url = (await stack.enter_async_context(EmbeddedRedis(settings.data_dir / "redis"))).url
-        say(f"redis: a private server of our own, data in {settings.data_dir / 'redis'}")
+    url, directory = settings.redis_url, settings.data_dir / "redis"
+    if not url:
+        url = (await stack.enter_async_context(EmbeddedRedis(directory))).url
+        say(f"redis: a private server of our own, data in {directory}")
     store = await stack.enter_async_context(
-        await open_store(
-            redis_url, prefix=settings.redis_prefix, ttl_s=settings.history_ttl_s, owner=owner, metrics=metrics
-        )
+        await open_store(url, prefix=settings.redis_prefix, ttl_s=settings.history_ttl_s, owner=owner, metrics=metrics)
     )
     if settings.redis_url:
         await _look_around(store, stack, say)
+    else:
+        erasure = Erasure(store.client, directory, metrics)
+        store.deletions.around.append(erasure.expected)
+        stack.push_async_callback(erasure.leave)
+        tend(stack, erasure.run(), name="erasing what was deleted")
     return store
 
 
@@ -82,6 +87,9 @@ async def _open_outbox(
     outbox = Outbox(folder, store.outlet, metrics, journals=journals)
     stack.push_async_callback(outbox.aclose)
     await outbox.adopt()
+    remains = Remains(folder.path.parent, store.deletions)
+    store.deletions.after.append(remains.look)
+    tend(stack, remains.run(), name="clearing away what was set aside")
     if not await outbox.settled(within_s=SETTLE_S):
         say(f"outbox: {outbox.waiting} events of an earlier server are still being delivered")
     tend(stack, Keeper(outbox, store.outlet).run(), name="keeping the leases")

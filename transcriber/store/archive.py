@@ -3,9 +3,10 @@
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
-from transcriber.errors import CallIsLive, CallNotFound
+from transcriber.errors import CallNotFound
 from transcriber.ports import CallPage, CallQuery
 from transcriber.store.client import Client
+from transcriber.store.deletions import Deletions
 from transcriber.store.events import Events
 from transcriber.store.failures import redis_failures
 from transcriber.store.finder import Finder
@@ -14,7 +15,6 @@ from transcriber.store.listing import CallList
 from transcriber.store.place import Looked, Place, paged
 from transcriber.store.search import SearchIndex
 from transcriber.store.summary import summary
-from transcriber.turns import Turns
 
 CALLS_AT_ONCE = 50
 """Looked at in one round trip."""
@@ -22,27 +22,20 @@ MOST_CALLS_READ = 10_000
 MOST_EVENTS_READ = 50_000
 """For one page of a list, of a search: what has cost so much is short and has a cursor."""
 
-# KEYS: events stream, call hash. Answers 0 = not there, -1 = live, 1 = removed.
-_DELETE = """
-if redis.call('EXISTS', KEYS[1], KEYS[2]) == 0 then return 0 end
-if redis.call('HGET', KEYS[2], 'status') == 'live' then return -1 end
-redis.call('DEL', KEYS[1], KEYS[2])
-return 1
-"""
-
 
 class RedisArchive:
     """Implements `ports.Archive`."""
 
-    def __init__(self, client: Client, keys: Keys, index: SearchIndex, calls: CallList) -> None:
+    def __init__(
+        self, client: Client, keys: Keys, index: SearchIndex, calls: CallList, deletions: Deletions, events: Events
+    ) -> None:
         self._client = client
         self._keys = keys
-        self._index = index
-        self._turns = Turns()
-        self._events = Events(client, keys)
-        self._finder = Finder(client, keys, index, self._events, self._turns)
         self._calls = calls
-        self._delete = client.register_script(_DELETE)
+        self._deletions = deletions
+        self._events = events
+        self._turns = events.turns
+        self._finder = Finder(client, keys, index, events)
 
     async def calls(self, query: CallQuery) -> CallPage:
         """A page of summaries, newest first; with a cursor it may be short or empty. Raises BadRequest, StoreError."""
@@ -92,22 +85,7 @@ class RedisArchive:
 
     async def delete(self, call_sid: str) -> None:
         """Remove an ended call and all its keys. Raises CallNotFound, CallIsLive, StoreError."""
-        with redis_failures("cannot delete the call"):
-            await self._unindex(call_sid)
-            done = await self._delete(keys=[self._keys.events(call_sid), self._keys.call(call_sid)])
-            if done == -1:
-                raise CallIsLive(f"call {call_sid} is still live: it can be deleted when it has ended")
-            listed = await self._client.zrem(self._keys.calls, call_sid)
-            await self._client.zrem(self._keys.live, call_sid)
-        if done == 0 and not listed:
-            raise CallNotFound(f"no call {call_sid}")
-
-    async def _unindex(self, call_sid: str) -> None:
-        """Before the call goes: its words say where it is in the index."""
-        status, started_ms = await self._client.hmget(self._keys.call(call_sid), ["status", "started_at_ms"])
-        if status not in (None, "live"):
-            async for texts in self._finder.texts(call_sid):
-                await self._index.remove(call_sid, int(started_ms or 0), texts)
+        await self._deletions.delete(call_sid)
 
     async def _walk(self, query: CallQuery, place: Place | None) -> AsyncGenerator[Looked[str]]:
         """The calls behind `place`, newest first, those that match with their status; expired ones leave the list."""

@@ -163,7 +163,7 @@ class Backlog:
                 await asyncio.to_thread(self._path.unlink, missing_ok=True)
 
     async def discard(self) -> None:
-        """Nothing of it is to be kept: neither what waits nor what is remembered."""
+        """Nothing of it is kept, neither what waits nor what is remembered."""
         await self._flushed()
         async with self._turn:
             for some in (self._near, self._new, self._sent):

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from transcriber.core.record import Addition, Closing, Write, shifted
 from transcriber.core.transcript import CallEnded, Event, Final, Partial, StreamStopped, iso_time
-from transcriber.errors import OutOfStep, StoreError, StreamTaken
+from transcriber.errors import CallDeleted, OutOfStep, StoreError, StreamTaken
 from transcriber.metrics import Metrics
 from transcriber.ports import Refusal, Refuse
 from transcriber.store.backlog import Backlog
@@ -64,19 +64,19 @@ class Carrier:
         self._refuse = refuse
         self._offset_ms = 0
         self._open = self._over = self._skip = self._ended = False
-        self._begun = asyncio.Event()
+        self.begun = asyncio.Event()
         """Set once Redis knew of the stream, and when it never will from here."""
         self._losses = Losses(metrics)
         self._patience = Patience(backlog, metrics)
         self._strayed = 0
         """Writes in a row for which Redis was out of step."""
-        self._refused: Refusal | None = None
+        self.refused: Refusal | None = None
         self._drafts = Drafts(outlet, metrics)
         self._news = asyncio.Event()
         self._idle = asyncio.Event()
         self._leaving = asyncio.Event()
         self.task = asyncio.create_task(self._run(), name=f"carrier-{lease.stream_sid}")
-        for event in (self._begun, self._idle):
+        for event in (self.begun, self._idle):
             self.task.add_done_callback(partial(_set, event))
 
     @property
@@ -86,7 +86,7 @@ class Carrier:
 
     def keep(self, event: Event) -> None:
         """See `ports.Delivery`. Over the bound, or after the end, it is dropped, counted and logged."""
-        if self._refused:
+        if self.refused:
             return
         if isinstance(event, Final):
             self._drafts.withdraw(event.track)
@@ -109,7 +109,7 @@ class Carrier:
     async def close(self, stream: StreamStopped, call: CallEnded) -> None:
         """See `ports.Delivery`."""
         self._ended = True
-        if not self._refused:
+        if not self.refused:
             self.backlog.put(Closing(self.backlog.last + 1, _now_ms(), stream, call))
             self._idle.clear()
             self._news.set()
@@ -149,6 +149,8 @@ class Carrier:
                     await self._patience.failed(error, self._leaving)
             except StreamTaken:
                 await self._give_way()
+            except CallDeleted:
+                await self._drop("deleted")
             except StoreError as error:
                 await self._patience.failed(error, self._leaving)
         if not self._leaving.is_set():
@@ -171,19 +173,10 @@ class Carrier:
     async def _begin(self, head: Write | None) -> None:
         opening = self.backlog.opening
         after = self.backlog.last if head is None else head.number - 1
-        self._offset_ms = await self._patience.attempt(
-            self._outlet.open(
-                opening.call,
-                opening.stream,
-                at_ms=opening.at_ms,
-                call_ms=opening.call_ms,
-                after=after,
-                seq=opening.seq,
-                skip=self._skip,
-            )
-        )
+        begin = partial(self._outlet.open, opening.call, opening.stream, at_ms=opening.at_ms, call_ms=opening.call_ms)
+        self._offset_ms = await self._patience.attempt(begin(after=after, seq=opening.seq, skip=self._skip))
         self._open, self._skip = True, False
-        self._begun.set()
+        self.begun.set()
         self.backlog.opening = replace(opening, call_ms=opening.at_ms - self._offset_ms)
         self._succeed()
 
@@ -198,7 +191,7 @@ class Carrier:
             case Closing(number, _, stream, call):
                 # A stream that came before this one's end keeps the call from ending, however slow Redis is.
                 for other in self._others(self.lease):
-                    await other._begun.wait()
+                    await other.begun.wait()
                 await self._patience.attempt(self._outlet.close(number, self._placed(stream), call))
                 self._over = True
         self.backlog.delivered()
@@ -223,10 +216,9 @@ class Carrier:
     async def _give_way(self) -> None:
         """The sid is another server's stream: refuse ours if nothing of it was heard yet, else call it otherwise."""
         self._open = False
-        if self._refuse is not None and not (self._begun.is_set() or self._patience.ever):
+        if self._refuse is not None and not (self.begun.is_set() or self._patience.ever):
             self._metrics.duplicate_streams.labels("refused").inc()
             await self._drop("duplicate")
-            self._refuse("duplicate")
             return
         self.lease = other_name(self.lease)
         self.backlog.opening = renamed(self.backlog.opening, self.lease.stream_sid)
@@ -237,9 +229,12 @@ class Carrier:
 
     async def _drop(self, why: Refusal) -> None:
         """Nothing of the stream is kept from here."""
-        self._refused, self._over = why, True
+        log.warning("the stream is refused (%s); %d events of it are dropped", why, self.backlog.waiting)
+        self.refused, self._over = why, True
         self._drafts.clear()
         await self.backlog.discard()
+        if self._refuse is not None:
+            self._refuse(why)
 
 
 def _set(event: asyncio.Event, _: object) -> None:

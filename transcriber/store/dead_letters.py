@@ -1,20 +1,28 @@
-"""Events of a webhook that were given up: where they are, not what they say, so that a deleted call leaves nothing.
+"""Events of a webhook that were given up: where they are, not what they say. They go with their call, or with age.
 
 `<prefix>:webhook:<name>:dead` is a hash, `<call_sid>:<seq>` to the rest of a `DeadLetter` as JSON. It lies in another
 Redis Cluster slot than the calls: a letter is kept first and its event acknowledged then; both may be repeated.
 """
 
 import json
+import logging
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+
+from redis.exceptions import NoPermissionError
 
 from transcriber.store.client import Client
 from transcriber.store.deliveries import LONGEST_CALL_S, Parcel
 from transcriber.store.failures import redis_failures
 from transcriber.store.keys import Keys
 
+log = logging.getLogger(__name__)
 MOST = 100_000
 """When there are so many, events wait instead of being given up."""
+KEPT_S = 90 * 86_400
+"""The age limit where history has none, or a higher one."""
+AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +42,9 @@ class DeadLetters:
     def __init__(self, client: Client, keys: Keys, *, name: str, ttl_s: int) -> None:
         self._client = client
         self._keys = keys
-        self._key = f"{keys.webhook(name)}:dead"
-        self._ttl_s = ttl_s
+        self._name = name
+        self._key = keys.dead_letters(name)
+        self._kept_s = min(ttl_s or KEPT_S, KEPT_S)
 
     async def bury(self, letter: DeadLetter) -> bool:
         """Keep a dead letter. False: there are too many already."""
@@ -44,8 +53,11 @@ class DeadLetters:
                 return False
             content = {"reason": letter.reason, "attempts": letter.attempts, "at": letter.at}
             await self._client.hset(self._key, f"{letter.call_sid}:{letter.seq}", json.dumps(content))
-            if self._ttl_s:  # by then every call in it has expired
-                await self._client.expire(self._key, self._ttl_s + LONGEST_CALL_S)
+            await self._client.expire(self._key, self._kept_s + LONGEST_CALL_S)
+            await self._client.sadd(self._keys.webhooks, self._name)
+            deleted = await self._client.exists(self._keys.deleted(letter.call_sid))
+            if deleted and not await self._client.exists(self._keys.call(letter.call_sid)):
+                await self._client.hdel(self._key, f"{letter.call_sid}:{letter.seq}")  # while the event was in hand
         return True
 
     async def all(self) -> list[DeadLetter]:
@@ -74,3 +86,43 @@ class DeadLetters:
         """Forget one."""
         with redis_failures("cannot discard a dead letter"):
             await self._client.hdel(self._key, f"{letter.call_sid}:{letter.seq}")
+
+    async def forget_old(self, *, now_s: float) -> int:
+        """Discard those past the age limit; returns how many."""
+        count = 0
+        with redis_failures("cannot discard old dead letters"):
+            async for field, content in self._client.hscan_iter(self._key, count=AT_ONCE):
+                at = datetime.fromisoformat(json.loads(content)["at"])
+                if now_s - at.timestamp() > self._kept_s:
+                    count += await self._client.hdel(self._key, field)
+        return count
+
+
+class EveryWebhook:
+    """The dead letters of all webhooks. Errors of Redis come out as they are."""
+
+    def __init__(self, client: Client, keys: Keys) -> None:
+        self._client = client
+        self._keys = keys
+        self._looked = False
+
+    async def forget(self, call_sid: str) -> None:
+        """Discard all dead letters of a call."""
+        await self._find_older()
+        names: Any = await self._client.smembers(self._keys.webhooks)
+        for name in names:
+            key = self._keys.dead_letters(name)
+            async for field, _ in self._client.hscan_iter(key, match=f"{call_sid}:*", count=AT_ONCE):
+                await self._client.hdel(key, field)
+
+    async def _find_older(self) -> None:
+        """Once: webhooks of an older version, which left no name."""
+        if self._looked:
+            return
+        head, tail = self._keys.dead_letters("*").split("*")
+        try:
+            async for key in self._client.scan_iter(match=f"{head}*{tail}", count=AT_ONCE):
+                await self._client.sadd(self._keys.webhooks, key.removeprefix(head).removesuffix(tail))
+        except NoPermissionError as error:
+            log.warning("webhooks of an older version are not looked for: %s", error)
+        self._looked = True

@@ -23,6 +23,7 @@ from transcriber.store.keys import Keys
 AT_ONCE = 10
 """Events of a call taken in one step."""
 CALLS_AT_ONCE = 500
+GROUP = "webhook:"
 CONNECTIONS = 16
 """Commands under way at once, half of what the client has: thousands of calls queue here, where no deadline runs."""
 LONGEST_CALL_S = 25 * 3600
@@ -109,7 +110,7 @@ class Deliveries:
     def __init__(self, client: Client, keys: Keys, *, name: str, consumer: str, lease_s: float) -> None:
         self._client = client
         self._keys = keys
-        self._group = f"webhook:{name}"
+        self._group = f"{GROUP}{name}"
         self._consumer = consumer
         self._lease_ms = round(lease_s * 1000)
         self._state = keys.webhook(name)
@@ -121,6 +122,7 @@ class Deliveries:
     async def register(self, *, born_ms: int | None = None) -> bool:
         """Begin a webhook of this name, with the calls that end after `born_ms` (None: now). False: begun before."""
         with redis_failures("cannot register the webhook"):
+            await self._client.sadd(self._keys.webhooks, self._group.removeprefix(GROUP))
             if born_ms is None:
                 born_ms = int(await self._now(keys=[self._state]))
             return bool(await self._client.hsetnx(self._state, "born_ms", str(born_ms)))

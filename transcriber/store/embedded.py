@@ -148,12 +148,19 @@ class EmbeddedRedis:
             os.truncate(self._log, 0)
             self._log_start = 0
 
+    def _clear_away(self) -> None:
+        """What a rewriting of the file left when it was killed."""
+        for pattern in ("temp-*.aof", "temp-*.rdb", "appendonlydir/temp-*"):
+            for path in self._directory.glob(pattern):
+                path.unlink(missing_ok=True)
+
     async def _start(self) -> None:
         await self._spawn()
         await self._until_ready()
 
     async def _spawn(self) -> None:
         self._begin_log()
+        self._clear_away()
         options = {
             "port": "0",
             "unixsocket": str(self._socket),
@@ -161,6 +168,8 @@ class EmbeddedRedis:
             "appendonly": "yes",
             "appendfsync": "everysec",
             "save": "",
+            "slowlog-log-slower-than": "-1",  # its entries would hold parts of what was said
+            "slowlog-max-len": "0",
             "dir": str(self._directory),
             "daemonize": "no",
             "logfile": str(self._log),

@@ -6,14 +6,12 @@ from itertools import islice
 from typing import Any
 
 from transcriber.core.search import Found, Term, look
-from transcriber.core.transcript import parsed
 from transcriber.ports import CallQuery
 from transcriber.store.client import Client
-from transcriber.store.events import EVENTS_AT_ONCE, Events
+from transcriber.store.events import EVENTS_AT_ONCE, Events, final_of
 from transcriber.store.keys import Keys
 from transcriber.store.place import Looked, Place
 from transcriber.store.search import SearchIndex
-from transcriber.turns import Turns
 
 MOST_MATCHES = 3
 """Shown of a call: those with the most terms, in the order of time."""
@@ -35,12 +33,12 @@ class Match:
 class Finder:
     """Reads what the index names; what it names in vain (expired, deleted) is passed over."""
 
-    def __init__(self, client: Client, keys: Keys, index: SearchIndex, events: Events, turns: Turns) -> None:
+    def __init__(self, client: Client, keys: Keys, index: SearchIndex, events: Events) -> None:
         self._client = client
         self._keys = keys
         self._index = index
         self._events = events
-        self._turns = turns
+        self._turns = events.turns
 
     async def calls(self, query: CallQuery, place: Place | None) -> AsyncGenerator[Looked[Match]]:
         """What was looked at behind `place`, newest first; its cost is in events read."""
@@ -58,12 +56,6 @@ class Finder:
                 return
             newest = found.reached
             yield Looked(Place(*newest), None, RUN_COST)
-
-    async def texts(self, call_sid: str) -> AsyncGenerator[Sequence[str]]:
-        """What was said in a call, page by page."""
-        async for page in self._events.pages(call_sid):
-            finals = await self._turns.everything(map(_final, page))
-            yield [str(final.get("text", "")) for final in finals if final]
 
     async def _verified(self, query: CallQuery, places: Sequence[Place]) -> list[Looked[Match]]:
         pipeline = self._client.pipeline(transaction=False)
@@ -108,7 +100,7 @@ class _Tally:
             lowered = text.lower()
             if not any(word in lowered for word in self._quick):
                 return
-        final = _final(text)
+        final = final_of(text)
         place = look(self._terms, str(final.get("text", ""))) if final else None
         if final is None or place is None:
             return
@@ -128,8 +120,3 @@ class _Tally:
 
 def _shown(place: Found, final: Mapping[str, Any]) -> Mapping[str, Any]:
     return {name: final.get(name) for name in SHOWN} | {"marks": [list(mark) for mark in place.marks]}
-
-
-def _final(text: str) -> Mapping[str, Any] | None:
-    event = parsed(text) if '"final"' in text else {}
-    return event if event.get("type") == "final" else None

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +13,8 @@ LOCK = "lock"
 SUFFIX = ".jsonl"
 JOURNAL = ".mulaw"
 TRIED = ".tried"
+LEFT_FOR_S = 90 * 86_400
+"""What a dead server left is delivered for so long after it was written, and then goes."""
 
 
 class Folder:
@@ -60,6 +63,11 @@ class Folder:
     def files(self) -> list[Path]:
         """All that wait, the oldest stream first. Blocks."""
         return sorted(self.path.glob(f"*{SUFFIX}"), key=lambda path: path.stat().st_mtime_ns)
+
+    @staticmethod
+    def is_too_old(path: Path) -> bool:
+        """Whether a file was left for too long. Blocks."""
+        return time.time() - path.stat().st_mtime > LEFT_FOR_S
 
     def orphans(self) -> Iterator[Self]:
         """The folders beside this one whose servers are dead; they are ours until released. Blocks."""

@@ -12,7 +12,7 @@ CHANNELS: tuple[Channel, ...] = get_args(Channel)
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """All names below one prefix. The braces make a call's two keys share a Redis Cluster slot."""
+    """All names below one prefix. The braces make a call's keys share a Redis Cluster slot."""
 
     prefix: str
 
@@ -46,6 +46,10 @@ class Keys:
 
     def call(self, call_sid: str) -> str:
         return f"{self.prefix}:{{{call_sid}}}:call"
+
+    def deleted(self, call_sid: str) -> str:
+        """What remembers that the call was deleted; see `deletions`. It holds no word of the call."""
+        return f"{self.prefix}:{{{call_sid}}}:deleted"
 
     @property
     def calls(self) -> str:
@@ -84,9 +88,18 @@ class Keys:
         """What a server writes to see that it can."""
         return f"{self.prefix}:probe:{owner}"
 
+    @property
+    def webhooks(self) -> str:
+        """A set: the names of all webhooks."""
+        return f"{self.prefix}:webhooks"
+
     def webhook(self, name: str) -> str:
-        """How far a webhook of that name has come; the first part of its dead letters' key."""
+        """How far a webhook of that name has come."""
         return f"{self.prefix}:webhook:{name}"
+
+    def dead_letters(self, name: str) -> str:
+        """The events that a webhook of that name gave up."""
+        return f"{self.webhook(name)}:dead"
 
     def ticket(self, ticket: str) -> str:
         """Only the hash of a ticket is kept, so that reading Redis gives nobody a valid one."""

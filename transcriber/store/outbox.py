@@ -152,10 +152,18 @@ class Outbox:
         outlet = self._outlet.of(folder.owner)
         carriers = []
         for path in folder.files():
+            too_old = await asyncio.to_thread(folder.is_too_old, path)
             if (found := await asyncio.to_thread(Backlog.found, path)) is None:
                 log.error("%s cannot be read", path)
+                if too_old:
+                    await asyncio.to_thread(path.unlink)
                 continue
             backlog, last = found
+            if too_old:
+                log.error("%s is too old to be delivered: its %d events are lost", path, backlog.waiting)
+                self._metrics.events_lost.inc(backlog.waiting)
+                await backlog.discard()
+                continue
             lease = _lease(folder, backlog.opening)
             carrier = Carrier(lease, backlog, outlet, metrics=self._metrics, others=self._others, left=True)
             carriers.append((lease, self._send(carrier), isinstance(last, Closing)))
@@ -178,6 +186,10 @@ class Outbox:
                 carriers.append((self._send(carrier), path, opening))  # at once, so that their leases are renewed
             recovery = await asyncio.shield(self.recovery)
             for carrier, path, opening in carriers:
+                await carrier.begun.wait()
+                if carrier.refused:
+                    await asyncio.to_thread(path.unlink)
+                    continue
                 await self._rehear(folder, path, partial(recovery.finals, opening), carrier)
                 carrier.finish()
                 await asyncio.wait((carrier.task,))

@@ -1,10 +1,11 @@
 """The writing side: every event of a call numbered, kept and published in one atomic step of Redis."""
 
+import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass, replace
-from typing import Literal, Self
+from dataclasses import replace
+from typing import Self
 
 from transcriber.core.transcript import (
     CallEnded,
@@ -14,11 +15,10 @@ from transcriber.core.transcript import (
     Partial,
     StreamStarted,
     StreamStopped,
-    around_seq,
     iso_time,
     to_json,
 )
-from transcriber.errors import OutOfStep, StoreError, StreamTaken
+from transcriber.errors import CallDeleted, OutOfStep, StoreError, StreamTaken
 from transcriber.store import scripts
 from transcriber.store.client import Client
 from transcriber.store.condition import Condition
@@ -29,21 +29,11 @@ from transcriber.store.listing import LONGEST_CALL_S, CallList
 from transcriber.store.repairs import Repairs
 from transcriber.store.search import LIVE_CALLS_KNOWN, SearchIndex
 from transcriber.store.streams import Streams
-from transcriber.store.summary import Change, changes
+from transcriber.store.summary import Change
+from transcriber.store.writing import Born, Entry, Step, arguments, understand
 
-Guard = Literal["always", "new", "first", "resumed", "last"]
-"""When an entry is written: always; the stream is not known yet; the call has no events yet; it has, but no live
-stream; none is left after this."""
-Step = Literal["open", "skip", "append", "close", "interrupt"]
 INTERRUPTED = "interrupted"
 """Status and reason of a call whose last stream's server died."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    guard: Guard
-    event: Event
-    more: tuple[Change, ...] = ()
 
 
 class RedisOutlet:
@@ -104,9 +94,14 @@ class RedisOutlet:
         call_sid = call.call_sid
         lease = Lease(self._owner, call_sid, stream.stream_sid)
         with redis_failures("cannot open the stream"):
-            key = self._keys.call(call_sid)
+            age_ms = time.time_ns() // 1_000_000 - at_ms
+            keys = [self._keys.call(call_sid), self._keys.deleted(call_sid)]
             begins = [at_ms if call_ms is None else call_ms, at_ms, LONGEST_CALL_S, scripts.AHEAD_MS]
-            started_ms, began_ms = map(int, await self._claim(keys=[key], args=begins))
+            claim = await self._claim(keys=keys, args=[*begins, lease.stream_sid, age_ms])
+            started_ms, began_ms = map(int, claim)
+            if started_ms < 0:
+                await self._withdraw(lease)
+                raise CallDeleted
             await self._repairs.attempt("calls", call_sid, lambda: self.calls.add(call_sid, started_ms))
             await self._repairs.attempt("live", call_sid, lambda: self.calls.add_live(call_sid, started_ms))
             await self._repairs.attempt("leases", call_sid, lambda: self.leases.take(lease))
@@ -118,16 +113,19 @@ class RedisOutlet:
                 Change("HSET", "started_at", iso_time(started_ms / 1000)),
             )
             entries = [
-                _Entry("first", replace(call, resumed=False)),
-                _Entry("resumed", replace(call, resumed=True)),
-                _Entry("new", replace(stream, start_ms=offset_ms), started),
+                Entry("first", replace(call, resumed=False)),
+                Entry("resumed", replace(call, resumed=True)),
+                Entry("new", replace(stream, start_ms=offset_ms), started),
             ]
             try:
-                await self._run(
-                    "skip" if skip else "open", lease.stream_sid, after, entries, least_seq=seq, began_ms=at_ms
-                )
+                step: Step = "skip" if skip else "open"
+                born = Born(at_ms, age_ms, seq)
+                await self._run(step, lease.stream_sid, after, entries, born=born)
             except StreamTaken:
                 await self.leases.release(lease)
+                raise
+            except CallDeleted:
+                await self._withdraw(lease)
                 raise
             # Again: another stream's end may have unlisted the call in between.
             await self._repairs.attempt("live", call_sid, lambda: self.calls.add_live(call_sid, started_ms))
@@ -137,7 +135,7 @@ class RedisOutlet:
     async def append(self, stream_sid: str, number: int, event: Event) -> None:
         """Persist and publish one event; see `ports.Outlet`."""
         with redis_failures("cannot write an event"):
-            await self._run("append", stream_sid, number, [_Entry("always", event)])
+            await self._run("append", stream_sid, number, [Entry("always", event)])
         if isinstance(event, Final):
             call_sid, text = event.call_sid, event.text
             await self._repairs.attempt("search", call_sid, lambda: self._index_texts(call_sid, [text]))
@@ -145,7 +143,7 @@ class RedisOutlet:
     async def close(self, number: int, stream: StreamStopped, call: CallEnded) -> bool:
         """End a stream; see `ports.Outlet`."""
         with redis_failures("cannot close the stream"):
-            entries = [_Entry("always", stream), _Entry("last", call)]
+            entries = [Entry("always", stream), Entry("last", call)]
             was_last = await self._run("close", stream.stream_sid, number, entries)
         if was_last:
             await self._over(stream.call_sid)
@@ -169,7 +167,7 @@ class RedisOutlet:
         Any number of servers may do so at once: one of them does it. Returns whether it was this one.
         """
         ended = CallEnded(call_sid=lease.call_sid, reason=INTERRUPTED, at=at)
-        entries = [_Entry("last", ended, (Change("HSET", "status", INTERRUPTED),))]
+        entries = [Entry("last", ended, (Change("HSET", "status", INTERRUPTED),))]
         done = True
         with redis_failures("cannot end the stream of a dead server"):
             try:
@@ -187,6 +185,12 @@ class RedisOutlet:
         self._index.forget(call_sid)
         self._seq.pop(call_sid, None)
 
+    async def _withdraw(self, lease: Lease) -> None:
+        """The call was deleted: what this server may have written of it since goes."""
+        await self._repairs.attempt("leases", lease.call_sid, lambda: self.leases.release(lease))
+        await self._repairs.attempt("search", lease.call_sid, lambda: self._index.withdraw(lease.call_sid))
+        self._seq.pop(lease.call_sid, None)
+
     async def _index_texts(self, call_sid: str, texts: Sequence[str]) -> None:
         """After the final, in another slot of a cluster."""
         started_ms = self._index.started_ms(call_sid)
@@ -199,46 +203,32 @@ class RedisOutlet:
         step: Step,
         stream_sid: str,
         number: int,
-        entries: Sequence[_Entry],
+        entries: Sequence[Entry],
         *,
         owner: str | None = None,
-        least_seq: int = 0,
-        began_ms: int = 0,
+        born: Born | None = None,
     ) -> bool:
-        """Whether no live stream is left. Raises OutOfStep, StreamTaken."""
+        """Whether no live stream is left. Raises OutOfStep, StreamTaken, CallDeleted."""
         call_sid = entries[0].event.call_sid
-        least_seq = max(least_seq, self.seq(call_sid))
+        born = born or Born()
         args: list[str | int] = [
             step,
             stream_sid,
             number,
             owner or self._owner,
-            least_seq,
-            began_ms,
+            max(born.seq, self.seq(call_sid)),
+            born.at_ms,
             self._ttl_s,
             max(self._ttl_s, LONGEST_CALL_S),
+            born.age_ms,
         ]
         done, written, seq, was_last, *unpublished = await self._write(
-            keys=[self._keys.events(call_sid), self._keys.call(call_sid)],
-            args=[*args, len(entries), *self._arguments(entries)],
+            keys=[self._keys.events(call_sid), self._keys.call(call_sid), self._keys.deleted(call_sid)],
+            args=[*args, len(entries), *arguments(self._keys, entries)],
         )
-        match done:
-            case 0:
-                raise OutOfStep(None if written < 0 else written)
-            case -1:
-                raise StreamTaken
-            case -2:
-                raise StoreError("an earlier stream of the same sid is not closed yet")
+        understand(done, written)
         self.condition.published(*unpublished)
         self._seq[call_sid] = seq
         if len(self._seq) > LIVE_CALLS_KNOWN:
             self._seq.popitem(last=False)
         return bool(was_last)
-
-    def _arguments(self, entries: Sequence[_Entry]) -> Iterator[str | int]:
-        for entry in entries:
-            event = entry.event
-            made = [*changes(event), *entry.more]
-            yield from (entry.guard, self._keys.channel(event.call_sid, event.channel), *around_seq(event), len(made))
-            for change in made:
-                yield from (change.command, change.field, change.value)

@@ -12,6 +12,8 @@ from transcriber.store.archive import RedisArchive
 from transcriber.store.beacon import Beacon
 from transcriber.store.client import READING_CONNECTIONS, READING_DEADLINE_S, Client, connect, disconnect
 from transcriber.store.condition import Condition
+from transcriber.store.deletions import Deletions
+from transcriber.store.events import Events
 from transcriber.store.failures import redis_failures
 from transcriber.store.feed import RedisFeed
 from transcriber.store.keys import Keys
@@ -40,9 +42,11 @@ class RedisStore:
         self.keys = keys
         self.condition = Condition(metrics)
         index, calls = SearchIndex(client, keys, ttl_s=ttl_s, reading=reading), CallList(client, keys, ttl_s=ttl_s)
-        self.repairs = Repairs(client, keys, index, calls, self.condition)
+        events = Events(reading, keys)
+        self.repairs = Repairs(client, keys, index, calls, self.condition, events)
         self.outlet = RedisOutlet(client, keys, index, calls, self.repairs, self.condition, owner=owner, ttl_s=ttl_s)
-        self.archive = RedisArchive(reading, keys, index, calls)
+        self.deletions = Deletions(client, keys, index, events)
+        self.archive = RedisArchive(reading, keys, index, calls, self.deletions, events)
         self.feed = RedisFeed(client, keys, condition=self.condition)
         self.tickets = RedisTickets(client, keys)
         self.beacon = Beacon(client, keys)

@@ -8,12 +8,11 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Any
 
-from transcriber.core.transcript import parsed
 from transcriber.errors import StoreError
 from transcriber.store.client import Client
 from transcriber.store.condition import INDEXES, Condition
+from transcriber.store.events import Events
 from transcriber.store.failures import redis_failures
 from transcriber.store.keys import Keys
 from transcriber.store.listing import CallList
@@ -25,7 +24,6 @@ MOST_NOTED = 10_000
 MOST_UNINDEXED = 100_000
 """Calls noted in Redis."""
 AT_ONCE = 100
-EVENTS_AT_ONCE = 1000
 SCANNED_AT_ONCE = 500
 REPAIR_S = 5.0
 LEASES = "leases"
@@ -55,12 +53,15 @@ if redis.call('ZSCORE', KEYS[1], ARGV[1]) == ARGV[2] then redis.call('ZREM', KEY
 class Repairs:
     """Belongs to the event loop's thread."""
 
-    def __init__(self, client: Client, keys: Keys, index: SearchIndex, calls: CallList, condition: Condition) -> None:
+    def __init__(
+        self, client: Client, keys: Keys, index: SearchIndex, calls: CallList, condition: Condition, events: Events
+    ) -> None:
         self._client = client
         self._keys = keys
         self._index = index
         self._calls = calls
         self._condition = condition
+        self._events = events
         self._noted: dict[str, None] = {}
         self._note = client.register_script(_NOTE)
         self._first = client.register_script(_NEXT)
@@ -132,7 +133,7 @@ class Repairs:
                 await self._calls.add_live(call_sid, started_ms)
         said: list[str] = []
         with redis_failures("cannot index a call"):
-            async for texts in self._texts(call_sid):
+            async for texts in self._events.texts(call_sid):
                 said += texts
                 await self._index.restore(call_sid, started_ms, texts)
             if not await self._client.exists(self._keys.call(call_sid)):  # deleted meanwhile: no word of it stays
@@ -191,13 +192,3 @@ class Repairs:
                     yield found
                     found = []
         yield found
-
-    async def _texts(self, call_sid: str) -> AsyncIterator[Sequence[str]]:
-        least = "-"
-        while True:
-            rows: Any = await self._client.xrange(self._keys.events(call_sid), min=least, count=EVENTS_AT_ONCE)
-            events = [parsed(fields["event"]) for _, fields in rows]
-            yield [str(event.get("text", "")) for event in events if event.get("type") == "final"]
-            if len(rows) < EVENTS_AT_ONCE:
-                return
-            least = f"({rows[-1][0]}"

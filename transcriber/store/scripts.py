@@ -1,11 +1,47 @@
-"""The two scripts of the outlet: what is atomic in Redis. And the one that tries whether it would work."""
+"""The scripts that write and delete calls: what is atomic in Redis. And the one that tries whether it would work."""
 
 AHEAD_MS = 60_000
 """So far the clocks of servers may be ahead of Redis's."""
 
-# KEYS: call hash. ARGV: epoch ms of the call's start and of the stream's, seconds a claim lives that no write follows,
-# AHEAD_MS: what begins later than that begins now. Answers both as they are held to be.
-CLAIM = """
+# Whether a stream belongs to what was deleted: it was known then, or it began before. Its beginning is told by its age,
+# so that only Redis's clock counts; a stream from the future cannot be placed and counts as deleted.
+# `<call>:deleted` holds at_ms (of the deletion), seq (the call's last) and `began:<sid>` of each stream known then.
+_WAS_DELETED = """
+local function was_deleted(key, sid, began, age)
+  local kept = redis.call('HMGET', key, 'at_ms', 'began:' .. sid)
+  if not kept[1] then return false end
+  local time = redis.call('TIME')
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  return kept[2] == began or tonumber(age) < 0 or now - age <= tonumber(kept[1])
+end
+"""
+
+# KEYS: events stream, call hash, deleted. ARGV: seconds the deletion is remembered.
+# Answers 0 = not there, -1 = live, 1 = removed.
+DELETE = """
+local events, call, deleted = KEYS[1], KEYS[2], KEYS[3]
+if redis.call('EXISTS', events, call) == 0 then return 0 end
+if redis.call('HGET', call, 'status') == 'live' then return -1 end
+local time = redis.call('TIME')
+redis.call('HSET', deleted, 'at_ms', time[1] * 1000 + math.floor(time[2] / 1000))
+local stored = redis.call('HGETALL', call)
+for i = 1, #stored, 2 do
+  if stored[i] == 'seq' or stored[i]:sub(1, 6) == 'began:' then
+    redis.call('HSET', deleted, stored[i], stored[i + 1])
+  end
+end
+redis.call('EXPIRE', deleted, ARGV[1])
+redis.call('DEL', events, call)
+return 1
+"""
+
+# KEYS: call hash, deleted. ARGV: epoch ms of the call's start and of the stream's, seconds a claim lives that no write
+# follows, AHEAD_MS: what begins later than that begins now; stream sid, its age (ms). Answers both beginnings as they
+# are held to be, or -1 twice = deleted.
+CLAIM = (
+    _WAS_DELETED
+    + """
+if was_deleted(KEYS[2], ARGV[5], ARGV[2], ARGV[6]) then return {-1, -1} end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function bounded(at)
@@ -16,22 +52,28 @@ if redis.call('HSETNX', KEYS[1], 'started_at_ms', bounded(ARGV[1])) == 1 then
 end
 return {redis.call('HGET', KEYS[1], 'started_at_ms'), bounded(ARGV[2])}
 """
+)
 
-# KEYS: events stream, call hash. ARGV: step (open, skip, append, close, interrupt), stream sid, write number, owner,
-# least seq, beginning (epoch ms), ttl s, ttl s while live, number of entries; per entry guard, channel, head, tail,
-# number of changes; per change command, field, value. The number of open and skip is that behind which the stream goes
-# on; skip gives up what Redis lacks before it.
+# KEYS: deleted. ARGV: stream sid, its beginning, its age. Answers 1 = the stream belongs to what was deleted, 0 = not.
+IS_DELETED = _WAS_DELETED + "return was_deleted(KEYS[1], ARGV[1], ARGV[2], ARGV[3]) and 1 or 0"
+
+# KEYS: events stream, call hash, deleted. ARGV: step (open, skip, append, close, interrupt), stream sid, write number,
+# owner, least seq, beginning (epoch ms), ttl s, ttl s while live, age of the stream (ms), number of entries; per entry
+# guard, channel, head, tail, number of changes; per change command, field, value. The number of open and skip is that
+# behind which the stream goes on; skip gives up what Redis lacks before it.
 # The hash holds for each stream `owner:<sid>`, `live:<sid>` (the same while it is live), `written:<sid>` (its last
 # write) and, once it was closed, `was_last:<sid>`. A sid of another owner or with another beginning (`began:<sid>`) is
 # another stream: it has to wait for the end of the one that is live, and its owner's late writes are refused.
-# Answers 1 = done, now or before, 0 = out of step, -1 = another owner's, -2 = the same owner's and not closed yet; the
-# last write known, -1 = none; seq; 1 if no live stream was left; and of a write done now what Redis said against
-# publishing, '' = nothing. Nothing is published before everything is kept, and what cannot be published is kept all the
-# same.
-WRITE = """
-local events, call = KEYS[1], KEYS[2]
+# Answers 1 = done, now or before, 0 = out of step, -1 = another owner's, -2 = the same owner's and not closed yet,
+# -3 = deleted; the last write known, -1 = none; seq; 1 if no live stream was left; and of a write done now what Redis
+# said against publishing, '' = nothing. Nothing is published before everything is kept, and what cannot be published is
+# kept all the same.
+WRITE = (
+    _WAS_DELETED
+    + """
+local events, call, deleted = KEYS[1], KEYS[2], KEYS[3]
 local step, sid, number, owner, least = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
-local ttl, live_ttl, entries, at = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), 10
+local ttl, live_ttl, entries, at = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[10]), 11
 local known = redis.call('HMGET', call, 'seq', 'live_streams', 'written:' .. sid, 'live:' .. sid, 'was_last:' .. sid,
   'owner:' .. sid)
 local seq, before, written = tonumber(known[1] or 0), tonumber(known[2] or 0), tonumber(known[3] or -1)
@@ -54,7 +96,10 @@ if opens then
     redis.call('HSET', call, 'written:' .. sid, number)
     return {1, number, seq, 0}
   end
-  if new then seq = math.max(seq, least) end
+  if new then
+    if was_deleted(deleted, sid, ARGV[6], ARGV[9]) then return {-3, written, seq, 0} end
+    seq = math.max(seq, least, tonumber(redis.call('HGET', deleted, 'seq') or 0))
+  end
   live = before + 1
 elseif step == 'interrupt' then
   if held ~= owner then return {0, written, seq, 0} end
@@ -95,7 +140,7 @@ end
 if step == 'close' or step == 'interrupt' then
   redis.call('HDEL', call, 'live:' .. sid)
 end
-for _, key in ipairs(KEYS) do
+for _, key in ipairs({events, call}) do
   if ttl == 0 then
     redis.call('PERSIST', key)
   else
@@ -109,6 +154,7 @@ for _, message in ipairs(messages) do
 end
 return {1, number, seq, was_last, unpublished}
 """
+)
 
 # KEYS: probe. ARGV: channel, seconds the key lives. Answers what Redis said against publishing, '' = nothing.
 PROBE = """

@@ -131,13 +131,21 @@ class SearchIndex:
         """The call is gone."""
         self.forget(call_sid)
         words = sorted(_entries(texts))
+        for prefix in (self._prefix, self._old):
+            try:
+                await self._take_out(prefix, call_sid, started_ms, words)
+            except ResponseError as error:
+                self._unless_closed(prefix, error)
+
+    async def withdraw(self, call_sid: str) -> None:
+        """The call is gone, and so are its texts: take out what is remembered of them."""
+        started_ms, words = self._known.pop(call_sid, (0, set()))
+        await self._take_out(self._prefix, call_sid, started_ms, sorted(words))
+
+    async def _take_out(self, prefix: str, call_sid: str, started_ms: int, words: Sequence[str]) -> None:
         for at in range(0, len(words), WORDS_AT_ONCE):
-            for prefix in (self._prefix, self._old):
-                arguments = (prefix, day_of(started_ms), call_sid, *words[at : at + WORDS_AT_ONCE])
-                try:
-                    await self._remove(keys=[prefix + "days"], args=arguments)
-                except ResponseError as error:
-                    self._unless_closed(prefix, error)
+            arguments = (prefix, day_of(started_ms), call_sid, *words[at : at + WORDS_AT_ONCE])
+            await self._remove(keys=[prefix + "days"], args=arguments)
 
     async def find(
         self, terms: Sequence[Term], *, newest: tuple[int, str] | None, oldest_ms: int | None, count: int

@@ -28,8 +28,11 @@ START_WITHIN_S = 5.0
 RETRY_AFTER_S = 5
 OURS = (WSCloseCode.GOING_AWAY, WSCloseCode.INTERNAL_ERROR, WSCloseCode.TRY_AGAIN_LATER)
 """Ends that are not the sender's fault."""
-REFUSALS: Mapping[str, str] = {"duplicate": "a stream with this streamSid is live on another server"}
-"""What only the store knows, right after the start: `ports.Refusal`."""
+REFUSALS: Mapping[str, str] = {
+    "duplicate": "a stream with this streamSid is live on another server",
+    "deleted": "the call was deleted while the stream was open",
+}
+"""What only the store knows: `ports.Refusal`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ MOST_HELD = 2_000
 MOST_READY = 10_000
 """Calls known to have news; beyond it news are forgotten and looked for again."""
 SWEEP_S = 600.0
+TIDY_S = 3600.0
+"""Between two looks for dead letters past their age limit."""
 RETRY_S = 1.0
 RENEWALS_PER_LEASE = 3
 RENEWED_AT_ONCE = 50
@@ -39,6 +41,7 @@ class Sender:
         self._sweep_now = asyncio.Event()
         self._forgot = False
         self._away = False
+        self._tidied = -TIDY_S
         self._gone: ReceiverGone | None = None
 
     def stop(self) -> None:
@@ -176,6 +179,10 @@ class Sender:
         if self._away:
             log.info("Redis is back")
         self._away = False
+        if began - self._tidied >= TIDY_S:
+            self._tidied = began
+            if old := await self._post.dead_letters.forget_old(now_s=time.time()):
+                log.warning("%d dead letters are past their age limit and go", old)
         self._post.figures.dead_letters.set(await self._post.dead_letters.count())
         log.info("%d calls have events to send (looked for in %.2f s)", found, time.monotonic() - began)
 

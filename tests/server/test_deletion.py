@@ -1,0 +1,64 @@
+"""DELETE through the front door: the words are gone from history and from the disk, and do not come back."""
+
+import asyncio
+import secrets
+import tempfile
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.server.conftest import Running, Serve, serving
+from tests.store.samples import until
+from transcriber.caller import CallIds
+
+
+async def delete(running: Running, call_sid: str) -> int:
+    url = f"{running.server.url}/v1/calls/{call_sid}"
+    async with aiohttp.ClientSession() as session, session.delete(url) as answer:
+        return answer.status
+
+
+def holding(directory: Path, words: bytes) -> list[str]:
+    return [path.name for path in directory.rglob("*") if path.is_file() and words in path.read_bytes()]
+
+
+async def test_a_deleted_calls_words_leave_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("transcriber.store.erasure.QUIET_S", 0.1)
+    with tempfile.TemporaryDirectory(prefix="data-") as name:  # a short path: sockets have little room
+        data_dir = Path(name)
+        async with serving("", data_dir) as serve:
+            running = await serve()
+            async with running.phone.call() as call:
+                await call.play(4000)
+                await call.hang_up()
+            events = await running.ended(call.call_sid)
+            [text, *_] = [event["text"] for event in events if event["type"] == "final"]
+            assert holding(data_dir, text.encode()) != []
+            assert await delete(running, call.call_sid) == 204
+            await until(lambda: asyncio.sleep(0, holding(data_dir, text.encode()) == []))
+            assert await delete(running, call.call_sid) == 404
+
+
+async def test_a_stream_that_outlives_its_deleted_call_is_closed_with_1008(serve: Serve, tmp_path: Path) -> None:
+    """It was taken for dead, so that its call could be deleted."""
+    prefix = f"test{secrets.token_hex(4)}"
+    one, other = [await serve(redis_prefix=prefix, data_dir=tmp_path / name) for name in ("one", "other")]
+    ids = CallIds()
+    async with one.phone.call(ids=ids) as call:
+        await call.play(3000)
+        await one.known(ids.call)
+        assert await delete(other, ids.call) == 409
+        [lease] = await one.server.store.outlet.leases.of_owner(
+            (await other.server.store.client.hget(other.server.store.keys.call(ids.call), f"live:{ids.stream}")) or ""
+        )
+        assert await other.server.store.outlet.interrupt(lease, at="2026-11-23T05:20:05.123Z")
+        assert await delete(other, ids.call) == 204
+        assert await call.closed() == 1008
+    await one.live(0)
+    async with one.phone.call(ids=CallIds(call=ids.call)) as later:
+        await later.play(3000)
+        assert await later.hang_up() == 1000
+    events = await one.ended(ids.call)
+    assert {event["stream_sid"] for event in events if "stream_sid" in event} == {later.stream_sid}
+    assert events[0]["seq"] > 1
