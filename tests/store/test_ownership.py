@@ -9,9 +9,12 @@ import pytest
 from bench.own_redis import OwnRedis
 from tests.store.conftest import OpenPost, Post, say
 from tests.store.samples import STARTED_MS, call_started, final, stream_started, until
+from tests.store.test_journal import more_words
 from tests.store.test_outbox import texts, without_holes
+from transcriber.core.record import Opening, line
 from transcriber.errors import StreamTaken
 from transcriber.store.carrier import Carrier
+from transcriber.store.recovery import Recovery
 from transcriber.store.redis import open_store
 
 
@@ -146,6 +149,27 @@ async def test_what_a_dead_server_left_of_a_sid_that_lives_elsewhere_is_kept(
     assert not dead.folder.path.exists()
     await living.close(mine)
     assert (await living.store.archive.call("CA1"))["status"] == "ended"
+
+
+async def test_audio_of_a_dead_server_is_heard_again_beside_the_stream_that_has_its_sid(open_post: OpenPost) -> None:
+    dead, living = await open_post(), await open_post()
+    mine = living.begin(at_ms=STARTED_MS + 5)
+    await begun(living, mine, "of the living")
+    opening = Opening(call=call_started("CA1"), stream=stream_started("CA1"), at_ms=STARTED_MS)
+    dead.folder.journal("MZ1").write_bytes(line(opening))
+    await dead.die()
+    heir = await open_post()
+    heir.outbox.recovery.set_result(Recovery(heir.store.archive, more_words))
+    await heir.outbox.adopt()
+    assert await heir.outbox.settled(within_s=20)
+    await until(lambda: asyncio.sleep(0, not dead.folder.path.exists()))
+    await begun(living, mine, "afterwards")
+    await living.close(mine)
+    assert by_stream(await living.events()) == {
+        "MZ1": ["of the living", "afterwards"],
+        f"MZ1.{dead.folder.owner}": ["more"],
+    }
+    assert await living.store.client.zcard(living.store.keys.leases) == 0
 
 
 async def test_a_sid_that_comes_again_on_the_same_server_waits_for_its_first_end(

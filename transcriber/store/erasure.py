@@ -1,7 +1,8 @@
 """Takes what was deleted or has expired out of the private redis-server's append-only file: the file is written anew.
 
 Deletions are gathered: the file is rewritten when there was none for QUIET_S, at the latest MOST_S after the first, and
-once a day where calls have expired. A mark beside the file says that something is to be done, whatever becomes of us.
+once a day where keys have expired; after a rewriting of a large history the pause is longer. A mark beside the file
+says that something is to be done, whatever becomes of us.
 """
 
 import asyncio
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 MARK = "erasure-pending"
 QUIET_S = 30.0
 MOST_S = 600.0
+REST = 20
+"""So many times as long as a rewriting took, nothing is rewritten: a large history is not written anew all the time."""
 DAY_S = 86_400.0
 RETRY_S = 60.0
 LEAVE_S = 10.0
@@ -43,6 +46,7 @@ class Erasure:
         """How many keys had expired when the file was rewritten last, as far as the running private Redis knows."""
         self._look_at = asyncio.get_running_loop().time()
         """When that is compared the next time."""
+        self._rest_until = 0.0
         metrics.erasures_pending.set_function(lambda: self._pending)
 
     @asynccontextmanager
@@ -90,14 +94,17 @@ class Erasure:
         """Have the file written anew, and wait for it. Raises StoreError."""
         with redis_failures("cannot rewrite the file"):
             first: Any = await self._rewriting(None)
+            began = asyncio.get_running_loop().time()
             before = await asyncio.to_thread(self._bases)
             pending, too_early = self._pending, self._under_way > 0
             await self._client.bgrewriteaof()
             info = await self._rewriting(first["run_id"])
+            now = asyncio.get_running_loop().time()
         if info["aof_last_bgrewrite_status"] != "ok" or before & await asyncio.to_thread(self._bases):
             raise StoreError("the private Redis could not rewrite its file, its redis.log says why")
         self._expired = first["expired_keys"]
-        self._look_at = asyncio.get_running_loop().time() + DAY_S
+        self._look_at = now + DAY_S
+        self._rest_until = now + REST * (now - began)
         self._pending -= pending
         if pending and not self._pending:
             log.info("what was deleted is not in the private Redis's file any more")
@@ -133,7 +140,8 @@ class Erasure:
             try:
                 await asyncio.wait_for(self._news.wait(), min(QUIET_S, left_s))
             except TimeoutError:
-                return
+                break
+        await asyncio.sleep(max(0.0, self._rest_until - asyncio.get_running_loop().time()))
 
     async def _until_tomorrow(self) -> None:
         """Until keys have expired since the last time, looked at daily, or a call is deleted."""
