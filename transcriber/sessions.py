@@ -95,6 +95,7 @@ class Sessions:
         if (refused := self._refusal(start)) is not None:
             return refused
         session = Session(start, received, hearing=hearing, outbox=self._outbox, speakers=self._speakers.of(start))
+        self._report_shared_tracks(session)
         self._live[start.stream_sid] = session
         self._empty.clear()
         self.touch(start.stream_sid)
@@ -188,6 +189,17 @@ class Sessions:
                 return None
             return wire.Refused(1013, "the ticket could not be checked, try again later")
         return None if good else wire.Refused(1008, "the ticket is not good for this call")
+
+    def _report_shared_tracks(self, session: Session) -> None:
+        mine = session.start
+        others = (other.start for other in self._live.values() if other.start.call_sid == mine.call_sid)
+        shared = {track for other in others for track in other.tracks} & set(mine.tracks)
+        if shared:
+            carried = " and ".join(sorted(shared))
+            why = (
+                f"another live stream of this call carries {carried}, too: both are transcribed, talk time counts once"
+            )
+            session.report(wire.Fault("duplicate_track", why))
 
     def _measure(self) -> None:
         self._metrics.streams_live.set(len(self._live))

@@ -47,3 +47,38 @@ async def test_a_later_stream_without_labels_is_told_under_the_names_given_befor
         {"inbound": "Ada", "outbound": "Bo"},
     ]
     assert {final["speaker"] for final in of(events, "final") if final["track"] == "inbound"} == {"Ada"}
+
+
+async def test_two_live_streams_with_the_same_track_are_both_heard_and_counted_once(serve: Serve) -> None:
+    running = await serve()
+    first = CallIds()
+    second = CallIds(call=first.call, account=first.account)
+    async with running.phone.call(ids=first) as one:
+        await one.play(3000)
+        await running.known(first.call)
+        async with running.phone.call(ids=second, tracks=["inbound"]) as other:
+            await running.live(2)
+            await other.play(3000)
+            await other.hang_up()
+        await one.hang_up()
+        events = await running.ended(first.call)
+    [error] = of(events, "stream.error")
+    assert (error["code"], error["stream_sid"]) == ("duplicate_track", second.stream)
+    finals = [final for final in of(events, "final") if final["track"] == "inbound"]
+    assert {final["stream_sid"] for final in finals} == {first.stream, second.stream}
+    talked = {moment for final in finals for moment in range(final["start_ms"], final["end_ms"])}
+    summary = await get(running, f"/v1/calls/{first.call}")
+    assert summary["tracks"]["inbound"]["talk_ms"] <= len(talked)
+    assert summary["tracks"]["inbound"]["audio_ms"] == 6000
+
+
+async def test_streams_one_after_another_share_no_track(serve: Serve) -> None:
+    running = await serve()
+    first = CallIds()
+    for ids in (first, CallIds(call=first.call)):
+        async with running.phone.call(ids=ids) as call:
+            await call.play(1000)
+            await call.hang_up()
+            events = await running.ended(first.call)
+        await running.live(0)
+    assert of(events, "stream.error") == []

@@ -1,5 +1,7 @@
 """The summary of a call: content of the hash, merged over streams."""
 
+from dataclasses import replace
+
 from tests.store.samples import (
     AT,
     STARTED_MS,
@@ -53,6 +55,23 @@ async def test_a_whole_call_with_two_streams(store: RedisStore) -> None:
         "errors": 6,
         "last_seq": 10,
     }
+
+
+async def test_a_moment_of_a_track_is_talk_once_however_many_streams_carry_it(store: RedisStore) -> None:
+    outlet = store.outlet
+    for sid in ("MZ1", "MZ2"):
+        await outlet.open(call_started(CALL), stream_started(CALL, sid), at_ms=STARTED_MS)
+    talks = [("MZ1", 100, 1100), ("MZ2", 120, 1150), ("MZ1", 3000, 4000), ("MZ2", 2900, 3900), ("MZ2", 3950, 5000)]
+    numbers = {"MZ1": 0, "MZ2": 0}
+    for sid, start_ms, end_ms in talks:
+        numbers[sid] += 1
+        said = replace(final(CALL, stream_sid=sid), start_ms=start_ms, end_ms=end_ms)
+        await outlet.append(sid, numbers[sid], said)
+        await outlet.append(sid, numbers[sid], said)
+    found = await store.archive.call(CALL)
+    assert found["tracks"]["inbound"]["talk_ms"] == 1050 + 2000
+    assert found["finals"] == 5
+    assert set(found["tracks"]) == {"inbound"}
 
 
 def test_epoch_milliseconds_are_written_in_utc() -> None:

@@ -64,6 +64,7 @@ IS_DELETED = _WAS_DELETED + "return was_deleted(KEYS[1], ARGV[1], ARGV[2], ARGV[
 # The hash holds for each stream `owner:<sid>`, `live:<sid>` (the same while it is live), `written:<sid>` (its last
 # write) and, once it was closed, `was_last:<sid>`. A sid of another owner or with another beginning (`began:<sid>`) is
 # another stream: it has to wait for the end of the one that is live, and its owner's late writes are refused.
+# `talked_ms:<track>` is how far the track's finals reach: streams may carry the same track, and a moment counts once.
 # Answers 1 = done, now or before, 0 = out of step, -1 = another owner's, -2 = the same owner's and not closed yet,
 # -3 = deleted; the last write known, -1 = none; seq; 1 if no live stream was left; and of a write done now what Redis
 # said against publishing, '' = nothing. Nothing is published before everything is kept, and what cannot be published is
@@ -123,6 +124,13 @@ for _ = 1, entries do
     for i = at, at + 3 * (changes - 1), 3 do
       if ARGV[i] == 'HDEL' then
         redis.call('HDEL', call, ARGV[i + 1])
+      elseif ARGV[i] == 'TALK' then
+        local from, to = ARGV[i + 2]:match('(%S+) (%S+)')
+        local talked = tonumber(redis.call('HGET', call, 'talked_ms:' .. ARGV[i + 1]) or 0)
+        if tonumber(to) > talked then
+          redis.call('HINCRBY', call, 'talk_ms:' .. ARGV[i + 1], to - math.max(from, talked))
+          redis.call('HSET', call, 'talked_ms:' .. ARGV[i + 1], to)
+        end
       else
         redis.call(ARGV[i], call, ARGV[i + 1], ARGV[i + 2])
       end

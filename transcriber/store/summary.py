@@ -25,9 +25,12 @@ COUNTERS = ("streams", "finals", "words", "dtmf", "gaps", "gap_ms", "errors")
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One Redis command on the call hash; HDEL has no use for `value`."""
+    """One Redis command on the call hash; HDEL has no use for `value`.
 
-    command: Literal["HSET", "HSETNX", "HDEL", "HINCRBY"]
+    TALK is the script's own: of `value`, two milliseconds, what lies behind all that the track has talked is added.
+    """
+
+    command: Literal["HSET", "HSETNX", "HDEL", "HINCRBY", "TALK"]
     field: str
     value: str | int = ""
 
@@ -45,7 +48,7 @@ def changes(event: Event) -> Iterator[Change]:
         case Final():
             yield Change("HINCRBY", "finals", 1)
             yield Change("HINCRBY", "words", len(event.words))
-            yield Change("HINCRBY", f"talk_ms:{event.track}", event.end_ms - event.start_ms)
+            yield Change("TALK", event.track, f"{event.start_ms} {event.end_ms}")
         case Dtmf():
             yield Change("HINCRBY", "dtmf", 1)
         case Gap():
