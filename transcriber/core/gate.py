@@ -166,7 +166,7 @@ class Gate:
             self._quiet = 0
             self._release()
         if self._open:
-            self._end()
+            self._end(self._next)
 
     def _take(self, step: Speech, *, voiced: bool) -> None:
         doubt = self._steady.in_doubt
@@ -224,10 +224,10 @@ class Gate:
             self._length = 0
             self._passages.append(Pause())
 
-    def _end(self) -> None:
+    def _end(self, until: int | None = None) -> None:
         if self._quiet < TAIL:
             self._pass(Speech(bytes([SILENCE]) * (TAIL - self._quiet), self._fit_at))
-        self._passages.append(Pause())
+        self._passages.append(Pause(until))
         self._open = False
         self._voiced = 0
 

@@ -19,7 +19,12 @@ class Speech(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """The utterance is over: what was passed so far is all of it."""
+    """The utterance is over: what was passed so far is all of it.
+
+    `until`: the track has come no further than this position; silence that was passed behind it was made up.
+    """
+
+    until: int | None = None
 
 
 Passage = Speech | Pause

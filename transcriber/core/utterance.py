@@ -6,7 +6,7 @@ afterwards, in a partial or in the final; words unchanged for a second in succes
 utterances (ARCHITECTURE, decision 6).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from transcriber.core.hints import NO_HINTS, Hints
 from transcriber.core.timeline import ClockMap
@@ -89,12 +89,15 @@ class Listener:
             self._start_ms = self._placed(hypothesis.words[0]).start_ms
         return self._draft(hypothesis.text, max(now_ms, self._start_ms))
 
-    def close(self, hypothesis: Hypothesis) -> Utterance | Draft | None:
-        """The utterance is over: what it was, or (nothing after all) a draft that takes back what was shown."""
+    def close(self, hypothesis: Hypothesis, *, until_ms: int | None = None) -> Utterance | Draft | None:
+        """The utterance is over: what it was, or (nothing after all) a draft that takes back what was shown.
+
+        No word of it lies behind `until_ms`.
+        """
         self._firm_up(hypothesis)
         spoken: Utterance | Draft | None = None
         if hypothesis.words:
-            words = self._hints.correct(tuple(self._placed(word) for word in hypothesis.words))
+            words = self._hints.correct(tuple(_before(self._placed(word), until_ms) for word in hypothesis.words))
             spoken = Utterance(self._utterance, " ".join(word.word for word in words), words)
             self._earliest_ms = words[-1].end_ms
         elif self._text:
@@ -125,6 +128,12 @@ class Listener:
 
     def _placed(self, word: Word) -> Word:
         return Word(word.word, *self.clock.span_ms(word.start_ms, word.end_ms), word.confidence)
+
+
+def _before(word: Word, until_ms: int | None) -> Word:
+    if until_ms is None or word.end_ms <= until_ms:
+        return word
+    return replace(word, start_ms=min(word.start_ms, until_ms), end_ms=until_ms)
 
 
 def _common(left: list[str], right: list[str]) -> list[str]:

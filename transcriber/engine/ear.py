@@ -93,12 +93,12 @@ class Ear:
     def _silence(self) -> Iterator[Passage]:
         """Without a gate: what lets the recognizer hear the last word, and the end."""
         yield Speech(bytes([SILENCE]) * TAIL, self._next)
-        yield Pause()
+        yield Pause(self._next)
 
     def _everything(self, payload: bytes, at: int) -> Iterator[Passage]:
         """Without a gate: only a leap of the clock ends an utterance from outside."""
         if self._next and at - self._next >= HOLE:
-            yield Pause()
+            yield Pause(self._next)
         self._next = at + len(payload)
         yield Speech(payload, at)
 
@@ -115,7 +115,7 @@ class Ear:
                 self._listener.clock.feed(len(passage.payload), passage.at)
                 heard += map(self._feed, self._blocks(passage))
             else:
-                heard += self._pause()
+                heard += self._pause(passage.until)
         return heard
 
     @property
@@ -169,20 +169,20 @@ class Ear:
             return self._end(self._recognizer)
         return None
 
-    def _pause(self) -> list[Draft | Utterance | None]:
+    def _pause(self, until: int | None) -> list[Draft | Utterance | None]:
         heard = [self._feed(block) for block in self._rest()]
         if self._recognizer is not None:
-            heard.append(self._end(self._recognizer))
+            heard.append(self._end(self._recognizer, until))
         if self._gate is not None and not self._found:
             self._gate.heard_nothing()
         self._found = False
         return heard
 
-    def _end(self, recognizer: Recognizer) -> Draft | Utterance | None:
+    def _end(self, recognizer: Recognizer, until: int | None = None) -> Draft | Utterance | None:
         self._doubt_ms = 0.0
         self._ended_at = self._listener.clock.fed
         self._fed = 0 if self._fed > RESTART else self._fed
-        return self._note(self._listener.close(recognizer.result()))
+        return self._note(self._listener.close(recognizer.result(), until_ms=until and until // PER_MS))
 
     def _look(self, recognizer: Recognizer, *, hurried: bool) -> Draft | None:
         if not self._manner.partials:
