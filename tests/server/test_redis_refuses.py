@@ -10,7 +10,7 @@ from bench.own_redis import OwnRedis, own_redis
 from tests.process import command, process
 from tests.process import said as said_by
 from tests.server.conftest import Serve
-from tests.server.troubled import RECOMMENDED, over, owner_says, says, user
+from tests.server.troubled import RECOMMENDED, over, owner_says, says, spoken, user
 from tests.store.samples import until
 
 Trouble = Callable[[OwnRedis], Awaitable[object]]
@@ -115,3 +115,32 @@ async def test_the_start_says_which_rights_are_lacking(redis: OwnRedis, tmp_path
     async with process(TRANSCRIBER_REDIS_URL=url, TRANSCRIBER_DATA_DIR=str(tmp_path)) as child:
         line = await said_by(child, b"WARNING")
     assert b"ACL SETUSER calls +xack &transcripts:*" in line
+
+
+@pytest.mark.parametrize(
+    ("right", "problems"),
+    [
+        ("hset", {"redis": "refused"}),
+        ("hincrby", {"redis": "refused"}),
+        ("hdel", {"redis": "refused"}),
+        ("expire", {"expiry": "refused", "search": "refused"}),
+    ],
+)
+async def test_a_step_that_broke_off_in_the_middle_is_ended_when_it_may_be(
+    serve: Serve, redis: OwnRedis, right: str, problems: dict[str, str]
+) -> None:
+    url = await user(redis, *RECOMMENDED)
+    running = await serve(redis_url=url, redis_prefix="transcripts", rate_per_address=0)
+    async with running.phone.call("08_short_wrong_department") as call:
+        await running.known(call.call_sid)
+        await user(redis, *RECOMMENDED, f"-{right}")
+        await call.play()
+        assert await call.hang_up() == 1000
+        await says(running, 200, "degraded", **problems)
+        await user(redis, *RECOMMENDED)
+        events = await over(running, call.call_sid)
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    assert [event["type"] for event in events].count("call.ended") == 1
+    texts = [event["text"] for event in events if event["type"] == "final"]
+    again = await over(running, await spoken(running))
+    assert texts == [event["text"] for event in again if event["type"] == "final"]

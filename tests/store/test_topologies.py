@@ -26,6 +26,7 @@ from tests.store.samples import (
     stream_stopped,
     until,
 )
+from tests.store.test_archive import sids
 from transcriber.core.search import parse
 from transcriber.errors import CallNotFound
 from transcriber.metrics import Metrics
@@ -103,6 +104,12 @@ async def use_all_of(store: RedisStore) -> None:
     page = await store.archive.calls(CallQuery(status="ended"))
     assert [call["call_sid"] for call in page.calls] == calls[::-1]
     await deliver_all_of(store, calls)
+    await store.check_rights()
+    await store.check_database()
+    assert await store.refusal() == ""
+    await store.client.delete(store.keys.calls)
+    assert [done async for done in store.repairs.rebuild()][-1] == len(calls)
+    assert sids(await store.archive.calls(CallQuery())) == calls[::-1]
     await store.archive.delete("CA3")
     with pytest.raises(CallNotFound):
         await store.archive.call("CA3")

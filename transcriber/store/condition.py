@@ -22,7 +22,7 @@ class _Trouble:
 
 
 class Condition:
-    """By part whether it works: `channels` (publishing), `subscription`, and each of INDEXES.
+    """By part whether it works: `channels` (publishing), `expiry` (times to live), `subscription`, and each of INDEXES.
 
     Belongs to the event loop's thread.
     """
@@ -36,13 +36,14 @@ class Condition:
         """The parts in trouble, each with one word why."""
         return {part: trouble.reason for part, trouble in self._troubles.items()}
 
-    def published(self, refused: str | None = None) -> None:
-        """What a script says about publishing: nothing when it published nothing, '' when it did."""
+    def answered(self, part: str, refused: str) -> None:
+        """What a script was told about a part of it that it can do without, '' = nothing."""
         if refused:
-            self._metrics.publish_failures.inc()
-            self.failed("channels", StoreError(f"not published: {refused}", reason=reason(refused)))
-        elif refused is not None:
-            self.worked("channels")
+            if part == "channels":
+                self._metrics.publish_failures.inc()
+            self.failed(part, StoreError(f"Redis refuses it: {refused}", reason=reason(refused)))
+        elif self._troubles:
+            self.worked(part)
 
     def failed(self, part: str, error: StoreError) -> None:
         """Said at first and then once a minute; failures of indexes are counted."""

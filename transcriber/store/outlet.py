@@ -222,12 +222,14 @@ class RedisOutlet:
             max(self._ttl_s, LONGEST_CALL_S),
             born.age_ms,
         ]
-        done, written, seq, was_last, *unpublished = await self._write(
+        done, written, seq, was_last, *refused = await self._write(
             keys=[self._keys.events(call_sid), self._keys.call(call_sid), self._keys.deleted(call_sid)],
             args=[*args, len(entries), *arguments(self._keys, entries)],
         )
         understand(done, written)
-        self.condition.published(*unpublished)
+        if refused:
+            self.condition.answered("channels", refused[0])
+            self.condition.answered("expiry", refused[1])
         self._seq[call_sid] = seq
         if len(self._seq) > LIVE_CALLS_KNOWN:
             self._seq.popitem(last=False)

@@ -84,7 +84,7 @@ class RedisStore:
                 said = await self._probe(keys=[self._probe_key], args=[self.keys.probe_channel, PROBE_LIVES_S])
         except StoreError as error:
             return error.reason
-        self.condition.published(said)
+        self.condition.answered("channels", said)
         return ""
 
     async def check_rights(self) -> None:

@@ -67,8 +67,9 @@ IS_DELETED = _WAS_DELETED + "return was_deleted(KEYS[1], ARGV[1], ARGV[2], ARGV[
 # `talked_ms:<track>` is how far the track's finals reach: streams may carry the same track, and a moment counts once.
 # Answers 1 = done, now or before, 0 = out of step, -1 = another owner's, -2 = the same owner's and not closed yet,
 # -3 = deleted; the last write known, -1 = none; seq; 1 if no live stream was left; and of a write done now what Redis
-# said against publishing, '' = nothing. Nothing is published before everything is kept, and what cannot be published is
-# kept all the same.
+# said against publishing and against the time to live, '' = nothing. Nothing is published before everything is kept, and
+# what cannot be published is kept all the same. Whatever breaks a step off comes before its number is written, so that
+# the repeat goes on where it broke off.
 WRITE = (
     _WAS_DELETED
     + """
@@ -119,7 +120,12 @@ for _ = 1, entries do
   if holds[guard] then
     seq = seq + 1
     local json = head .. seq .. tail
-    redis.call('XADD', events, seq .. '-0', 'event', json)
+    local added = redis.pcall('XADD', events, seq .. '-0', 'event', json)
+    if type(added) == 'table' then
+      -- A step before broke off behind it, by a right that lacked: then it is there, and what follows it is not.
+      local there = redis.call('XRANGE', events, seq .. '-0', seq .. '-0')[1]
+      if not (there and there[2][2] == json) then return added end
+    end
     messages[#messages + 1] = {channel, json}
     for i = at, at + 3 * (changes - 1), 3 do
       if ARGV[i] == 'HDEL' then
@@ -139,28 +145,30 @@ for _ = 1, entries do
   at = at + 3 * changes
 end
 local was_last = live == 0 and 1 or 0
+if step == 'close' or step == 'interrupt' then
+  redis.call('HDEL', call, 'live:' .. sid)
+end
 redis.call('HSET', call, 'seq', seq, 'live_streams', live, 'written:' .. sid, number)
 if opens then
   redis.call('HSET', call, 'live:' .. sid, owner, 'owner:' .. sid, owner, 'began:' .. sid, ARGV[6])
 elseif step == 'close' then
   redis.call('HSET', call, 'was_last:' .. sid, was_last)
 end
-if step == 'close' or step == 'interrupt' then
-  redis.call('HDEL', call, 'live:' .. sid)
-end
+local unlimited, unpublished = '', ''
 for _, key in ipairs({events, call}) do
+  local done
   if ttl == 0 then
-    redis.call('PERSIST', key)
+    done = redis.pcall('PERSIST', key)
   else
-    redis.call('EXPIRE', key, live > 0 and live_ttl or ttl)
+    done = redis.pcall('EXPIRE', key, live > 0 and live_ttl or ttl)
   end
+  if type(done) == 'table' then unlimited = done.err or 'error' end
 end
-local unpublished = ''
 for _, message in ipairs(messages) do
   local heard = redis.pcall('PUBLISH', message[1], message[2])
   if type(heard) == 'table' then unpublished = heard.err or 'error' end
 end
-return {1, number, seq, was_last, unpublished}
+return {1, number, seq, was_last, unpublished, unlimited}
 """
 )
 
