@@ -67,7 +67,7 @@ IS_DELETED = _WAS_DELETED + "return was_deleted(KEYS[1], ARGV[1], ARGV[2], ARGV[
 # `talked_ms:<track>` is how far the track's finals reach: streams may carry the same track, and a moment counts once.
 # Answers 1 = done, now or before, 0 = out of step, -1 = another owner's, -2 = the same owner's and not closed yet,
 # -3 = deleted; the last write known, -1 = none; seq; 1 if no live stream was left; and of a write done now what Redis
-# said against publishing and against the time to live, '' = nothing. Nothing is published before everything is kept, and
+# said against publishing and the time to live, '' = nothing. Nothing is published before everything is kept, and
 # what cannot be published is kept all the same. Whatever breaks a step off comes before its number is written, so that
 # the repeat goes on where it broke off.
 WRITE = (
