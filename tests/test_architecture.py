@@ -12,6 +12,7 @@ LEVEL = {
     "config": 1,
     "values": 1,
     "logs": 1,
+    "log_budget": 1,
     "metrics": 1,
     "turns": 1,
     "allocator": 1,

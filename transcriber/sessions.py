@@ -5,12 +5,13 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from transcriber.core import stream as wire
 from transcriber.core.twilio import Start
 from transcriber.engine.hearing import Ears
 from transcriber.errors import StoreError
+from transcriber.log_budget import LogBudget
 from transcriber.metrics import Metrics
 from transcriber.ports import Outbox, Tickets
 from transcriber.session import TICK_S, Session
@@ -36,16 +37,28 @@ class Rules:
     """How long a stream's rest may take to be recognised."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the registry works with."""
+
+    ears: Ears
+    outbox: Outbox
+    tickets: Tickets
+    metrics: Metrics
+    log_budget: LogBudget = field(default_factory=LogBudget)
+
+
 class Sessions:
     """The registry. All methods belong to the event loop's thread."""
 
-    def __init__(self, rules: Rules, *, ears: Ears, outbox: Outbox, tickets: Tickets, metrics: Metrics) -> None:
+    def __init__(self, rules: Rules, parts: Parts) -> None:
         self.rules = rules
         self.draining = False
-        self._ears = ears
-        self._outbox = outbox
-        self._tickets = tickets
-        self._metrics = metrics
+        self._ears = parts.ears
+        self._outbox = parts.outbox
+        self._tickets = parts.tickets
+        self._metrics = parts.metrics
+        self._log_budget = parts.log_budget
         self._live: dict[str, Session] = {}
         self._speakers = Speakers()
         self._waiting = 0
@@ -183,7 +196,8 @@ class Sessions:
         try:
             good = await self._tickets.redeem(ticket, start.call_sid)
         except StoreError as error:
-            log.error("a ticket could not be checked: %s", error)
+            said = "a ticket could not be checked: %s"
+            self._log_budget.log(log, logging.ERROR, "ticket not checked", said, error)
             # Where none is demanded, one that cannot be checked proves as much as none.
             if not self.rules.require_ticket:
                 return None

@@ -21,7 +21,7 @@ from transcriber.engine.rehearing import rehear
 from transcriber.errors import ConfigError
 from transcriber.metrics import Metrics
 from transcriber.ports import Engine
-from transcriber.sessions import Rules, Sessions
+from transcriber.sessions import Parts, Rules, Sessions
 from transcriber.store.recovery import Recovery
 from transcriber.store.redis import RedisStore
 from transcriber.web.app import create_app
@@ -32,6 +32,8 @@ from transcriber.web.services import Services
 log = logging.getLogger(__name__)
 FINISH_S = 30.0
 UNCONFIRMED_MS = 60_000
+LIBRARIES = ("asyncio", "aiohttp.server", "aiohttp.web", "aiohttp.websocket", "aiohttp.internal")
+"""Loggers that write what strangers cause."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +71,8 @@ async def running(
         store, outbox = await open_storage(settings, metrics, stack, say)
         recognition = await open_recognition(settings, engines, loading, stack)
         outbox.recovery.set_result(Recovery(store.archive, partial(rehear, recognition.ears)))
-        rules = _rules(settings, recognition.capacity)
-        sessions = Sessions(rules, ears=recognition.ears, outbox=outbox, tickets=store.tickets, metrics=metrics)
+        parts = Parts(ears=recognition.ears, outbox=outbox, tickets=store.tickets, metrics=metrics)
+        sessions = Sessions(_rules(settings, recognition.capacity), parts)
         tend(stack, sessions.watch(), name="ending silent streams")
         tend(stack, sessions.tick(), name="noticing tracks whose frames have stopped")
         services = Services(
@@ -83,6 +85,7 @@ async def running(
             limping=limping(store, outbox),
             metrics=metrics,
             model=recognition.about,
+            log_budget=parts.log_budget,
         )
         await _accept(services, listening, certificate, stack)
         stack.push_async_callback(sessions.drain, settings.drain_s)
@@ -92,7 +95,7 @@ async def running(
             engine=recognition.engine,
             sessions=sessions,
             store=store,
-            max_tracks=rules.max_tracks(),
+            max_tracks=sessions.rules.max_tracks(),
             change_model=recognition.change_model,
             certificate=certificate,
         )
@@ -101,7 +104,10 @@ async def running(
 async def _accept(
     services: Services, listening: socket.socket, certificate: Certificate | None, stack: AsyncExitStack
 ) -> None:
-    connections = Connections(services.metrics, most=most_connections())
+    budget = services.log_budget
+    stack.enter_context(budget.over(*LIBRARIES))
+    tend(stack, budget.watch(), name="telling what the log leaves out")
+    connections = Connections(services.metrics, most=most_connections(), log_budget=budget)
     tend(stack, connections.watch(), name="cutting overdue connections")
     if certificate is not None:
         tend(stack, certificate.watch(), name="looking at the certificate")

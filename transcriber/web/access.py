@@ -170,7 +170,8 @@ def _signed(
         return None
     level = logging.DEBUG if request.get(OVERDRAWN, False) else logging.WARNING
     # %r: the path is the client's.
-    log.log(level, "%s %s; URLs tried: %r", SIGNATURE, "does not match" if given else "is missing", urls)
+    said, kind = ("does not match", "wrong signature") if given else ("is missing", "no signature")
+    request.app[SERVICES].log_budget.log(log, level, kind, "%s %s; URLs tried: %r", SIGNATURE, said, urls)
     if not given:
         return Refusal(403, f"{SIGNATURE} is missing; only Twilio may call this address, or a client with an API key")
     return Refusal(

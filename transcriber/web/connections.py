@@ -12,6 +12,7 @@ from typing import Any, cast
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 
+from transcriber.log_budget import LogBudget
 from transcriber.metrics import Metrics
 from transcriber.web.middleware import HEADERS
 from transcriber.web.refusal import error_response
@@ -39,14 +40,14 @@ def most_connections() -> int:
 class Connections:
     """All of a server. Belongs to the event loop's thread; `watch` must run."""
 
-    def __init__(self, metrics: Metrics, *, most: int) -> None:
+    def __init__(self, metrics: Metrics, *, most: int, log_budget: LogBudget) -> None:
         self._most = most
+        self._log_budget = log_budget
         self._metrics = metrics
         self._all: set[Connection] = set()
         self._owing: dict[Connection, float] = {}
         self._untaken: dict[Connection, float] = {}
         self._loop = asyncio.get_running_loop()
-        self._said_full_at = float("-inf")
 
     def enter(self, connection: "Connection") -> None:
         """A new one, which owes a head."""
@@ -77,9 +78,11 @@ class Connections:
         """The other side reads again."""
         self._untaken.pop(connection, None)
 
-    def refused(self, status: int) -> None:
+    def refused(self, status: int, peer: str | None, why: str) -> None:
         """A request was refused that never became one."""
         self._metrics.refusals.labels(str(status)).inc()
+        said = "refused what is no HTTP request from %s: %s"
+        self._log_budget.log(log, logging.INFO, "no HTTP", said, peer, why)
 
     async def watch(self) -> None:
         """Cut what is overdue, as long as the server runs."""
@@ -96,15 +99,15 @@ class Connections:
                         break
                     self._cut(connection, why)
                     if why == "not_read":
-                        log.info("cut a connection: it took nothing of its answer for %g s", within_s)
+                        said = "cut a connection: it took nothing of its answer for %g s"
+                        self._log_budget.log(log, logging.INFO, "answer not read", said, within_s)
             self._metrics.connections.set(len(self._all))
 
     def _make_room(self) -> None:
         # Who connects to ask something sends it at once, so the oldest that has not is the least likely to be a caller.
         self._cut(next(iter(self._owing)), "full")
-        if self._loop.time() - self._said_full_at > 60:
-            self._said_full_at = self._loop.time()
-            log.warning("all %d connections are taken; those that have sent no request are cut first", self._most)
+        said = "all %d connections are taken; those that have sent no request are cut first"
+        self._log_budget.log(log, logging.WARNING, "connections full", said, self._most)
 
     def _cut(self, connection: "Connection", why: str) -> None:
         self.leave(connection)
@@ -162,8 +165,7 @@ class Connection(web.RequestHandler):
         """aiohttp's, for what could not be read as HTTP: it would log and answer the bytes, which may be a key."""
         if status >= 500:
             return super().handle_error(request, status, exc, message)
-        log.info("refused what is no HTTP request from %s: %s", request.remote, type(exc).__name__)
-        self._connections.refused(status)
+        self._connections.refused(status, request.remote, type(exc).__name__)
         said = (
             "the request line or a header is too long"
             if isinstance(exc, LineTooLong)

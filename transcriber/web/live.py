@@ -55,7 +55,8 @@ async def all_events(request: web.Request) -> web.StreamResponse:
             except StoreError as error:
                 if error.reason != trouble:
                     trouble = error.reason
-                    log.warning("live events of all calls: %s; following again", error)
+                    said = "live events of all calls: %s; following again"
+                    services.log_budget.log(log, logging.WARNING, "live events broke off", said, error)
                     await viewer.remark(UNAVAILABLE.format(trouble))
             await _breathe(viewer, closing)
     return viewer.response
@@ -94,7 +95,8 @@ class CallReader:
             except StoreError as error:
                 if error.reason != trouble:
                     trouble = error.reason
-                    log.warning("live events of call %s: %s; following again", self._call_sid, error)
+                    said, sid = "live events of call %s: %s; following again", self._call_sid
+                    self._services.log_budget.log(log, logging.WARNING, "live events broke off", said, sid, error)
                     await self._viewer.remark(UNAVAILABLE.format(trouble))
                 if not live and await self._is_told():
                     return

@@ -14,6 +14,7 @@ from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 from transcriber import logs
 from transcriber.core import stream as wire
 from transcriber.core.twilio import Start
+from transcriber.log_budget import LogBudget
 from transcriber.session import Session
 from transcriber.sessions import Sessions
 from transcriber.web import access, rate
@@ -55,12 +56,13 @@ async def media(request: web.Request) -> web.StreamResponse:
     # aiohttp refuses messages of this size, not only those above.
     socket = web.WebSocketResponse(max_msg_size=LONGEST_MESSAGE + 1, compress=False, autoping=True, timeout=2.0)
     await socket.prepare(request)
-    conversation = Conversation(socket, sessions)
+    conversation = Conversation(socket, sessions, services.log_budget)
     ended = await conversation.hold()
     request[rate.WASTED] = (not conversation.began or ended.reason in REFUSALS) and ended.close_code not in OURS
     if ended.close_code not in (WSCloseCode.OK, WSCloseCode.GOING_AWAY):
         refusals.labels(str(ended.close_code)).inc()
-        log.warning("stream closed with %d: %s", ended.close_code, ended.message)
+        said, kind = "stream closed with %d: %s", f"stream closed with {ended.close_code}"
+        services.log_budget.log(log, logging.WARNING, kind, said, ended.close_code, ended.message)
     return socket
 
 
@@ -79,9 +81,10 @@ def _refusal(request: web.Request, sessions: Sessions) -> Refusal | None:
 class Conversation:
     """One socket and what becomes of it."""
 
-    def __init__(self, socket: web.WebSocketResponse, sessions: Sessions) -> None:
+    def __init__(self, socket: web.WebSocketResponse, sessions: Sessions, log_budget: LogBudget) -> None:
         self._socket = socket
         self._sessions = sessions
+        self._log_budget = log_budget
         self._received = wire.MediaStream()
         self._session: Session | None = None
 
@@ -95,8 +98,9 @@ class Conversation:
         ended = Ended(WSCloseCode.INTERNAL_ERROR, "internal error", "error")
         try:
             ended = await self._wait_for_start() or await self._listen()
-        except Exception:  # whatever it is, the session's words must still be written
-            log.exception("reading a stream failed")
+        except Exception as error:  # whatever it is, the session's words must still be written
+            kind = f"reading a stream failed: {type(error).__name__}"
+            self._log_budget.log(log, logging.ERROR, kind, "reading a stream failed", exc_info=error)
         finally:
             await self._leave(ended)
         return ended

@@ -16,6 +16,8 @@ from transcriber.web.services import SERVICES
 REQUEST_ID = web.RequestKey("request_id", str)
 RETRY_AFTER_S = 5
 BODY_WITHIN_S = 10.0
+LEFT = 499
+"""The client left before there was an answer."""
 ONE_YEAR = "max-age=31536000"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 HEADERS = {
@@ -38,7 +40,7 @@ async def observed(request: web.Request, handler: Handler) -> web.StreamResponse
     """Names the request and counts its answer by route template."""
     given = request.headers.get("X-Request-ID", "")
     request[REQUEST_ID] = given if _ID.fullmatch(given) else uuid4().hex
-    status = 499  # the client left before there was an answer
+    status = LEFT
     try:
         response = await handler(request)
         status = response.status
@@ -78,10 +80,12 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         if _begun(request):
             raise
         return _translated(request, error)
-    except Exception:
+    except Exception as error:
+        if isinstance(error, ConnectionError) and request.transport is None:
+            return web.Response(status=LEFT)  # for nobody: it is the client that broke off
         if _begun(request):
             raise
-        log.exception("unexpected error in %s %r, request %s", request.method, request.path, request[REQUEST_ID])
+        _log_unexpected(request, error)
         return error_response(500, f"something went wrong here; the server's log has it under {request[REQUEST_ID]}")
 
 
@@ -97,6 +101,20 @@ async def bodies(request: web.Request, handler: Handler) -> web.StreamResponse:
             response.force_close()
             return response
     return await handler(request)
+
+
+def _log_unexpected(request: web.Request, error: Exception) -> None:
+    resource = request.match_info.route.resource
+    request.app[SERVICES].log_budget.log(
+        log,
+        logging.ERROR,
+        f"unexpected error: {type(error).__name__} at {'no route' if resource is None else resource.canonical}",
+        "unexpected error in %s %r, request %s",
+        request.method,
+        request.path,
+        request[REQUEST_ID],
+        exc_info=error,
+    )
 
 
 def _begun(request: web.Request) -> bool:
@@ -119,7 +137,8 @@ def _translated(request: web.Request, error: TranscriberError) -> web.Response:
             again = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else {}
             return error_response(status, str(error), code=code, headers=again)
         case StoreError():
-            log.warning("request %s: the store failed: %s", request[REQUEST_ID], error)
+            said = "request %s: the store failed: %s"
+            request.app[SERVICES].log_budget.log(log, logging.WARNING, "store failed", said, request[REQUEST_ID], error)
             message = "the history store does not answer; try again in some seconds"
             return error_response(503, message, code="store_unavailable", headers={"Retry-After": str(RETRY_AFTER_S)})
     log.error("request %s: %s: %s", request[REQUEST_ID], type(error).__name__, error)

@@ -1,12 +1,13 @@
 """What the web handlers work with, given to them by whoever starts the server."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
 
 from transcriber.config import Settings
+from transcriber.log_budget import LogBudget
 from transcriber.metrics import Metrics
 from transcriber.ports import Archive, Feed, Tickets
 from transcriber.sessions import Sessions
@@ -35,6 +36,8 @@ class Services:
     model: Callable[[], Mapping[str, Any]] = dict
     """The default model: its name, language, and whether it is the demo."""
     heartbeat_s: float = 15.0
+    log_budget: LogBudget = field(default_factory=LogBudget)
+    """Of lines that strangers can cause."""
 
 
 SERVICES = web.AppKey("services", Services)
