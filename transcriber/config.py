@@ -66,8 +66,11 @@ class Settings:
     rate_per_address: int = _setting(
         values.whole(0, 10**6), 300, "requests a minute of each address without key or signature; 0 = no limit"
     )
+    sse_per_client: int = _setting(
+        values.whole(0, 10**6), 200, "live event streams at once of each API key, or address without one; 0 = no limit"
+    )
     trusted_proxies: tuple[str, ...] = _setting(
-        values.networks, (), "proxies (addresses, networks) whose X-Forwarded-For says whom RATE_PER_ADDRESS counts"
+        values.networks, (), "proxies (addresses, networks) whose X-Forwarded-For says whom limits per address count"
     )
     cors_origins: tuple[str, ...] = _setting(
         values.several, (), "origins whose web pages may read the API with a key, comma-separated; * = any"

@@ -24,10 +24,12 @@ from transcriber.ports import Engine
 from transcriber.sessions import Parts, Rules, Sessions
 from transcriber.store.recovery import Recovery
 from transcriber.store.redis import RedisStore
+from transcriber.web.address import networks
 from transcriber.web.app import create_app
 from transcriber.web.certificate import Certificate
-from transcriber.web.connections import BoundedSite, Connections, most_connections
+from transcriber.web.connections import Connections, most_connections
 from transcriber.web.services import Services
+from transcriber.web.site import BoundedSite
 
 log = logging.getLogger(__name__)
 FINISH_S = 30.0
@@ -115,7 +117,8 @@ async def _accept(
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     context = certificate.context if certificate else None
-    await BoundedSite(connections, runner, sock=listening, ssl_context=context).start()
+    proxies = networks(services.settings.trusted_proxies)
+    await BoundedSite(connections, runner, proxies=proxies, sock=listening, ssl_context=context).start()
 
 
 def _tasks(loop: asyncio.AbstractEventLoop) -> int:

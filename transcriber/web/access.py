@@ -123,6 +123,11 @@ def trusts_this_machine(request: web.Request) -> bool:
     return not (settings.twilio_auth_token if signed else settings.api_keys) and is_local(request)
 
 
+def is_stranger(request: web.Request) -> bool:
+    """Whether the request shows no key and does not come from this machine where that is enough."""
+    return key_of(request) is None and not trusts_this_machine(request)
+
+
 def is_local(request: web.Request) -> bool:
     """Whether a client on this machine speaks to us directly.
 

@@ -1,21 +1,19 @@
 """The server's connections: how many there may be, and what they must do in time. aiohttp bounds neither.
 
 A request's head must be here HEAD_WITHIN_S after its first byte (the first one: after connecting), an answer must find
-a taker within TAKEN_WITHIN_S. When all places are taken, the connection that has owed a head longest makes room.
+a taker within TAKEN_WITHIN_S. When all places are taken, or all of one address, that connection makes room of which
+least is lost: one between two requests, else one that owes a head, else one that owes a body; the oldest of its kind.
 """
 
 import asyncio
 import logging
 import resource
-from typing import Any, cast
-
-from aiohttp import web
-from aiohttp.http_exceptions import LineTooLong
+from collections import Counter
+from itertools import islice
+from typing import Protocol
 
 from transcriber.log_budget import LogBudget
 from transcriber.metrics import Metrics
-from transcriber.web.middleware import HEADERS
-from transcriber.web.refusal import error_response
 
 HEAD_WITHIN_S = 5.0
 TAKEN_WITHIN_S = 30.0
@@ -27,6 +25,10 @@ BACKLOG = 512
 RESERVED_FILES = 256
 """For everything but connections: Redis, models, logs."""
 LOOK_EVERY_S = 0.5
+SHARE = 4
+"""One address gets so many-th of all places."""
+LOOKED_AT = 100
+"""Of the connections that wait, when one of a certain address is looked for."""
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,15 @@ def most_connections() -> int:
     return max(files - RESERVED_FILES, files // 2)
 
 
+class Peer(Protocol):
+    """A connection, as the registry sees it. `site`: whom it counts for; empty: nobody in particular."""
+
+    site: str
+
+    def cut(self) -> None:
+        """End it now."""
+
+
 class Connections:
     """All of a server. Belongs to the event loop's thread; `watch` must run."""
 
@@ -44,37 +55,64 @@ class Connections:
         self._most = most
         self._log_budget = log_budget
         self._metrics = metrics
-        self._all: set[Connection] = set()
-        self._owing: dict[Connection, float] = {}
-        self._untaken: dict[Connection, float] = {}
+        self._all: set[Peer] = set()
+        self._of_site: Counter[str] = Counter()
+        # In the order of time. A connection is in one of the first three, or a request of it is being answered.
+        self._idle: dict[Peer, float] = {}
+        self._owing: dict[Peer, float] = {}
+        self._owing_body: dict[Peer, float] = {}
+        self._untaken: dict[Peer, float] = {}
         self._loop = asyncio.get_running_loop()
 
-    def enter(self, connection: "Connection") -> None:
+    def enter(self, connection: Peer) -> None:
         """A new one, which owes a head."""
         self._all.add(connection)
-        self._owing[connection] = self._loop.time()
-        if len(self._all) > self._most:
-            self._make_room()
+        self._of_site[connection.site] += 1
+        if connection.site and self._of_site[connection.site] > max(1, self._most // SHARE):
+            self._make_room(connection, of_site=True)
+        elif len(self._all) > self._most:
+            self._make_room(connection, of_site=False)
+        if connection in self._all:
+            self._owing[connection] = self._loop.time()
 
-    def leave(self, connection: "Connection") -> None:
+    def leave(self, connection: Peer) -> None:
         """It is gone."""
+        if connection not in self._all:
+            return
         self._all.discard(connection)
-        self._owing.pop(connection, None)
-        self._untaken.pop(connection, None)
+        self._of_site[connection.site] -= 1
+        if not self._of_site[connection.site]:
+            del self._of_site[connection.site]
+        for waiting in (self._idle, self._owing, self._owing_body, self._untaken):
+            waiting.pop(connection, None)
 
-    def owes_head(self, connection: "Connection") -> None:
+    def owes_head(self, connection: Peer) -> None:
         """Part of a head is here."""
+        self._idle.pop(connection, None)
         self._owing.setdefault(connection, self._loop.time())
 
-    def has_head(self, connection: "Connection") -> None:
-        """The whole of it is."""
+    def has_head(self, connection: Peer, *, whole: bool) -> None:
+        """All of it is here; with `whole` the body, too."""
+        self._idle.pop(connection, None)
         self._owing.pop(connection, None)
+        if not whole:
+            self._owing_body[connection] = self._loop.time()
 
-    def waits_for_taker(self, connection: "Connection") -> None:
+    def has_body(self, connection: Peer) -> None:
+        """All of a request is here."""
+        self._owing_body.pop(connection, None)
+
+    def is_idle(self, connection: Peer) -> None:
+        """Its request was answered, and it has begun no other one."""
+        self._owing_body.pop(connection, None)
+        if connection in self._all:
+            self._idle[connection] = self._loop.time()
+
+    def waits_for_taker(self, connection: Peer) -> None:
         """Its buffers are full of what the other side does not read."""
         self._untaken.setdefault(connection, self._loop.time())
 
-    def found_taker(self, connection: "Connection") -> None:
+    def found_taker(self, connection: Peer) -> None:
         """The other side reads again."""
         self._untaken.pop(connection, None)
 
@@ -103,108 +141,23 @@ class Connections:
                         self._log_budget.log(log, logging.INFO, "answer not read", said, within_s)
             self._metrics.connections.set(len(self._all))
 
-    def _make_room(self) -> None:
-        # Who connects to ask something sends it at once, so the oldest that has not is the least likely to be a caller.
-        self._cut(next(iter(self._owing)), "full")
-        said = "all %d connections are taken; those that have sent no request are cut first"
-        self._log_budget.log(log, logging.WARNING, "connections full", said, self._most)
+    def _make_room(self, newcomer: Peer, *, of_site: bool) -> None:
+        # Who connects to ask something sends it at once, and who was answered may come again: what is in the middle of
+        # a request or a stream is not cut, and if all are, the newcomer is.
+        site = newcomer.site if of_site else None
+        said = "one address has all the connections it may have: %d" if of_site else "all %d connections are taken"
+        places = max(1, self._most // SHARE) if of_site else self._most
+        self._log_budget.log(
+            log, logging.WARNING, f"connections {'of an address' if of_site else 'full'}", said, places
+        )
+        for waiting in (self._idle, self._owing, self._owing_body):
+            for connection in islice(waiting, LOOKED_AT):
+                if site is None or connection.site == site:
+                    self._cut(connection, "address" if of_site else "full")
+                    return
+        self._cut(newcomer, "address" if of_site else "full")
 
-    def _cut(self, connection: "Connection", why: str) -> None:
+    def _cut(self, connection: Peer, why: str) -> None:
         self.leave(connection)
         self._metrics.connections_cut.labels(why).inc()
         connection.cut()
-
-
-class Connection(web.RequestHandler):
-    """One, as aiohttp serves it, that tells the registry how far it is."""
-
-    __slots__ = ("_connections", "_transport")
-
-    def __init__(self, connections: Connections, server: web.Server, **options: Any) -> None:
-        super().__init__(server, loop=asyncio.get_running_loop(), **options)
-        self._connections = connections
-        self._transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Asyncio's."""
-        self._transport = cast("asyncio.Transport", transport)
-        super().connection_made(transport)
-        self._connections.enter(self)
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """Asyncio's."""
-        super().connection_lost(exc)
-        self._connections.leave(self)
-
-    def data_received(self, data: bytes) -> None:
-        """Asyncio's. aiohttp waits with `_waiter` when no request is being answered, and counts whole heads."""
-        heads, idle = self._request_count, self._waiter is not None
-        super().data_received(data)
-        if self._request_count > heads:
-            self._connections.has_head(self)
-        elif idle:
-            self._connections.owes_head(self)
-
-    def pause_writing(self) -> None:
-        """Asyncio's."""
-        super().pause_writing()
-        self._connections.waits_for_taker(self)
-
-    def resume_writing(self) -> None:
-        """Asyncio's."""
-        super().resume_writing()
-        self._connections.found_taker(self)
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """aiohttp's, for what could not be read as HTTP: it would log and answer the bytes, which may be a key."""
-        if status >= 500:
-            return super().handle_error(request, status, exc, message)
-        self._connections.refused(status, request.remote, type(exc).__name__)
-        said = (
-            "the request line or a header is too long"
-            if isinstance(exc, LineTooLong)
-            else "this is not well-formed HTTP"
-        )
-        response = error_response(status, said, headers=HEADERS)
-        response.force_close()
-        return response
-
-    def cut(self) -> None:
-        """End it now; what was not taken is thrown away."""
-        if self._transport is not None:
-            self._transport.abort()
-
-
-class BoundedSite(web.SockSite):
-    """aiohttp's, whose connections are those of the registry."""
-
-    __slots__ = ("_connections",)
-
-    def __init__(self, connections: Connections, runner: web.AppRunner, **more: Any) -> None:
-        super().__init__(runner, backlog=BACKLOG, **more)
-        self._connections = connections
-
-    async def start(self) -> None:
-        """Accept from now on."""
-        await web.BaseSite.start(self)
-        server = self._runner.server
-        if server is None:
-            raise RuntimeError("the runner is not set up")
-        # Nobody sends us compressed bodies but to see what they become.
-        options = {"access_log": None, "keepalive_timeout": IDLE_S, "lingering_time": LINGERING_S}
-        options["auto_decompress"] = False
-        timeout_s = HANDSHAKE_WITHIN_S if self._ssl_context else None
-        self._server = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self._connections, server, **options),
-            sock=self._sock,
-            ssl=self._ssl_context,
-            backlog=self._backlog,
-            ssl_handshake_timeout=timeout_s,
-            ssl_shutdown_timeout=timeout_s,
-        )

@@ -11,7 +11,7 @@ from aiohttp import web
 from transcriber.core.transcript import parsed
 from transcriber.errors import CallNotFound, StoreError
 from transcriber.ports import Published
-from transcriber.web import params
+from transcriber.web import followers, params
 from transcriber.web.rate import costs
 from transcriber.web.reading import EVENTS_FOR_ONE, READING
 from transcriber.web.resuming import Resuming
@@ -31,35 +31,46 @@ async def call_events(request: web.Request) -> web.StreamResponse:
     partials = params.flag(asked.rest, "partials", default=True)
     call_sid = params.call_sid(request)
     await request.app[SERVICES].archive.call(call_sid)  # an unknown call is a 404, before the answer begins
-    viewer = Viewer(request)
-    with suppress(ConnectionError):  # the reader left, or does not read
-        await viewer.open(padded=asked.padded)
-        await CallReader(request, viewer, call_sid=call_sid, after=asked.after, partials=partials).run()
-    return viewer.response
+    with followers.place(request) as refusal:
+        if refusal is not None:
+            return refusal.response()
+        viewer = Viewer(request)
+        with suppress(ConnectionError):  # the reader left, or does not read
+            await viewer.open(padded=asked.padded)
+            await CallReader(request, viewer, call_sid=call_sid, after=asked.after, partials=partials).run()
+        return viewer.response
 
 
 async def all_events(request: web.Request) -> web.StreamResponse:
     """GET /v1/events: what is published about any call from now on. Numbers are per call, so there is no `id:`."""
     asked = Resuming.of(request, "partials")
     partials = params.flag(asked.rest, "partials", default=True)
+    with followers.place(request) as refusal:
+        if refusal is not None:
+            return refusal.response()
+        viewer = Viewer(request)
+        with suppress(ConnectionError):
+            await viewer.open(padded=asked.padded)
+            await _follow_all(request, viewer, partials=partials)
+        return viewer.response
+
+
+async def _follow_all(request: web.Request, viewer: Viewer, *, partials: bool) -> None:
+    """Until the reader leaves (ConnectionError) or the server goes down."""
     services, closing = request.app[SERVICES], request.app[CLOSING]
-    viewer = Viewer(request)
-    with suppress(ConnectionError):
-        await viewer.open(padded=asked.padded)
-        trouble = ""
-        while not closing.is_set():
-            try:
-                async with services.feed.follow() as messages:
-                    trouble = ""
-                    await _pass_all_on(messages, viewer, request, partials=partials)
-            except StoreError as error:
-                if error.reason != trouble:
-                    trouble = error.reason
-                    said = "live events of all calls: %s; following again"
-                    services.log_budget.log(log, logging.WARNING, "live events broke off", said, error)
-                    await viewer.remark(UNAVAILABLE.format(trouble))
-            await _breathe(viewer, closing)
-    return viewer.response
+    trouble = ""
+    while not closing.is_set():
+        try:
+            async with services.feed.follow() as messages:
+                trouble = ""
+                await _pass_all_on(messages, viewer, request, partials=partials)
+        except StoreError as error:
+            if error.reason != trouble:
+                trouble = error.reason
+                said = "live events of all calls: %s; following again"
+                services.log_budget.log(log, logging.WARNING, "live events broke off", said, error)
+                await viewer.remark(UNAVAILABLE.format(trouble))
+        await _breathe(viewer, closing)
 
 
 class CallReader:

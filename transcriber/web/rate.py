@@ -3,7 +3,6 @@
 A good key or signature is never held up by what strangers do at the same address: behind a proxy all share it.
 """
 
-import ipaddress
 import math
 import time
 from collections.abc import Hashable
@@ -15,13 +14,13 @@ from aiohttp.typedefs import Handler
 from transcriber.config import Settings
 from transcriber.core.rate import Rate
 from transcriber.web import access
+from transcriber.web.address import Networks, networks, parsed, site_of, within
 from transcriber.web.refusal import Refusal
 from transcriber.web.services import SERVICES
 
 FREE = frozenset({"/healthz", "/readyz", "/metrics"})
 WASTED = web.RequestKey("wasted", bool)
 """Set by a media stream that never became one, through its sender's fault."""
-IPV6_SITE_BITS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +29,12 @@ class Budgets:
 
     keys: Rate
     addresses: Rate
-    proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
+    proxies: Networks
 
     @classmethod
     def of(cls, settings: Settings) -> "Budgets":
         """Whole ones."""
-        proxies = tuple(ipaddress.ip_network(text) for text in settings.trusted_proxies)
-        return cls(Rate(settings.rate_per_key), Rate(settings.rate_per_address), proxies)
+        return cls(Rate(settings.rate_per_key), Rate(settings.rate_per_address), networks(settings.trusted_proxies))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,23 +97,13 @@ def address_of(request: web.Request) -> str:
     """Whom the request is charged to: the peer, or whom trusted proxies say they speak for; of IPv6 the /64."""
     proxies = request.app[BUDGETS].proxies
     path = ",".join(request.headers.getall("X-Forwarded-For", ())).split(",")
-    address = _parsed(request.remote or "")
-    while path and address is not None and any(address in proxy for proxy in proxies):
-        before = _parsed(path.pop().strip())
+    address = parsed(request.remote or "")
+    while path and address is not None and within(address, proxies):
+        before = parsed(path.pop().strip())
         if before is None:
             break
         address = before
-    if isinstance(address, ipaddress.IPv6Address):
-        return str(ipaddress.ip_network((address, IPV6_SITE_BITS), strict=False))
-    return str(address or "")
-
-
-def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        found = ipaddress.ip_address(text)
-    except ValueError:
-        return None
-    return (found.ipv4_mapped or found) if isinstance(found, ipaddress.IPv6Address) else found
+    return site_of(address)
 
 
 def _come_back(request: web.Request, who: str, setting: str, wait_s: float) -> web.Response:
