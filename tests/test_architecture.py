@@ -31,6 +31,7 @@ LEVEL |= {
     "scribe": 3,
     "compiling": 4,
     "session": 4,
+    "waiting": 4,
     "sessions": 5,
     "web": 6,
     "webhook": 6,

@@ -43,10 +43,6 @@ class Metrics:
         )
         self.recognizers = self._gauge("recognizers", "Recognizers by state", "state")
         self.tasks = self._gauge("tasks", "Tasks on the event loop; none is left of a call that has ended")
-        self.connections = self._gauge("connections", "Open connections")
-        self.connections_cut = self._counter(
-            "connections_cut", "Connections cut: no request in time, an answer not read, or all places taken", "reason"
-        )
         self.streams = self._counter("streams", "Streams that ended, by reason", "reason")
         self.frames = self._counter("frames", "Media messages received")
         self.frames_lost = self._counter("frames_lost", "Media messages the sequence numbers say are missing")
@@ -81,6 +77,19 @@ class Metrics:
             "duplicate_streams",
             "Streams that were live on another server, by what became of them: refused, or renamed",
             "outcome",
+        )
+        self._of_the_edge()
+
+    def _of_the_edge(self) -> None:
+        self.connections = self._gauge("connections", "Open connections")
+        self.connections_cut = self._counter(
+            "connections_cut", "Connections cut: no request in time, an answer not read, or all places taken", "reason"
+        )
+        self.sockets_unproved = self._gauge(
+            "sockets_unproved", "Media sockets without a start that showed neither signature nor key nor ticket"
+        )
+        self.http_requests = self._counter(
+            "http_requests", "HTTP requests by route template", "route", "method", "status"
         )
 
     def _gauge(self, name: str, doc: str, *labels: str) -> Gauge:

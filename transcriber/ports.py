@@ -192,5 +192,8 @@ class Tickets(Protocol):
     async def issue(self, call_sid: str) -> str:
         """A new ticket for that call, valid for some minutes."""
 
+    async def spend(self, ticket: str) -> str:
+        """The call that the ticket is good for, empty if none; afterwards it is spent."""
+
     async def redeem(self, ticket: str, call_sid: str) -> bool:
         """Whether the ticket is good for that call; afterwards it is spent."""

@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Literal
 
 from transcriber.core import stream as wire
 from transcriber.core.twilio import Start
@@ -16,12 +17,14 @@ from transcriber.metrics import Metrics
 from transcriber.ports import Outbox, Tickets
 from transcriber.session import TICK_S, Session
 from transcriber.speakers import Speakers
+from transcriber.waiting import USUAL_TRACKS, Proof, Waiting
 
 log = logging.getLogger(__name__)
-USUAL_TRACKS = 2
-"""What a stream that has not started yet is counted as."""
 CALLBACK_GRACE_S = 2.0
 """A status callback may overtake the last messages of its stream."""
+
+
+NOTHING = Proof()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +62,10 @@ class Sessions:
         self._tickets = parts.tickets
         self._metrics = parts.metrics
         self._log_budget = parts.log_budget
+        self._metrics.sockets_unproved.set_function(lambda: self.waiting.unproved)
         self._live: dict[str, Session] = {}
         self._speakers = Speakers()
-        self._waiting = 0
+        self.waiting = Waiting()
         self._heard_at: dict[str, float] = {}
         self._hurry = asyncio.Event()
         self._empty = asyncio.Event()
@@ -79,33 +83,32 @@ class Sessions:
 
     @property
     def full(self) -> bool:
-        """Whether one more usual stream would be too much."""
-        expected = self.live_tracks + USUAL_TRACKS * (self._waiting + 1)
+        """Whether one more usual stream would be too much. Sockets that proved nothing do not count."""
+        expected = self.live_tracks + self.waiting.tracks + USUAL_TRACKS
         return expected > max(self.rules.max_tracks(), USUAL_TRACKS) or self._ears.lanes.pace.behind
+
+    def full_of_unproved(self, site: str) -> Literal["address", "all"] | None:
+        """Whether one more socket that proves nothing would be too much: for its address, or for all together."""
+        if self.full:
+            return "all"
+        return self.waiting.full_of_unproved(site, self.rules.max_tracks() - self.live_tracks - self.waiting.tracks)
 
     @property
     def backlog_s(self) -> float:
         """Seconds of audio that wait for recognition, of the track that is furthest behind."""
         return max((session.backlog_s for session in self._live.values()), default=0.0)
 
-    @asynccontextmanager
-    async def expected(self) -> AsyncIterator[None]:
-        """A socket was opened whose start has not come: it is counted, so that admission stays true."""
-        self._waiting += 1
-        try:
-            yield
-        finally:
-            self._waiting -= 1
-
-    async def admit(self, start: Start, received: wire.MediaStream) -> Session | wire.Refused:
-        """The session of an announced stream, or why there is none."""
-        refused = self._refusal(start) or await self._check_ticket(start)
+    async def admit(self, start: Start, received: wire.MediaStream, proof: Proof = NOTHING) -> Session | wire.Refused:
+        """The session of an announced stream, or why there is none. `proof`: what its socket showed before."""
+        refused = self._refusal(start) or await self._check_ticket(start, proof)
         if refused is not None:
             return refused
+        # Whoever proved nothing leaves room for those that did and are about to start.
+        kept = 0 if proof.proved or start.parameters.get("ticket") else self.waiting.tracks
         hearing = await self._ears.hearing(start.parameters)
         if isinstance(hearing, wire.Refused):
             return hearing
-        if (refused := self._refusal(start)) is not None:
+        if (refused := self._refusal(start, kept=kept)) is not None:
             return refused
         session = Session(start, received, hearing=hearing, outbox=self._outbox, speakers=self._speakers.of(start))
         self._report_shared_tracks(session)
@@ -178,19 +181,23 @@ class Sessions:
         """Drain no longer than it takes to finish what was received."""
         self._hurry.set()
 
-    def _refusal(self, start: Start) -> wire.Refused | None:
+    def _refusal(self, start: Start, *, kept: int = 0) -> wire.Refused | None:
         if self.rules.account_sids and start.account_sid not in self.rules.account_sids:
             return wire.Refused(1008, "streams of this account are not accepted")
         if self.draining:
             return wire.Refused(1001, "the server is shutting down")
         if start.stream_sid in self._live:
             return wire.Refused(1008, "a stream with this streamSid is live already")
-        if self.live_tracks + len(start.tracks) > self.rules.max_tracks():
+        if self.live_tracks + kept + len(start.tracks) > self.rules.max_tracks():
             return wire.Refused(1013, "over capacity, try again later")
         return None
 
-    async def _check_ticket(self, start: Start) -> wire.Refused | None:
+    async def _check_ticket(self, start: Start, proof: Proof) -> wire.Refused | None:
         ticket = start.parameters.get("ticket", "")
+        if proof.ticket and proof.call_sid != start.call_sid:
+            return wire.Refused(1008, "the ticket is not good for this call")
+        if proof.ticket and ticket in ("", proof.ticket):
+            return None
         if not ticket:
             return wire.Refused(1008, "a ticket is required") if self.rules.require_ticket else None
         try:

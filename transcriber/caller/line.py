@@ -194,7 +194,7 @@ def _media_url(url: str) -> str:
     parts = urlsplit(url)
     scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
     path = parts.path.rstrip("/")
-    if not path.endswith(MEDIA_PATH):
+    if not path.endswith(MEDIA_PATH) and f"{MEDIA_PATH}/ticket/" not in path:
         path += MEDIA_PATH
     return urlunsplit((scheme, parts.netloc, path, "", ""))
 

@@ -24,8 +24,11 @@ class RedisTickets:
             await self._client.set(self._keys.ticket(ticket), call_sid, ex=VALID_S)
         return ticket
 
+    async def spend(self, ticket: str) -> str:
+        """The call it is good for, empty if none. Raises StoreError; the ticket may then be spent or not."""
+        with redis_failures("cannot check a ticket"):
+            return str(await self._client.getdel(self._keys.ticket(ticket)) or "")
+
     async def redeem(self, ticket: str, call_sid: str) -> bool:
         """Whether the ticket is good for that call. Raises StoreError; the ticket may then be spent or not."""
-        with redis_failures("cannot check a ticket"):
-            found = await self._client.getdel(self._keys.ticket(ticket))
-        return bool(found == call_sid)
+        return await self.spend(ticket) == call_sid

@@ -17,7 +17,9 @@ from transcriber.web.services import SERVICES
 
 # Everything else needs an API key: a route that was forgotten here is closed, not open.
 MEDIA_ROUTE = "/v1/media"
-SIGNED_ROUTES = frozenset({MEDIA_ROUTE, "/v1/twiml", "/v1/stream-status"})
+TICKET_ROUTE = "/v1/media/ticket/{ticket}"
+MEDIA_ROUTES = frozenset({MEDIA_ROUTE, TICKET_ROUTE})
+SIGNED_ROUTES = MEDIA_ROUTES | {"/v1/twiml", "/v1/stream-status"}
 OPEN_ROUTES = SIGNED_ROUTES | {"/", "/static/{name}", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"}
 # What a method wants of a key; one that is not here is not for readers.
 ROLES: Mapping[str, Role] = {"GET": Role.READ, "HEAD": Role.READ, "DELETE": Role.DELETE}
@@ -82,6 +84,17 @@ def may_stream(request: web.Request) -> Refusal | None:
     if key is not None:
         return _lacking(Role.CONTROL)
     return Refusal(403, f"without TRANSCRIBER_TWILIO_AUTH_TOKEN streams are {FROM_HERE}")
+
+
+def is_proved(request: web.Request) -> bool:
+    """Whether a request that may stream showed a signature or a key for it."""
+    key = key_of(request)
+    return bool(request.app[SERVICES].settings.twilio_auth_token) or (key is not None and Role.CONTROL in key.roles)
+
+
+def ticket_of(request: web.Request) -> str:
+    """The ticket in the address of a media socket; empty without one."""
+    return request.match_info.get("ticket") or request.query.get("ticket", "")
 
 
 async def webhook_form(request: web.Request) -> Mapping[str, str] | Refusal:
@@ -176,6 +189,9 @@ def _signed(
     level = logging.DEBUG if request.get(OVERDRAWN, False) else logging.WARNING
     # %r: the path is the client's.
     said, kind = ("does not match", "wrong signature") if given else ("is missing", "no signature")
+    if ticket_of(request):  # it may still be good
+        target = TICKET_ROUTE if "ticket" in request.match_info else f"{request.path}?ticket=…"
+        urls = signature.candidates(address, target, scheme=scheme)
     request.app[SERVICES].log_budget.log(log, level, kind, "%s %s; URLs tried: %r", SIGNATURE, said, urls)
     if not given:
         return Refusal(403, f"{SIGNATURE} is missing; only Twilio may call this address, or a client with an API key")

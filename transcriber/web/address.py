@@ -34,9 +34,8 @@ def site_of(address: IPv4Or6 | None) -> str:
     return str(address or "")
 
 
-def peer_site(text: str, proxies: Networks) -> str:
-    """Of a connection's peer; empty for this machine and proxies: behind one address of theirs may be everybody."""
-    address = parsed(text)
+def bounded_site(address: IPv4Or6 | None, proxies: Networks) -> str:
+    """The same, but empty for this machine and proxies: behind one address of theirs may be everybody."""
     if address is None or address.is_loopback or within(address, proxies):
         return ""
     return site_of(address)

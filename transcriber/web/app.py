@@ -44,6 +44,7 @@ def create_app(services: Services) -> web.Application:
     get("/openapi.json", openapi.description)
     get("/docs", docs.page)
     get("/v1/media", media.media, allow_head=False)
+    get("/v1/media/ticket/{ticket}", media.media, allow_head=False)
     post("/v1/twiml", voice.twiml)
     post("/v1/stream-status", voice.stream_status)
     get("/v1/calls", history.calls)

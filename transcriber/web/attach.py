@@ -11,7 +11,7 @@ from transcriber.errors import BadRequest, TelephonyError
 from transcriber.telephony import StreamWish, Tracks, TwilioCalls
 from transcriber.web import params
 from transcriber.web.services import SERVICES, Services
-from transcriber.web.voice import MEDIA, STATUS
+from transcriber.web.voice import STATUS, media_path
 
 NAME = "transcriber"
 TRACKS: Mapping[str, Tracks] = {"both": "both_tracks", "inbound": "inbound_track", "outbound": "outbound_track"}
@@ -35,7 +35,7 @@ async def attach(request: web.Request) -> web.Response:
     address = PublicAddress.parse(services.settings.public_url)
     wish = StreamWish(
         call_sid=call_sid,
-        url=address.url("wss", "") + MEDIA,
+        url=address.url("wss", media_path(services.settings, parameters["ticket"])),
         name=name,
         status_callback=address.url("https", "") + STATUS,
         track=TRACKS[track],

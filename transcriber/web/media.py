@@ -17,7 +17,8 @@ from transcriber.core.twilio import Start
 from transcriber.log_budget import LogBudget
 from transcriber.session import Session
 from transcriber.sessions import Sessions
-from transcriber.web import access, rate
+from transcriber.waiting import Proof
+from transcriber.web import proof, rate
 from transcriber.web.refusal import Refusal
 from transcriber.web.services import SERVICES
 
@@ -26,7 +27,6 @@ LONGEST_MESSAGE = 64 * 1024
 LONGEST_REASON = 120
 """Bytes; a close frame has room for 123."""
 START_WITHIN_S = 5.0
-RETRY_AFTER_S = 5
 OURS = (WSCloseCode.GOING_AWAY, WSCloseCode.INTERNAL_ERROR, WSCloseCode.TRY_AGAIN_LATER)
 """Ends that are not the sender's fault."""
 REFUSALS: Mapping[str, str] = {
@@ -49,14 +49,17 @@ async def media(request: web.Request) -> web.StreamResponse:
     """Take one stream from its first to its last message."""
     services = request.app[SERVICES]
     sessions, refusals = services.sessions, services.metrics.refusals
-    refusal = _refusal(request, sessions)
-    if refusal is not None:
-        refusals.labels(str(refusal.status)).inc()
-        return refusal.response()
+    if request.headers.get("Upgrade", "").lower() == "websocket":
+        shown = await proof.shown(request)
+    else:
+        shown = Refusal(426, "this is a WebSocket endpoint for Twilio Media Streams", {"Upgrade": "websocket"})
+    if isinstance(shown, Refusal):
+        refusals.labels(str(shown.status)).inc()
+        return shown.response()
     # aiohttp refuses messages of this size, not only those above.
     socket = web.WebSocketResponse(max_msg_size=LONGEST_MESSAGE + 1, compress=False, autoping=True, timeout=2.0)
     await socket.prepare(request)
-    conversation = Conversation(socket, sessions, services.log_budget)
+    conversation = Conversation(socket, sessions, shown, services.log_budget)
     ended = await conversation.hold()
     request[rate.WASTED] = (not conversation.began or ended.reason in REFUSALS) and ended.close_code not in OURS
     if ended.close_code not in (WSCloseCode.OK, WSCloseCode.GOING_AWAY):
@@ -66,24 +69,13 @@ async def media(request: web.Request) -> web.StreamResponse:
     return socket
 
 
-def _refusal(request: web.Request, sessions: Sessions) -> Refusal | None:
-    if request.headers.get("Upgrade", "").lower() != "websocket":
-        return Refusal(426, "this is a WebSocket endpoint for Twilio Media Streams", {"Upgrade": "websocket"})
-    refusal = access.may_stream(request)
-    if refusal is not None:
-        return refusal
-    if sessions.draining or sessions.full:
-        why = "the server is shutting down" if sessions.draining else "all tracks are in use"
-        return Refusal(503, f"{why}, try again later", {"Retry-After": str(RETRY_AFTER_S)})
-    return None
-
-
 class Conversation:
     """One socket and what becomes of it."""
 
-    def __init__(self, socket: web.WebSocketResponse, sessions: Sessions, log_budget: LogBudget) -> None:
+    def __init__(self, socket: web.WebSocketResponse, sessions: Sessions, shown: Proof, log_budget: LogBudget) -> None:
         self._socket = socket
         self._sessions = sessions
+        self._shown = shown
         self._log_budget = log_budget
         self._received = wire.MediaStream()
         self._session: Session | None = None
@@ -114,7 +106,7 @@ class Conversation:
 
     async def _wait_for_start(self) -> Ended | None:
         """None once the stream was announced and admitted; admission may take longer: it may load a model."""
-        async with self._sessions.expected():
+        with self._sessions.waiting.one(self._shown):
             try:
                 async with asyncio.timeout(START_WITHIN_S):
                     while (began := await self._read_one()) is None:
@@ -178,7 +170,7 @@ class Conversation:
     async def _admit(self, start: Start) -> Ended | None:
         logs.call_sid.set(start.call_sid)
         logs.stream_sid.set(start.stream_sid)
-        admitted = await self._sessions.admit(start, self._received)
+        admitted = await self._sessions.admit(start, self._received, self._shown)
         if isinstance(admitted, wire.Refused):
             return Ended(admitted.close_code, admitted.reason, "refused")
         self._session = admitted

@@ -114,7 +114,7 @@ def _log_unexpected(request: web.Request, error: Exception) -> None:
         f"unexpected error: {type(error).__name__} at {'no route' if resource is None else resource.canonical}",
         "unexpected error in %s %r, request %s",
         request.method,
-        request.path,
+        resource.canonical if resource is not None and "ticket" in request.match_info else request.path,
         request[REQUEST_ID],
         exc_info=error,
     )

@@ -50,8 +50,19 @@ def _open_page(summary: str, doc: str, media: str) -> Json:
     return {"get": _operation(summary, {"200": _answer(doc, schema, media), **OFTEN}, tag="operation", **OPEN)}
 
 
+def _media(summary: str, *parameters: Json) -> Json:
+    begins: Json = {"101": {"description": "the stream may begin"}}
+    refused = {"403": _error("signature missing or wrong, or a bad ticket"), "426": _error("not a WebSocket"), **OFTEN}
+    full = {"503": _error("full or draining; see Retry-After")}
+    return {"get": _operation(summary, begins | refused | full, *parameters, tag="Twilio", **OPEN)}
+
+
+def _in_path(name: str, doc: str) -> Json:
+    return {"name": name, "in": "path", "required": True, "schema": TEXT, "description": doc}
+
+
 def _static() -> Json:
-    name = {"name": "name", "in": "path", "required": True, "schema": TEXT, "description": "the file"}
+    name = _in_path("name", "the file")
     files = {kind: {"schema": TEXT} for kind in ("text/html", "text/javascript", "text/css", "image/svg+xml")}
     found: Json = {"200": {"description": "the file", "content": files}, "304": {"description": "not changed"}}
     return {
@@ -81,6 +92,7 @@ FORM: Json = {
     },
     **OPEN,
 }
+UNSIGNED: Json = {"403": _error("signature missing or wrong"), "413": _error("too large a form"), **SLOW, **OFTEN}
 PATHS: Json = {
     "/v1/calls": {
         "get": _operation(
@@ -150,30 +162,12 @@ PATHS: Json = {
             "All calls' events as Server-Sent Events, live only", {**STREAM, **BAD, **CLOSED}, PARTIALS, tag="live"
         )
     },
-    "/v1/media": {
-        "get": _operation(
-            "The WebSocket that Twilio Media Streams dials",
-            {
-                "101": {"description": "the stream may begin"},
-                "403": _error("signature missing or wrong"),
-                "426": _error("not a WebSocket"),
-                **OFTEN,
-                "503": _error("full or draining; see Retry-After"),
-            },
-            tag="Twilio",
-            **OPEN,
-        )
-    },
+    "/v1/media": _media("The WebSocket that Twilio Media Streams dials; a ticket may stand in `?ticket=`"),
+    "/v1/media/ticket/{ticket}": _media("The same, proved by a ticket before the 101", _in_path("ticket", "good once")),
     "/v1/twiml": {
         "post": _operation(
             "Voice webhook: TwiML that starts a stream of both tracks",
-            {
-                "200": _answer("TwiML", media="application/xml"),
-                **BAD,
-                **SLOW,
-                **OFTEN,
-                "403": _error("signature missing or wrong"),
-            },
+            {"200": _answer("TwiML", media="application/xml"), **UNSIGNED},
             tag="Twilio",
             **FORM,
         )
@@ -181,7 +175,7 @@ PATHS: Json = {
     "/v1/stream-status": {
         "post": _operation(
             "Status callback of a stream",
-            {"204": {"description": "noted"}, **BAD, **SLOW, **OFTEN, "403": _error("signature missing or wrong")},
+            {"204": {"description": "noted"}, **UNSIGNED},
             tag="Twilio",
             **FORM,
         )

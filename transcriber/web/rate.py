@@ -14,7 +14,7 @@ from aiohttp.typedefs import Handler
 from transcriber.config import Settings
 from transcriber.core.rate import Rate
 from transcriber.web import access
-from transcriber.web.address import Networks, networks, parsed, site_of, within
+from transcriber.web.address import IPv4Or6, Networks, bounded_site, networks, parsed, site_of, within
 from transcriber.web.refusal import Refusal
 from transcriber.web.services import SERVICES
 
@@ -63,7 +63,7 @@ async def rate_limited(request: web.Request, handler: Handler) -> web.StreamResp
     if access.trusts_this_machine(request):
         return await handler(request)
     signed = route in access.SIGNED_ROUTES and bool(request.app[SERVICES].settings.twilio_auth_token)
-    if signed or route == access.MEDIA_ROUTE:
+    if signed or route in access.MEDIA_ROUTES:
         return await _judged_afterwards(request, handler, budgets.addresses, signed=signed)
     wait_s = budgets.addresses.charge(address_of(request), time.monotonic())
     return _come_back(request, "this address", "ADDRESS", wait_s) if wait_s else await handler(request)
@@ -72,10 +72,10 @@ async def rate_limited(request: web.Request, handler: Handler) -> web.StreamResp
 async def _judged_afterwards(
     request: web.Request, handler: Handler, addresses: Rate, *, signed: bool
 ) -> web.StreamResponse:
-    """Twilio dials from few addresses, so only what was refused is charged; a signature is looked at in any case."""
+    """Twilio dials from few addresses, so only what was refused is charged; proofs are looked at in any case."""
     name = address_of(request)
     wait_s = addresses.wait_s(name, time.monotonic())
-    if wait_s and not signed:
+    if wait_s and not signed and not access.ticket_of(request):
         return _come_back(request, "this address", "ADDRESS", wait_s)
     request[access.OVERDRAWN] = wait_s > 0
     response = await handler(request)
@@ -95,6 +95,15 @@ def costs(request: web.Request, more: int) -> None:
 
 def address_of(request: web.Request) -> str:
     """Whom the request is charged to: the peer, or whom trusted proxies say they speak for; of IPv6 the /64."""
+    return site_of(_client(request))
+
+
+def bounded_address_of(request: web.Request) -> str:
+    """The same, but empty for this machine and for proxies that do not say whom they speak for."""
+    return bounded_site(_client(request), request.app[BUDGETS].proxies)
+
+
+def _client(request: web.Request) -> IPv4Or6 | None:
     proxies = request.app[BUDGETS].proxies
     path = ",".join(request.headers.getall("X-Forwarded-For", ())).split(",")
     address = parsed(request.remote or "")
@@ -103,7 +112,7 @@ def address_of(request: web.Request) -> str:
         if before is None:
             break
         address = before
-    return site_of(address)
+    return address
 
 
 def _come_back(request: web.Request, who: str, setting: str, wait_s: float) -> web.Response:

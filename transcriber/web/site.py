@@ -8,7 +8,7 @@ from aiohttp.http_exceptions import LineTooLong
 from aiohttp.streams import StreamReader
 
 from transcriber.web import connections
-from transcriber.web.address import Networks, peer_site
+from transcriber.web.address import Networks, bounded_site, parsed
 from transcriber.web.connections import Connections
 from transcriber.web.middleware import HEADERS
 from transcriber.web.refusal import error_response
@@ -32,7 +32,8 @@ class Connection(web.RequestHandler):
         """Asyncio's."""
         self._transport = cast("asyncio.Transport", transport)
         super().connection_made(transport)
-        self.site = peer_site((transport.get_extra_info("peername") or ("",))[0], self._proxies)
+        peer = (transport.get_extra_info("peername") or ("",))[0]
+        self.site = bounded_site(parsed(peer), self._proxies)
         self._registry.enter(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:

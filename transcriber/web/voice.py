@@ -6,6 +6,7 @@ from xml.etree import ElementTree as ET
 
 from aiohttp import web
 
+from transcriber.config import Settings
 from transcriber.core.signature import PublicAddress
 from transcriber.errors import BadRequest, StoreError
 from transcriber.web.access import webhook_form
@@ -86,14 +87,16 @@ async def _start(root: ET.Element, request: web.Request, call_sid: str) -> None:
         log.warning("no ticket for call %s: %s", call_sid, error)
         if services.settings.require_ticket:
             return
-    urls = {scheme: _public(request, scheme) for scheme in ("ws", "http")}
-    stream = ET.SubElement(
-        ET.SubElement(root, "Start"),
-        "Stream",
-        {"url": urls["ws"] + MEDIA, "track": "both_tracks", "statusCallback": urls["http"] + STATUS},
-    )
+    url = _public(request, "ws") + media_path(services.settings, ticket)
+    attributes = {"url": url, "track": "both_tracks", "statusCallback": _public(request, "http") + STATUS}
+    stream = ET.SubElement(ET.SubElement(root, "Start"), "Stream", attributes)
     if ticket:
         ET.SubElement(stream, "Parameter", {"name": "ticket", "value": ticket})
+
+
+def media_path(settings: Settings, ticket: str) -> str:
+    """Where a stream is to go: where tickets are a must, with the ticket, so that it is proved before the 101."""
+    return f"{MEDIA}/ticket/{ticket}" if ticket and settings.require_ticket else MEDIA
 
 
 def _public(request: web.Request, scheme: str) -> str:
