@@ -78,6 +78,9 @@ class Metrics:
             "Streams that were live on another server, by what became of them: refused, or renamed",
             "outcome",
         )
+        self.calls_untranscribed = self._counter(
+            "calls_untranscribed", "Voice webhooks answered with TwiML without a stream", "reason"
+        )
         self._of_the_edge()
 
     def _of_the_edge(self) -> None:

@@ -38,8 +38,15 @@ def compute(token: str, url: str, params: Iterable[tuple[str, str]] = ()) -> str
 
     Of a repeated name every distinct value counts once. For GET and for JSON bodies `params` stays empty.
     """
-    signed = url + "".join(name + value for name, value in sorted(set(params)))
-    # surrogateescape: bytes of a request line that were no UTF-8 go into the sum as they came.
+    return _signature(token, url + _signed_fields(params))
+
+
+def _signed_fields(params: Iterable[tuple[str, str]]) -> str:
+    return "".join(name + value for name, value in sorted(set(params)))
+
+
+def _signature(token: str, signed: str) -> str:
+    # surrogateescape: bytes of a request line or a form that were no UTF-8 go into the sum as they came.
     digest = hmac.new(token.encode(), signed.encode("utf-8", "surrogateescape"), sha1).digest()
     return base64.b64encode(digest).decode("ascii")
 
@@ -72,12 +79,12 @@ def verify(
     URL must carry its `bodySHA256`, and without one the answer is False.
     """
     given = signature.encode("utf-8", "replace")
-    fields = [] if body is not None else list(params)
+    fields = "" if body is not None else _signed_fields(params)
     matched = False
     for url in urls:
         intact = body is None or _hash_matches(url, body)
         for token in tokens:
-            right = hmac.compare_digest(compute(token, url, fields).encode("ascii"), given)
+            right = hmac.compare_digest(_signature(token, url + fields).encode("ascii"), given)
             matched |= right and intact
     return matched
 

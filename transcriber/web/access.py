@@ -2,8 +2,8 @@
 
 import ipaddress
 import logging
-from collections.abc import Mapping
-from urllib.parse import parse_qsl, urlsplit
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -11,7 +11,7 @@ from aiohttp.typedefs import Handler
 from transcriber.config import Settings, is_loopback
 from transcriber.core import api_keys, signature
 from transcriber.core.api_keys import ApiKey, Role
-from transcriber.errors import BadRequest
+from transcriber.web.form import Fields, TooManyFields, readings
 from transcriber.web.refusal import Refusal
 from transcriber.web.services import SERVICES
 
@@ -29,7 +29,6 @@ OVERDRAWN = web.RequestKey("overdrawn", bool)
 """Whether the request's address has been refused so often that it is not worth another line in the log."""
 FORWARDED = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
 SIGNATURE = "X-Twilio-Signature"
-MAX_FIELDS = 200
 FROM_HERE = "accepted only from this machine; set it together with TRANSCRIBER_PUBLIC_URL to let Twilio in"
 
 log = logging.getLogger(__name__)
@@ -101,14 +100,19 @@ async def webhook_form(request: web.Request) -> Mapping[str, str] | Refusal:
     """The form of a webhook that Twilio signed (without an auth token: that came from this machine)."""
     settings = request.app[SERVICES].settings
     body = await request.read()
-    fields = _fields(body) if request.content_type == "application/x-www-form-urlencoded" else []
+    forms: list[Fields] = [[]]
+    if request.content_type == "application/x-www-form-urlencoded":
+        try:
+            forms = readings(body)
+        except TooManyFields as error:
+            return counted(request, Refusal(413, str(error)))
     refusal: Refusal | None = None
     if settings.twilio_auth_token:
-        no_form = body if body and not fields else None
-        refusal = _signed(request, settings, scheme="https", params=fields, body=no_form)
+        no_form = body if body and not forms[0] else None
+        refusal = _signed(request, settings, scheme="https", forms=forms, body=no_form)
     elif not (settings.insecure or is_local(request)):
         refusal = Refusal(403, f"without TRANSCRIBER_TWILIO_AUTH_TOKEN webhooks are {FROM_HERE}")
-    form = dict(fields)
+    form = dict(forms[0])
     accounts = settings.twilio_account_sid
     if refusal is None and accounts and form.get("AccountSid") not in accounts:
         refusal = Refusal(403, "AccountSid is not of TRANSCRIBER_TWILIO_ACCOUNT_SID")
@@ -177,14 +181,14 @@ def _signed(
     settings: Settings,
     *,
     scheme: signature.Scheme,
-    params: list[tuple[str, str]] | None = None,
+    forms: Sequence[Fields] = ((),),
     body: bytes | None = None,
 ) -> Refusal | None:
     given = request.headers.get(SIGNATURE, "")
     address = signature.PublicAddress.parse(settings.public_url)
     urls = signature.candidates(address, request.raw_path, scheme=scheme)
     tokens = settings.twilio_auth_token
-    if given and signature.verify(given, tokens=tokens, urls=urls, params=params or (), body=body):
+    if given and any(signature.verify(given, tokens=tokens, urls=urls, params=form, body=body) for form in forms):
         return None
     level = logging.DEBUG if request.get(OVERDRAWN, False) else logging.WARNING
     # %r: the path is the client's.
@@ -200,13 +204,6 @@ def _signed(
         f"{SIGNATURE} does not match; compare TRANSCRIBER_PUBLIC_URL with the address Twilio dials "
         "(the server's log lists the URLs tried) and TRANSCRIBER_TWILIO_AUTH_TOKEN with the account's",
     )
-
-
-def _fields(body: bytes) -> list[tuple[str, str]]:
-    try:
-        return parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
-    except ValueError:
-        raise BadRequest("the form is not URL-encoded UTF-8, or has too many fields") from None
 
 
 def _lacking(role: Role) -> Refusal:

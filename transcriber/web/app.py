@@ -7,6 +7,7 @@ from aiohttp import web
 from transcriber.web import attach, docs, health, history, live, media, openapi, page, samples, voice
 from transcriber.web.access import KEYRING, api_access, keyring
 from transcriber.web.followers import FOLLOWERS, Followers
+from transcriber.web.issuing import ISSUING, Issuing
 from transcriber.web.middleware import bodies, dress, errors, observed
 from transcriber.web.rate import BUDGETS, Budgets, rate_limited
 from transcriber.web.reading import READING, Reading
@@ -28,6 +29,7 @@ def create_app(services: Services) -> web.Application:
     app[READING] = Reading()
     app[live.CLOSING] = asyncio.Event()
     app[FOLLOWERS] = Followers()
+    app[ISSUING] = Issuing(services.tickets)
     app.on_response_prepare.append(dress)
     app.on_response_prepare.append(share)
     app.on_shutdown.append(_let_readers_go)

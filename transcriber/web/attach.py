@@ -10,6 +10,7 @@ from transcriber.core.signature import PublicAddress
 from transcriber.errors import BadRequest, TelephonyError
 from transcriber.telephony import StreamWish, Tracks, TwilioCalls
 from transcriber.web import params
+from transcriber.web.issuing import ISSUING
 from transcriber.web.services import SERVICES, Services
 from transcriber.web.voice import STATUS, media_path
 
@@ -31,7 +32,7 @@ async def attach(request: web.Request) -> web.Response:
     calls = _calls(services)
     if services.sessions.draining or services.sessions.full:
         raise TelephonyError(503, "unavailable", "this server has no room for another call; try again later")
-    parameters["ticket"] = await services.tickets.issue(call_sid)
+    parameters["ticket"] = await request.app[ISSUING].issue(call_sid)
     address = PublicAddress.parse(services.settings.public_url)
     wish = StreamWish(
         call_sid=call_sid,

@@ -3,6 +3,7 @@
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from transcriber.web.issuing import ISSUING
 from transcriber.web.services import SERVICES
 
 
@@ -18,6 +19,8 @@ async def ready(request: web.Request) -> web.Response:
     """
     services = request.app[SERVICES]
     problems = dict(await services.readiness())
+    if services.settings.require_ticket and await request.app[ISSUING].fails():
+        problems["tickets"] = "away"
     if services.sessions.draining:
         problems["draining"] = "the server is shutting down"
     if services.sessions.full:

@@ -11,6 +11,7 @@ from transcriber import sample_calls
 from transcriber.caller import CallIds, Target, dial, read_recording
 from transcriber.caller.pinning import fingerprint_of
 from transcriber.errors import BadRequest, TranscriberError
+from transcriber.web.issuing import ISSUING
 from transcriber.web.refusal import error_response
 from transcriber.web.services import SERVICES
 
@@ -40,7 +41,7 @@ async def play(request: web.Request) -> web.Response:
     ids = CallIds(account=settings.twilio_account_sid[0]) if settings.twilio_account_sid else CallIds()
     parameters = {"sample": name}
     if settings.require_ticket:
-        parameters["ticket"] = await services.tickets.issue(ids.call)
+        parameters["ticket"] = await request.app[ISSUING].issue(ids.call)
     target = Target(
         url=_here(request),
         fingerprint=fingerprint_of(settings.tls_cert) if settings.tls_cert else None,

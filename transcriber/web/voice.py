@@ -8,15 +8,26 @@ from aiohttp import web
 
 from transcriber.config import Settings
 from transcriber.core.signature import PublicAddress
-from transcriber.errors import BadRequest, StoreError
+from transcriber.core.twilio import clean
+from transcriber.errors import StoreError
+from transcriber.web import params
 from transcriber.web.access import webhook_form
-from transcriber.web.params import checked_call_sid
+from transcriber.web.issuing import ISSUING
 from transcriber.web.refusal import Refusal
-from transcriber.web.services import SERVICES, Services
+from transcriber.web.services import SERVICES
 
 MEDIA = "/v1/media"
 STATUS = "/v1/stream-status"
 MAX_REPORT = 500
+LONGEST_SID = 64
+WHY = {
+    "draining": "the server is shutting down",
+    "full": "no room for another call",
+    "no_call": "the webhook names no call",
+    "no_ticket": "no ticket can be issued, and one is required",
+    "error": "something went wrong on the server",
+}
+EXPECTED = ("draining", "full")
 
 log = logging.getLogger(__name__)
 
@@ -24,16 +35,25 @@ log = logging.getLogger(__name__)
 async def twiml(request: web.Request) -> web.Response:
     """POST /v1/twiml: start both tracks of the call, then what TRANSCRIBER_TWIML_THEN says.
 
-    A call is never lost for want of a transcript: without room or a ticket the answer has no <Start>.
+    A call is never lost for want of a transcript: whatever came with a good signature is answered with TwiML. Where it
+    has no <Start>, a comment says why, and the log and `transcriber_calls_untranscribed_total` say it, too.
     """
     form = await webhook_form(request)
     if isinstance(form, Refusal):
         return form.response()
-    call_sid = _required(form, "CallSid")
     services = request.app[SERVICES]
     root = ET.Element("Response")
-    if await _room(services, call_sid):
-        await _start(root, request, call_sid)
+    try:
+        reason = await _start(root, request, form)
+    except Exception as error:  # whatever it is, the call goes on
+        reason = "error"
+        services.log_budget.log(log, logging.ERROR, "TwiML failed", "no stream could be started", exc_info=error)
+    if reason:
+        root.append(ET.Comment(f" not transcribed: {WHY[reason]} "))
+        services.metrics.calls_untranscribed.labels(reason).inc()
+        said, call_sid = "call %r goes on untranscribed: %s", form.get("CallSid", "")[:LONGEST_SID]
+        level = logging.WARNING if reason in EXPECTED else logging.ERROR
+        services.log_budget.log(log, level, f"untranscribed: {reason}", said, call_sid, WHY[reason])
     _continue(root, services.settings.twiml_then)
     return web.Response(
         body=ET.tostring(root, encoding="utf-8", xml_declaration=True), content_type="application/xml", charset="utf-8"
@@ -46,52 +66,46 @@ async def stream_status(request: web.Request) -> web.Response:
     if isinstance(form, Refusal):
         return form.response()
     services = request.app[SERVICES]
-    stream_sid = _required(form, "StreamSid")
+    stream_sid = form.get("StreamSid", "")
+    if not params.CALL_SID.fullmatch(stream_sid):
+        services.metrics.bad_messages.labels("bad_status_callback").inc()
+        said = "a status callback names no stream: %r"
+        services.log_budget.log(log, logging.WARNING, "bad status callback", said, stream_sid[:LONGEST_SID])
+        return web.Response(status=204)
     match form.get("StreamEvent"):
         case "stream-stopped":
             services.sessions.end(stream_sid, "callback")
         case "stream-error":
-            message = form.get("StreamError", "")[:MAX_REPORT]
-            log.warning("Twilio reports an error of stream %r: %r", stream_sid, message)
+            message = clean(form.get("StreamError", ""), MAX_REPORT)
+            said = "Twilio reports an error of stream %r: %r"
+            services.log_budget.log(log, logging.WARNING, "Twilio reports an error", said, stream_sid, message)
             services.sessions.report(stream_sid, "twilio_error", message)
             services.sessions.end(stream_sid, "callback")
     return web.Response(status=204)
 
 
-def _required(form: Mapping[str, str], name: str) -> str:
-    if not form.get(name):
-        raise BadRequest(f"the form has no {name}")
-    try:
-        return checked_call_sid(form[name])
-    except BadRequest:
-        raise BadRequest(
-            f"{name} must be 1 to 64 letters, digits, dots, dashes or underscores, the first a letter or digit"
-        ) from None
-
-
-async def _room(services: Services, call_sid: str) -> bool:
-    sessions = services.sessions
-    if sessions.draining or sessions.full:
-        log.warning("call %s goes on untranscribed: %s", call_sid, "draining" if sessions.draining else "no room")
+async def _start(root: ET.Element, request: web.Request, form: Mapping[str, str]) -> str:
+    """Put a <Start> into the answer; why there can be none, else empty."""
+    services, call_sid = request.app[SERVICES], form.get("CallSid", "")
+    if not params.CALL_SID.fullmatch(call_sid):
+        return "no_call"
+    if services.sessions.draining or services.sessions.full:
         services.metrics.refusals.labels(status="503").inc()
-        return False
-    return True
-
-
-async def _start(root: ET.Element, request: web.Request, call_sid: str) -> None:
-    services = request.app[SERVICES]
+        return "draining" if services.sessions.draining else "full"
     ticket = ""
     try:
-        ticket = await services.tickets.issue(call_sid)
+        ticket = await request.app[ISSUING].issue(call_sid)
     except StoreError as error:
-        log.warning("no ticket for call %s: %s", call_sid, error)
+        said = "no ticket for call %s: %s"
+        services.log_budget.log(log, logging.WARNING, "no ticket", said, call_sid, error)
         if services.settings.require_ticket:
-            return
+            return "no_ticket"
     url = _public(request, "ws") + media_path(services.settings, ticket)
     attributes = {"url": url, "track": "both_tracks", "statusCallback": _public(request, "http") + STATUS}
     stream = ET.SubElement(ET.SubElement(root, "Start"), "Stream", attributes)
     if ticket:
         ET.SubElement(stream, "Parameter", {"name": "ticket", "value": ticket})
+    return ""
 
 
 def media_path(settings: Settings, ticket: str) -> str:

@@ -1,0 +1,26 @@
+"""The form of a webhook, in every reading in which it may have been signed. Bytes are never guessed away."""
+
+from collections.abc import Sequence
+from urllib.parse import parse_qsl
+
+MOST_FIELDS = 1000
+"""Twilio sends some dozens; reading them is work that a stranger can ask for."""
+Fields = Sequence[tuple[str, str]]
+
+
+class TooManyFields(ValueError):
+    """More than MOST_FIELDS."""
+
+
+def readings(body: bytes) -> list[Fields]:
+    """The fields, the reading for people first: UTF-8; else Latin-1, and the bytes as they came (surrogate escapes)."""
+    if body.count(b"&") >= MOST_FIELDS:
+        raise TooManyFields(f"a form may have {MOST_FIELDS} fields")
+    try:
+        return [_parsed(body, "utf-8", "strict")]
+    except UnicodeDecodeError:
+        return [_parsed(body, "latin-1", "strict"), _parsed(body, "utf-8", "surrogateescape")]
+
+
+def _parsed(body: bytes, encoding: str, errors: str) -> Fields:
+    return parse_qsl(body.decode(encoding, errors), keep_blank_values=True, encoding=encoding, errors=errors)
