@@ -55,9 +55,6 @@ class Metrics:
         self.words = self._counter("words", "Words in finals")
         self.audio_seconds = self._counter("audio_seconds", "Audio received, in seconds over all tracks")
         self._add_those_of_the_store()
-        self.http_requests = self._counter(
-            "http_requests", "HTTP requests by route template", "route", "method", "status"
-        )
 
     def _add_those_of_the_store(self) -> None:
         self.publish_failures = self._counter("publish_failures", "Writes to Redis that failed")

@@ -6,6 +6,7 @@ for Redis.
 
 import asyncio
 import math
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from enum import Enum, auto
@@ -53,7 +54,7 @@ class Session:
         self.ending: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         """Done, with the reason, when somebody other than the sender ends the stream."""
         self._faults: Counter[str] = Counter()
-        self._soon: asyncio.TimerHandle | None = None
+        self._soon: asyncio.Task[None] | None = None
         self._scribe = Scribe(
             Identity(
                 start=start,
@@ -122,10 +123,23 @@ class Session:
         if not self.ending.done():
             self.ending.set_result(reason)
 
-    def end_soon(self, reason: str, delay_s: float) -> None:
-        """The same after a while, so that what is on its way can still arrive."""
+    def end_if_quiet(self, reason: str, quiet_s: float, heard_at: Callable[[], float]) -> None:
+        """The same once nothing came for `quiet_s`; `heard_at` tells when something last did, on the monotonic clock.
+
+        What was on its way may come that long. A stream on which things come for longer lives, and says so.
+        """
         if self._soon is None and self.state is State.LIVE:
-            self._soon = asyncio.get_running_loop().call_later(delay_s, self.end, reason)
+            self._soon = asyncio.create_task(self._end_if_quiet(reason, quiet_s, heard_at))
+
+    async def _end_if_quiet(self, reason: str, quiet_s: float, heard_at: Callable[[], float]) -> None:
+        for _ in range(2):
+            since = time.monotonic()
+            await asyncio.sleep(quiet_s)
+            if heard_at() <= since:
+                self.end(reason)
+                return
+        self.report(wire.Fault("still_sending", "a status callback called the stream over, but audio goes on"))
+        self._soon = None
 
     async def finish(self, reason: str, *, within_s: float) -> None:
         """No more audio: recognise the rest for `within_s` at most, write everything and the end, release all.

@@ -136,10 +136,13 @@ class Sessions:
             self._count(session, reason)
 
     def end(self, stream_sid: str, reason: str) -> bool:
-        """End a stream soon, because its status callback says that it is over. False: not one of ours."""
+        """End a stream that its status callback calls over, if it is: nothing may come any more.
+
+        What was on its way may still arrive for CALLBACK_GRACE_S. False: not one of ours.
+        """
         session = self._live.get(stream_sid)
         if session is not None:
-            session.end_soon(reason, CALLBACK_GRACE_S)
+            session.end_if_quiet(reason, CALLBACK_GRACE_S, lambda: self._heard_at.get(stream_sid, 0.0))
         return session is not None
 
     def report(self, stream_sid: str, code: str, message: str) -> None:

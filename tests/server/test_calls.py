@@ -7,8 +7,9 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.phone import PhoneCall
 from tests.server.conftest import Event, Running, Serve, subscribed
-from transcriber import sample_calls
+from transcriber import sample_calls, sessions
 from transcriber.caller import CallIds
 from transcriber.core.accuracy import word_errors
 from transcriber.core.stream import SPARE_NOTES
@@ -263,3 +264,46 @@ async def test_every_end_is_an_end(serve: Serve, how: str) -> None:
     assert [event["reason"] for event in events[-2:]] == [reason, reason]
     assert kinds(events).count("call.ended") == 1
     assert sum(len(final["words"]) for final in of(events, "final")) == 2400 // 250
+
+
+@pytest.mark.parametrize("event", ["stream-error", "stream-stopped"])
+async def test_a_status_callback_ends_no_stream_whose_audio_goes_on(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, event: str
+) -> None:
+    monkeypatch.setattr(sessions, "CALLBACK_GRACE_S", 0.3)
+    running = await serve()
+
+    async def call_back(call: PhoneCall) -> None:
+        form = {"StreamEvent": event, "StreamSid": call.stream_sid, "StreamError": "31950"}
+        url = f"{running.server.url}/v1/stream-status"
+        async with aiohttp.ClientSession() as session, session.post(url, data=form) as answer:
+            assert answer.status == 204
+
+    async with (
+        running.phone.call(tracks=["inbound"], speed=1) as call,
+        subscribed(running, f"{call.call_sid}:event") as events,
+    ):
+        await call.play(200)
+        await call_back(call)
+        said = asyncio.create_task(_codes(events, "still_sending"))
+        while not said.done():
+            await call.play(100)
+        codes = await asyncio.wait_for(said, 20)
+        assert codes == (["twilio_error", "still_sending"] if event == "stream-error" else ["still_sending"])
+        assert call.close_code is None
+        await call.play(300)
+        await call_back(call)
+        assert await call.closed() == 1000
+        events_kept = await running.ended(call.call_sid)
+    assert events_kept[-1]["reason"] == "callback"
+    assert kinds(events_kept).count("stream.error") == len(codes)
+
+
+async def _codes(events: "asyncio.Queue[Event]", last: str) -> list[str]:
+    """The codes of stream.error events as they come, up to this one."""
+    codes: list[str] = []
+    while last not in codes:
+        event = json.loads((await events.get())["json"])
+        if event["type"] == "stream.error":
+            codes.append(event["code"])
+    return codes
