@@ -15,6 +15,8 @@ class TwilioRest:
 
     started: list[dict[str, str]] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
+    answer: tuple[int, bytes] | None = None
+    """Instead of any other, whatever is asked: status and body."""
 
     def app(self) -> web.Application:
         """The application to serve."""
@@ -42,6 +44,9 @@ class TwilioRest:
         return self._stream(request, "MZ" + "9" * 32, "transcriber", "stopped", 200)
 
     def _refused(self, request: web.Request) -> web.Response | None:
+        if self.answer is not None:
+            status, body = self.answer
+            return web.Response(status=status, body=body, content_type="application/json")
         expected = "Basic " + base64.b64encode(f"{ACCOUNT}:{TOKEN}".encode()).decode()
         if request.headers.get("Authorization") != expected:
             return self._error(401, 20003, "Authenticate")

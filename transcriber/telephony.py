@@ -7,17 +7,19 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from http import HTTPStatus
+from typing import Any, Literal
 
+from transcriber.core.twilio import SID, clean
 from transcriber.errors import TelephonyError
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 Tracks = Literal["both_tracks", "inbound_track", "outbound_track"]
 DEADLINE_S = 10.0
 MOST_PARAMETERS = 99
+LONGEST_SAID, LONGEST_CODE = 300, 20
 OFFICIAL = "https://api.twilio.com"
-NOT_IN_PROGRESS = 21220
+NOT_IN_PROGRESS = "21220"
 """Twilio's code for a call that has ended or has not begun."""
 
 
@@ -43,12 +45,14 @@ class TwilioCalls:
 
     async def start(self, wish: StreamWish) -> str:
         """Start a stream; its sid. Raises TelephonyError."""
-        pairs = list(wish.parameters.items())[:MOST_PARAMETERS]
+        pairs = list(wish.parameters.items())
+        if len(pairs) > MOST_PARAMETERS:
+            raise ValueError(f"a stream takes {MOST_PARAMETERS} parameters, not {len(pairs)}")
         named = {f"parameter{n}_name": name for n, (name, _) in enumerate(pairs, 1)}
         named |= {f"parameter{n}_value": value for n, (_, value) in enumerate(pairs, 1)}
 
-        def create(client: Any) -> str:
-            stream = client.calls(wish.call_sid).streams.create(
+        def create(client: Any) -> Any:
+            return client.calls(wish.call_sid).streams.create(
                 url=wish.url,
                 name=wish.name,
                 track=wish.track,
@@ -56,36 +60,42 @@ class TwilioCalls:
                 status_callback_method="POST",
                 **named,
             )
-            return str(stream.sid)
 
         return await self._ask(create, wish.call_sid)
 
     async def stop(self, call_sid: str, name: str) -> str:
         """Stop the stream of that name or sid; its sid. Raises TelephonyError."""
-        return await self._ask(
-            lambda client: str(client.calls(call_sid).streams(name).update(status="stopped").sid), call_sid
-        )
+        return await self._ask(lambda client: client.calls(call_sid).streams(name).update(status="stopped"), call_sid)
 
-    async def _ask(self, what: Callable[[Any], T], call_sid: str) -> T:
+    async def _ask(self, what: Callable[[Any], Any], call_sid: str) -> str:
+        """The sid of the stream that Twilio answers with."""
         try:
             return await asyncio.to_thread(self._blocking, what, call_sid)
         except TelephonyError as error:
             log.warning("Twilio and call %s: %s", call_sid, error)
             raise
 
-    def _blocking(self, what: Callable[[Any], T], call_sid: str) -> T:
+    def _blocking(self, what: Callable[[Any], Any], call_sid: str) -> str:
         # Here, not above: the library takes a while to load, and most servers never ask.
         from requests.exceptions import RequestException  # type: ignore[import-untyped,unused-ignore]
-        from twilio.base.exceptions import TwilioException, TwilioRestException
+        from twilio.base.exceptions import TwilioRestException, TwilioServiceException
         from twilio.rest import Client
 
         client = Client(self._account_sid, self._auth_token, http_client=_http_client(self._base_url))
         try:
-            return what(client)
+            sid = what(client).sid
         except TwilioRestException as error:
-            raise _translated(error.status, int(error.code or 0), str(error.msg), call_sid) from None
-        except (RequestException, TwilioException, OSError, ValueError) as error:
+            raise _translated(error.status, error.code, error.msg, call_sid) from None
+        except TwilioServiceException as error:  # the newer shape, whose status is Twilio's to write
+            status = error.status if isinstance(error.status, int) else HTTPStatus.BAD_GATEWAY
+            raise _translated(status, error.code, error.detail or error.title, call_sid) from None
+        except (RequestException, OSError) as error:
             raise TelephonyError(502, "twilio_unreachable", f"Twilio cannot be asked: {type(error).__name__}") from None
+        except Exception as error:  # the library trusts what it is answered: anything may come of another shape
+            raise _not_understood(type(error).__name__) from None
+        if not isinstance(sid, str) or not SID.fullmatch(sid):
+            raise _not_understood("no stream sid in it")
+        return sid
 
 
 def _http_client(base_url: str) -> Any:
@@ -98,8 +108,14 @@ def _http_client(base_url: str) -> Any:
     return Redirected(timeout=DEADLINE_S)
 
 
-def _translated(status: int, code: int, message: str, call_sid: str) -> TelephonyError:
-    said = f"Twilio says: {message.removeprefix('Unable to create record: ')} (code {code})"
+def _not_understood(why: str) -> TelephonyError:
+    return TelephonyError(502, "twilio_failed", f"Twilio's answer cannot be understood ({why}); see what it did there")
+
+
+def _translated(status: int, code: object, message: object, call_sid: str) -> TelephonyError:
+    """`code` and `message` are Twilio's and may be anything."""
+    said = clean(str(message).removeprefix("Unable to create record: "), LONGEST_SAID)
+    said = f"Twilio says: {said} (code {clean(str(code), LONGEST_CODE)})"
     match status:
         case 401 | 403:
             return TelephonyError(
@@ -112,9 +128,9 @@ def _translated(status: int, code: int, message: str, call_sid: str) -> Telephon
             return TelephonyError(404, "not_found", f"Twilio knows no such call or stream of {call_sid}. {said}")
         case 429:
             return TelephonyError(503, "twilio_busy", f"too many requests to Twilio; try again in some seconds. {said}")
-        case _ if code == NOT_IN_PROGRESS:
+        case _ if str(code) == NOT_IN_PROGRESS:
             return TelephonyError(409, "call_not_in_progress", f"call {call_sid} is not in progress. {said}")
-        case _ if status < 500:
+        case _ if 400 <= status < 500:
             return TelephonyError(
                 409,
                 "twilio_refused",

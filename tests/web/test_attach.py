@@ -40,16 +40,16 @@ async def test_a_stream_is_started_with_ticket_and_callback_and_stopped(
         {"call_sid": LIVE, "stream_sid": "MZ" + "9" * 32, "name": "transcriber"},
     )
     [form] = rest.started
-    ticket = form.pop("Parameter2.Value")
+    ticket = form.pop("Parameter1.Value")
     assert form == {
         "Url": "wss://media.example.net:8443/voice/v1/media",
         "Name": "transcriber",
         "Track": "inbound_track",
         "StatusCallback": "https://media.example.net:8443/voice/v1/stream-status",
         "StatusCallbackMethod": "POST",
-        "Parameter1.Name": "language",
-        "Parameter1.Value": "ko",
-        "Parameter2.Name": "ticket",
+        "Parameter1.Name": "ticket",
+        "Parameter2.Name": "language",
+        "Parameter2.Value": "ko",
     }
     assert await services.tickets.redeem(ticket, LIVE)
     answer = await client.post(f"/v1/calls/{LIVE}/detach")
@@ -103,6 +103,85 @@ async def test_what_is_missing_is_named(web_client: WebClient, registry: Registr
 async def test_a_wrong_body(web_client: WebClient, twilio: tuple[TwilioRest, dict[str, Any]], body: str) -> None:
     answer = await (await web_client(**twilio[1])).post(f"/v1/calls/{LIVE}/attach", data=body)
     assert (answer.status, (await answer.json())["error"]["code"]) == (400, "bad_request")
+
+
+async def test_all_parameters_arrive_or_none_is_sent(
+    web_client: WebClient, twilio: tuple[TwilioRest, dict[str, Any]], services: Services
+) -> None:
+    rest, settings = twilio
+    client = await web_client(**settings)
+    most = {f"p{number}": "x" for number in range(98)}
+    answer = await client.post(f"/v1/calls/{LIVE}/attach", json={"parameters": most | {"p0": "y" * 497}})
+    assert answer.status == 201
+    [form] = rest.started
+    sent = {form[f"Parameter{number}.Name"]: form[f"Parameter{number}.Value"] for number in range(1, 100)}
+    assert await services.tickets.redeem(sent.pop("ticket"), LIVE)
+    assert sent == most | {"p0": "y" * 497}
+    for wrong in (most | {"one": "more"}, {"p": "y" * 499}, {"": "x"}, {"n" * 129: "x"}, {"ticket": "mine"}):
+        answer = await client.post(f"/v1/calls/{LIVE}/attach", json={"parameters": wrong})
+        assert (answer.status, (await answer.json())["error"]["code"]) == (400, "bad_request")
+    assert len(rest.started) == 1
+
+
+async def test_where_tickets_are_a_must_the_stream_is_proved_by_its_address(
+    web_client: WebClient, twilio: tuple[TwilioRest, dict[str, Any]]
+) -> None:
+    rest, settings = twilio
+    await (await web_client(**settings, require_ticket=True)).post(f"/v1/calls/{LIVE}/attach")
+    [form] = rest.started
+    assert form["Url"] == f"{PUBLIC.replace('https', 'wss')}/v1/media/ticket/{form['Parameter1.Value']}"
+
+
+ODD_CODES = [b'"ABC"', b'"21220x"', b"null", b"true", b"[1]", b"{}", b"1e400", b'"9999999999999999999999"', b'"a\\nb"']
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        *((400, b'{"code":%s,"message":"No","status":400}' % code) for code in ODD_CODES),
+        *((500, b'{"type":"t","title":"t","status":"x","code":%s}' % code) for code in ODD_CODES[:4]),
+        *((status, b"<html>gateway</html>") for status in (200, 201, 302, 400, 500, 502)),
+        *((status, body) for status in (201, 400, 503) for body in (b"", b"[]", b"null", b'"text"', b"\xff\xfe", b"{")),
+        (201, b"{}"),
+        (201, b'{"sid":null}'),
+        (201, b'{"sid":7}'),
+        (201, b'{"sid":"MZ\\u000a1"}'),
+        (201, b'{"sid":"MZ1","date_updated":"yesterday"}'),
+        (201, b'{"sid":"MZ1","date_updated":[]}'),
+        (400, b'{"message":["a"],"code":1}'),
+        (400, b'{"message":"' + b"long " * 10_000 + b'","code":1}'),
+        (418, b"{}"),
+        (600, b"{}"),
+    ],
+)
+async def test_whatever_twilio_answers_is_an_error_in_order(
+    web_client: WebClient, twilio: tuple[TwilioRest, dict[str, Any]], status: int, body: bytes
+) -> None:
+    rest, settings = twilio
+    rest.answer = status, body
+    client = await web_client(**settings)
+    for verb in ("attach", "detach"):
+        answer = await client.post(f"/v1/calls/{LIVE}/{verb}")
+        if answer.status in (200, 201):
+            assert b"MZ1" in body
+            assert (await answer.json())["stream_sid"] == "MZ1"
+            continue
+        error = (await answer.json())["error"]
+        expected = (409, "twilio_refused") if 400 <= status < 500 else (502, "twilio_failed")
+        assert (answer.status, error["code"]) == expected
+        assert error["message"].isprintable()
+        assert len(error["message"]) < 600
+
+
+async def test_the_newer_shape_of_errors_is_read_too(
+    web_client: WebClient, twilio: tuple[TwilioRest, dict[str, Any]]
+) -> None:
+    rest, settings = twilio
+    rest.answer = 400, b'{"type":"t","title":"Bad","status":400,"code":21220,"detail":"not in progress"}'
+    answer = await (await web_client(**settings)).post(f"/v1/calls/{LIVE}/attach")
+    error = (await answer.json())["error"]
+    assert (answer.status, error["code"]) == (409, "call_not_in_progress")
+    assert "not in progress (code 21220)" in error["message"]
 
 
 async def test_the_commands(

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from transcriber.core.signature import PublicAddress
 from transcriber.errors import BadRequest, TelephonyError
-from transcriber.telephony import StreamWish, Tracks, TwilioCalls
+from transcriber.telephony import MOST_PARAMETERS, StreamWish, Tracks, TwilioCalls
 from transcriber.web import params
 from transcriber.web.issuing import ISSUING
 from transcriber.web.services import SERVICES, Services
@@ -16,7 +16,9 @@ from transcriber.web.voice import STATUS, media_path
 
 NAME = "transcriber"
 TRACKS: Mapping[str, Tracks] = {"both": "both_tracks", "inbound": "inbound_track", "outbound": "outbound_track"}
-LONGEST_PARAMETER = 500
+LONGEST_NAME = 128
+LONGEST_PARAMETER = 499
+"""Name and value together: Twilio wants them under 500."""
 
 
 async def attach(request: web.Request) -> web.Response:
@@ -32,11 +34,13 @@ async def attach(request: web.Request) -> web.Response:
     calls = _calls(services)
     if services.sessions.draining or services.sessions.full:
         raise TelephonyError(503, "unavailable", "this server has no room for another call; try again later")
-    parameters["ticket"] = await request.app[ISSUING].issue(call_sid)
+    # First: whatever Twilio might leave out, it is not the ticket.
+    ticket = await request.app[ISSUING].issue(call_sid)
+    parameters = {"ticket": ticket} | parameters
     address = PublicAddress.parse(services.settings.public_url)
     wish = StreamWish(
         call_sid=call_sid,
-        url=address.url("wss", media_path(services.settings, parameters["ticket"])),
+        url=address.url("wss", media_path(services.settings, ticket)),
         name=name,
         status_callback=address.url("https", "") + STATUS,
         track=TRACKS[track],
@@ -89,6 +93,12 @@ def _name(body: Mapping[str, Any]) -> str:
 def _parameters(given: Any) -> dict[str, str]:
     if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
         raise BadRequest("parameters must be an object of strings")
+    if len(given) >= MOST_PARAMETERS:
+        raise BadRequest(f"a stream takes {MOST_PARAMETERS - 1} parameters besides its ticket, not {len(given)}")
+    if "ticket" in given:
+        raise BadRequest("the parameter ticket is the server's to give")
+    if any(not 0 < len(name) <= LONGEST_NAME for name in given):
+        raise BadRequest(f"a parameter's name must have 1 to {LONGEST_NAME} characters")
     if any(len(name) + len(value) > LONGEST_PARAMETER for name, value in given.items()):
         raise BadRequest(f"name and value of a parameter must not exceed {LONGEST_PARAMETER} characters together")
     return dict(given)
