@@ -50,6 +50,11 @@ class Settings:
         "",
         "what Twilio dials: https or wss, host, optional port and path prefix; signature checks use it",
     )
+    metrics_address: str = _setting(
+        values.listen_address,
+        "",
+        "HOST:PORT of a listener for /metrics alone, which PORT then has no more",
+    )
     twilio_auth_token: tuple[str, ...] = _setting(
         values.several, (), "auth token(s) that sign requests, comma-separated", secret=True
     )

@@ -39,7 +39,7 @@ class Metrics:
         )
         self.tracks_capacity = self._gauge("tracks_capacity", "Live tracks this server would carry now")
         self.track_lag_seconds = self._gauge(
-            "track_lag_seconds", "Audio received and not yet recognised, by live track", "stream_sid", "track"
+            "track_lag_seconds", "Audio received and not yet recognised: of the live track that has most", "track"
         )
         self.recognizers = self._gauge("recognizers", "Recognizers by state", "state")
         self.tasks = self._gauge("tasks", "Tasks on the event loop; none is left of a call that has ended")

@@ -4,12 +4,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
 from transcriber.core import stream as wire
-from transcriber.core.twilio import Start
+from transcriber.core.twilio import TRACKS, Start
 from transcriber.engine.hearing import Ears
 from transcriber.errors import StoreError
 from transcriber.log_budget import LogBudget
@@ -232,18 +231,16 @@ class Sessions:
         self._metrics.recognition_backlog_seconds.set(self.backlog_s)
         self._metrics.recognition_wait_seconds.set(self._ears.lanes.pace.wait_s)
         self._metrics.tracks_capacity.set(self.rules.max_tracks())
-        for stream_sid, session in self._live.items():
-            for track, lag_s in session.lag_s.items():
-                self._metrics.track_lag_seconds.labels(stream_sid, track).set(lag_s)
+        lags = [session.lag_s for session in self._live.values()]
+        for track in TRACKS:
+            most_s = max((lag_s.get(track, 0.0) for lag_s in lags), default=0.0)
+            self._metrics.track_lag_seconds.labels(track).set(most_s)
         pools = self._ears.models.pools
         self._metrics.recognizers.labels("idle").set(sum(pool.idle for pool in pools))
         self._metrics.recognizers.labels("lent").set(sum(pool.lent for pool in pools))
 
     def _count(self, session: Session, reason: str) -> None:
         received = session.received
-        for track in session.start.tracks:
-            with suppress(KeyError):
-                self._metrics.track_lag_seconds.remove(session.start.stream_sid, track)
         self._metrics.streams.labels(reason).inc()
         self._metrics.frames.inc(received.frames)
         self._metrics.frames_lost.inc(received.frames_lost)

@@ -111,6 +111,16 @@ def http_url(value: str) -> str:
     return value.strip().rstrip("/")
 
 
+def listen_address(value: str) -> str:
+    """HOST:PORT, with an IPv6 host in brackets, or nothing."""
+    if not value.strip():
+        return ""
+    address = urlsplit(f"//{value.strip()}")
+    if not address.hostname or address.port is None or address.netloc != value.strip() or address.username:
+        raise ValueError("must be HOST:PORT, such as 127.0.0.1:9464 or [::1]:9464")
+    return value.strip()
+
+
 def continuation(value: str) -> str:
     """What follows in the TwiML."""
     kind, _, argument = value.strip().partition(":")

@@ -23,7 +23,7 @@ KEYS = ("first-key" * 4, "second-key" * 4)
 
 @pytest.fixture(autouse=True)
 def _few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("transcriber.cli.server.most_connections", lambda: MOST)
+    monkeypatch.setattr("transcriber.cli.listening.most_connections", lambda: MOST)
     monkeypatch.setattr(connections, "HEAD_WITHIN_S", 60)
 
 

@@ -10,7 +10,11 @@ from transcriber.web.services import Services
 
 
 async def redis_is_away() -> Mapping[str, str]:
-    return {"redis": "no answer"}
+    return {"redis": "away: Error 2 connecting to /secret/redis.sock"}
+
+
+async def redis_is_odd() -> Mapping[str, str]:
+    return {"redis": "Error 2 connecting to unix:///secret/redis.sock"}
 
 
 async def test_alive(web_client: WebClient) -> None:
@@ -39,14 +43,26 @@ async def test_not_ready_without_its_parts(web_client: WebClient) -> None:
     body = await answer.json()
     assert answer.status == 503
     assert body["status"] == "not_ready"
-    assert body["problems"] == {"redis": "no answer"}
-    assert body["error"] == {"code": "not_ready", "message": "redis: no answer"}
+    assert body["problems"] == {"redis": "away"}
+    assert body["error"] == {"code": "not_ready", "message": "redis: away"}
 
 
 async def test_degraded_is_ready(web_client: WebClient) -> None:
     answer = await (await web_client({"limping": redis_is_away})).get("/readyz")
     assert answer.status == 200
-    assert await answer.json() == {"status": "degraded", "problems": {"redis": "no answer"}, "live_tracks": 0}
+    assert await answer.json() == {"status": "degraded", "problems": {"redis": "away"}, "live_tracks": 0}
+
+
+@pytest.mark.parametrize(("told", "word"), [(redis_is_away, "away"), (redis_is_odd, "failing")])
+@pytest.mark.parametrize("part", ["readiness", "limping"])
+async def test_strangers_are_told_one_word_and_the_log_the_rest(
+    web_client: WebClient, caplog: pytest.LogCaptureFixture, told: object, word: str, part: str
+) -> None:
+    client = await web_client({part: told})
+    text = await (await client.get("/readyz")).text()
+    assert word in text
+    assert "secret" not in text
+    assert "/secret/redis.sock" in caplog.text
 
 
 async def test_metrics(web_client: WebClient, services: Services) -> None:

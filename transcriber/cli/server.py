@@ -3,39 +3,29 @@
 import asyncio
 import logging
 import os
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from aiohttp import web
-
 from transcriber.cli.background import settle, tend
 from transcriber.cli.engines import Engines
+from transcriber.cli.listening import accept, listen, url_of
 from transcriber.cli.recognition import open_recognition
 from transcriber.cli.storage import limping, open_storage, readiness
 from transcriber.config import Settings
 from transcriber.engine.capacity import Capacity
 from transcriber.engine.rehearing import rehear
-from transcriber.errors import ConfigError
 from transcriber.metrics import Metrics
 from transcriber.ports import Engine
 from transcriber.sessions import Parts, Rules, Sessions
 from transcriber.store.recovery import Recovery
 from transcriber.store.redis import RedisStore
-from transcriber.web.address import networks
-from transcriber.web.app import create_app
 from transcriber.web.certificate import Certificate
-from transcriber.web.connections import Connections, most_connections
 from transcriber.web.services import Services
-from transcriber.web.site import BoundedSite
 
 log = logging.getLogger(__name__)
 FINISH_S = 30.0
-UNCONFIRMED_MS = 60_000
-LIBRARIES = ("asyncio", "aiohttp.server", "aiohttp.web", "aiohttp.websocket", "aiohttp.internal")
-"""Loggers that write what strangers cause."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +54,7 @@ async def running(
     """
     async with AsyncExitStack() as stack:
         certificate = Certificate(settings.tls_cert, settings.tls_key) if settings.tls_cert else None
-        listening = stack.enter_context(closing(_listen(settings)))
+        listening = listen(settings, stack)
         engines = Engines(settings, workers=settings.workers or os.cpu_count() or 1, say=say)
         loading = asyncio.create_task(engines.default(engine))
         stack.push_async_callback(settle, loading)
@@ -89,10 +79,12 @@ async def running(
             model=recognition.about,
             log_budget=parts.log_budget,
         )
-        await _accept(services, listening, certificate, stack)
+        await accept(services, listening, certificate, stack)
+        if listening.metrics is not None:
+            say(f"metrics: on {url_of(listening.metrics)}/metrics")
         stack.push_async_callback(sessions.drain, settings.drain_s)
         yield Server(
-            url=_url(listening, "https" if certificate else "http"),
+            url=url_of(listening.api, "https" if certificate else "http"),
             settings=settings,
             engine=recognition.engine,
             sessions=sessions,
@@ -101,24 +93,6 @@ async def running(
             change_model=recognition.change_model,
             certificate=certificate,
         )
-
-
-async def _accept(
-    services: Services, listening: socket.socket, certificate: Certificate | None, stack: AsyncExitStack
-) -> None:
-    budget = services.log_budget
-    stack.enter_context(budget.over(*LIBRARIES))
-    tend(stack, budget.watch(), name="telling what the log leaves out")
-    connections = Connections(services.metrics, most=most_connections(), log_budget=budget)
-    tend(stack, connections.watch(), name="cutting overdue connections")
-    if certificate is not None:
-        tend(stack, certificate.watch(), name="looking at the certificate")
-    runner = web.AppRunner(create_app(services), access_log=None, shutdown_timeout=5.0)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    context = certificate.context if certificate else None
-    proxies = networks(services.settings.trusted_proxies)
-    await BoundedSite(connections, runner, proxies=proxies, sock=listening, ssl_context=context).start()
 
 
 def _tasks(loop: asyncio.AbstractEventLoop) -> int:
@@ -133,21 +107,3 @@ def _rules(settings: Settings, capacity: Capacity) -> Rules:
         inactivity_s=settings.inactivity_s,
         finish_s=FINISH_S,
     )
-
-
-def _listen(settings: Settings) -> socket.socket:
-    """Taken first: a port in use is said before anything is loaded."""
-    try:
-        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        listening = socket.create_server((settings.host, settings.port), family=family)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise ConfigError(f"cannot listen on {settings.host} port {settings.port}: {reason}") from None
-    # Connections inherit it: a peer that has not confirmed a byte for so long is gone, whatever it looks like.
-    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNCONFIRMED_MS)
-    return listening
-
-
-def _url(listening: socket.socket, scheme: str) -> str:
-    host, port = listening.getsockname()[:2]
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

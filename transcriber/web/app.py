@@ -42,7 +42,8 @@ def create_app(services: Services) -> web.Application:
     post("/v1/sample-calls", samples.play)
     get("/healthz", health.alive)
     get("/readyz", health.ready)
-    get("/metrics", health.metrics)
+    if not services.settings.metrics_address:
+        get("/metrics", health.metrics)
     get("/openapi.json", openapi.description)
     get("/docs", docs.page)
     get("/v1/media", media.media, allow_head=False)
@@ -57,6 +58,16 @@ def create_app(services: Services) -> web.Application:
     post("/v1/calls/{call_sid}/attach", attach.attach)
     post("/v1/calls/{call_sid}/detach", attach.detach)
     get("/v1/events", live.all_events, allow_head=False)
+    return app
+
+
+def create_metrics_app(services: Services) -> web.Application:
+    """What METRICS_ADDRESS serves, and nothing else."""
+    app = web.Application(middlewares=[observed, errors])
+    app[SERVICES] = services
+    app[KEYRING] = keyring(services.settings)
+    app.on_response_prepare.append(dress)
+    app.router.add_get("/metrics", health.metrics)
     return app
 
 

@@ -1,10 +1,16 @@
 """Alive, ready, and the numbers: for load balancers, orchestrators and Prometheus; no key needed."""
 
+import logging
+import re
+from collections.abc import Mapping
+
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from transcriber.web.issuing import ISSUING
-from transcriber.web.services import SERVICES
+from transcriber.web.services import SERVICES, Services
+
+log = logging.getLogger(__name__)
 
 
 async def alive(_request: web.Request) -> web.Response:
@@ -15,24 +21,38 @@ async def alive(_request: web.Request) -> web.Response:
 async def ready(request: web.Request) -> web.Response:
     """GET /readyz: whether a new call would be transcribed; 503 names what is wrong.
 
+    Anybody may ask, so of what is wrong one word is said (`redis: away`).
     200 with status `degraded`: it would, though something is wrong. A load balancer shall not drop the only server.
     """
     services = request.app[SERVICES]
-    problems = dict(await services.readiness())
+    problems = _words(services, await services.readiness())
     if services.settings.require_ticket and await request.app[ISSUING].fails():
         problems["tickets"] = "away"
     if services.sessions.draining:
-        problems["draining"] = "the server is shutting down"
+        problems["draining"] = "stopping"
     if services.sessions.full:
-        problems["full"] = "no room for another call"
+        problems["full"] = "busy"
     tracks = services.sessions.live_tracks
     if problems:
         error = {"code": "not_ready", "message": "; ".join(f"{part}: {what}" for part, what in problems.items())}
         body = {"status": "not_ready", "problems": problems, "live_tracks": tracks, "error": error}
         return web.json_response(body, status=503)
-    if limping := dict(await services.limping()):
+    if limping := _words(services, await services.limping()):
         return web.json_response({"status": "degraded", "problems": limping, "live_tracks": tracks})
     return web.json_response({"status": "ready", "live_tracks": tracks})
+
+
+def _words(services: Services, problems: Mapping[str, str]) -> dict[str, str]:
+    """One word for each part, which everybody may read; what else is known goes to the log."""
+    found = {}
+    for part, told in problems.items():
+        word, _, detail = told.partition(":")
+        known = re.fullmatch(r"[a-z_]{1,30}", word)
+        found[part] = word if known else "failing"
+        if detail or not known:
+            said = "%s: %s"
+            services.log_budget.log(log, logging.WARNING, f"trouble: {part}", said, part, told)
+    return found
 
 
 async def metrics(request: web.Request) -> web.Response:

@@ -21,8 +21,8 @@ async def _nothing() -> Mapping[str, str]:
 class Services:
     """The parts behind the routes.
 
-    `readiness` says by part what keeps new calls out (`{"outbox": "the disk is full"}`), or nothing; `limping` what is
-    wrong and does not keep them out (`{"redis": "away"}`).
+    `readiness` says by part what keeps new calls out (`{"outbox": "full"}`), or nothing; `limping` what is wrong and
+    does not keep them out (`{"redis": "away: no answer"}`). A word for everybody, behind a colon more for the log.
     """
 
     settings: Settings

@@ -1,0 +1,56 @@
+"""What the figures tell, and to whom: no call is named, and they may have a listener of their own."""
+
+import re
+
+import aiohttp
+import pytest
+
+from tests.process import process, ready, said
+from tests.server.conftest import Serve
+from transcriber.config import load
+from transcriber.errors import ConfigError
+
+
+async def text_of(url: str) -> tuple[int, str]:
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        return answer.status, await answer.text()
+
+
+async def test_no_call_and_no_stream_is_named(serve: Serve) -> None:
+    running = await serve()
+    async with running.phone.call() as call, running.phone.call() as other:
+        await running.live(2)
+        await call.play(1000)
+        await other.play(1000)
+        running.server.sessions._measure()
+        for path in ("/metrics", "/readyz"):
+            _, text = await text_of(running.server.url + path)
+            for sid in (call.call_sid, call.stream_sid, other.call_sid, other.stream_sid):
+                assert sid not in text
+        _, text = await text_of(running.server.url + "/metrics")
+        lags = re.findall(r"^transcriber_track_lag_seconds(.*) (\S+)$", text, re.MULTILINE)
+        assert [labels for labels, _ in lags] == ['{track="inbound"}', '{track="outbound"}']
+        for each in (call, other):
+            assert await each.hang_up() == 1000
+    running.server.sessions._measure()
+    _, text = await text_of(running.server.url + "/metrics")
+    assert 'transcriber_track_lag_seconds{track="inbound"} 0.0' in text
+
+
+async def test_the_figures_may_have_a_listener_of_their_own(tmp_path: object) -> None:
+    async with process("--data-dir", str(tmp_path), "--metrics-address", "127.0.0.1:0") as child:
+        own = (await said(child, b"metrics: on ")).split(b"metrics: on ")[1].decode().strip()
+        url = await ready(child)
+        status, text = await text_of(own)
+        assert status == 200
+        assert "transcriber_calls_live 0.0" in text
+        assert (await text_of(f"{url}/metrics"))[0] == 404
+        assert (await text_of(f"{url}/readyz"))[0] == 200
+        for path in ("/", "/v1/calls", "/readyz"):
+            assert (await text_of(own.removesuffix("/metrics") + path))[0] == 404
+
+
+@pytest.mark.parametrize("address", ["9464", "127.0.0.1", "a:b", "http://h:1", "h:99999", "u@h:1", "h:1/x"])
+def test_an_address_that_is_none_is_refused(address: str) -> None:
+    with pytest.raises(ConfigError, match="metrics_address"):
+        load(environ={"TRANSCRIBER_METRICS_ADDRESS": address})
