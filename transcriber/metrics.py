@@ -83,7 +83,9 @@ class Metrics:
     def _of_the_edge(self) -> None:
         self.connections = self._gauge("connections", "Open connections")
         self.connections_cut = self._counter(
-            "connections_cut", "Connections cut: no request in time, an answer not read, or all places taken", "reason"
+            "connections_cut",
+            "Connections cut: no request in time, a bad handshake, an answer not read, no place left",
+            "reason",
         )
         self.sockets_unproved = self._gauge(
             "sockets_unproved", "Media sockets without a start that showed neither signature nor key nor ticket"

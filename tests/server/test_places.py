@@ -1,9 +1,11 @@
 """Who gets a place when all are taken: those with something to say, before those who only hold a connection."""
 
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -11,6 +13,7 @@ import pytest
 
 from tests.server.conftest import Running, Serve
 from tests.server.test_slow_peers import Streams, cut, ended
+from tests.server.test_tls import Issuer
 from transcriber.core.api_keys import written
 from transcriber.web import connections
 
@@ -73,6 +76,24 @@ async def test_bodies_that_do_not_come_make_room(serve: Serve) -> None:
     async with held(running, MOST, HALF):
         assert await alive(running)
     assert cut(running, "full") >= 1
+
+
+async def test_tls_handshakes_that_do_not_come_take_no_place_from_newcomers(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(connections, "HANDSHAKE_WITHIN_S", 60)
+    issuer = Issuer(tmp_path)
+    issuer.issue("localhost")
+    running = await serve(**issuer.settings)
+    async with held(running, 3 * MOST, b"\x16\x03\x01\x02\x00\x01") as silent:
+        assert "localhost" in await issuer.shown(running.server.url)
+        assert await ended(silent[0][0]) == b""
+        assert cut(running, "full") >= 2 * MOST
+    with caplog.at_level(logging.INFO):
+        async with held(running, 1, b"no TLS at all") as [(reader, _)]:
+            await ended(reader)
+    assert "a TLS handshake failed" in caplog.text
+    assert cut(running, "handshake") >= 1
 
 
 async def test_who_reads_live_events_is_not_cut_for_a_newcomer(serve: Serve) -> None:

@@ -137,6 +137,15 @@ async def test_the_twiml_leads_to_the_ticket_and_its_path_is_signed(serve: Serve
         assert await call.hang_up() == 1000
 
 
+async def test_sample_calls_prove_themselves_with_a_ticket(serve: Serve) -> None:
+    running = await serve(**SIGNED, require_ticket=True, api_keys=(written("admin", KEY),))
+    async with aiohttp.ClientSession(headers={"X-API-Key": KEY}) as session:
+        async with session.post(f"{running.server.url}/v1/sample-calls") as answer:
+            assert answer.status == 202
+        await running.live(1)
+        assert gauge(running, "sockets_unproved") == 0
+
+
 async def test_without_redis_a_ticket_that_is_a_must_is_503_and_another_is_passed_over(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -122,6 +122,16 @@ class Connections:
         said = "refused what is no HTTP request from %s: %s"
         self._log_budget.log(log, logging.INFO, "no HTTP", said, peer, why)
 
+    def failed_handshake(self, connection: Peer, why: str) -> None:
+        """Its TLS did not come about."""
+        self.leave(connection)
+        self._metrics.connections_cut.labels("handshake").inc()
+        self._log_budget.log(log, logging.INFO, "TLS handshake", "a TLS handshake failed: %s", why)
+
+    def could_not_accept(self, error: OSError) -> None:
+        """The system has no room for a connection."""
+        self._log_budget.log(log, logging.ERROR, "accepting", "a connection could not be accepted: %s", error)
+
     async def watch(self) -> None:
         """Cut what is overdue, as long as the server runs."""
         while True:

@@ -14,6 +14,7 @@ from transcriber.errors import BadRequest, TranscriberError
 from transcriber.web.issuing import ISSUING
 from transcriber.web.refusal import error_response
 from transcriber.web.services import SERVICES
+from transcriber.web.voice import media_path
 
 MOST_AT_ONCE = 4
 """More are refused with 429: the samples are for looking, not for load."""
@@ -42,11 +43,12 @@ async def play(request: web.Request) -> web.Response:
     parameters = {"sample": name}
     if settings.require_ticket:
         parameters["ticket"] = await request.app[ISSUING].issue(ids.call)
+    path = media_path(settings, parameters.get("ticket", ""))
     target = Target(
-        url=_here(request),
+        url=_here(request) + path,
         fingerprint=fingerprint_of(settings.tls_cert) if settings.tls_cert else None,
         auth_token=settings.twilio_auth_token[0] if settings.twilio_auth_token else None,
-        public_url=settings.public_url or None,
+        public_url=settings.public_url + path if settings.public_url else None,
     )
     task = asyncio.create_task(_dial(target, name, ids, parameters), name=f"sample-{ids.call}")
     playing.add(task)

@@ -10,6 +10,7 @@ from aiohttp.streams import StreamReader
 from transcriber.web import connections
 from transcriber.web.address import Networks, bounded_site, parsed
 from transcriber.web.connections import Connections
+from transcriber.web.handshakes import Handshake, TlsListener
 from transcriber.web.middleware import HEADERS
 from transcriber.web.refusal import error_response
 
@@ -17,10 +18,18 @@ from transcriber.web.refusal import error_response
 class Connection(web.RequestHandler):
     """One, as aiohttp serves it, that tells the registry how far it is."""
 
-    __slots__ = ("_body", "_proxies", "_registry", "_transport", "site")
+    __slots__ = ("_body", "_handshake", "_proxies", "_registry", "_transport", "site")
 
-    def __init__(self, registry: Connections, proxies: Networks, server: web.Server, **options: Any) -> None:
+    def __init__(
+        self,
+        registry: Connections,
+        proxies: Networks,
+        server: web.Server,
+        handshake: Handshake | None,
+        **options: Any,
+    ) -> None:
         super().__init__(server, loop=asyncio.get_running_loop(), **options)
+        self._handshake = handshake
         self.site = ""
         self._registry = registry
         self._proxies = proxies
@@ -34,6 +43,9 @@ class Connection(web.RequestHandler):
         super().connection_made(transport)
         peer = (transport.get_extra_info("peername") or ("",))[0]
         self.site = bounded_site(parsed(peer), self._proxies)
+        if self._handshake is not None:
+            self._registry.leave(self._handshake)
+            self._handshake = None
         self._registry.enter(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -103,10 +115,11 @@ class Connection(web.RequestHandler):
 class BoundedSite(web.SockSite):
     """aiohttp's, whose connections are those of the registry."""
 
-    __slots__ = ("_proxies", "_registry")
+    __slots__ = ("_proxies", "_registry", "_tls")
 
     def __init__(self, registry: Connections, runner: web.AppRunner, *, proxies: Networks = (), **more: Any) -> None:
         super().__init__(runner, backlog=connections.BACKLOG, **more)
+        self._tls: TlsListener | None = None
         self._registry = registry
         self._proxies = proxies
 
@@ -119,12 +132,18 @@ class BoundedSite(web.SockSite):
         # Nobody sends us compressed bodies but to see what they become.
         options = {"access_log": None, "keepalive_timeout": connections.IDLE_S}
         options |= {"auto_decompress": False, "lingering_time": connections.LINGERING_S}
-        timeout_s = connections.HANDSHAKE_WITHIN_S if self._ssl_context else None
-        self._server = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self._registry, self._proxies, server, **options),
-            sock=self._sock,
-            ssl=self._ssl_context,
-            backlog=self._backlog,
-            ssl_handshake_timeout=timeout_s,
-            ssl_shutdown_timeout=timeout_s,
-        )
+
+        def make(handshake: Handshake | None = None) -> Connection:
+            return Connection(self._registry, self._proxies, server, handshake, **options)
+
+        if self._ssl_context is not None:
+            self._tls = TlsListener(self._sock, self._ssl_context, make, registry=self._registry, proxies=self._proxies)
+            return
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(make, sock=self._sock, backlog=self._backlog)
+
+    async def stop(self) -> None:
+        """Accept no more."""
+        if self._tls is not None:
+            self._tls.close()
+        await super().stop()
