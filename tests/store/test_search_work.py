@@ -105,3 +105,12 @@ async def test_a_search_writes_nothing(store: RedisStore) -> None:
     assert await search(store, "pa* th*") == ["CA1"]
     assert {key async for key in store.client.scan_iter(match="*")} == before
     assert (await store.client.info("persistence"))["rdb_changes_since_last_save"] == writes
+
+
+async def test_a_call_of_very_many_words_goes_in_and_out_in_parts(store: RedisStore) -> None:
+    words = [f"word{number}" for number in range(3 * index.WORDS_AT_ONCE)]
+    await spoken(store, "CA1", " ".join(words), "and another")
+    for q in ("word0 another", f'"{words[-2]} {words[-1]}"', "word749 word1*"):
+        assert await search(store, q) == ["CA1"]
+    await store.archive.delete("CA1")
+    assert [key async for key in store.client.scan_iter(match=f"*{store.keys.prefix}*")] == []

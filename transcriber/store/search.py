@@ -10,7 +10,7 @@ in them may be gone by then. What an earlier version wrote, under names without 
 import asyncio
 import datetime
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -33,7 +33,7 @@ WORK = 1000
 answer says how far it came, and the next run goes on. Redis does nothing else meanwhile.
 """
 WORDS_AT_ONCE = 500
-"""Taken out of the index in one step."""
+"""Put into the index, or taken out of it, in one step."""
 BEHIND_NONE = "~"
 """Stands behind every CallSid in their order, so that none of that millisecond is left out."""
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -121,9 +121,7 @@ class SearchIndex:
         await self._write(call_sid, started_ms, _entries(texts))
 
     async def _write(self, call_sid: str, started_ms: int, entries: Iterable[str]) -> None:
-        words = sorted(entries)
-        for at in range(0, len(words), WORDS_AT_ONCE):
-            some = words[at : at + WORDS_AT_ONCE]
+        for some in _parts(sorted(entries)):
             arguments = [self._prefix, day_of(started_ms), call_sid, str(started_ms), str(self._ttl_s), *some]
             await self._add(keys=[self._prefix + "days"], args=arguments)
 
@@ -143,9 +141,8 @@ class SearchIndex:
         await self._take_out(self._prefix, call_sid, started_ms, sorted(words))
 
     async def _take_out(self, prefix: str, call_sid: str, started_ms: int, words: Sequence[str]) -> None:
-        for at in range(0, len(words), WORDS_AT_ONCE):
-            arguments = (prefix, day_of(started_ms), call_sid, *words[at : at + WORDS_AT_ONCE])
-            await self._remove(keys=[prefix + "days"], args=arguments)
+        for some in _parts(words):
+            await self._remove(keys=[prefix + "days"], args=(prefix, day_of(started_ms), call_sid, *some))
 
     async def find(
         self, terms: Sequence[Term], *, newest: tuple[int, str] | None, oldest_ms: int | None, count: int
@@ -192,6 +189,10 @@ def _merged(parts: Sequence[Candidates]) -> Candidates:
     reached = max((part.reached for part in parts if part.reached is not None), default=None)
     calls = {call for part in parts for call in part.calls if reached is None or call >= reached}
     return Candidates(sorted(calls, reverse=True), reached)
+
+
+def _parts(words: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (words[at : at + WORDS_AT_ONCE] for at in range(0, len(words), WORDS_AT_ONCE))
 
 
 def _entries(texts: Iterable[str]) -> set[str]:
