@@ -10,7 +10,7 @@ from transcriber.metrics import Metrics
 from transcriber.store.failures import reason
 
 log = logging.getLogger(__name__)
-INDEXES = ("calls", "live", "search", "leases")
+INDEXES = ("calls", "live", "search", "leases", "unindexed")
 SAID_EVERY_S = 60.0
 
 

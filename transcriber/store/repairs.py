@@ -8,10 +8,11 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
 
 from transcriber.errors import StoreError
 from transcriber.store.client import Client
-from transcriber.store.condition import INDEXES, Condition
+from transcriber.store.condition import Condition
 from transcriber.store.events import Events
 from transcriber.store.failures import redis_failures
 from transcriber.store.keys import Keys
@@ -27,6 +28,7 @@ AT_ONCE = 100
 SCANNED_AT_ONCE = 500
 REPAIR_S = 5.0
 LEASES = "leases"
+REPAIRED = ("calls", "live", "search")
 
 # KEYS: unindexed. ARGV: how many at most, then score and call sid of each. Answers how many found no room.
 _NOTE = """
@@ -63,6 +65,7 @@ class Repairs:
         self._condition = condition
         self._events = events
         self._noted: dict[str, None] = {}
+        self._full = False
         self._note = client.register_script(_NOTE)
         self._first = client.register_script(_NEXT)
         self._done = client.register_script(_DONE)
@@ -83,21 +86,26 @@ class Repairs:
             self.note(call_sid)
 
     def note(self, call_sid: str) -> None:
-        """An index lacks something of this call. Over the bound it is logged and left to `rebuild`."""
+        """An index lacks something of this call. Over the bound it is left to `rebuild`, which is logged once."""
         if call_sid in self._noted or len(self._noted) < MOST_NOTED:
             self._noted[call_sid] = None
-        else:
+        elif not self._full:
+            self._full = True
             log.error("more than %d calls wait to be indexed: run `transcriber reindex` afterwards", MOST_NOTED)
 
     async def run(self) -> None:
         """One round after the other, for ever; where nothing is listed, the list is made anew first."""
-        await self._found_again()
-        while True:
-            try:
-                await self.round()
-            except StoreError as error:
-                log.debug("the indexes cannot be repaired yet: %s", error)
-            await asyncio.sleep(REPAIR_S)
+        try:
+            await self._found_again()
+            while True:
+                try:
+                    await self.round()
+                except StoreError as error:
+                    log.debug("the indexes cannot be repaired yet: %s", error)
+                await asyncio.sleep(REPAIR_S)
+        finally:
+            with suppress(StoreError):
+                await self._pass_on()
 
     async def round(self) -> int:
         """Put right what is noted, here or by others; how many calls. Raises StoreError at the first that fails."""
@@ -115,9 +123,8 @@ class Repairs:
                     await self._done(keys=[self._keys.unindexed], args=[call_sid, score])
                 repaired += 1
         if not self._noted:
-            for index in INDEXES:
-                if index != LEASES:
-                    self._condition.worked(index)
+            for index in REPAIRED:
+                self._condition.worked(index)
         return repaired
 
     async def restore(self, call_sid: str) -> None:
@@ -131,6 +138,8 @@ class Repairs:
             await self._calls.add(call_sid, started_ms)
             if status == "live":
                 await self._calls.add_live(call_sid, started_ms)
+            else:
+                await self._calls.remove_live(call_sid)
         said: list[str] = []
         with redis_failures("cannot index a call"):
             async for texts in self._events.texts(call_sid):
@@ -170,11 +179,16 @@ class Repairs:
             try:
                 with redis_failures("cannot note the calls to be indexed"):
                     refused = await self._note(keys=[self._keys.unindexed], args=[MOST_UNINDEXED, *rows])
-            except StoreError:
+            except StoreError as error:
                 self._noted |= dict.fromkeys(some)
+                if error.reason != "away":  # then everything is, and that is told
+                    self._condition.failed("unindexed", error)
                 raise
+            self._condition.worked("unindexed")
             if refused:
                 log.error("%d calls more than %d wait: run `transcriber reindex` afterwards", refused, MOST_UNINDEXED)
+
+        self._full = False
 
     async def _next(self) -> list[tuple[str, str]]:
         with redis_failures("cannot read the calls to be indexed"):
