@@ -49,20 +49,23 @@ class LogBudget:
         if logger.isEnabledFor(level) and self._admits(kind, level):
             logger.log(level, message, *args, exc_info=exc_info)
 
-    def tell(self) -> None:
-        """Say what was left out of the windows that are over."""
+    def tell(self, *, at_end: bool = False) -> None:
+        """Say what was left out of the windows that are over; `at_end`: of all."""
         now = self._clock()
         for name, kind in list(self._kinds.items()):
-            if kind.ends_at <= now:
+            if at_end or kind.ends_at <= now:
                 del self._kinds[name]
                 if kind.left_out:
                     log.log(kind.level, "%d more lines of this kind left out: %s", kind.left_out, name)
 
     async def watch(self) -> None:
         """Tell in time, as long as the server runs."""
-        while True:
-            await asyncio.sleep(LOOK_EVERY_S)
-            self.tell()
+        try:
+            while True:
+                await asyncio.sleep(LOOK_EVERY_S)
+                self.tell()
+        finally:
+            self.tell(at_end=True)
 
     @contextmanager
     def over(self, *names: str) -> Iterator[None]:

@@ -14,6 +14,8 @@ USUAL_TRACKS = 2
 """What a stream that has not started yet is counted as."""
 SHARE = 4
 """Of the unproved sockets that there is room for, one address gets so many-th."""
+LEAST_OF_ADDRESS = 4
+"""But so many in any case: a few calls may begin in the same moment with tickets that only their starts show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class Waiting:
         room = max(spare_tracks // USUAL_TRACKS, 1)
         if self.unproved >= room:
             return "all"
-        return "address" if site and self._unproved[site] >= max(1, room // SHARE) else None
+        return "address" if site and self._unproved[site] >= max(LEAST_OF_ADDRESS, room // SHARE) else None
 
     @contextmanager
     def one(self, proof: Proof) -> Iterator[None]:

@@ -69,6 +69,8 @@ async def test_refused_streams_have_a_budget(serve: Serve, caplog: pytest.LogCap
             assert await call.closed() == 1007
     assert lines(caplog, "stream closed with 1007") == LINES
     assert counted(running, "1007") == TIMES
+    running.server.sessions._log_budget.tell(at_end=True)
+    assert f"{TIMES - LINES} more lines of this kind left out: stream closed with 1007" in caplog.text
 
 
 async def test_junk_on_a_tls_port_and_connections_that_leave_have_a_budget(tmp_path: Path) -> None:
