@@ -1,6 +1,7 @@
 """Fixtures for every part: a real private Redis, and a store on it."""
 
 import asyncio
+import os
 import secrets
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -15,6 +16,43 @@ from transcriber.store.redis import RedisStore, open_store
 # No timed assertion: on a busy machine an example takes what it takes.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+
+
+_skipped: list[str] = []
+"""Tests that did not run although nobody said they may; see `pytest_sessionfinish`."""
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Note what is skipped."""
+    if report.skipped and not hasattr(report, "wasxfail"):
+        _note_skip(report.nodeid, report.longrepr)
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    """Note what is skipped as a file."""
+    if report.skipped:
+        _note_skip(report.nodeid, report.longrepr)
+
+
+def _note_skip(test: str, why: object) -> None:
+    reason = str(why[2] if isinstance(why, tuple) else why).removeprefix("Skipped: ")
+    allowed = os.environ.get("MAY_SKIP", "").split("|")
+    if not any(words and words in reason for words in allowed):
+        _skipped.append(f"{test}: {reason}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """With MAY_SKIP set (reasons, or parts of them, between bars) a test skipped for another reason is a failure."""
+    if "MAY_SKIP" in os.environ and _skipped and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name them."""
+    if "MAY_SKIP" in os.environ and _skipped:
+        terminalreporter.section("skipped, and nobody said that they may be (MAY_SKIP)", red=True)
+        for line in _skipped:
+            terminalreporter.line(line)
 
 
 @pytest.fixture(scope="session")
