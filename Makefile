@@ -116,8 +116,15 @@ browser: setup ## the ring of the page in a real browser (installs Debian's chro
 	@command -v chromium >/dev/null || { S=$$([ "$$(id -u)" = 0 ] || echo sudo); $$S apt-get update -q && $$S apt-get install -q -y --no-install-recommends chromium; }
 	$(BIN)/python -m pytest -m browser --timeout 120
 
+.PHONY: proxy
+proxy: setup ## the ring of real proxies in front of a server (installs Debian's nginx, HAProxy, Caddy and iproute2)
+	@command -v nginx haproxy caddy ip >/dev/null && test $$(command -v nginx haproxy caddy ip | wc -l) = 4 || { \
+	  S=$$([ "$$(id -u)" = 0 ] || echo sudo); $$S apt-get update -q && \
+	  $$S apt-get install -q -y --no-install-recommends nginx-light haproxy caddy iproute2; }
+	$(BIN)/python -m pytest -m proxy --timeout 120
+
 .PHONY: ci
-ci: check test api browser hostile chaos soak speech korean ## what the CI runs
+ci: check test api browser hostile proxy chaos soak speech korean ## what the CI runs
 	$(BIN)/transcriber demo --speed 4
 
 .PHONY: clean

@@ -22,6 +22,9 @@ LEVEL = {
     "graphs": 2,
     "sample_calls": 2,
     "child": 2,
+    "secret_file": 1,
+    "settings_file": 1,
+    "local_key": 2,
 }
 LEVEL |= {
     "ports": 2,

@@ -6,13 +6,12 @@ Later wins: defaults, the TOML file, the environment (`TRANSCRIBER_<NAME>`), com
 import dataclasses
 import ipaddress
 import os
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from transcriber import values
+from transcriber import settings_file, values
 from transcriber.core.gate import ENDPOINT_MS, LEAST_ENDPOINT_MS, MOST_ENDPOINT_MS
 from transcriber.errors import ConfigError
 from transcriber.values import redis_database
@@ -81,7 +80,11 @@ class Settings:
         values.several, (), "origins whose web pages may read the API with a key, comma-separated; * = any"
     )
     require_ticket: bool = _setting(values.flag, False, "refuse streams without a ticket from /v1/twiml")
-    insecure: bool = _setting(values.flag, False, "allow listening beyond loopback without tokens or keys")
+    insecure: bool = _setting(
+        values.flag,
+        False,
+        "allow listening beyond loopback without tokens or keys, and the API without",
+    )
     twiml_then: str = _setting(
         values.continuation,
         "pause:3600",
@@ -156,6 +159,22 @@ class Settings:
             )
 
     @property
+    def exposed(self) -> bool:
+        """Whether others than programs of this machine are expected, perhaps through a proxy that looks like one."""
+        said = (self.public_url, self.twilio_auth_token, self.api_keys, self.trusted_proxies)
+        return any(said) or not is_loopback(self.host)
+
+    @property
+    def wants_key(self) -> bool:
+        """Whether the HTTP API answers only to API keys: those of the settings, else the server's own."""
+        return bool(self.api_keys) or (self.exposed and not self.insecure)
+
+    @property
+    def wants_own_key(self) -> bool:
+        """Whether a server has to make the key that its API wants."""
+        return self.wants_key and not self.api_keys
+
+    @property
     def local_url(self) -> str:
         """The HTTP address a command on this machine reaches the server at."""
         host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
@@ -200,7 +219,7 @@ def load(
     environ = os.environ if environ is None else environ
     known = {item.name: item for item in dataclasses.fields(Settings)}
     found: dict[str, tuple[Any, str]] = {}
-    for name, raw in _file_values(config).items():
+    for name, raw in settings_file.read(config).items():
         found[_known(name, known, f"setting {name!r} in {config}")] = (raw, str(config))
     for variable, raw in environ.items():
         if variable.startswith(PREFIX):
@@ -228,21 +247,3 @@ def _known(name: str, known: Mapping[str, Any], place: str) -> str:
     if name not in known:
         raise ConfigError(f"unknown {place}; known settings: {', '.join(sorted(known))}")
     return name
-
-
-def _file_values(config: Path | None) -> dict[str, str]:
-    if config is None:
-        return {}
-    try:
-        data = tomllib.loads(config.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"settings file {config}: {error}") from None
-    return {name: _as_text(value, name, config) for name, value in data.items()}
-
-
-def _as_text(value: Any, name: str, config: Path) -> str:
-    if isinstance(value, list) and all(isinstance(part, str) for part in value):
-        return ",".join(value)
-    if isinstance(value, (str, int, float)):
-        return str(value)
-    raise ConfigError(f"setting {name!r} in {config} must be a string, a number, a boolean or a list of strings")

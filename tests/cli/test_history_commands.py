@@ -122,7 +122,7 @@ async def test_rm_goes_on_after_a_refusal(aiohttp_server: Serve, capsys: pytest.
         (
             401,
             {"error": {"message": "a key is needed"}},
-            "a key is needed (give --api-key or set TRANSCRIBER_API_KEYS)",
+            "a key is needed (give --api-key-file or set TRANSCRIBER_API_KEYS)",
         ),
         (400, {"error": {"message": "limit is odd"}}, "limit is odd"),
         (503, {"error": {"message": "Redis is away"}}, "answered 503: Redis is away"),

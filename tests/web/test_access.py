@@ -120,6 +120,15 @@ async def test_without_keys_this_machine_is_let_in(request_from: Any, peer: str,
         ("127.0.0.1", {"X-Forwarded-Proto": "https"}),
         ("127.0.0.1", {"Forwarded": "for=127.0.0.1"}),
         ("127.0.0.1", {"X-Real-IP": "127.0.0.1"}),
+        ("127.0.0.1", {"x-forwarded-ANYTHING": "1"}),
+        ("127.0.0.1", {"Via": "1.1 proxy"}),
+        ("127.0.0.1", {"CF-Ray": "1"}),
+        ("127.0.0.1", {"True-Client-IP": "10.0.0.7"}),
+        ("127.0.0.1", {"Tailscale-User-Login": "ada@example.net"}),
+        ("127.0.0.1", {"X-Envoy-External-Address": "10.0.0.7"}),
+        ("127.0.0.1", {"Proxy-Connection": "keep-alive"}),
+        ("127.0.0.1", {"Sec-Fetch-Site": "cross-site"}),
+        ("127.0.0.1", {"Origin": "http://[::1"}),
         ("127.0.0.1", {"Origin": "https://evil.example"}),
         ("127.0.0.1", {"Origin": "null"}),
     ],
@@ -137,6 +146,37 @@ async def test_without_keys_everybody_else_is_not(request_from: Any, peer: str, 
 
 async def test_a_page_of_our_own_is_let_in(request_from: Any) -> None:
     assert access.may_call(request_from(headers={"Origin": "http://localhost:8080"})) is None
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"public_url": "https://media.example.net"},
+        {"trusted_proxies": ("127.0.0.1",)},
+        {"host": "10.0.0.7"},
+        {"host": "0.0.0.0"},
+        KEYS,
+    ],
+    ids=lambda settings: next(iter(settings)),
+)
+async def test_whoever_expects_others_takes_nobody_for_this_machine(
+    request_from: Any, settings: dict[str, Any]
+) -> None:
+    api = access.may_call(request_from(settings=settings))
+    assert api is not None
+    assert api.status == 401
+    for refusal in (
+        access.may_stream(request_from("/v1/media", settings=settings)),
+        await access.webhook_form(request_from("/v1/twiml", settings=settings)),
+    ):
+        assert isinstance(refusal, Refusal)
+        assert refusal.status == 403
+
+
+async def test_a_key_stands_in_for_a_token_that_is_not_set(request_from: Any) -> None:
+    headers = {"X-API-Key": "first"}
+    assert access.may_stream(request_from("/v1/media", headers=headers, settings=KEYS)) is None
+    assert await access.webhook_form(request_from("/v1/twiml", headers=headers, settings=KEYS)) == {}
 
 
 async def test_insecure_lets_everybody_in(request_from: Any) -> None:

@@ -59,9 +59,9 @@ async def test_other_files_are_not(web_client: WebClient, name: str) -> None:
 
 async def test_what_the_server_says_of_itself(web_client: WebClient) -> None:
     client = await web_client(
-        {"model": lambda: {"model": "m", "language": "en", "demo": False}}, public_url="https://x"
+        {"model": lambda: {"model": "m", "language": "en", "demo": False}, "local_key": KEY}, public_url="https://x"
     )
-    about = await (await client.get("/v1/server")).json()
+    about = await (await client.get("/v1/server", headers={"X-API-Key": KEY})).json()
     assert about | {"version": ""} == {
         "version": "",
         "public_url": "https://x",
@@ -94,11 +94,13 @@ async def test_no_sample_without_room_or_key(web_client: WebClient, registry: Re
         {},
         {"require_ticket": True, "twilio_account_sid": ("AC" + "5" * 32,)},
         {"twilio_auth_token": ("t" * 32,), "public_url": "https://media.example.net/voice"},
+        {"public_url": "https://media.example.net/voice"},
     ],
 )
 async def test_a_sample_call_comes_in_by_the_front_door(serve: Serve, settings: dict[str, object]) -> None:
     running = await serve(**settings)
-    async with aiohttp.ClientSession() as http:
+    key = {"X-API-Key": running.server.local_key}
+    async with aiohttp.ClientSession(headers=key) as http:
         answer = await http.post(f"{running.server.url}/v1/sample-calls", data='{"name":"08_short_wrong_department"}')
         call = await answer.json()
         assert (answer.status, call["name"]) == (202, "08_short_wrong_department")

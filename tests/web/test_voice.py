@@ -56,7 +56,7 @@ def raw_signature(path: str, body: bytes) -> dict[str, str]:
 
 
 async def test_the_twiml_starts_both_tracks_with_a_ticket(web_client: WebClient, store: RedisStore) -> None:
-    client = await web_client(public_url=PUBLIC)
+    client = await web_client(public_url=PUBLIC, insecure=True)
     root = await answered(client)
     assert [child.tag for child in root] == ["Start", "Pause"]
     stream = root.find("Start/Stream")

@@ -5,7 +5,7 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
-from transcriber import catalog, graphs
+from transcriber import catalog, graphs, local_key
 from transcriber.catalog import ModelFolder, anatomy
 from transcriber.catalog.trial import Trials
 from transcriber.cli.parsing import Subparsers, add_command
@@ -17,6 +17,9 @@ from transcriber.errors import TranscriberError
 from transcriber.store import binary
 from transcriber.store.redis import open_store
 from transcriber.web.certificate import Certificate
+
+DESK = "every program that speaks to this machine's loopback address itself"
+FOR_A_PROXY = "a proxy or tunnel may look the same: set TRANSCRIBER_PUBLIC_URL or TRANSCRIBER_API_KEYS before one"
 
 
 def add(subparsers: Subparsers) -> None:
@@ -108,8 +111,12 @@ def _streams(settings: Settings) -> str:
     if settings.twilio_auth_token:
         return f"signatures are checked against {settings.public_url} with {len(settings.twilio_auth_token)} token(s)"
     if settings.insecure:
-        return "INSECURE: anybody who reaches the port may stream"
-    return "no auth token: only programs on this machine may stream"
+        return "INSECURE: anybody who reaches the port, or a proxy in front of it, may stream"
+    if settings.require_ticket:
+        return "no auth token: a stream needs a ticket of /v1/twiml, or an API key"
+    if settings.exposed:
+        return "no auth token: only clients with an API key may stream"
+    return f"no auth token: {DESK} may stream; {FOR_A_PROXY}"
 
 
 def _api(settings: Settings) -> str:
@@ -117,4 +124,9 @@ def _api(settings: Settings) -> str:
         keys = [api_keys.parse(text) for text in settings.api_keys]
         every = sum(key.roles == api_keys.Role.ADMIN for key in keys)
         return f"{len(keys)} key(s), {every} for everything, {sum(not key.plain for key in keys)} kept as a hash"
-    return "INSECURE: open to everybody" if settings.insecure else "no key: only programs on this machine may read"
+    if settings.wants_own_key:
+        made = "has made one" if local_key.find(settings.data_dir) else "will make one at its first start"
+        return f"no keys set: the server {made}, in {local_key.path_in(settings.data_dir)}"
+    if settings.insecure:
+        return "INSECURE: open to everybody who reaches the port, or a proxy in front of it; DELETE too"
+    return f"no key: {DESK} may use it; {FOR_A_PROXY}"

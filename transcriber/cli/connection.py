@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import aiohttp
 
-from transcriber import config
+from transcriber import config, local_key, secret_file
 from transcriber.caller.line import MEDIA_PATH
 from transcriber.caller.pinning import ANOTHER_CERTIFICATE, fingerprint_of
 from transcriber.core import api_keys
@@ -57,9 +58,14 @@ def add_config_flag(parser: argparse.ArgumentParser) -> None:
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """The flags of every command that talks to a server."""
     parser.add_argument("--url", help="the server (default: this machine's, by the settings)")
-    parser.add_argument(
-        "--api-key", metavar="K", help="key for the server (default: the first of the settings, for their server only)"
+    keys = parser.add_mutually_exclusive_group()
+    keys.add_argument(
+        "--api-key-file",
+        metavar="FILE",
+        type=Path,
+        help="holds the key for the server (default: the first of the settings or the server's own, for it only)",
     )
+    keys.add_argument("--api-key", metavar="K", help="the key; every user of this machine can see it while this runs")
     add_config_flag(parser)
 
 
@@ -70,15 +76,40 @@ def find_server(args: argparse.Namespace) -> tuple[Server, config.Settings]:
         raise ConfigError("port 0 in the settings means any free one: say with --url where the server is")
     url = _base_url(args.url or settings.local_url)
     ours = url in (_base_url(settings.local_url), settings.public_url and _base_url(settings.public_url))
-    key = args.api_key or (_own_key(settings) if ours else None)
     here = url == _base_url(settings.local_url)
+    key = _given_key(args) or (_own_key(settings, here=here) if ours else None)
     return Server(url, key, ours, fingerprint_of(settings.tls_cert) if here and settings.tls_cert else None), settings
 
 
-def _own_key(settings: config.Settings) -> str | None:
-    """The settings' first key that may do everything, else their first; hashes cannot be shown to a server."""
-    keys = [key for key in map(api_keys.parse, settings.api_keys) if key.plain]
-    return next((key.plain for key in sorted(keys, key=lambda key: key.roles != api_keys.Role.ADMIN)), None)
+def _given_key(args: argparse.Namespace) -> str | None:
+    if args.api_key_file is None:
+        return args.api_key or None
+    try:
+        return secret_file.read(args.api_key_file).strip()
+    except ValueError as error:
+        raise ConfigError(f"--api-key-file: {error}") from None
+
+
+def _own_key(settings: config.Settings, *, here: bool) -> str | None:
+    """The settings' first key that may do everything, else their first; hashes cannot be shown to a server.
+
+    Without any, the one that the server has made for itself, shown only to this machine's own address.
+    """
+    if settings.api_keys:
+        keys = [key for key in map(api_keys.parse, settings.api_keys) if key.plain]
+        return next((key.plain for key in sorted(keys, key=lambda key: key.roles != api_keys.Role.ADMIN)), None)
+    return local_key.find(settings.data_dir) if here and _is_this_machine(settings.local_url) else None
+
+
+def _is_this_machine(url: str) -> bool:
+    """Whether the host is an address of ours: one that can be bound. A machine may have had another one once."""
+    host = urlsplit(url).hostname or ""
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as trial:
+            trial.bind((host, 0))
+    except OSError:
+        return False
+    return True
 
 
 def call_path(call_sid: str, *rest: str) -> str:
@@ -172,7 +203,7 @@ class Connection:
             return ServerUnreachable(f"{self.server.url} answered {response.status} {response.reason}")
         match response.status:
             case 401 | 403:
-                return ServerUnreachable(f"{said} (give --api-key or set TRANSCRIBER_API_KEYS)")
+                return ServerUnreachable(f"{said} (give --api-key-file or set TRANSCRIBER_API_KEYS)")
             case 404:
                 return CallNotFound(said)
             case 409:

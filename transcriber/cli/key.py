@@ -1,15 +1,14 @@
 """`transcriber key`: a new API key, and the entry for the settings that admits it without telling it."""
 
 import argparse
-import secrets
 import sys
 
+from transcriber import config, local_key
+from transcriber.cli.connection import add_config_flag
 from transcriber.cli.parsing import Subparsers, add_command
 from transcriber.core import api_keys
+from transcriber.errors import ConfigError
 
-RANDOM_BYTES = 32
-PREFIX = "tk_"
-"""So that a key that got lost is found by whoever scans files for secrets."""
 SHORTEST = 24
 
 
@@ -25,16 +24,22 @@ def add(subparsers: Subparsers) -> None:
             transcriber key read
             transcriber key read+delete
             transcriber key read --hash < key.txt
+            transcriber key --local
         """,
     )
     parser.add_argument(
         "roles", nargs="?", default="admin", metavar="ROLES", help="read, delete, admin (default), or read+delete"
     )
-    parser.add_argument("--hash", action="store_true", help="make none: read a key from standard input")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--hash", action="store_true", help="make none: read a key from standard input")
+    what.add_argument("--local", action="store_true", help="make none: show the one that this machine's server made")
+    add_config_flag(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the key on stdout's first line and the entry on its second (with `--hash` only the entry)."""
+    if args.local:
+        return _show_local(args)
     if not api_keys.parse_roles(args.roles):
         args.usage_error(f"{args.roles!r} is no role; roles: {', '.join(api_keys.NAMES)}, joined by +")
     if args.hash:
@@ -42,8 +47,22 @@ def run(args: argparse.Namespace) -> int:
         if len(secret) < SHORTEST:
             args.usage_error(f"a hash hides only what cannot be guessed: {SHORTEST} characters at least")
     else:
-        secret = PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
+        secret = api_keys.fresh()
         print(secret)
         print("the key, shown only now; for TRANSCRIBER_API_KEYS:", file=sys.stderr)
     print(api_keys.written(args.roles.lower(), secret))
+    return 0
+
+
+def _show_local(args: argparse.Namespace) -> int:
+    """The key that the settings' server made for itself, and the page's address with it. Raises ConfigError."""
+    settings = config.load(config=args.config).settings
+    key = local_key.find(settings.data_dir)
+    if key is None:
+        raise ConfigError(
+            f"there is no {local_key.path_in(settings.data_dir)}: a server makes it at its first start with "
+            "TRANSCRIBER_PUBLIC_URL or TRANSCRIBER_TWILIO_AUTH_TOKEN and without TRANSCRIBER_API_KEYS"
+        )
+    print(key)
+    print(f"the page: {settings.local_url}/#key={key}", file=sys.stderr)
     return 0

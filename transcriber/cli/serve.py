@@ -10,11 +10,12 @@ import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from transcriber import allocator, catalog, logs
+from transcriber import allocator, catalog, local_key, logs
 from transcriber.cli.background import tend
 from transcriber.cli.parsing import Subparsers, add_command
 from transcriber.cli.server import Server, running
 from transcriber.config import Loaded, Settings, load
+from transcriber.core.signature import PublicAddress
 
 MOST_FILES = 65_536
 FLAGS = [item.name for item in dataclasses.fields(Settings)]
@@ -127,7 +128,7 @@ def _stopped(stop: asyncio.Event, server: Server) -> None:
 
 
 def _greeting(server: Server) -> list[str]:
-    settings, engine = server.settings, server.engine
+    engine = server.engine
     lines = [f"model: {engine.model}, language {engine.language}; room for {server.max_tracks} tracks at once"]
     if engine.model == catalog.DEMO:
         lines.append(
@@ -136,20 +137,50 @@ def _greeting(server: Server) -> list[str]:
         )
     if not allocator.in_use():
         lines.append("memory: the C library's allocator; with mimalloc (package cmeel-mimalloc) decoding costs less")
-    if not settings.api_keys:
-        lines.append(
-            "access: INSECURE is set: everybody who can reach this address can read and send calls"
-            if settings.insecure
-            else "access: no TRANSCRIBER_API_KEYS are set, so the API answers only to programs on this machine"
-        )
-    if not settings.twilio_auth_token:
-        lines.append("access: no TRANSCRIBER_TWILIO_AUTH_TOKEN is set, so streams are not checked for a signature")
-    lines.append(f"ready on {server.url}; try it from a second terminal with: transcriber replay{_url_flag(server)}")
+    lines += _access(server)
+    lines.append(f"ready on {server.url}; try it from a second terminal with: transcriber replay{_flags(server)}")
     return lines
 
 
-def _url_flag(server: Server) -> str:
-    return "" if server.url == Settings().local_url else f" --url {server.url}"
+def _access(server: Server) -> list[str]:
+    """Who may do what. The key itself is for the eyes at a terminal, never for what collects logs."""
+    settings, lines = server.settings, []
+    if server.local_key:
+        path = local_key.path_in(settings.data_dir)
+        lines.append(f"access: no TRANSCRIBER_API_KEYS are set, so the API wants the key in {path}")
+        if sys.stderr.isatty():
+            pages = [url for url in (server.url, _page(settings.public_url)) if url]
+            lines.append(
+                "access: the page with this key, for you alone: "
+                + ", or ".join(f"{url}/#key={server.local_key}" for url in pages)
+            )
+    elif not settings.api_keys:
+        lines.append(
+            "access: INSECURE is set: everybody who can reach this address, or a proxy before it, can read, delete and "
+            "send calls"
+            if settings.insecure
+            else "access: nothing is set that says otherwise, so only programs on this machine are let in, without a "
+            "key; for a proxy or a tunnel set TRANSCRIBER_PUBLIC_URL or TRANSCRIBER_API_KEYS first"
+        )
+    if not settings.twilio_auth_token:
+        proof = "; they want an API key" if settings.exposed and not settings.insecure else ""
+        lines.append(
+            f"access: no TRANSCRIBER_TWILIO_AUTH_TOKEN is set, so streams are not checked for a signature{proof}"
+        )
+    return lines
+
+
+def _page(public_url: str) -> str:
+    return PublicAddress.parse(public_url).url("https", "") if public_url else ""
+
+
+def _flags(server: Server) -> str:
+    """What a command needs to find the server, when its own settings do not say."""
+    usual = Settings()
+    flags = "" if server.url == usual.local_url else f" --url {server.url}"
+    if server.local_key and (flags or server.settings.data_dir != usual.data_dir):
+        flags += f" --api-key-file {local_key.path_in(server.settings.data_dir)}"
+    return flags
 
 
 def _say(line: str) -> None:

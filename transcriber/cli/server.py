@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
+from transcriber import local_key
 from transcriber.cli.background import settle, tend
 from transcriber.cli.engines import Engines
 from transcriber.cli.listening import accept, listen, url_of
@@ -41,6 +42,8 @@ class Server:
     change_model: Callable[[], Awaitable[None]]
     """Look which model the settings name now, and let new calls have it."""
     certificate: Certificate | None = None
+    local_key: str = ""
+    """Its own key, where one is wanted and the settings have none."""
 
 
 @asynccontextmanager
@@ -55,6 +58,7 @@ async def running(
     async with AsyncExitStack() as stack:
         certificate = Certificate(settings.tls_cert, settings.tls_key) if settings.tls_cert else None
         listening = listen(settings, stack)
+        own_key = local_key.obtain(settings.data_dir) if settings.wants_own_key else ""
         engines = Engines(settings, workers=settings.workers or os.cpu_count() or 1, say=say)
         loading = asyncio.create_task(engines.default(engine))
         stack.push_async_callback(settle, loading)
@@ -69,6 +73,7 @@ async def running(
         tend(stack, sessions.tick(), name="noticing tracks whose frames have stopped")
         services = Services(
             settings=settings,
+            local_key=own_key,
             archive=store.archive,
             feed=store.feed,
             tickets=store.tickets,
@@ -92,6 +97,7 @@ async def running(
             max_tracks=sessions.rules.max_tracks(),
             change_model=recognition.change_model,
             certificate=certificate,
+            local_key=own_key,
         )
 
 

@@ -5,12 +5,16 @@
 
 import hmac
 import re
+import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Flag, auto
 from hashlib import sha256
 
 HASHED = "sha256:"
+PREFIX = "tk_"
+"""Of keys that we make, so that one that got lost is found by whoever scans files for secrets."""
+RANDOM_BYTES = 32
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
@@ -35,6 +39,16 @@ class ApiKey:
     roles: Role
     plain: str = ""
 
+    @classmethod
+    def of(cls, plain: str) -> "ApiKey":
+        """This very text, for everything."""
+        return cls(sha256(plain.encode()).digest(), Role.ADMIN, plain)
+
+
+def fresh() -> str:
+    """A new key."""
+    return PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
+
 
 def parse(text: str) -> ApiKey:
     """A key of the settings. Raises ValueError that quotes no key."""
@@ -51,7 +65,7 @@ def parse(text: str) -> ApiKey:
         raise ValueError(f"what stands before =sha256: must be of {', '.join(NAMES)}, joined by +")
     if not rest:
         raise ValueError("a key is missing behind its roles")
-    return ApiKey(sha256(rest.encode()).digest(), roles, rest)
+    return replace(ApiKey.of(rest), roles=roles)
 
 
 def parse_roles(text: str) -> Role:

@@ -1,17 +1,16 @@
-"""Who may do what: keys for the API, Twilio's signature for streams and webhooks, otherwise this machine only."""
+"""Who may do what: keys for the API, Twilio's signature for streams and webhooks, on a desk this machine only."""
 
-import ipaddress
 import logging
 from collections.abc import Mapping, Sequence
-from urllib.parse import urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from transcriber.config import Settings, is_loopback
+from transcriber.config import Settings
 from transcriber.core import api_keys, signature
 from transcriber.core.api_keys import ApiKey, Role
 from transcriber.web.form import Fields, TooManyFields, readings
+from transcriber.web.locality import is_local
 from transcriber.web.refusal import Refusal
 from transcriber.web.services import SERVICES
 
@@ -27,9 +26,8 @@ ROLE_NAMES = {Role.READ: "read", Role.DELETE: "delete", Role.CONTROL: "admin"}
 KEYRING: web.AppKey[tuple[ApiKey, ...]] = web.AppKey("keyring", tuple)
 OVERDRAWN = web.RequestKey("overdrawn", bool)
 """Whether the request's address has been refused so often that it is not worth another line in the log."""
-FORWARDED = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
 SIGNATURE = "X-Twilio-Signature"
-FROM_HERE = "accepted only from this machine; set it together with TRANSCRIBER_PUBLIC_URL to let Twilio in"
+LET_TWILIO_IN = "set it together with TRANSCRIBER_PUBLIC_URL to let Twilio in"
 
 log = logging.getLogger(__name__)
 
@@ -48,18 +46,21 @@ async def api_access(request: web.Request, handler: Handler) -> web.StreamRespon
 def may_call(request: web.Request) -> Refusal | None:
     """Whether the request may use the HTTP API."""
     settings = request.app[SERVICES].settings
-    if settings.api_keys:
+    if settings.wants_key:
         key, role = key_of(request), ROLES.get(request.method, Role.CONTROL)
         if key is not None:
             return None if role in key.roles else _lacking(role)
-        message = "send one of TRANSCRIBER_API_KEYS as `Authorization: Bearer KEY` or `X-API-Key: KEY`"
+        which = "one of TRANSCRIBER_API_KEYS" if settings.api_keys else "the server's key (`transcriber key --local`)"
+        message = f"send {which} as `Authorization: Bearer KEY` or `X-API-Key: KEY`"
+        if not settings.api_keys:
+            message += ", or set TRANSCRIBER_API_KEYS"
         return Refusal(401, message, {"WWW-Authenticate": 'Bearer realm="transcriber"'})
     if settings.insecure or is_local(request):
         return None
     return Refusal(
         403,
-        "without TRANSCRIBER_API_KEYS the API answers only to this machine, directly and by its loopback name; "
-        "set TRANSCRIBER_API_KEYS to reach it from elsewhere or through a proxy",
+        "without TRANSCRIBER_API_KEYS the API answers only to this machine, directly and by its loopback name; set "
+        "TRANSCRIBER_API_KEYS (and TRANSCRIBER_PUBLIC_URL) to reach it from elsewhere or through a proxy or tunnel",
     )
 
 
@@ -78,11 +79,9 @@ def may_stream(request: web.Request) -> Refusal | None:
         return None
     if settings.twilio_auth_token and (key is None or SIGNATURE in request.headers):
         return _signed(request, settings, scheme="wss")
-    if not settings.twilio_auth_token and (settings.insecure or settings.require_ticket or is_local(request)):
+    if not settings.twilio_auth_token and (settings.require_ticket or _open_to(request)):
         return None
-    if key is not None:
-        return _lacking(Role.CONTROL)
-    return Refusal(403, f"without TRANSCRIBER_TWILIO_AUTH_TOKEN streams are {FROM_HERE}")
+    return _lacking(Role.CONTROL) if key is not None else _without_token(settings, "streams")
 
 
 def is_proved(request: web.Request) -> bool:
@@ -97,7 +96,7 @@ def ticket_of(request: web.Request) -> str:
 
 
 async def webhook_form(request: web.Request) -> Mapping[str, str] | Refusal:
-    """The form of a webhook that Twilio signed (without an auth token: that came from this machine)."""
+    """The form of a webhook that Twilio signed (without an auth token: with a key, or from this machine)."""
     settings = request.app[SERVICES].settings
     body = await request.read()
     forms: list[Fields] = [[]]
@@ -110,8 +109,12 @@ async def webhook_form(request: web.Request) -> Mapping[str, str] | Refusal:
     if settings.twilio_auth_token:
         no_form = body if body and not forms[0] else None
         refusal = _signed(request, settings, scheme="https", forms=forms, body=no_form)
-    elif not (settings.insecure or is_local(request)):
-        refusal = Refusal(403, f"without TRANSCRIBER_TWILIO_AUTH_TOKEN webhooks are {FROM_HERE}")
+    elif not _open_to(request):
+        key = key_of(request)
+        if key is None:
+            refusal = _without_token(settings, "webhooks")
+        elif Role.CONTROL not in key.roles:
+            refusal = _lacking(Role.CONTROL)
     form = dict(forms[0])
     accounts = settings.twilio_account_sid
     if refusal is None and accounts and form.get("AccountSid") not in accounts:
@@ -119,9 +122,9 @@ async def webhook_form(request: web.Request) -> Mapping[str, str] | Refusal:
     return form if refusal is None else counted(request, refusal)
 
 
-def keyring(settings: Settings) -> tuple[ApiKey, ...]:
-    """The keys of the settings."""
-    return tuple(api_keys.parse(text) for text in settings.api_keys)
+def keyring(settings: Settings, *ours: str) -> tuple[ApiKey, ...]:
+    """The keys of the settings, and our own, which may do everything."""
+    return (*map(api_keys.parse, settings.api_keys), *(ApiKey.of(key) for key in ours if key))
 
 
 def key_of(request: web.Request) -> ApiKey | None:
@@ -134,10 +137,7 @@ def key_of(request: web.Request) -> ApiKey | None:
 
 def trusts_this_machine(request: web.Request) -> bool:
     """Whether the request needs neither key nor signature where it goes, because it comes from this machine."""
-    settings = request.app[SERVICES].settings
-    resource = request.match_info.route.resource
-    signed = resource is not None and resource.canonical in SIGNED_ROUTES
-    return not (settings.twilio_auth_token if signed else settings.api_keys) and is_local(request)
+    return not request.app[SERVICES].settings.exposed and is_local(request)
 
 
 def is_stranger(request: web.Request) -> bool:
@@ -145,35 +145,14 @@ def is_stranger(request: web.Request) -> bool:
     return key_of(request) is None and not trusts_this_machine(request)
 
 
-def is_local(request: web.Request) -> bool:
-    """Whether a client on this machine speaks to us directly.
-
-    A proxy on this machine has a loopback address too, so its headers give it away; the Host header stops DNS
-    rebinding, and the Origin header stops foreign web pages in a browser on this machine.
-    """
-    origin = request.headers.get("Origin")
-    return (
-        _loopback_peer(request.remote or "")
-        and not any(name in request.headers for name in FORWARDED)
-        and _loopback_name(request.host)
-        and (origin is None or _loopback_name(urlsplit(origin).netloc))
-    )
+def _open_to(request: web.Request) -> bool:
+    """Whether streams and webhooks need no proof of this client, as long as there is no auth token to prove with."""
+    return request.app[SERVICES].settings.insecure or trusts_this_machine(request)
 
 
-def _loopback_peer(address: str) -> bool:
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
-    return (mapped or found).is_loopback
-
-
-def _loopback_name(netloc: str) -> bool:
-    try:
-        return is_loopback(urlsplit(f"//{netloc}").hostname or "")
-    except ValueError:
-        return False
+def _without_token(settings: Settings, what: str) -> Refusal:
+    who = "want an API key" if settings.exposed else "are accepted only from this machine, directly"
+    return Refusal(403, f"without TRANSCRIBER_TWILIO_AUTH_TOKEN {what} {who}; {LET_TWILIO_IN}")
 
 
 def _signed(

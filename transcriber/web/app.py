@@ -4,6 +4,7 @@ import asyncio
 
 from aiohttp import web
 
+from transcriber.core import api_keys
 from transcriber.web import attach, docs, health, history, live, media, openapi, page, samples, voice
 from transcriber.web.access import KEYRING, api_access, keyring
 from transcriber.web.followers import FOLLOWERS, Followers
@@ -24,7 +25,8 @@ def create_app(services: Services) -> web.Application:
         middlewares=[observed, shared, errors, rate_limited, api_access, bodies], client_max_size=MAX_BODY
     )
     app[SERVICES] = services
-    app[KEYRING] = keyring(services.settings)
+    app[samples.PASS] = api_keys.fresh()
+    app[KEYRING] = keyring(services.settings, services.local_key, app[samples.PASS])
     app[BUDGETS] = Budgets.of(services.settings)
     app[READING] = Reading()
     app[live.CLOSING] = asyncio.Event()

@@ -26,6 +26,8 @@ class Services:
     """
 
     settings: Settings
+    local_key: str = ""
+    """The server's own key, where one is wanted and the settings have none."""
     archive: Archive
     feed: Feed
     tickets: Tickets

@@ -16,6 +16,18 @@ export class Refused extends Error {
   }
 }
 
+/** The key in the page's address (`#key=…`, which browsers send nowhere): kept, and taken out of the address. */
+export function takeKey() {
+  const given = /^#key=([^&]+)$/.exec(location.hash)?.[1];
+  if (!given) return;
+  try {
+    sessionStorage.setItem(KEY, decodeURIComponent(given));
+  } catch (error) {
+    if (!(error instanceof URIError)) throw error;
+  }
+  history.replaceState(null, "", "#/");
+}
+
 function headers(more = {}) {
   const key = sessionStorage.getItem(KEY);
   return key ? { Authorization: `Bearer ${key}`, ...more } : more;

@@ -1,6 +1,6 @@
 // The page's frame: which view the address names, its title and focus, dark and light, the key, notices.
 
-import { json, onKeyNeeded, Refused } from "./api.js";
+import { json, onKeyNeeded, Refused, takeKey } from "./api.js";
 import { call } from "./call.js";
 import { connect } from "./connect.js";
 import { h, problem } from "./dom.js";
@@ -94,6 +94,7 @@ function whileShown(signal) {
 }
 
 async function show() {
+  takeKey();
   const { path, query } = place();
   if (path === "/") back = location.hash || "#/";
   if (path === shown.path && shown.view.moved) {
