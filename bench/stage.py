@@ -18,9 +18,9 @@ from typing import Any
 from bench.own_redis import OwnRedis
 from transcriber import child, sample_calls
 from transcriber.caller import CallIds, Recording, Target, dial, read_recording
-from transcriber.config import PREFIX
 from transcriber.core.audio import RATE
 from transcriber.errors import CallNotFound, ServerUnreachable, StoreError
+from transcriber.sources import PREFIX
 from transcriber.store.redis import RedisStore, open_store
 
 READY = re.compile(r"ready on (http://[^\s;,]+)")

@@ -24,6 +24,7 @@ LEVEL = {
     "child": 2,
     "secret_file": 1,
     "settings_file": 1,
+    "sources": 1,
     "local_key": 2,
 }
 LEVEL |= {

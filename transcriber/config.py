@@ -1,6 +1,6 @@
 """Settings: read once, validated once, unknown names refused, the source of each remembered.
 
-Later wins: defaults, the TOML file, the environment (`TRANSCRIBER_<NAME>`), command-line flags.
+Later wins: defaults, the TOML file, the environment (`TRANSCRIBER_<NAME>`), command-line flags (see `sources`).
 """
 
 import dataclasses
@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from transcriber import settings_file, values
+from transcriber import sources, values
 from transcriber.core.gate import ENDPOINT_MS, LEAST_ENDPOINT_MS, MOST_ENDPOINT_MS
+from transcriber.core.urls import without_credentials
 from transcriber.errors import ConfigError
 from transcriber.values import redis_database
 
-PREFIX = "TRANSCRIBER_"
 THIRTY_DAYS_S = 30 * 24 * 3600
 MODEL_LIST_URL = "https://alphacephei.com/vosk/models/model-list.json"
 
@@ -25,8 +25,9 @@ def _data_home() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "transcriber"
 
 
-def _setting(parse: Callable[[str], Any], default: Any, doc: str, *, secret: bool = False) -> Any:
-    metadata = {"parse": parse, "doc": doc, "secret": secret}
+def _setting(parse: Callable[[str], Any], default: Any, doc: str, *, secret: bool = False, url: bool = False) -> Any:
+    """`secret`: never shown; `url`: an address, which may hold a user and a password, shown without."""
+    metadata = {"parse": parse, "doc": doc, "secret": secret, "url": url}
     if callable(default):
         return field(default_factory=default, metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -61,7 +62,10 @@ class Settings:
         values.several, (), "only streams of these accounts are accepted, comma-separated; attach uses the first"
     )
     twilio_api_url: str = _setting(
-        values.http_url, "https://api.twilio.com", "Twilio's REST API, for attach and detach; another edge or region"
+        values.http_url,
+        "https://api.twilio.com",
+        "Twilio's REST API, for attach and detach; another edge or region",
+        url=True,
     )
     api_keys: tuple[str, ...] = _setting(
         values.keys, (), "keys for the HTTP API, comma-separated, with roles and as hashes if wanted", secret=True
@@ -89,9 +93,10 @@ class Settings:
         values.continuation,
         "pause:3600",
         "what follows <Start> in the TwiML: dial:NUMBER, redirect:URL or pause:SECONDS",
+        url=True,
     )
     redis_url: str = _setting(
-        values.text, "", "redis://, rediss:// or unix:// URL; empty: a private server of our own", secret=True
+        values.text, "", "redis://, rediss:// or unix:// URL; empty: a private server of our own", secret=True, url=True
     )
     redis_prefix: str = _setting(values.text, "transcripts", "first part of every key and channel")
     history_ttl_s: int = _setting(
@@ -99,10 +104,10 @@ class Settings:
     )
     model: str = _setting(values.text, "", "model name or path; empty: the best one installed")
     model_list_url: str = _setting(
-        values.http_url, MODEL_LIST_URL, "the official list of Vosk models; empty: never asked"
+        values.http_url, MODEL_LIST_URL, "the official list of Vosk models; empty: never asked", url=True
     )
     model_mirror: str = _setting(
-        values.http_url, "", "URL of a folder with model archives (NAME.zip), tried first", secret=True
+        values.http_url, "", "URL of a folder with model archives (NAME.zip), tried first", secret=True, url=True
     )
     data_dir: Path = _setting(values.folder, _data_home, "where the private Redis, the outbox and pulled models live")
     journal: bool = _setting(
@@ -200,7 +205,7 @@ class Loaded:
     sources: Mapping[str, str]
 
     def shown(self) -> list[tuple[str, str, str]]:
-        """(name, value, source) of every setting; secrets are named but never shown."""
+        """(name, value, source) of every setting; secrets are named but never shown, URLs without credentials."""
         rows = []
         for item in dataclasses.fields(Settings):
             value = getattr(self.settings, item.name)
@@ -208,6 +213,7 @@ class Loaded:
                 text = "(set)" if value else ""
             else:
                 text = ",".join(value) if isinstance(value, tuple) else str(value)
+                text = without_credentials(text) if item.metadata["url"] else text
             rows.append((item.name, text, self.sources[item.name]))
         return rows
 
@@ -216,23 +222,15 @@ def load(
     *, config: Path | None = None, environ: Mapping[str, str] | None = None, flags: Mapping[str, str] | None = None
 ) -> Loaded:
     """Merge all sources. Raises ConfigError that names the setting, its source and what it must be."""
-    environ = os.environ if environ is None else environ
     known = {item.name: item for item in dataclasses.fields(Settings)}
-    found: dict[str, tuple[Any, str]] = {}
-    for name, raw in settings_file.read(config).items():
-        found[_known(name, known, f"setting {name!r} in {config}")] = (raw, str(config))
-    for variable, raw in environ.items():
-        if variable.startswith(PREFIX):
-            name = variable.removeprefix(PREFIX).lower()
-            found[_known(name, known, variable)] = (raw, variable)
-    for name, raw in (flags or {}).items():
-        found[name] = (raw, "flag")
+    environ = os.environ if environ is None else environ
+    found = sources.gather(known, config=config, environ=environ, flags=flags or {})
     values = {}
-    for name, (raw, source) in found.items():
+    for name, given in found.items():
         try:
-            values[name] = known[name].metadata["parse"](raw)
+            values[name] = known[name].metadata["parse"](given.text)
         except ValueError as error:
-            raise ConfigError(f"{name} (from {source}): {error}") from None
+            raise ConfigError(f"{name} (from {given.source}): {error}") from None
     settings = Settings(**values)
     if "redis_prefix" not in found and (number := redis_database(settings.redis_url)):
         raise ConfigError(
@@ -240,10 +238,4 @@ def load(
             f"another transcriber on it would hear these calls. set TRANSCRIBER_REDIS_PREFIX to a word of its own "
             f"({settings.redis_prefix} only if there is no other)"
         )
-    return Loaded(settings, {name: found[name][1] if name in found else "default" for name in known})
-
-
-def _known(name: str, known: Mapping[str, Any], place: str) -> str:
-    if name not in known:
-        raise ConfigError(f"unknown {place}; known settings: {', '.join(sorted(known))}")
-    return name
+    return Loaded(settings, {name: found[name].source if name in found else "default" for name in known})

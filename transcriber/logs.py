@@ -6,6 +6,8 @@ import sys
 import time
 from contextvars import ContextVar
 
+from transcriber.core.urls import without_credentials
+
 call_sid: ContextVar[str] = ContextVar("call_sid", default="")
 stream_sid: ContextVar[str] = ContextVar("stream_sid", default="")
 
@@ -26,7 +28,7 @@ def _where() -> dict[str, str]:
 class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         where = "".join(f" {name}={sid}" for name, sid in _where().items())
-        return super().format(record) + where
+        return without_credentials(super().format(record) + where)
 
 
 class _Json(logging.Formatter):
@@ -40,4 +42,4 @@ class _Json(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        return json.dumps({name: without_credentials(text) for name, text in line.items()}, ensure_ascii=False)

@@ -9,10 +9,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import aiohttp
 
+from transcriber.core.urls import without_credentials
 from transcriber.errors import NoRoom, SourceFailed
 
 CONNECT_S = 10.0
@@ -47,7 +48,7 @@ class Cut(SourceFailed):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What is known about a `.part` file."""
+    """What is known about a `.part` file. `url`: without credentials, as it lies on the disk."""
 
     url: str
     total: int | None = None
@@ -71,10 +72,11 @@ class PartFile:
             known = Progress(**json.loads(self.notes.read_text()))
         except (OSError, ValueError, TypeError, RecursionError):
             known = Progress("")
-        if known.url == url:
+        new = Progress(without_credentials(url))
+        if known.url == new.url:
             return known
-        self.restart(Progress(url))
-        return Progress(url)
+        self.restart(new)
+        return new
 
     def restart(self, progress: Progress) -> None:
         """Nothing so far. Raises NoRoom."""
@@ -189,12 +191,12 @@ def _begin(
         if place.startswith(f"{start}-") and known.total in (None, total):
             return start, total
     if response.status in (206, 416):
-        part.restart(Progress(url))
+        part.restart(Progress(without_credentials(url)))
         raise Cut(f"{_host(url)} has another file now")
     _refuse_errors(response, url)
     etag = response.headers.get("ETag", "")
     validator = response.headers.get("Last-Modified", "") if not etag or etag.startswith("W/") else etag
-    part.restart(Progress(url, response.content_length, validator))
+    part.restart(Progress(without_credentials(url), response.content_length, validator))
     return 0, response.content_length
 
 
@@ -217,15 +219,9 @@ def _cut(url: str, error: Exception, *, at: int = 0) -> SourceFailed:
     if isinstance(error, aiohttp.ClientConnectorError):
         return SourceFailed(f"{_host(url)} cannot be reached ({error.strerror or error})")
     if isinstance(error, (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, aiohttp.TooManyRedirects)):
-        return SourceFailed(f"{shown(url)} leads nowhere ({error})")
+        return SourceFailed(f"{without_credentials(url)} leads nowhere ({without_credentials(str(error))})")
     why = "went silent" if isinstance(error, TimeoutError) else "broke"
     return Cut(f"the connection to {_host(url)} {why}" + (f" at {at:,} bytes" if at else ""))
-
-
-def shown(url: str) -> str:
-    """The URL without a name and password in it."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=_host(url))) if "@" in parts.netloc else url
 
 
 def _host(url: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from transcriber.catalog import entries
 from transcriber.catalog.download import Report, fetch_text
 from transcriber.catalog.entries import Entry
+from transcriber.core.urls import without_credentials
 from transcriber.errors import SourceFailed
 
 COPY = ".list.json"
@@ -37,7 +38,7 @@ def refreshed(home: Path, url: str, report: Report) -> list[Entry]:
     try:
         home.mkdir(parents=True, exist_ok=True)
         fresh = home / f"{COPY}.new"
-        fresh.write_text(json.dumps({"url": url, "etag": etag, "models": rows}))
+        fresh.write_text(json.dumps({"url": without_credentials(url), "etag": etag, "models": rows}))
         fresh.replace(home / COPY)
     except OSError as error:
         report.say(f"the list of models cannot be kept in {home}: {error.strerror or error}")
@@ -48,7 +49,7 @@ def _copy(home: Path, url: str) -> dict[str, Any]:
     """Empty when there is none of this URL that can be read."""
     try:
         data = json.loads((home / COPY).read_text())
-        return data if data["url"] == url and isinstance(data["models"], list) else {}
+        return data if data["url"] == without_credentials(url) and isinstance(data["models"], list) else {}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
 

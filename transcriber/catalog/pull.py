@@ -10,6 +10,7 @@ from transcriber.catalog.download import PartFile, Report
 from transcriber.catalog.entries import Entry
 from transcriber.catalog.folder import ModelFolder
 from transcriber.catalog.manifest import Origin, digest
+from transcriber.core.urls import without_credentials
 from transcriber.errors import ModelError, NoRoom, SourceFailed
 
 UNPACKED = 3
@@ -29,7 +30,7 @@ def pull(entry: Entry, data_dir: Path, report: Report, *, mirror: str = "") -> M
     with install.locked(data_dir, entry.name) as incoming:
         sources = sources_of(entry, mirror)
         for source in sources:
-            report.say(f"trying {download.shown(source)}")
+            report.say(f"trying {without_credentials(source)}")
             try:
                 folder = _from(source, entry, incoming, report)
             except NoRoom:
@@ -94,14 +95,14 @@ def _compared(part: PartFile, entry: Entry, source: str) -> str:
     method, promised = entry.promised
     if (found := digest(part.path, method)) != promised:
         raise SourceFailed(
-            f"{download.shown(source)} sent something else: its {method} is {found}, {promised} was promised"
+            f"{without_credentials(source)} sent something else: its {method} is {found}, {promised} was promised"
         )
     return f"{method}:{found}"
 
 
 def _install(file: Path, entry: Entry, incoming: Path, report: Report, *, source: str, checked: str) -> ModelFolder:
     contents = archive.look_into(file)
-    source = download.shown(source)
+    source = without_credentials(source)
     report.say(f"unpacking {contents.size / 1e6:,.1f} MB")
     fill = install.unpacking(contents, incoming, entry.name, report)
     origin = Origin(source=source, language=entry.language, licence=entry.licence, note=entry.note, checked=checked)

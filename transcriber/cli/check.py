@@ -13,6 +13,7 @@ from transcriber.cli.serve import add_setting_flags, load_settings
 from transcriber.cli.terminal import printable
 from transcriber.config import Settings
 from transcriber.core import api_keys
+from transcriber.core.urls import without_credentials
 from transcriber.errors import TranscriberError
 from transcriber.store import binary
 from transcriber.store.redis import open_store
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"ok     {name}: {check(settings)}")
         except TranscriberError as error:
             wrong += 1
-            print(f"WRONG  {name}: {printable(str(error))}")
+            print(f"WRONG  {name}: {printable(without_credentials(str(error)))}")
     return 1 if wrong else 0
 
 

@@ -25,6 +25,7 @@ from transcriber.errors import (
     ServerUnreachable,
     TranscriberError,
 )
+from transcriber.sources import IN_THE_PROCESS_LIST
 
 CONNECT_S = 10
 ANSWER_S = 60
@@ -55,8 +56,8 @@ def add_config_flag(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="FILE", type=Path, help="TOML file with settings")
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """The flags of every command that talks to a server."""
+def add_flags(parser: argparse.ArgumentParser, *, key_flag: bool = False) -> None:
+    """The flags of every command that talks to a server. `key_flag`: the key may be one of them, as it always could."""
     parser.add_argument("--url", help="the server (default: this machine's, by the settings)")
     keys = parser.add_mutually_exclusive_group()
     keys.add_argument(
@@ -65,7 +66,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="holds the key for the server (default: the first of the settings or the server's own, for it only)",
     )
-    keys.add_argument("--api-key", metavar="K", help="the key; every user of this machine can see it while this runs")
+    about = "the key, which stands in the process list for every user of this machine to see: rather --api-key-file"
+    keys.add_argument("--api-key", metavar="K", help=about if key_flag else argparse.SUPPRESS)
+    parser.set_defaults(key_flag=key_flag)
     add_config_flag(parser)
 
 
@@ -82,6 +85,8 @@ def find_server(args: argparse.Namespace) -> tuple[Server, config.Settings]:
 
 
 def _given_key(args: argparse.Namespace) -> str | None:
+    if args.api_key and not args.key_flag:
+        raise ConfigError(f"--api-key: {IN_THE_PROCESS_LIST}; give --api-key-file FILE, or set TRANSCRIBER_API_KEYS")
     if args.api_key_file is None:
         return args.api_key or None
     try:

@@ -16,8 +16,8 @@ from transcriber.cli.connection import Server
 from transcriber.cli.parsing import Subparsers, add_command
 from transcriber.cli.replay import INTERRUPTED, speed
 from transcriber.cli.terminal import printable
-from transcriber.config import PREFIX
 from transcriber.errors import ServerUnreachable, TranscriberError
+from transcriber.sources import PREFIX
 
 READY = re.compile(r"transcriber: ready on (http://[^\s;,]+)")
 READY_S = 90

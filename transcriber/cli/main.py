@@ -26,6 +26,7 @@ from transcriber.cli import (
     webhook,
 )
 from transcriber.cli.terminal import printable
+from transcriber.core.urls import without_credentials
 from transcriber.errors import ConfigError, TranscriberError
 
 COMMANDS = (serve, replay, demo, tail, calls, show, rm, models, attach, detach, key, webhook, check, reindex, bench)
@@ -77,4 +78,4 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _say(text: str) -> None:
-    print(f"transcriber: {printable(text)}", file=sys.stderr)
+    print(f"transcriber: {printable(without_credentials(text))}", file=sys.stderr)

@@ -16,6 +16,7 @@ from transcriber.catalog.folder import ModelFolder
 from transcriber.cli.connection import add_config_flag
 from transcriber.cli.terminal import printable
 from transcriber.config import Settings
+from transcriber.core.urls import without_credentials
 from transcriber.errors import UnknownModel
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Screen:
     def say(self, line: str) -> None:
         """A line; a bar above which it would stand is over."""
         self._end()
-        print(printable(line), file=sys.stderr, flush=True)
+        print(printable(without_credentials(line)), file=sys.stderr, flush=True)
 
     def at(self, done: int, total: int | None) -> None:
         """Move the bar."""

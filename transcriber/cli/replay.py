@@ -37,7 +37,7 @@ def add(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--param", type=_parameter, action="append", default=[], metavar="NAME=VALUE", help="custom parameter(s)"
     )
-    add_flags(parser)
+    add_flags(parser, key_flag=True)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -10,15 +10,17 @@ import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from transcriber import allocator, catalog, local_key, logs
+from transcriber import allocator, catalog, local_key, logs, sources
 from transcriber.cli.background import tend
 from transcriber.cli.parsing import Subparsers, add_command
 from transcriber.cli.server import Server, running
 from transcriber.config import Loaded, Settings, load
 from transcriber.core.signature import PublicAddress
+from transcriber.core.urls import without_credentials
 
 MOST_FILES = 65_536
 FLAGS = [item.name for item in dataclasses.fields(Settings)]
+FLAGS += [item.name + sources.FILE for item in dataclasses.fields(Settings) if sources.has_file(item)]
 
 
 def add(subparsers: Subparsers) -> None:
@@ -38,12 +40,16 @@ def add(subparsers: Subparsers) -> None:
 
 
 def add_setting_flags(parser: argparse.ArgumentParser) -> None:
-    """`--config` and a flag for every setting."""
+    """`--config` and a flag for every setting; those of secrets are there to be refused in our own words."""
     parser.add_argument("--config", type=Path, metavar="FILE", help="a TOML file with settings")
     group = parser.add_argument_group("settings (also TRANSCRIBER_<NAME> in the environment)")
     for item in dataclasses.fields(Settings):
         flag = "--" + item.name.replace("_", "-")
-        group.add_argument(flag, dest=item.name, metavar="VALUE", help=item.metadata["doc"])
+        doc = argparse.SUPPRESS if item.metadata["secret"] else item.metadata["doc"]
+        group.add_argument(flag, dest=item.name, metavar="VALUE", help=doc)
+        if sources.has_file(item):
+            doc = f"holds it: {item.metadata['doc']}" if item.metadata["secret"] else argparse.SUPPRESS
+            group.add_argument(f"{flag}-file", dest=item.name + sources.FILE, metavar="FILE", help=doc)
 
 
 def load_settings(args: argparse.Namespace) -> Loaded:
@@ -184,4 +190,4 @@ def _flags(server: Server) -> str:
 
 
 def _say(line: str) -> None:
-    print(f"transcriber: {line}", file=sys.stderr, flush=True)
+    print(f"transcriber: {without_credentials(line)}", file=sys.stderr, flush=True)

@@ -16,12 +16,13 @@ from transcriber import child
 from transcriber.caller import CallIds, Target, dial
 from transcriber.caller.messages import FIRST_TIMESTAMP_MS
 from transcriber.catalog import ModelFolder
-from transcriber.config import PREFIX, Settings
+from transcriber.config import Settings
 from transcriber.errors import ServerUnreachable
 from transcriber.ports import Published
 from transcriber.proof.heard import Heard, Utterance
 from transcriber.proof.material import Call
 from transcriber.proof.side import PATIENCE_S, Use, use_of
+from transcriber.sources import PREFIX
 from transcriber.store.embedded import socket_url
 from transcriber.store.feed import RedisFeed
 from transcriber.store.redis import open_store
