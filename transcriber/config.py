@@ -37,7 +37,7 @@ def _setting(parse: Callable[[str], Any], default: Any, doc: str, *, secret: boo
 class Settings:
     """Every setting; the name in capitals behind `TRANSCRIBER_` is its environment variable."""
 
-    host: str = _setting(values.text, "127.0.0.1", "address to listen on")
+    host: str = _setting(values.address, "127.0.0.1", "address to listen on")
     port: int = _setting(values.whole(0, 65535), 8080, "port to listen on; 0 picks a free one")
     tls_cert: str = _setting(
         values.file,
@@ -56,10 +56,10 @@ class Settings:
         "HOST:PORT of a listener for /metrics alone, which PORT then has no more",
     )
     twilio_auth_token: tuple[str, ...] = _setting(
-        values.several, (), "auth token(s) that sign requests, comma-separated", secret=True
+        values.tokens, (), "auth token(s) that sign requests, comma-separated", secret=True
     )
     twilio_account_sid: tuple[str, ...] = _setting(
-        values.several, (), "only streams of these accounts are accepted, comma-separated; attach uses the first"
+        values.accounts, (), "only streams of these accounts are accepted, comma-separated; attach uses the first"
     )
     twilio_api_url: str = _setting(
         values.http_url,
@@ -81,7 +81,7 @@ class Settings:
         values.networks, (), "proxies (addresses, networks) whose X-Forwarded-For says whom limits per address count"
     )
     cors_origins: tuple[str, ...] = _setting(
-        values.several, (), "origins whose web pages may read the API with a key, comma-separated; * = any"
+        values.origins, (), "origins whose web pages may read the API with a key, comma-separated; * = any"
     )
     require_ticket: bool = _setting(values.flag, False, "refuse streams without a ticket from /v1/twiml")
     insecure: bool = _setting(

@@ -6,8 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from transcriber.core import api_keys
+from transcriber.core import api_keys, origin
 from transcriber.core.webhook import key_of
+
+QUOTES = "\"'"
+DIALLED = ("/v1/media", "/v1/twiml", "/v1/stream-status")
+_ACCOUNT = re.compile(r"ac[0-9a-f]{32}")
+_PROJECT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def text(value: str) -> str:
@@ -61,18 +66,78 @@ def keys(value: str) -> tuple[str, ...]:
     found = several(value)
     for number, key in enumerate(found, 1):
         try:
+            _unquoted(key)
             api_keys.parse(key)
         except ValueError as error:
             raise ValueError(f"key {number}: {error}") from None
     return found
 
 
+def tokens(value: str) -> tuple[str, ...]:
+    """Auth tokens, comma-separated."""
+    found = several(value)
+    for token in found:
+        if not _unquoted(token).isascii() or " " in token:
+            raise ValueError("a token consists of ASCII characters without spaces; part several by commas")
+    return found
+
+
+def accounts(value: str) -> tuple[str, ...]:
+    """AccountSids of Twilio, or project ids of those who speak its protocol, comma-separated, as these send them."""
+    found = [account.lower() for account in several(value)]
+    for account in found:
+        if not (_ACCOUNT.fullmatch(account) or _PROJECT.fullmatch(account)):
+            raise ValueError("an AccountSid is AC and 32 hexadecimal digits (elsewhere a project's UUID)")
+    return tuple(account.replace("ac", "AC", 1) if _ACCOUNT.fullmatch(account) else account for account in found)
+
+
+def origins(value: str) -> tuple[str, ...]:
+    """Origins of web pages, comma-separated, as browsers send them; `*`: any."""
+    return tuple(origin.parse(one) for one in several(value))
+
+
+def address(value: str) -> str:
+    """An address or name to listen on; empty: all of IPv4."""
+    found = value.strip().lower()
+    if found.startswith("[") and found.endswith("]"):
+        found = found[1:-1]
+    if found == "*":
+        raise ValueError("all addresses are 0.0.0.0 (or ::)")
+    if any(c.isspace() or c in "/" + QUOTES for c in found):
+        raise ValueError("must be an address or a name, and nothing else")
+    if ":" in found:
+        try:
+            ipaddress.IPv6Address(found)
+        except ValueError:
+            raise ValueError("must be an address without a port: that is TRANSCRIBER_PORT") from None
+    return found
+
+
+def _unquoted(value: str) -> str:
+    """Some programs read `NAME="value"` with its quotes, and files may hold several lines."""
+    if len(value) > 1 and value[0] == value[-1] and value[0] in QUOTES:
+        raise ValueError("stands in quotes, which would count as part of it")
+    if not value.isprintable():
+        raise ValueError("holds a line end, a tab or another character besides letters, digits, signs and spaces")
+    return value
+
+
 def networks(value: str) -> tuple[str, ...]:
     """Addresses and networks (10.0.0.0/8), comma-separated."""
-    found = several(value)
-    for network in found:
-        ipaddress.ip_network(network)
-    return found
+    found = []
+    for one in several(value):
+        try:
+            network = ipaddress.ip_network(one)
+        except ValueError as error:
+            raise ValueError(f"{error}: write addresses or networks such as 10.0.0.0/8") from None
+        found.append(_unmapped(network))
+    return tuple(found)
+
+
+def _unmapped(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> str:
+    """Of IPv4 addresses in the dress of IPv6 the network of the addresses that peers are known by."""
+    mapped = network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
+    return f"{mapped}/{network.prefixlen - 96}" if mapped and network.prefixlen >= 96 else str(network)
 
 
 def file(value: str) -> str:
@@ -95,18 +160,25 @@ def folder(value: str) -> Path:
 
 def public_url(value: str) -> str:
     """The address Twilio dials."""
-    if not value.strip():
+    found = value.strip().rstrip("/")
+    if not found:
         return ""
-    url = urlsplit(value.strip())
-    if url.scheme not in ("https", "wss") or not url.hostname or url.query or url.fragment or url.username:
-        raise ValueError("must look like https://host[:port][/prefix] (https or wss, no query)")
-    _ = url.port  # raises ValueError on a malformed one
-    return value.strip().rstrip("/")
+    try:
+        url = urlsplit(found)
+        good = url.scheme in ("https", "wss") and url.hostname and url.port != 0
+    except ValueError:
+        good = False  # its own words may quote a password
+    if not good or url.query or url.fragment or url.username or any(c.isspace() or c in QUOTES for c in found):
+        raise ValueError(
+            "must look like https://host[:port][/prefix]: https or wss, no query, no user, no spaces or quotes"
+        )
+    # The addresses below it, by which some people know the server: signatures would look for them twice.
+    return next((found.removesuffix(path).rstrip("/") for path in DIALLED if found.endswith(path)), found)
 
 
 def http_url(value: str) -> str:
     """An HTTP address, or nothing."""
-    if value.strip() and not (urlsplit(value.strip()).scheme in ("http", "https") and urlsplit(value.strip()).hostname):
+    if value.strip() and not _leads_somewhere(value.strip()):
         raise ValueError("must be an http or https URL")
     return value.strip().rstrip("/")
 
@@ -121,12 +193,20 @@ def listen_address(value: str) -> str:
     return value.strip()
 
 
+def _leads_somewhere(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 def continuation(value: str) -> str:
     """What follows in the TwiML."""
     kind, _, argument = value.strip().partition(":")
     known = {
         "dial": bool(argument),
-        "redirect": argument.startswith(("http://", "https://")),
+        "redirect": _leads_somewhere(argument),
         "pause": re.fullmatch("[0-9]{1,9}", argument) is not None,
     }
     if not known.get(kind, False):

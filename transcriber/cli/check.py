@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import ipaddress
 from collections.abc import Callable
 from functools import partial
 
@@ -11,10 +12,10 @@ from transcriber.catalog.trial import Trials
 from transcriber.cli.parsing import Subparsers, add_command
 from transcriber.cli.serve import add_setting_flags, load_settings
 from transcriber.cli.terminal import printable
-from transcriber.config import Settings
+from transcriber.config import Settings, is_loopback
 from transcriber.core import api_keys
 from transcriber.core.urls import without_credentials
-from transcriber.errors import TranscriberError
+from transcriber.errors import ConfigError, TranscriberError
 from transcriber.store import binary
 from transcriber.store.redis import open_store
 from transcriber.web.certificate import Certificate
@@ -53,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
         *([("tls", _tls)] if settings.tls_cert else []),
         ("streams", _streams),
         ("api", _api),
+        *([("proxies", _proxies)] if settings.trusted_proxies else []),
     ]
     wrong = 0
     for name, check in checks:
@@ -118,6 +120,17 @@ def _streams(settings: Settings) -> str:
     if settings.exposed:
         return "no auth token: only clients with an API key may stream"
     return f"no auth token: {DESK} may stream; {FOR_A_PROXY}"
+
+
+def _proxies(settings: Settings) -> str:
+    here = ipaddress.ip_network("::1" if ":" in settings.host else "127.0.0.0/8")
+    networks = [ipaddress.ip_network(text) for text in settings.trusted_proxies]
+    if is_loopback(settings.host) and not any(net.version == here.version and net.overlaps(here) for net in networks):
+        raise ConfigError(
+            f"TRANSCRIBER_TRUSTED_PROXIES are elsewhere, but {settings.host} is only reached from this machine: "
+            "name the proxy on it too (127.0.0.1)"
+        )
+    return f"{', '.join(settings.trusted_proxies)} say whom they speak for"
 
 
 def _api(settings: Settings) -> str:

@@ -55,7 +55,12 @@ def parse(text: str) -> ApiKey:
     named, sign, rest = text.partition("=")
     roles = parse_roles(named) if sign else NOTHING
     if not roles:
+        if rest.strip().startswith(PREFIX):
+            raise ValueError(f"what stands before ={PREFIX}… must be of {', '.join(NAMES)}, joined by +")
         roles, rest = Role.ADMIN, text
+    rest = rest.strip()
+    if rest.lower().startswith("bearer "):
+        raise ValueError("Bearer stands in the header, before the key: leave it out here")
     hashed = rest.lower().removeprefix(HASHED)
     if rest.lower().startswith(HASHED):
         if not _HASH.fullmatch(hashed):

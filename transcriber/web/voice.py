@@ -118,7 +118,7 @@ def _public(request: web.Request, scheme: str) -> str:
     public_url = request.app[SERVICES].settings.public_url
     if public_url:
         return PublicAddress.parse(public_url).url(f"{scheme}s", "")
-    # Only reached from this machine or with TRANSCRIBER_INSECURE, so the headers decide nothing but the address.
+    # Only reached from this machine, with a key or with TRANSCRIBER_INSECURE, so the headers decide only the address.
     secure = request.secure or request.headers.get("X-Forwarded-Proto", "") == "https"
     return f"{scheme}{'s' if secure else ''}://{request.host}"
 
