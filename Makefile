@@ -118,9 +118,9 @@ browser: setup ## the ring of the page in a real browser (installs Debian's chro
 
 .PHONY: proxy
 proxy: setup ## the ring of real proxies in front of a server (installs Debian's nginx, HAProxy, Caddy and iproute2)
-	@command -v nginx haproxy caddy ip >/dev/null && test $$(command -v nginx haproxy caddy ip | wc -l) = 4 || { \
+	@(PATH=$$PATH:/usr/sbin:/sbin; for name in nginx haproxy caddy ip; do command -v $$name >/dev/null || exit 1; done) || { \
 	  S=$$([ "$$(id -u)" = 0 ] || echo sudo); $$S apt-get update -q && \
-	  $$S apt-get install -q -y --no-install-recommends nginx-light haproxy caddy iproute2; }
+	  $$S apt-get install -q -y --no-install-recommends nginx haproxy caddy iproute2; }
 	$(BIN)/python -m pytest -m proxy --timeout 120
 
 .PHONY: ci
