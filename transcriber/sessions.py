@@ -153,8 +153,11 @@ class Sessions:
         """Notice tracks whose frames have stopped; runs as long as the server."""
         while True:
             await asyncio.sleep(TICK_S)
-            for session in list(self._live.values()):
-                session.tick()
+            self._tick()
+
+    def _tick(self) -> None:
+        for session in list(self._live.values()):
+            session.tick()  # not in `tick`, which would hold the last one while it waits
 
     async def watch(self) -> None:
         """End streams that have been silent for too long; runs as long as the server."""
