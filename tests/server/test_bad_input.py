@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from tests.phone import Phone
 from tests.server.conftest import Running, Serve
 from transcriber.web.access import OPEN_ROUTES
 
@@ -52,8 +51,8 @@ def checked(headers: dict[str, str], body: bytes) -> str:
 
 @pytest.fixture
 async def bad(serve: Serve, caplog: pytest.LogCaptureFixture) -> AsyncIterator[Bad]:
-    running = await serve(api_keys=("right",))
-    async with Phone(running.server.url).call() as call:
+    running = await serve(api_keys=("right",), phone={"api_key": "right"})
+    async with running.phone.call() as call:
         await call.play(500)
         await call.hang_up()
     await running.ended(call.call_sid)

@@ -1,19 +1,33 @@
 """Streams on calls in progress, over a stand-in for Twilio's REST API."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestServer
 
 from tests.twilio_rest import ACCOUNT, BUSY, CROWDED, ENDED, LIVE, TOKEN, TwilioRest
-from tests.web.conftest import Registry, WebClient
+from tests.web.conftest import Client, Registry, WebClient
 from transcriber.cli.main import main
 from transcriber.web.services import Services
 
 Serve = Callable[[Any], Awaitable[TestServer]]
+KEY = "k" * 32
 PUBLIC = "https://media.example.net:8443/voice"
+
+
+@pytest.fixture
+def web_client(web_client: WebClient) -> WebClient:
+    """Clients with the server's own key: whoever has set Twilio up wants one."""
+
+    async def make(parts: Mapping[str, Any] | None = None, /, **settings: Any) -> Client:
+        client = await web_client({"local_key": KEY, **(parts or {})}, **settings)
+        client.session.headers["X-API-Key"] = KEY
+        return client
+
+    return make
 
 
 @pytest.fixture
@@ -185,13 +199,15 @@ async def test_the_newer_shape_of_errors_is_read_too(
 
 
 async def test_the_commands(
-    web_client: WebClient, twilio: tuple[TwilioRest, dict[str, Any]], capsys: pytest.CaptureFixture[str]
+    web_client: WebClient, twilio: tuple[TwilioRest, dict[str, Any]], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
+    (tmp_path / "key").write_text(KEY)
+    (tmp_path / "key").chmod(0o600)
     client = await web_client(**twilio[1])
-    url = str(client.make_url("/"))
-    assert await asyncio.to_thread(main, ["attach", LIVE, "--param", "hints=Acme", "--url", url]) == 0
-    assert await asyncio.to_thread(main, ["detach", LIVE, "--url", url]) == 0
-    assert await asyncio.to_thread(main, ["attach", ENDED, "--url", url]) == 1
+    server = ["--url", str(client.make_url("/")), "--api-key-file", str(tmp_path / "key")]
+    assert await asyncio.to_thread(main, ["attach", LIVE, "--param", "hints=Acme", *server]) == 0
+    assert await asyncio.to_thread(main, ["detach", LIVE, *server]) == 0
+    assert await asyncio.to_thread(main, ["attach", ENDED, *server]) == 1
     out, err = capsys.readouterr()
     assert [line.rpartition(" was ")[2] for line in out.splitlines()] == ["started", "stopped"]
     assert err.startswith(f"transcriber: call {ENDED} is not in progress")
