@@ -18,6 +18,7 @@ from tests.process import command, process, program, ready
 from tests.server.conftest import Serve
 
 TOKEN, PUBLIC = "12345" * 6, "https://media.example.net"
+pytestmark = pytest.mark.timeout(180)  # many programs one after the other, each of which loads a model or all commands
 OTHERS = {"TRANSCRIBER_TWILIO_AUTH_TOKEN": TOKEN, "TRANSCRIBER_PUBLIC_URL": PUBLIC}
 
 
