@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from transcriber import session_metrics
 from transcriber.core import stream as wire
-from transcriber.core.twilio import TRACKS, Start
+from transcriber.core.twilio import Start
 from transcriber.engine.hearing import Ears
 from transcriber.errors import StoreError
 from transcriber.log_budget import LogBudget
@@ -21,8 +22,6 @@ from transcriber.waiting import USUAL_TRACKS, Proof, Waiting
 log = logging.getLogger(__name__)
 CALLBACK_GRACE_S = 2.0
 """A status callback may overtake the last messages of its stream."""
-
-
 NOTHING = Proof()
 
 
@@ -132,7 +131,8 @@ class Sessions:
             self._heard_at.pop(start.stream_sid, None)
             if not self._live:
                 self._empty.set()
-            self._count(session, reason)
+            session_metrics.count(self._metrics, session, reason)
+            self._measure()
 
     def end(self, stream_sid: str, reason: str) -> bool:
         """End a stream that its status callback calls over, if it is: nothing may come any more.
@@ -228,35 +228,4 @@ class Sessions:
             session.report(wire.Fault("duplicate_track", why))
 
     def _measure(self) -> None:
-        self._metrics.streams_live.set(len(self._live))
-        self._metrics.tracks_live.set(self.live_tracks)
-        self._metrics.calls_live.set(len({session.start.call_sid for session in self._live.values()}))
-        self._metrics.recognition_backlog_seconds.set(self.backlog_s)
-        self._metrics.recognition_wait_seconds.set(self._ears.lanes.pace.wait_s)
-        self._metrics.tracks_capacity.set(self.rules.max_tracks())
-        lags = [session.lag_s for session in self._live.values()]
-        for track in TRACKS:
-            most_s = max((lag_s.get(track, 0.0) for lag_s in lags), default=0.0)
-            self._metrics.track_lag_seconds.labels(track).set(most_s)
-        pools = self._ears.models.pools
-        self._metrics.recognizers.labels("idle").set(sum(pool.idle for pool in pools))
-        self._metrics.recognizers.labels("lent").set(sum(pool.lent for pool in pools))
-
-    def _count(self, session: Session, reason: str) -> None:
-        received = session.received
-        self._metrics.streams.labels(reason).inc()
-        self._metrics.frames.inc(received.frames)
-        self._metrics.frames_lost.inc(received.frames_lost)
-        for code, times in session.faults.items():
-            self._metrics.bad_messages.labels(code).inc(times)
-        seconds = sum(received.audio_ms().values()) / 1000
-        self._metrics.audio_seconds.inc(seconds)
-        self._measure()
-        log.info(
-            "stream closed: %s, %d frames, %.1f s of audio, %d lost, faults %s",
-            reason,
-            received.frames,
-            seconds,
-            received.frames_lost,
-            dict(session.faults) or "none",
-        )
+        session_metrics.measure(self._metrics, self._live.values(), ears=self._ears, capacity=self.rules.max_tracks())

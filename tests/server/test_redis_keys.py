@@ -21,7 +21,7 @@ PARTS = {
     "owner": r"\S+",
 }
 KINDS = {"stream": "stream", "hash": "hash", "hashes": "hash", "sorted set": "zset", "sorted sets": "zset"}
-KINDS |= {"string": "string"}
+KINDS |= {"string": "string", "set": "set"}
 ONLY_IN_TROUBLE = {"transcripts:unindexed"}
 
 
@@ -63,6 +63,9 @@ async def test_every_key_of_a_whole_run_stands_in_the_readme(
             return bool(await client.exists(f"{prefix}:webhook:default:dead"))
 
         await until(buried)
+        await look()
+        async with aiohttp.ClientSession() as session:
+            assert (await session.delete(f"{running.server.url}/v1/calls/{call.call_sid}")).status == 204
         await look()
     names = documented()
     found = {key: [name for name in names if re.fullmatch(pattern(name), key)] for key in seen}

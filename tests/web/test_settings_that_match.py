@@ -120,7 +120,7 @@ def test_networks_of_mapped_addresses_are_those_that_peers_have() -> None:
     assert ipaddress.ip_address("10.0.0.9") in ipaddress.ip_network(network)
 
 
-async def test_check_says_that_a_proxy_elsewhere_is_never_a_peer_on_loopback(
+def test_check_says_that_a_proxy_elsewhere_is_never_a_peer_on_loopback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TRANSCRIBER_DATA_DIR", str(tmp_path))

@@ -3,8 +3,10 @@
 import asyncio
 import logging
 from collections.abc import Coroutine
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from typing import Any
+
+from transcriber.cancellation import cancel
 
 log = logging.getLogger(__name__)
 
@@ -13,14 +15,7 @@ def tend(stack: AsyncExitStack, work: Coroutine[Any, Any, None], *, name: str) -
     """Begin work that has no end of its own; it goes with the stack."""
     task = asyncio.create_task(work, name=name)
     task.add_done_callback(_report)
-    stack.push_async_callback(settle, task)
-
-
-async def settle(task: "asyncio.Task[Any]") -> None:
-    """End a task of ours, whatever became of it; its error was raised where it was awaited, or logged."""
-    task.cancel()
-    with suppress(asyncio.CancelledError, Exception):
-        await task
+    stack.push_async_callback(cancel, task)
 
 
 def _report(task: "asyncio.Task[None]") -> None:

@@ -1,6 +1,7 @@
 """Where a server is reached: its port, and that of the metrics if they have one of their own."""
 
 import socket
+from collections.abc import Callable
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -40,7 +41,11 @@ def listen(settings: Settings, stack: AsyncExitStack) -> Listening:
 
 
 async def accept(
-    services: Services, listening: Listening, certificate: Certificate | None, stack: AsyncExitStack
+    services: Services,
+    listening: Listening,
+    certificate: Certificate | None,
+    stack: AsyncExitStack,
+    say: Callable[[str], None],
 ) -> None:
     """Serve from now on, until the stack ends."""
     budget = services.log_budget
@@ -57,6 +62,7 @@ async def accept(
     if listening.metrics is not None:
         runner = await _set_up(create_metrics_app(services), stack)
         await BoundedSite(connections, runner, proxies=proxies, sock=listening.metrics).start()
+        say(f"metrics: on {url_of(listening.metrics)}/metrics")
 
 
 def url_of(listening: socket.socket, scheme: str = "http") -> str:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from transcriber import local_key
-from transcriber.cli.background import settle, tend
+from transcriber.cancellation import cancel
+from transcriber.cli.background import tend
 from transcriber.cli.engines import Engines
 from transcriber.cli.listening import accept, listen, url_of
 from transcriber.cli.recognition import open_recognition
@@ -61,7 +62,7 @@ async def running(
         own_key = local_key.obtain(settings.data_dir) if settings.wants_own_key else ""
         engines = Engines(settings, workers=settings.workers or os.cpu_count() or 1, say=say)
         loading = asyncio.create_task(engines.default(engine))
-        stack.push_async_callback(settle, loading)
+        stack.push_async_callback(cancel, loading)
         metrics = Metrics()
         metrics.tasks.set_function(partial(_tasks, asyncio.get_running_loop()))
         store, outbox = await open_storage(settings, metrics, stack, say)
@@ -84,9 +85,7 @@ async def running(
             model=recognition.about,
             log_budget=parts.log_budget,
         )
-        await accept(services, listening, certificate, stack)
-        if listening.metrics is not None:
-            say(f"metrics: on {url_of(listening.metrics)}/metrics")
+        await accept(services, listening, certificate, stack, say)
         stack.push_async_callback(sessions.drain, settings.drain_s)
         yield Server(
             url=url_of(listening.api, "https" if certificate else "http"),

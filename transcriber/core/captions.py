@@ -176,7 +176,7 @@ def _width(text: str) -> int:
 
 def _clean(value: object) -> str:
     """One line without control characters and lone surrogates: nothing in it can end a cue or break the encoding."""
-    return _CONTROL.sub(" ", value).strip(" ") if isinstance(value, str) else ""
+    return _CONTROL.sub(" ", value).strip() if isinstance(value, str) else ""
 
 
 def _cell(value: object) -> str | int | float:

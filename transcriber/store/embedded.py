@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
+from transcriber.cancellation import cancel
 from transcriber.errors import EmbeddedRedisError
 from transcriber.store import binary, knock
 
@@ -87,7 +88,7 @@ class EmbeddedRedis:
             stack.push_async_callback(self._stop)
             await self._until_ready()
             watching = asyncio.create_task(self._watch(), name="private-redis")
-            stack.push_async_callback(_end, watching)
+            stack.push_async_callback(cancel, watching)
             self._stack = stack.pop_all()
         return self
 
@@ -241,9 +242,3 @@ class EmbeddedRedis:
         if self._socket.parent != self._directory:
             with suppress(OSError):
                 self._socket.parent.rmdir()
-
-
-async def _end(watching: "asyncio.Task[None]") -> None:
-    watching.cancel()
-    with suppress(asyncio.CancelledError):
-        await watching

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from redis.asyncio.client import PubSub
 from redis.exceptions import NoPermissionError
 
+from transcriber.cancellation import cancel
 from transcriber.core.transcript import Channel, parsed
 from transcriber.errors import StoreError
 from transcriber.ports import Published
@@ -168,9 +169,7 @@ class RedisFeed:
     async def aclose(self) -> None:
         """Unsubscribe; followers get StoreError."""
         if self._task is not None:
-            while not self._task.done():
-                self._task.cancel()  # more than once: wait_for of Python 3.11, in redis-py's send, may lose it
-                await asyncio.wait({self._task}, timeout=0.1)
+            await cancel(self._task)
             self._task = None
         self._lost(StoreError("the server is closing"))
 

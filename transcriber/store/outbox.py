@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from transcriber.cancellation import cancel
 from transcriber.core.record import Closing, Opening
 from transcriber.core.transcript import CallStarted, Event, StreamStarted, iso_time
 from transcriber.errors import StoreError
@@ -92,9 +93,7 @@ class Outbox:
     async def aclose(self) -> None:
         """Deliver what Redis takes now; the rest stays in the folder for whoever comes next."""
         await asyncio.gather(*(carrier.leave() for carrier in list(self.carriers)))
-        for task in (*self._adopted.values(), *self._recovering):
-            task.cancel()
-        await asyncio.gather(*self._adopted.values(), *self._recovering, return_exceptions=True)
+        await cancel(*self._adopted.values(), *self._recovering)
         await asyncio.to_thread(self._folder.release)
 
     async def interrupt(self, lease: Lease) -> None:

@@ -108,15 +108,7 @@ class RedisOutlet:
             if began_ms != at_ms and call_ms is not None:  # a clock that ran ahead: where we were told before
                 began_ms = started_ms + at_ms - call_ms
             offset_ms = max(0, began_ms - started_ms)
-            started = (
-                Change("HSET", "started_at_ms", started_ms),
-                Change("HSET", "started_at", iso_time(started_ms / 1000)),
-            )
-            entries = [
-                Entry("first", replace(call, resumed=False)),
-                Entry("resumed", replace(call, resumed=True)),
-                Entry("new", replace(stream, start_ms=offset_ms), started),
-            ]
+            entries = _beginnings(call, replace(stream, start_ms=offset_ms), started_ms)
             try:
                 step: Step = "skip" if skip else "open"
                 born = Born(at_ms, age_ms, seq)
@@ -234,3 +226,15 @@ class RedisOutlet:
         if len(self._seq) > LIVE_CALLS_KNOWN:
             self._seq.popitem(last=False)
         return bool(was_last)
+
+
+def _beginnings(call: CallStarted, stream: StreamStarted, started_ms: int) -> list[Entry]:
+    started = (
+        Change("HSET", "started_at_ms", started_ms),
+        Change("HSET", "started_at", iso_time(started_ms / 1000)),
+    )
+    return [
+        Entry("first", replace(call, resumed=False)),
+        Entry("resumed", replace(call, resumed=True)),
+        Entry("new", stream, started),
+    ]

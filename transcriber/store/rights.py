@@ -18,20 +18,21 @@ CONFIRM_S = 5.0
 def commands(keys: Keys, token: str) -> Iterator[Sequence[str]]:
     """Every command that the service uses; only scratch keys are changed."""
     base = f"{keys.prefix}:{{check:{token}}}"
-    text, table, order, other, stream = (f"{base}:{kind}" for kind in ("text", "hash", "zset", "zset2", "stream"))
+    text, table, order, group, stream = (f"{base}:{kind}" for kind in ("text", "hash", "zset", "set", "stream"))
     for line in (
         "PING", "TIME", "SCAN 0 COUNT 1",
         f"SET {text} 1 EX 60", f"GETDEL {text}", f"EXISTS {text}",
         f"HSET {table} a 1", f"HSETNX {table} b 1", f"HGET {table} a", f"HMGET {table} a b", f"HGETALL {table}",
-        f"HINCRBY {table} a 1", f"HLEN {table}", f"HDEL {table} b", f"PERSIST {table}", f"EXPIRE {table} 60",
+        f"HINCRBY {table} a 1", f"HLEN {table}", f"HSCAN {table} 0", f"HDEL {table} b",
+        f"PERSIST {table}", f"EXPIRE {table} 60",
         f"ZADD {order} 1 a", f"ZSCORE {order} a", f"ZCARD {order}", f"ZRANGE {order} 0 -1",
         f"ZRANGEBYSCORE {order} 0 1", f"ZREVRANGEBYSCORE {order} 1 0", f"ZRANGEBYLEX {order} - +",
-        f"ZUNIONSTORE {other} 1 {order}", f"ZREM {order} a",
+        f"ZREM {order} a", f"SADD {group} a", f"SMEMBERS {group}",
         f"XADD {stream} 1-0 event 1", f"XRANGE {stream} - +", f"XGROUP CREATE {stream} check 0",
         f"XREADGROUP GROUP check check COUNT 1 STREAMS {stream} >", f"XPENDING {stream} check",
         f"XCLAIM {stream} check check 0 1-0 JUSTID", f"XACK {stream} check 1-0", f"XINFO GROUPS {stream}",
         f"EVALSHA {'0' * 40} 1 {text}",
-        f"DEL {text} {table} {order} {other} {stream}",
+        f"DEL {text} {table} {order} {group} {stream}",
     ):  # fmt: skip
         yield line.split()
     yield "SCRIPT LOAD", "return 1"
@@ -43,7 +44,9 @@ def places(keys: Keys, token: str) -> Iterator[Sequence[str]]:
     sid = f"check{token}"
     for key in (keys.calls, keys.live, keys.leases, keys.unindexed, f"{keys.search}days"):
         yield "ZREM", key, sid
-    for key in (keys.ticket(token), keys.events(sid), keys.call(sid), keys.webhook(sid), f"{keys.webhook(sid)}:dead"):
+    yield "SMEMBERS", keys.webhooks
+    of_webhook = (keys.webhook(sid), keys.dead_letters(sid))
+    for key in (keys.ticket(token), keys.events(sid), keys.call(sid), keys.deleted(sid), *of_webhook):
         yield "DEL", key
     yield "PUBLISH", keys.probe_channel, ""
 

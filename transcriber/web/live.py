@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
+from transcriber.cancellation import cancel
 from transcriber.core.transcript import parsed
 from transcriber.errors import CallNotFound, StoreError
 from transcriber.ports import Published
@@ -209,9 +210,7 @@ async def paced(
             else:
                 yield None
     finally:
-        for task in (upcoming, closed):
-            task.cancel()
-        await asyncio.gather(upcoming, closed, return_exceptions=True)
+        await cancel(upcoming, closed)
 
 
 async def _pass_all_on(

@@ -10,6 +10,7 @@ from aiohttp import web
 from transcriber import sample_calls
 from transcriber.caller import CallIds, Target, dial, read_recording
 from transcriber.caller.pinning import fingerprint_of
+from transcriber.cancellation import cancel
 from transcriber.errors import BadRequest, TranscriberError
 from transcriber.web.issuing import ISSUING
 from transcriber.web.refusal import error_response
@@ -61,10 +62,7 @@ async def play(request: web.Request) -> web.Response:
 
 async def stop_all(app: web.Application) -> None:
     """The server goes down: hang up."""
-    playing = app[PLAYING]
-    for task in playing:
-        task.cancel()
-    await asyncio.gather(*playing, return_exceptions=True)
+    await cancel(*app[PLAYING])
 
 
 async def _dial(target: Target, name: str, ids: CallIds, parameters: dict[str, str]) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from transcriber.cancellation import cancel
 from transcriber.errors import ReceiverGone
 from transcriber.store.dead_letters import DeadLetter, DeadLetters
 from transcriber.store.deliveries import CONNECTIONS
@@ -37,9 +38,7 @@ async def replay(dead_letters: DeadLetters, receiver: Receiver) -> Replayed:
     try:
         await asyncio.gather(*working)
     finally:
-        for task in working:
-            task.cancel()
-        await asyncio.gather(*working, return_exceptions=True)
+        await cancel(*working)
     return result
 
 

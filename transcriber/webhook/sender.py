@@ -5,6 +5,7 @@ import logging
 import time
 from contextlib import suppress
 
+from transcriber.cancellation import cancel
 from transcriber.core.transcript import Channel
 from transcriber.errors import ReceiverGone, StoreError
 from transcriber.ports import Feed, Published
@@ -61,9 +62,7 @@ class Sender:
         finally:
             for handle in self._later.values():
                 handle.cancel()
-            for task in (*background, *self._tasks):
-                task.cancel()
-            await asyncio.gather(*background, *self._tasks, return_exceptions=True)
+            await cancel(*background, *self._tasks)
         for task in background:
             if not task.cancelled():
                 task.result()
