@@ -157,6 +157,11 @@ class Settings:
                 "TRANSCRIBER_TWILIO_AUTH_TOKEN is set but TRANSCRIBER_PUBLIC_URL is not: "
                 "signatures cover the address Twilio dials, so set it (for example https://media.example.net)"
             )
+        if self.port and self.metrics_address == f"{self.host}:{self.port}":
+            raise ConfigError(
+                "TRANSCRIBER_METRICS_ADDRESS is the address of the server itself: name another port, or leave it empty "
+                "to have the metrics there"
+            )
         if not (self.insecure or self.twilio_auth_token or self.api_keys or is_loopback(self.host)):
             raise ConfigError(
                 f"listening on {self.host} without TRANSCRIBER_TWILIO_AUTH_TOKEN or TRANSCRIBER_API_KEYS would let "

@@ -155,6 +155,8 @@ def signing_secrets(value: str) -> tuple[str, ...]:
 
 def folder(value: str) -> Path:
     """A path, made absolute."""
+    if not value.strip():
+        raise ValueError("must name a folder: empty, it would be whatever folder the server was started in")
     return Path(value).expanduser().absolute()
 
 
@@ -187,9 +189,15 @@ def listen_address(value: str) -> str:
     """HOST:PORT, with an IPv6 host in brackets, or nothing."""
     if not value.strip():
         return ""
-    address = urlsplit(f"//{value.strip()}")
-    if not address.hostname or address.port is None or address.netloc != value.strip() or address.username:
-        raise ValueError("must be HOST:PORT, such as 127.0.0.1:9464 or [::1]:9464")
+    try:
+        address = urlsplit(f"//{value.strip()}")
+        good = (
+            address.hostname and address.port is not None and address.netloc == value.strip() and not address.username
+        )
+    except ValueError:
+        good = False
+    if not good:
+        raise ValueError("must be HOST:PORT, such as 127.0.0.1:9464 or [::1]:9464, the port a number to 65535")
     return value.strip()
 
 

@@ -50,7 +50,15 @@ async def test_the_figures_may_have_a_listener_of_their_own(tmp_path: object) ->
             assert (await text_of(own.removesuffix("/metrics") + path))[0] == 404
 
 
-@pytest.mark.parametrize("address", ["9464", "127.0.0.1", "a:b", "http://h:1", "h:99999", "u@h:1", "h:1/x"])
+@pytest.mark.parametrize(
+    "address", ["9464", "127.0.0.1", "a:b", "http://h:1", "h:99999", "u@h:1", "h:1/x", "[::1", "h:abc"]
+)
 def test_an_address_that_is_none_is_refused(address: str) -> None:
-    with pytest.raises(ConfigError, match="metrics_address"):
+    with pytest.raises(ConfigError, match=r"metrics_address .*must be HOST:PORT"):
         load(environ={"TRANSCRIBER_METRICS_ADDRESS": address})
+
+
+def test_the_servers_own_address_is_none_for_the_metrics() -> None:
+    settings = load(environ={"TRANSCRIBER_METRICS_ADDRESS": "127.0.0.1:8080"}).settings
+    with pytest.raises(ConfigError, match="TRANSCRIBER_METRICS_ADDRESS is the address of the server itself"):
+        settings.require_safe()

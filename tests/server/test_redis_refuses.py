@@ -88,6 +88,7 @@ async def test_a_redis_that_takes_no_writes_is_told_and_loses_nothing(
         (("~transcripts:*", "+@all"), "ACL SETUSER calls &transcripts:*"),
         ((*RECOMMENDED, "-xadd", "-xgroup"), "ACL SETUSER calls +xadd +xgroup"),
         ((*RECOMMENDED, "-evalsha"), "ACL SETUSER calls +evalsha"),
+        ((*RECOMMENDED, "-ping"), "ACL SETUSER calls +ping"),
         ((*RECOMMENDED, "-psubscribe"), "ACL SETUSER calls +psubscribe"),
         (("~transcripts:{*", "&transcripts:*", "+@all"), "ACL SETUSER calls ~transcripts:*"),
     ],

@@ -236,3 +236,39 @@ async def test_what_remembers_a_deletion_holds_no_word_and_does_not_stay_for_eve
     kept = await post.store.client.hgetall(key)
     assert sorted(kept) == ["at_ms", "began:MZ1", "seq"]
     assert 90 * 86_400 < await post.store.client.ttl(key) <= 92 * 86_400
+
+
+async def test_a_server_whose_streams_ended_before_those_of_others_keeps_nothing_of_the_call(
+    open_post: OpenPost,
+) -> None:
+    one, other = await open_post(), await open_post()
+    streams = [(one, one.begin("CA1", "MZ1", at_ms=ago(90_000))), (other, other.begin("CA1", "MZ2", at_ms=ago(60)))]
+    for post, carrier in streams:
+        await written(post, carrier, "refund please")
+    for post, carrier in streams:  # the other one's is the last
+        await post.close(carrier)
+        await post.delivered()
+    await other.store.archive.delete("CA1")
+    await asyncio.sleep(0.002)  # Redis's clock has milliseconds
+    again = one.begin("CA1", "MZ3", at_ms=ago(0))
+    await written(one, again, "refund once more")
+    found = await one.store.archive.calls(CallQuery(terms=parse("refund more")))
+    assert [call["call_sid"] for call in found.calls] == ["CA1"]
+    await one.close(again)
+    await one.delivered()
+    await one.store.archive.delete("CA1")
+    await assert_gone(one)
+
+
+async def test_a_stream_that_ended_takes_no_word_of_the_calls_other_streams_out_of_the_index(
+    open_post: OpenPost,
+) -> None:
+    post = await open_post()
+    first, second = post.begin("CA1", "MZ1"), post.begin("CA1", "MZ2")
+    await written(post, first, "refund please")
+    await post.close(first)
+    await written(post, second, "please", "wait here")
+    for q in ("refund please", '"wait here"', "refund wait"):
+        assert [call["call_sid"] for call in (await post.store.archive.calls(CallQuery(terms=parse(q)))).calls] == [
+            "CA1"
+        ]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
+from multidict import CIMultiDict
 
 from tests.web.conftest import WebClient
 from transcriber.config import Settings
@@ -42,7 +43,8 @@ def request_from(services: Services) -> Any:
         settings: Mapping[str, Any] | None = None,
     ) -> web.Request:
         app = create_app(replace(services, settings=Settings(**(settings or {}))))
-        shown = {"Host": "localhost:8080", **(headers or {})}
+        shown = CIMultiDict(headers or {})
+        shown.setdefault("Host", "localhost:8080")
         return make_mocked_request("GET", path, headers=shown, app=app, transport=Peer(peer))
 
     return make
@@ -131,6 +133,12 @@ async def test_without_keys_this_machine_is_let_in(request_from: Any, peer: str,
         ("127.0.0.1", {"Origin": "http://[::1"}),
         ("127.0.0.1", {"Origin": "https://evil.example"}),
         ("127.0.0.1", {"Origin": "null"}),
+        ("127.0.0.1", {"Origin": "http://evil.example://localhost"}),
+        ("127.0.0.1", {"Origin": "http://evil@localhost"}),
+        ("127.0.0.1", {"Host": "evil@127.0.0.1"}),
+        ("127.0.0.1", {"X_Forwarded_For": "127.0.0.1"}),
+        ("127.0.0.1", CIMultiDict([("Origin", "http://localhost"), ("Origin", "https://evil.example")])),
+        ("127.0.0.1", CIMultiDict([("Sec-Fetch-Site", "none"), ("Sec-Fetch-Site", "cross-site")])),
     ],
 )
 async def test_without_keys_everybody_else_is_not(request_from: Any, peer: str, headers: Mapping[str, str]) -> None:

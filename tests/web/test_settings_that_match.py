@@ -77,6 +77,8 @@ async def test_an_origin_matches_however_it_is_written(web_client: WebClient, wr
         ("host", "127.0.0.1:8080", "PORT"),
         ("host", "*", "0.0.0.0"),
         ("twiml_then", "redirect:https://", "redirect"),
+        ("data_dir", "", "folder"),
+        ("data_dir", " ", "folder"),
     ],
 )
 def test_what_can_never_match_is_refused(

@@ -61,7 +61,8 @@ def _show_local(args: argparse.Namespace) -> int:
     if key is None:
         raise ConfigError(
             f"there is no {local_key.path_in(settings.data_dir)}: a server makes it at its first start with "
-            "TRANSCRIBER_PUBLIC_URL or TRANSCRIBER_TWILIO_AUTH_TOKEN and without TRANSCRIBER_API_KEYS"
+            "TRANSCRIBER_PUBLIC_URL, TRANSCRIBER_TWILIO_AUTH_TOKEN, TRANSCRIBER_TRUSTED_PROXIES or a TRANSCRIBER_HOST "
+            "beyond loopback, and without TRANSCRIBER_API_KEYS"
         )
     print(key)
     print(f"the page: {settings.local_url}/#key={key}", file=sys.stderr)

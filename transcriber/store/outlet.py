@@ -139,6 +139,8 @@ class RedisOutlet:
             was_last = await self._run("close", stream.stream_sid, number, entries)
         if was_last:
             await self._over(stream.call_sid)
+        # Others may end the call, and delete it, without a word to us; another stream of ours looks it up again.
+        self._index.forget(stream.call_sid)
         lease = Lease(self._owner, stream.call_sid, stream.stream_sid)
         await self._repairs.attempt("leases", stream.call_sid, lambda: self.leases.release(lease))
         return was_last
@@ -188,6 +190,7 @@ class RedisOutlet:
         started_ms = self._index.started_ms(call_sid)
         if started_ms is None:
             started_ms = int(await self._client.hget(self._keys.call(call_sid), "started_at_ms") or 0)
+            self._index.begin(call_sid, started_ms)
         await self._index.add(call_sid, started_ms, texts)
 
     async def _run(

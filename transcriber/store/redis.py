@@ -2,8 +2,11 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
+
+from redis.exceptions import NoPermissionError
 
 from transcriber.errors import ConfigError, StoreError
 from transcriber.metrics import Metrics
@@ -66,8 +69,8 @@ class RedisStore:
         return self._reading
 
     async def ping(self) -> None:
-        """Raises StoreError unless Redis answers in time."""
-        with redis_failures("Redis does not answer"):
+        """Raises StoreError unless Redis answers in time. That PING is not allowed is an answer: `rights` names it."""
+        with redis_failures("Redis does not answer"), suppress(NoPermissionError):
             await self._client.ping()
 
     async def refusal(self) -> str:

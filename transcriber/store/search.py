@@ -95,8 +95,9 @@ class SearchIndex:
         self._known: OrderedDict[str, tuple[int, set[str]]] = OrderedDict()
 
     def begin(self, call_sid: str, started_ms: int) -> None:
-        """A call of which finals will come."""
-        self._known.setdefault(call_sid, (started_ms, set()))
+        """A call of which finals will come; what is remembered of one with another start is forgotten."""
+        if self.started_ms(call_sid) != started_ms:
+            self._known[call_sid] = (started_ms, set())
         self._known.move_to_end(call_sid)
         if len(self._known) > LIVE_CALLS_KNOWN:
             self._known.popitem(last=False)

@@ -31,16 +31,17 @@ def is_local(request: web.Request) -> bool:
     Proxies are told by their headers, by HTTP/1.0 and by a missing Host. The Host header also stops DNS rebinding;
     Origin stops foreign web pages in a browser on this machine, and Sec-Fetch-Site their images and links.
     """
-    hosts, origin = request.headers.getall("Host", ()), request.headers.get("Origin")
+    hosts, origins = request.headers.getall("Host", ()), request.headers.getall("Origin", ())
+    sites = request.headers.getall("Sec-Fetch-Site", ())
     return (
         _loopback_peer(request.remote or "")
         and request.version >= HttpVersion11
         and request.raw_path.startswith("/")  # whole addresses are asked of proxies
         and len(hosts) == 1
         and _loopback_name(hosts[0])
-        and (origin is None or _loopback_name(origin.rpartition("://")[2]))
-        and request.headers.get("Sec-Fetch-Site", "").strip().lower() != "cross-site"
-        and not any(name.lower().startswith(MARKS) for name in request.headers)
+        and all(_loopback_page(origin) for origin in origins)
+        and not any(site.strip().lower() == "cross-site" for site in sites)
+        and not any(name.lower().replace("_", "-").startswith(MARKS) for name in request.headers)
     )
 
 
@@ -53,8 +54,13 @@ def _loopback_peer(address: str) -> bool:
     return (mapped or found).is_loopback
 
 
+def _loopback_page(origin: str) -> bool:
+    scheme, _, netloc = origin.partition("://")
+    return scheme in ("http", "https") and _loopback_name(netloc)
+
+
 def _loopback_name(netloc: str) -> bool:
     try:
-        return is_loopback(urlsplit(f"//{netloc}").hostname or "")
+        return not set("@/?#\\") & set(netloc) and is_loopback(urlsplit(f"//{netloc}").hostname or "")
     except ValueError:
         return False
