@@ -43,5 +43,14 @@ def _judge(found: os.stat_result, path: Path, *, ours: bool) -> None:
         raise ValueError(f"{path} belongs to another user")
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise ValueError(f"others may write to {path}: chmod go-w it")
-    if found.st_mode & stat.S_IROTH and not any(folder in path.absolute().parents for folder in MOUNTED):
+    if found.st_mode & stat.S_IROTH and not _is_mounted(path):
         raise ValueError(f"every user of this machine may read {path}: chmod o-r it")
+
+
+def _is_mounted(path: Path) -> bool:
+    """Whether a container runtime put it there for its container alone: Docker in one place, Kubernetes where it is
+    told to, through a link `..data` to a folder whose name begins so, too.
+    """
+    return any(folder in path.absolute().parents for folder in MOUNTED) or any(
+        part.startswith("..") for part in path.resolve().parts
+    )

@@ -140,6 +140,16 @@ def test_a_file_of_no_use_is_refused(told: Told, tmp_path: Path, text: str | Non
     assert SECRET not in said
 
 
+def test_a_secret_may_lie_in_a_volume_of_kubernetes(tmp_path: Path) -> None:
+    volume = tmp_path / "..2026_11_30_20_00_00.1"
+    volume.mkdir()
+    secret_file(volume / "keys", SECRET, 0o644)
+    (tmp_path / "..data").symlink_to(volume.name)
+    (tmp_path / "keys").symlink_to("..data/keys")
+    loaded = config.load(environ={"TRANSCRIBER_API_KEYS_FILE": str(tmp_path / "keys")})
+    assert loaded.settings.api_keys == (SECRET,)
+
+
 def test_only_secrets_lie_in_files() -> None:
     with pytest.raises(ConfigError, match="unknown TRANSCRIBER_PORT_FILE"):
         config.load(environ={"TRANSCRIBER_PORT_FILE": os.devnull})
