@@ -16,6 +16,7 @@ from transcriber.store.events import Events
 from transcriber.store.failures import redis_failures
 from transcriber.store.folder import LEFT_FOR_S
 from transcriber.store.keys import Keys
+from transcriber.store.listing import CallList
 from transcriber.store.search import SearchIndex
 
 REMEMBERED_S = LEFT_FOR_S + 86_400
@@ -25,12 +26,13 @@ REMEMBERED_S = LEFT_FOR_S + 86_400
 class Deletions:
     """`around`: entered before each deletion, left after it. `after`: what is to be done then. May raise StoreError."""
 
-    def __init__(self, client: Client, keys: Keys, index: SearchIndex, events: Events) -> None:
+    def __init__(self, client: Client, keys: Keys, index: SearchIndex, calls: CallList, events: Events) -> None:
         self.around: list[Callable[[], AbstractAsyncContextManager[None]]] = []
         self.after: list[Callable[[], Awaitable[None]]] = []
         self._client = client
         self._keys = keys
         self._index = index
+        self._calls = calls
         self._events = events
         self._webhooks = EveryWebhook(client, keys)
         self._delete = client.register_script(scripts.DELETE)
@@ -52,7 +54,7 @@ class Deletions:
             done = await self._delete(keys=keys, args=[REMEMBERED_S])
             if done == -1:
                 raise CallIsLive(f"call {call_sid} is still live: it can be deleted when it has ended")
-            listed = await self._unlist(call_sid)
+            listed = await self._calls.remove(call_sid)
             await self._webhooks.forget(call_sid)
         if done == 0 and not listed:
             raise CallNotFound(f"no call {call_sid}")
@@ -69,13 +71,3 @@ class Deletions:
         if status not in (None, "live"):
             async for texts in self._events.texts(call_sid):
                 await self._index.remove(call_sid, int(started_ms or 0), texts)
-
-    async def _unlist(self, call_sid: str) -> bool:
-        """Whether it was listed. The lists lie in other slots, so a new stream may open in between: look again."""
-        listed = await self._client.zrem(self._keys.calls, call_sid)
-        await self._client.zrem(self._keys.live, call_sid)
-        started_ms = await self._client.hget(self._keys.call(call_sid), "started_at_ms")
-        if started_ms is not None:
-            for key in (self._keys.calls, self._keys.live):
-                await self._client.zadd(key, {call_sid: int(started_ms)})
-        return bool(listed)

@@ -52,6 +52,16 @@ class CallList:
         if status == "live":
             await self.add_live(call_sid, int(started_ms or 0))
 
+    async def remove(self, call_sid: str) -> bool:
+        """The call is deleted; whether it was listed. A new stream of it may open in between, here too: look again."""
+        listed = await self._client.zrem(self._keys.calls, call_sid)
+        await self._client.zrem(self._keys.live, call_sid)
+        started_ms = await self._client.hget(self._keys.call(call_sid), "started_at_ms")
+        if started_ms is not None:
+            await self.add(call_sid, int(started_ms))
+            await self.add_live(call_sid, int(started_ms))
+        return bool(listed)
+
     async def forget_expired(self, call_sids: Sequence[str]) -> None:
         """Take those off that have no key any more, whatever a clock says of their age."""
         pipeline = self._client.pipeline(transaction=False)

@@ -176,7 +176,6 @@ class RedisOutlet:
 
     async def _over(self, call_sid: str) -> None:
         await self._repairs.attempt("live", call_sid, lambda: self.calls.remove_live(call_sid))
-        self._index.forget(call_sid)
         self._seq.pop(call_sid, None)
 
     async def _withdraw(self, lease: Lease) -> None:

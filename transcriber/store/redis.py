@@ -48,7 +48,7 @@ class RedisStore:
         events = Events(reading, keys)
         self.repairs = Repairs(client, keys, index, calls, self.condition, events)
         self.outlet = RedisOutlet(client, keys, index, calls, self.repairs, self.condition, owner=owner, ttl_s=ttl_s)
-        self.deletions = Deletions(client, keys, index, events)
+        self.deletions = Deletions(client, keys, index, calls, events)
         self.archive = RedisArchive(reading, keys, index, calls, self.deletions, events)
         self.feed = RedisFeed(client, keys, condition=self.condition)
         self.tickets = RedisTickets(client, keys)
