@@ -19,14 +19,15 @@ import numpy as np
 from scipy.signal import resample_poly
 
 from bench import recordings
-from transcriber import graphs
-from transcriber.caller import encode_mulaw
-from transcriber.core import extension
-from transcriber.core.accuracy import word_errors
-from transcriber.core.audio import decode, upsample
-from transcriber.core.extension import AFTER, BEFORE, FRAME, HOP, Extension, Network, Samples
+from transcriber.audio import bandwidth_extension
+from transcriber.audio.bandwidth_extension import AFTER, BEFORE, FRAME, HOP, Extension, Network, Samples
+from transcriber.audio.g711 import decode
+from transcriber.audio.resampler import upsample
+from transcriber.catalog import static_graph
+from transcriber.recognition.word_errors import word_errors
+from transcriber.telephony.simulator import encode_mulaw
 
-SHIPPED = Path(extension.__file__).with_name("extension.npz")
+SHIPPED = Path(bandwidth_extension.__file__).with_name("bandwidth_extension.npz")
 HIDDEN, EPOCHS, BATCH = 64, 16, 512
 KINDS = ("16 kHz original", "ideal filter", "linear", "linear + noise", "extended")
 PARTS = ("dev", "test", "all")
@@ -35,7 +36,7 @@ PARTS = ("dev", "test", "all")
 def read_wide(path: Path) -> Samples:
     """A 16 kHz mono wav, full scale 1."""
     with wave.open(str(path)) as file:
-        if file.getframerate() != extension.RATE or file.getnchannels() != 1 or file.getsampwidth() != 2:
+        if file.getframerate() != bandwidth_extension.RATE or file.getnchannels() != 1 or file.getsampwidth() != 2:
             raise SystemExit(f"{path} is not 16 kHz, mono, 16 bit")
         return np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float64) / 32768
 
@@ -65,9 +66,11 @@ def pairs(files: Sequence[Path], *, seed: int) -> Iterator[tuple[Samples, Sample
         length = min(len(narrow), len(wide))
         if length < (BEFORE + AFTER + 2) * FRAME:
             continue
-        seen = extension.rows(extension.spectra(framed(narrow[:length])))
-        said = extension.energies(extension.spectra(framed(wide[:length])), extension.HIGH)
-        yield extension.context(seen), said[BEFORE : len(said) - AFTER]
+        seen = bandwidth_extension.rows(bandwidth_extension.spectra(framed(narrow[:length])))
+        said = bandwidth_extension.energies(
+            bandwidth_extension.spectra(framed(wide[:length])), bandwidth_extension.HIGH
+        )
+        yield bandwidth_extension.context(seen), said[BEFORE : len(said) - AFTER]
 
 
 def train(files: Sequence[Path], *, seed: int = 0, hidden: int = HIDDEN, epochs: int = EPOCHS) -> Network:
@@ -141,7 +144,7 @@ def judge(model: str, network: Network, *, kinds: Sequence[str], part: str) -> N
 
     vosk.SetLogLevel(-2)
     with tempfile.TemporaryDirectory() as folder:
-        library = vosk.Model(str(_undithered(graphs.preferred(recordings.model(model).path), Path(folder))))
+        library = vosk.Model(str(_undithered(static_graph.preferred(recordings.model(model).path), Path(folder))))
     table = (recordings.SPEECH / "manifest.tsv").read_text().splitlines()[1:]
     sentences = [row.split("\t") for row in table if row.startswith("korean_wide/")]
     everybody = sorted({row[1] for row in sentences})

@@ -21,10 +21,10 @@ from bench.draining import sigterm, sigterm_twice
 from bench.overload import overload
 from bench.own_redis import own_redis
 from bench.stage import Finals, Plan, Stage, Verdict, compare, finals, kill, reference, until
-from transcriber.core import transcript
-from transcriber.core.record import Addition, read
 from transcriber.errors import StoreError
-from transcriber.store.redis import RedisStore
+from transcriber.events import schema
+from transcriber.outbox.stream_writes import Addition, read
+from transcriber.store.redis_store import RedisStore
 
 Scenario = Callable[[Stage, Finals], Awaitable[Verdict]]
 
@@ -183,7 +183,7 @@ def _left(stage: Stage, call_sid: str, there: Finals) -> Finals:
             record = read(text)
             if (
                 isinstance(record, Addition)
-                and isinstance(record.event, transcript.Final)
+                and isinstance(record.event, schema.Final)
                 and record.event.call_sid == call_sid
             ):
                 event = record.event

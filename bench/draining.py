@@ -12,10 +12,10 @@ import aiohttp
 
 from bench.knocking import TURNED_AWAY, knock
 from bench.stage import Event, Finals, Stage, Verdict, compare, finals, until
-from transcriber import child
-from transcriber.caller import CallIds, Script, Target, frames, open_line
 from transcriber.errors import CallNotFound
-from transcriber.store.redis import RedisStore
+from transcriber.runtime import child_process
+from transcriber.store.redis_store import RedisStore
+from transcriber.telephony.simulator import CallIds, Script, Target, frames, open_line
 
 STOPPING = re.compile(r"stopping: \d+ live streams")
 SAID_S = 10.0
@@ -60,7 +60,7 @@ async def _terminated(stage: Stage, drain_s: int) -> Verdict:
         return compare(expected, history, delay_s, problems)
 
 
-def _terminate(server: child.Child) -> float:
+def _terminate(server: child_process.Child) -> float:
     os.kill(server.pid, signal.SIGTERM)
     return time.monotonic()
 
@@ -70,7 +70,7 @@ async def _answer(url: str) -> str:
         return await knock(session, Target(url=url))
 
 
-async def _gone(server: child.Child) -> bool:
+async def _gone(server: child_process.Child) -> bool:
     return server.exit_status is not None
 
 

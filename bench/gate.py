@@ -15,21 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import recordings
-from transcriber import sample_calls
-from transcriber.caller import read_recording
-from transcriber.caller.recording import encode_mulaw
-from transcriber.core.accuracy import Errors, word_errors, words_of
-from transcriber.core.audio import RATE
-from transcriber.core.gate import ENDPOINT_MS
-from transcriber.core.transcript import Word
-from transcriber.core.utterance import Utterance
-from transcriber.engine.ear import Ear
-from transcriber.engine.manner import Manner
-from transcriber.engine.pool import RecognizerPool
-from transcriber.engine.rhythm import Rhythm
-from transcriber.engine.vosk import VoskEngine
-from transcriber.engine.warmth import warm_speech
-from transcriber.ports import Recognizer
+from transcriber.audio import sample_calls
+from transcriber.audio.chunk import RATE
+from transcriber.audio.g711 import encode_mulaw
+from transcriber.events.schema import Word
+from transcriber.recognition.chunk_schedule import Rhythm
+from transcriber.recognition.options import Manner
+from transcriber.recognition.ports import Recognizer
+from transcriber.recognition.recognizer_pool import RecognizerPool
+from transcriber.recognition.track_decoder import Ear
+from transcriber.recognition.utterance_tracker import Utterance
+from transcriber.recognition.vosk_engine import VoskEngine
+from transcriber.recognition.warm_up_speech import warm_speech
+from transcriber.recognition.word_errors import Errors, word_errors, words_of
+from transcriber.settings.endpoint_limits import ENDPOINT_MS
+from transcriber.telephony.simulator import read_recording
 
 SPOKEN = ("spelled_and_numbers", "digits", "short_sentences", "calls")
 UNSPOKEN = ("noise", "dtmf")

@@ -8,7 +8,7 @@ import aiohttp
 import numpy as np
 import psutil
 
-from transcriber.caller import Target
+from transcriber.telephony.simulator import Target
 
 WARM = 0.5
 """Share of a part that is not looked at for growth: pools fill, allocators settle."""

@@ -15,13 +15,13 @@ from pathlib import Path
 
 from bench import recordings
 from bench.search import DAYS, NOW_MS, Speaker, write_call
-from transcriber.cli.server import running
-from transcriber.config import Settings
-from transcriber.core.captions import FORMATS
-from transcriber.core.conversation import Conversation
-from transcriber.core.search import parse
-from transcriber.engine.scripted import ScriptedEngine
-from transcriber.store.redis import RedisStore
+from transcriber.events.captions import FORMATS
+from transcriber.events.conversation import Conversation
+from transcriber.recognition.scripted_engine import ScriptedEngine
+from transcriber.server.server import running
+from transcriber.settings.definition import Settings
+from transcriber.store.redis_store import RedisStore
+from transcriber.store.search_query import parse
 
 LONG_CALL = 10**6
 WIDE = "co* ca* ma* re* st* pa* de* se* be* wh* th* pr* in* on* an*"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench import recordings
 from bench.server import cpu_s, playing, served
-from transcriber import sample_calls
+from transcriber.audio import sample_calls
 
 SECONDS = 12
 LATE_MS = 100

@@ -2,7 +2,7 @@
 
 import aiohttp
 
-from transcriber.caller import Target
+from transcriber.telephony.simulator import Target
 
 ADMITTED = "admitted"
 TURNED_AWAY = "503 with Retry-After"

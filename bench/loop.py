@@ -7,10 +7,10 @@ from pathlib import Path
 
 from bench import recordings
 from bench.server import playing
-from transcriber import sample_calls
-from transcriber.cli.server import running
-from transcriber.config import Settings
-from transcriber.engine.vosk import VoskEngine
+from transcriber.audio import sample_calls
+from transcriber.recognition.vosk_engine import VoskEngine
+from transcriber.server.server import running
+from transcriber.settings.definition import Settings
 
 
 async def blocks(stop: asyncio.Event) -> list[float]:

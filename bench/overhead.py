@@ -18,14 +18,14 @@ from pathlib import Path
 from unittest.mock import patch
 
 from bench import recordings
-from transcriber import allocator, sample_calls
-from transcriber.caller import read_recording
+from transcriber.audio import sample_calls
+from transcriber.benchmark import bare_vosk, load, material
+from transcriber.benchmark.system_under_test import Side
+from transcriber.benchmark.transcriber_service import service
+from transcriber.benchmark.vosk_server_peer import peer
 from transcriber.catalog import ModelFolder
-from transcriber.engine import kernels
-from transcriber.proof import bare, crowd, material
-from transcriber.proof.peer import peer
-from transcriber.proof.service import service
-from transcriber.proof.side import Side
+from transcriber.runtime import allocator, blas_kernels
+from transcriber.telephony.simulator import read_recording
 
 
 def main() -> None:
@@ -61,7 +61,9 @@ async def measure(folder: ModelFolder, args: argparse.Namespace) -> Mapping[str,
 
     async def alone() -> float:
         threads = os.cpu_count() or 1
-        return await bare.apart(bare.cost, str(folder.path), folder.band, tracks, warm_on=warm_on, threads=threads)
+        return await bare_vosk.apart(
+            bare_vosk.cost, str(folder.path), folder.band, tracks, warm_on=warm_on, threads=threads
+        )
 
     async with AsyncExitStack() as stack:
         sides: dict[str, Side] = {
@@ -74,11 +76,11 @@ async def measure(folder: ModelFolder, args: argparse.Namespace) -> Mapping[str,
         if args.peer_model:
             command = f"{sys.executable} -m bench.peer {args.peer_model} {{port}}"
             sides["usual server"] = await stack.enter_async_context(peer(command, rate=16000, band=folder.band))
-        playing = {name: asyncio.create_task(crowd.play(side, chosen)) for name, side in sides.items()}
+        playing = {name: asyncio.create_task(load.play(side, chosen)) for name, side in sides.items()}
         plain = asyncio.create_task(alone())
         await asyncio.sleep(0)  # it is spawned: what follows is not for it
         with patch.dict(os.environ, {allocator.VARIABLE: allocator.library() or ""}):
-            kernels.settle()
+            blas_kernels.settle()
             tuned = asyncio.create_task(alone())
             await asyncio.sleep(0)
         costs = {"bare Vosk": await plain, "bare Vosk, same allocator and kernels": await tuned}

@@ -21,13 +21,13 @@ import psutil
 from bench import recordings
 from bench.knocking import ADMITTED, TURNED_AWAY, knock
 from bench.stage import Finals, Plan, Stage, Verdict, compare
-from transcriber.caller import CallIds, Target, dial
-from transcriber.config import Settings
-from transcriber.proof import crowd
-from transcriber.proof.finding import percentile, ratio
-from transcriber.proof.material import Call, bundled
-from transcriber.proof.service import MOST_WAITING, Service, room
+from transcriber.benchmark import load
+from transcriber.benchmark.material import Call, bundled
+from transcriber.benchmark.section_report import percentile, ratio
+from transcriber.benchmark.transcriber_service import MOST_WAITING, Service, room
+from transcriber.settings.definition import Settings
 from transcriber.store.feed import RedisFeed
+from transcriber.telephony.simulator import CallIds, Target, dial
 
 AGAIN_S = 1.0
 LOOK_S = 0.2
@@ -112,7 +112,7 @@ class Round:
     """One wave of calls. `again`: answers to those who were refused and dialled again."""
 
     offered: int
-    outcome: crowd.Crowd
+    outcome: load.Crowd
     again: Mapping[str, int]
     most_mb: float
 
@@ -152,12 +152,12 @@ async def _round(side: Service, url: str, pid: int, pieces: Sequence[Call], *, c
     shortest_s = min(piece.recording.duration_s for piece in pieces)
 
     async def insisting() -> Counter[str]:
-        await asyncio.sleep(crowd.SPREAD_S + MARGIN_S)
-        for_s = shortest_s - crowd.SPREAD_S - 2 * MARGIN_S
+        await asyncio.sleep(load.SPREAD_S + MARGIN_S)
+        for_s = shortest_s - load.SPREAD_S - 2 * MARGIN_S
         return await _insist(url, callers=again, every_s=AGAIN_S, for_s=for_s if again else 0)
 
     async with _peak(pid) as peak:
-        outcome, answers = await asyncio.gather(crowd.play(side, callers), insisting())
+        outcome, answers = await asyncio.gather(load.play(side, callers), insisting())
     return Round(offered=calls, outcome=outcome, again=answers, most_mb=peak.most_mb)
 
 
@@ -169,7 +169,7 @@ async def measure(*, tracks: int, rounds: int, seconds: float) -> None:
     with tempfile.TemporaryDirectory(prefix="overload-") as folder:
         stage = Stage(Plan(), Path(folder), None, pieces[0].recording)
         async with _listened(stage, tracks) as (side, url, pid):
-            first = (await crowd.play(side, pieces)).sound().heard
+            first = (await load.play(side, pieces)).sound().heard
             alone = {(one.call.name, track): one.words(track) for one in first for track in one.call.recording.tracks}
             for _ in range(rounds):
                 for waves, times in ((calm, 1), (crowded, 2)):

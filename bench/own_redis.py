@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from transcriber.store import binary, knock
+from transcriber.store import redis_binary, redis_probe
 
 START_S = 10.0
 
@@ -30,11 +30,19 @@ class OwnRedis:
     async def start(self) -> None:
         """Run it, with the data that are there; returns when it answers. Raises TimeoutError."""
         self._process = await asyncio.create_subprocess_exec(
-            *(str(binary.find()), "--port", "0", "--unixsocket", str(self._socket), "--dir", str(self._directory)),
+            *(
+                str(redis_binary.find()),
+                "--port",
+                "0",
+                "--unixsocket",
+                str(self._socket),
+                "--dir",
+                str(self._directory),
+            ),
             *("--appendonly", "yes", "--save", "", "--logfile", str(self._directory / "redis.log")),
         )
         async with asyncio.timeout(START_S):
-            while await knock.answers(self._socket) != "ready":  # noqa: ASYNC110 - another process, nothing tells
+            while await redis_probe.answers(self._socket) != "ready":  # noqa: ASYNC110 - another process, nothing tells
                 await asyncio.sleep(0.01)
 
     async def kill(self) -> None:

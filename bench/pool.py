@@ -3,9 +3,9 @@
 import statistics
 
 from bench import recordings
-from transcriber.core.audio import RATE
-from transcriber.engine.pool import RecognizerPool, decode
-from transcriber.engine.vosk import VoskEngine
+from transcriber.audio.chunk import RATE
+from transcriber.recognition.recognizer_pool import RecognizerPool, decode
+from transcriber.recognition.vosk_engine import VoskEngine
 
 PIECE_S = 4
 

@@ -9,7 +9,7 @@ import urllib.request
 
 from bench import recordings
 from bench.server import cpu_s, playing, served
-from transcriber import sample_calls
+from transcriber.audio import sample_calls
 
 GAUGE = "transcriber_tracks_capacity "
 

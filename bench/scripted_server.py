@@ -6,11 +6,11 @@ import sys
 import time
 from pathlib import Path
 
-from transcriber.cli.server import running
-from transcriber.config import Settings
-from transcriber.core import stream as wire
-from transcriber.engine.scripted import ScriptedEngine
-from transcriber.session import Session
+from transcriber.calls.session import Session
+from transcriber.recognition.scripted_engine import ScriptedEngine
+from transcriber.server.server import running
+from transcriber.settings.definition import Settings
+from transcriber.telephony import media_stream as wire
 
 LATE_MS: list[float] = []
 

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from bench import recordings
-from transcriber.core.search import parse
-from transcriber.core.transcript import CallEnded, CallStarted, Final, StreamStarted, StreamStopped, Word
-from transcriber.ports import CallQuery
-from transcriber.store.embedded import EmbeddedRedis
-from transcriber.store.redis import RedisStore, open_store
+from transcriber.events.schema import CallEnded, CallStarted, Final, StreamStarted, StreamStopped, Word
+from transcriber.store.ports import CallQuery
+from transcriber.store.private_redis import EmbeddedRedis
+from transcriber.store.redis_store import RedisStore, open_store
+from transcriber.store.search_query import parse
 
 AT = "2026-11-23T05:20:00.123Z"
 WORDS_OF_A_FINAL = 11

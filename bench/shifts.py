@@ -7,9 +7,9 @@ its conf/mfcc.conf) shows shifts alone.
 
 from bench import recordings
 from bench.gate import hear
-from transcriber.core.accuracy import Errors, word_errors, words_of
-from transcriber.core.audio import PER_MS
-from transcriber.engine.vosk import VoskEngine
+from transcriber.audio.chunk import PER_MS
+from transcriber.recognition.vosk_engine import VoskEngine
+from transcriber.recognition.word_errors import Errors, word_errors, words_of
 
 
 def main() -> None:

@@ -12,7 +12,8 @@ import numpy as np
 from scipy.io import wavfile
 
 from bench import recordings
-from transcriber.core.audio import RATE, SILENCE, decode
+from transcriber.audio.chunk import RATE
+from transcriber.audio.g711 import SILENCE, decode
 
 PAUSE = bytes([SILENCE]) * (RATE // 2)
 END = bytes([SILENCE]) * (RATE * 5 // 2)

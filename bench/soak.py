@@ -23,11 +23,12 @@ import numpy as np
 from bench import recordings
 from bench.growth import Growth, Watched
 from bench.stage import Event, Plan, Stage, until
-from transcriber import sample_calls
-from transcriber.caller import CallIds, Recording, Script, Target, dial, frames, open_line, read_recording
-from transcriber.caller.messages import FIRST_TIMESTAMP_MS
-from transcriber.core.audio import PER_MS, RATE, SILENCE
+from transcriber.audio import sample_calls
+from transcriber.audio.chunk import PER_MS, RATE
+from transcriber.audio.g711 import SILENCE
 from transcriber.errors import ServerUnreachable
+from transcriber.telephony.simulator import CallIds, Recording, Script, Target, dial, frames, open_line, read_recording
+from transcriber.telephony.simulator.message_builder import FIRST_TIMESTAMP_MS
 
 AT_ONCE = 4
 SHORT_S = 2.5

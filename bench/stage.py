@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.own_redis import OwnRedis
-from transcriber import child, sample_calls
-from transcriber.caller import CallIds, Recording, Target, dial, read_recording
-from transcriber.core.audio import RATE
+from transcriber.audio import sample_calls
+from transcriber.audio.chunk import RATE
 from transcriber.errors import CallNotFound, ServerUnreachable, StoreError
-from transcriber.sources import PREFIX
-from transcriber.store.redis import RedisStore, open_store
+from transcriber.runtime import child_process
+from transcriber.settings.sources import PREFIX
+from transcriber.store.redis_store import RedisStore, open_store
+from transcriber.telephony.simulator import CallIds, Recording, Target, dial, read_recording
 
 READY = re.compile(r"ready on (http://[^\s;,]+)")
 READY_S = 60
@@ -128,14 +129,14 @@ class Stage:
     """Setting a call's event makes its caller hang up, in order."""
 
     @asynccontextmanager
-    async def server(self, data_dir: str = "data", *flags: str) -> AsyncIterator[tuple[child.Child, str]]:
+    async def server(self, data_dir: str = "data", *flags: str) -> AsyncIterator[tuple[child_process.Child, str]]:
         """A server and its address. Raises ServerUnreachable."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         command = [sys.executable, "-m", "transcriber", "serve", "--port", "0", "--model", "en-demo"]
         command += ["--data-dir", str(self.folder / data_dir), "--max-tracks", "1000", "--drain-s", "0", *flags]
         if self.redis is not None:
             command += ["--redis-url", self.redis.url]
-        async with child.running(command, environment=environment) as running:
+        async with child_process.running(command, environment=environment) as running:
             yield running, (await running.said(READY, within_s=READY_S))[1]
 
     @asynccontextmanager
@@ -194,7 +195,7 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(LOOK_S)
 
 
-def kill(running: child.Child) -> float:
+def kill(running: child_process.Child) -> float:
     """SIGKILL; returns the moment."""
     os.kill(running.pid, signal.SIGKILL)
     return time.monotonic()

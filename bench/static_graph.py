@@ -21,12 +21,11 @@ from typing import Any
 import psutil
 
 from bench import recordings
-from transcriber import graphs
-from transcriber.catalog import ModelFolder, describe
-from transcriber.compiling import Machine, OpenFst, Workshop
-from transcriber.compiling.listen import hear, link, undithered
-from transcriber.core.audio import RATE
-from transcriber.engine.vosk import VoskEngine
+from transcriber.audio.chunk import RATE
+from transcriber.catalog import ModelFolder, describe, static_graph
+from transcriber.catalog.compile import Machine, OpenFst, Workshop
+from transcriber.catalog.compile.transcribe import hear, link, undithered
+from transcriber.recognition.vosk_engine import VoskEngine
 
 MB = 1e6
 CONST = ("fstconvert", "--fst_type=const")
@@ -50,7 +49,9 @@ def main() -> None:
         return
     recordings.heading(folder)
     with tempfile.TemporaryDirectory() as scratch:
-        static = args.static or (folder.path / graphs.STATIC if graphs.preferred(folder.path) != folder.path else None)
+        static = args.static or (
+            folder.path / static_graph.STATIC if static_graph.preferred(folder.path) != folder.path else None
+        )
         static = static or compiled(folder, Path(scratch))
         shown = {"dynamic": folder.path, "static": static}
         shown |= {form: formed(form, static, Path(scratch) / form) for form in args.forms}
@@ -119,7 +120,7 @@ def pieces(folder: ModelFolder, args: argparse.Namespace) -> list[bytes]:
 
 def compiled(folder: ModelFolder, scratch: Path) -> Path:
     """The model's static graph, in a folder of links to the model."""
-    ignored = shutil.ignore_patterns(graphs.STATIC)
+    ignored = shutil.ignore_patterns(static_graph.STATIC)
     links = Path(shutil.copytree(folder.path, scratch / "model", copy_function=link, ignore=ignored))
     before = time.monotonic()
     with Workshop(describe(links), OpenFst.find()) as workshop:
@@ -132,9 +133,9 @@ def compiled(folder: ModelFolder, scratch: Path) -> Path:
 
 def formed(form: str, static: Path, target: Path) -> Path:
     """The static model with its graph in another form."""
-    ignored = shutil.ignore_patterns(graphs.COMPOSED)
+    ignored = shutil.ignore_patterns(static_graph.COMPOSED)
     shutil.copytree(static, target, copy_function=link, ignore=ignored)
-    source, result = graphs.composed(static), graphs.composed(target)
+    source, result = static_graph.composed(static), static_graph.composed(target)
     one, two, codes = (target / name for name in ("one.fst", "two.fst", "codes"))
     match form:
         case "vector":
@@ -161,8 +162,8 @@ def formed(form: str, static: Path, target: Path) -> Path:
 
 def graphs_size(folder: Path) -> int:
     """Bytes of the graphs that Vosk loads from a folder."""
-    names = (graphs.COMPOSED, *graphs.SOURCES)
-    folder = graphs.graph_folder(folder)
+    names = (static_graph.COMPOSED, *static_graph.SOURCES)
+    folder = static_graph.graph_folder(folder)
     return sum(os.path.getsize(folder / name) for name in names if (folder / name).is_file())
 
 

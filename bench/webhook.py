@@ -20,16 +20,16 @@ import aiohttp
 
 from bench import recordings
 from bench.search import Speaker, fill
-from transcriber.core.webhook import key_of
-from transcriber.store.dead_letters import DeadLetters
-from transcriber.store.deliveries import Deliveries
-from transcriber.store.embedded import EmbeddedRedis
+from transcriber.settings.signing_secret import key_of
 from transcriber.store.feed import RedisFeed
-from transcriber.store.redis import RedisStore, open_store
-from transcriber.webhook.courier import Post
-from transcriber.webhook.figures import Figures
-from transcriber.webhook.receiver import Receiver
-from transcriber.webhook.sender import KINDS, Sender
+from transcriber.store.private_redis import EmbeddedRedis
+from transcriber.store.redis_store import RedisStore, open_store
+from transcriber.webhooks.client import Receiver
+from transcriber.webhooks.dead_letters import DeadLetters
+from transcriber.webhooks.deliverer import Post
+from transcriber.webhooks.dispatcher import KINDS, Sender
+from transcriber.webhooks.metrics import Figures
+from transcriber.webhooks.queue import Deliveries
 
 SECRET = "whsec_" + "c2VjcmV0" * 5
 CONCURRENCY = 32

@@ -10,8 +10,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from transcriber.store.embedded import EmbeddedRedis
-from transcriber.store.redis import RedisStore, open_store
+from transcriber.store.private_redis import EmbeddedRedis
+from transcriber.store.redis_store import RedisStore, open_store
 
 # No timed assertion: on a busy machine an example takes what it takes.
 hypothesis.settings.register_profile("untimed", deadline=None)

@@ -5,9 +5,19 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from transcriber import sample_calls
-from transcriber.caller import CallIds, Frame, Line, Recording, Script, Target, frames, open_line, read_recording
-from transcriber.caller.line import Pace
+from transcriber.audio import sample_calls
+from transcriber.telephony.simulator import (
+    CallIds,
+    Frame,
+    Line,
+    Recording,
+    Script,
+    Target,
+    frames,
+    open_line,
+    read_recording,
+)
+from transcriber.telephony.simulator.client import Pace
 
 Audio = str | Path | Recording
 

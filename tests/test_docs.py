@@ -8,9 +8,9 @@ from pathlib import Path
 from prometheus_client import generate_latest
 
 from transcriber.cli.main import build_parser
-from transcriber.config import Settings
-from transcriber.metrics import Metrics
-from transcriber.webhook.figures import Figures
+from transcriber.observability.metrics import Metrics
+from transcriber.settings.definition import Settings
+from transcriber.webhooks.metrics import Figures
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

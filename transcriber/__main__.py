@@ -2,7 +2,7 @@
 
 import sys
 
-from transcriber import allocator
+from transcriber.runtime import allocator
 
 
 def main() -> int:

@@ -12,7 +12,7 @@ from playwright.async_api import expect
 
 from tests.browser.conftest import RING, OpenTab, WriteCall
 from tests.server.conftest import Serve
-from transcriber.caller import CallIds
+from transcriber.telephony.simulator import CallIds
 
 KEY = "k" * 32
 COUNT_NEW_TURNS = """() => {

@@ -3,7 +3,7 @@
 from tests.browser.conftest import RING, OpenTab, WriteCall
 from tests.browser.relay import Relay
 from tests.server.conftest import Serve
-from transcriber.engine.vosk import VoskEngine
+from transcriber.recognition.vosk_engine import VoskEngine
 
 WATCH_SHIFTS = """() => {
   window.shifted = 0;

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from transcriber import catalog
-from transcriber.catalog import anatomy, fst
+from transcriber.catalog import fst, validation
 from transcriber.errors import ModelError
 
 LOAD = """
@@ -132,11 +132,11 @@ def test_a_process_that_loads_it_lives_to_say_so(copied: Path, damage: str) -> N
 
 
 def test_a_whole_model_has_no_faults_and_still_loads(copied: Path) -> None:
-    assert anatomy.faults(copied) == []
-    assert anatomy.doubts(copied) == []
+    assert validation.faults(copied) == []
+    assert validation.doubts(copied) == []
     (copied / "graph" / "phones" / "word_boundary.int").unlink()
-    assert anatomy.faults(copied) == []
-    assert anatomy.doubts(copied) == ["no graph/phones/word_boundary.int: the times of words will be rough"]
+    assert validation.faults(copied) == []
+    assert validation.doubts(copied) == ["no graph/phones/word_boundary.int: the times of words will be rough"]
     done = subprocess.run([sys.executable, "-c", LOAD, str(copied)], check=False, timeout=50)
     assert done.returncode == 0
 
@@ -146,9 +146,9 @@ def test_a_folder_of_the_old_kind(copied: Path, tmp_path: Path) -> None:
     old.mkdir()
     for part in ("am/final.mdl", "conf/mfcc.conf", "graph/HCLr.fst", "graph/Gr.fst", "graph/words.txt"):
         shutil.copy(copied / part, old)
-    assert anatomy.faults(old) == ["no disambig_tid.int"]
+    assert validation.faults(old) == ["no disambig_tid.int"]
     shutil.copy(copied / "graph/disambig_tid.int", old)
-    assert anatomy.faults(old) == []
+    assert validation.faults(old) == []
     catalog.describe(old).check()
 
 
@@ -168,7 +168,7 @@ def test_damage_anywhere_is_told_or_not_seen_but_never_an_error(copied: Path, pa
         junk = chance.choice((b"\xff" * 8, b"\xff" * 7 + b"\x7f", bytes(8), chance.randbytes(8), b"9" * 5000))
         data[at : at + len(junk)] = junk
         (copied / part).write_bytes(data)
-        assert all(isinstance(fault, str) and "\n" not in fault for fault in anatomy.faults(copied, arcs=arcs))
+        assert all(isinstance(fault, str) and "\n" not in fault for fault in validation.faults(copied, arcs=arcs))
         with suppress(ModelError):
             catalog.describe(copied).check()
 
@@ -178,7 +178,7 @@ def test_lookahead_inside_lookahead_is_refused(copied: Path) -> None:
     data = graph.read_bytes()
     head = data[: data.index(fst.MAGIC.to_bytes(4, "little"), 4)]
     graph.write_bytes(head * 3000 + data)
-    assert anatomy.faults(copied) == ["graph/HCLr.fst has a damaged header"]
+    assert validation.faults(copied) == ["graph/HCLr.fst has a damaged header"]
 
 
 def test_arcs_that_lead_nowhere_are_seen_when_asked_for(copied: Path) -> None:
@@ -186,8 +186,8 @@ def test_arcs_that_lead_nowhere_are_seen_when_asked_for(copied: Path) -> None:
     data = bytearray(graph.read_bytes())
     data[-4:] = (2**30).to_bytes(4, "little")
     graph.write_bytes(data)
-    assert anatomy.faults(copied) == []
-    assert anatomy.faults(copied, arcs=True) == ["graph/Gr.fst is damaged: arcs lead to states that are not there"]
+    assert validation.faults(copied) == []
+    assert validation.faults(copied, arcs=True) == ["graph/Gr.fst is damaged: arcs lead to states that are not there"]
 
 
 def test_random_damage_ends_in_words_not_in_a_traceback(copied: Path) -> None:
@@ -195,5 +195,5 @@ def test_random_damage_ends_in_words_not_in_a_traceback(copied: Path) -> None:
         whole = (copied / part).read_bytes()
         for at in range(200):
             (copied / part).write_bytes(whole[:at] + b"\xff" + whole[at + 1 : -1])
-            assert anatomy.faults(copied) != [], (part, at)
+            assert validation.faults(copied) != [], (part, at)
         (copied / part).write_bytes(whole)

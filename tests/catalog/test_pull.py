@@ -16,11 +16,11 @@ import pytest
 from tests.catalog.conftest import Heard, Serve
 from tests.catalog.shelf import FLOOD_BYTES, NAME, Shelf, parts_of_demo, zipped
 from transcriber import catalog
-from transcriber.catalog import entries, install, local, manifest, official
+from transcriber.catalog import entries, install, local_import, manifest, official_list
 from transcriber.catalog.entries import Catalogue, Entry
 from transcriber.catalog.pull import pull
-from transcriber.engine.vosk import VoskEngine
 from transcriber.errors import ModelError, NoRoom
+from transcriber.recognition.vosk_engine import VoskEngine
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -295,20 +295,20 @@ async def test_the_official_list_is_kept_and_asked_again_with_its_etag(
     url = f"{shop.base}/list.json"
     row = str(shop.shelf.row(NAME, f"{shop.base}/{NAME}.zip")).replace("'", '"')
     shop.shelf.files["list.json"] = f"[{row}]".encode()
-    assert official.cached(home, url) == []
+    assert official_list.cached(home, url) == []
     for _ in range(2):
-        [entry] = await asyncio.to_thread(official.refreshed, home, url, heard)
+        [entry] = await asyncio.to_thread(official_list.refreshed, home, url, heard)
         assert (entry.name, entry.md5) == (NAME, shop.entry().md5)
-    assert official.cached(home, url) == [entry]
+    assert official_list.cached(home, url) == [entry]
     assert heard.lines == []
     for answer, says in ((b"<html>", "using the copy seen last"), (b'{"a": 1}', "not a list of models")):
         shop.shelf.files["list.json"] = answer
-        assert await asyncio.to_thread(official.refreshed, home, url, heard) == [entry]
+        assert await asyncio.to_thread(official_list.refreshed, home, url, heard) == [entry]
         assert says in heard.lines[-1]
     other = f"http://127.0.0.1:{unused_tcp_port}/list.json"
-    assert await asyncio.to_thread(official.refreshed, home, other, heard) == []
+    assert await asyncio.to_thread(official_list.refreshed, home, other, heard) == []
     assert "using the catalogue that came with this version" in heard.lines[-1]
-    assert official.refreshed(home, "", heard) == []
+    assert official_list.refreshed(home, "", heard) == []
 
 
 def test_a_folder_or_an_archive_from_elsewhere(tmp_path: Path, data_dir: Path, heard: Heard, whole_zip: bytes) -> None:
@@ -316,25 +316,25 @@ def test_a_folder_or_an_archive_from_elsewhere(tmp_path: Path, data_dir: Path, h
     archive.write_bytes(whole_zip)
     known = Entry(name=NAME, language="xx", kind="small", sources=("https://h/x.zip",), md5=md5(whole_zip))
     catalogue = Catalogue((known,))
-    assert local.name_of(archive) == NAME
-    folder = local.bring(archive, NAME, data_dir, heard, catalogue=catalogue)
-    again = local.bring(folder.path, "my-model", data_dir, heard, catalogue=catalogue)
+    assert local_import.name_of(archive) == NAME
+    folder = local_import.bring(archive, NAME, data_dir, heard, catalogue=catalogue)
+    again = local_import.bring(folder.path, "my-model", data_dir, heard, catalogue=catalogue)
     for here in (folder, again):
         here.check()
         summed = manifest.read(here.path)
         assert summed is not None
         assert list(summed.damage(here.path)) == []
     with pytest.raises(ModelError, match="is already where it belongs"):
-        local.bring(folder.path, NAME, data_dir, heard, catalogue=catalogue)
+        local_import.bring(folder.path, NAME, data_dir, heard, catalogue=catalogue)
     (tmp_path / "other.zip").write_bytes(zipped((f"m/{part}", data) for part, data in parts_of_demo()))
     with pytest.raises(ModelError, match=r"is not the .* of the catalogue .* another --name"):
-        local.bring(tmp_path / "other.zip", NAME, data_dir, heard, catalogue=catalogue)
+        local_import.bring(tmp_path / "other.zip", NAME, data_dir, heard, catalogue=catalogue)
     for path, says in ((tmp_path / "nowhere", "is not there"), (tmp_path, "holds no Vosk model")):
         with pytest.raises(ModelError, match=says):
-            local.bring(path, "other", data_dir, heard, catalogue=catalogue)
+            local_import.bring(path, "other", data_dir, heard, catalogue=catalogue)
     for name in ("en-demo", "../up", ".hidden", ""):
         with pytest.raises(ModelError, match="cannot be a model's name"):
-            local.bring(archive, name, data_dir, heard, catalogue=Catalogue(()))
+            local_import.bring(archive, name, data_dir, heard, catalogue=Catalogue(()))
 
 
 def test_a_linked_model_is_unlinked_not_emptied(tmp_path: Path, data_dir: Path, heard: Heard, whole_zip: bytes) -> None:
@@ -348,7 +348,7 @@ def test_a_linked_model_is_unlinked_not_emptied(tmp_path: Path, data_dir: Path, 
     (data_dir / "models" / "vosk-model-xx").symlink_to(source)
     (tmp_path / "x.zip").write_bytes(whole_zip)
     for _ in range(2):
-        local.bring(tmp_path / "x.zip", "vosk-model-xx", data_dir, heard, catalogue=Catalogue(()))
+        local_import.bring(tmp_path / "x.zip", "vosk-model-xx", data_dir, heard, catalogue=Catalogue(()))
     catalog.describe(source).check()
     assert not (data_dir / "models" / "vosk-model-xx").is_symlink()
 

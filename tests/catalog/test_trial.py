@@ -16,8 +16,8 @@ from transcriber import catalog
 from transcriber.catalog import trial
 from transcriber.catalog.trial import Trials
 from transcriber.errors import ModelError
-from transcriber.store.embedded import socket_url
-from transcriber.store.redis import open_store
+from transcriber.store.private_redis import socket_url
+from transcriber.store.redis_store import open_store
 
 ALL = ("am/final.mdl", "graph/HCLr.fst", "graph/Gr.fst", "static/graph/HCLG.fst")
 LISTS = ("graph/words.txt", "graph/disambig_tid.int", "graph/phones/word_boundary.int", "conf/mfcc.conf")

@@ -11,9 +11,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from transcriber import sample_calls
-from transcriber.caller import read_recording
-from transcriber.core.audio import RATE, SILENCE, decode
+from transcriber.audio import sample_calls
+from transcriber.audio.chunk import RATE
+from transcriber.audio.g711 import SILENCE, decode
+from transcriber.telephony.simulator import read_recording
 
 ROOT = Path(__file__).parents[2]
 SAID = "hello this is the"

@@ -6,8 +6,8 @@ from typing import Any
 from rich.console import Console
 
 from tests.listener import final
-from transcriber.cli.captions import Captions
-from transcriber.cli.terminal import clock, json_line, printable
+from transcriber.cli.caption_display import Captions
+from transcriber.cli.terminal_text import clock, json_line, printable
 
 HOSTILE = "a\x1b[2Jb\r\nc \x9b31m [bold red]d[/] \u202ee\u2028 :smile: \x07"
 

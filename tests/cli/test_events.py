@@ -8,8 +8,8 @@ import pytest
 from aiohttp.test_utils import TestServer
 
 from tests.listener import Listener, final
-from transcriber.cli.connection import Connection, Server
-from transcriber.cli.events import LONGEST_MESSAGE, Message, Parser, follow
+from transcriber.cli.event_follower import LONGEST_MESSAGE, Message, Parser, follow
+from transcriber.cli.http_client import Connection, Server
 from transcriber.errors import CallNotFound, ServerUnreachable
 
 Serve = Callable[[Any], Awaitable[TestServer]]

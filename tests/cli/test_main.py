@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from transcriber import __version__, sample_calls
+from transcriber import __version__
+from transcriber.audio import sample_calls
 from transcriber.cli import replay
 from transcriber.cli.main import COMMANDS, main
 from transcriber.errors import ModelError

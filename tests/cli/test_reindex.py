@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from tests.process import command, process, ready
-from tests.store.samples import STARTED_MS, call_ended, final, opened, stream_stopped, until
-from transcriber.core.search import parse
-from transcriber.ports import CallQuery
-from transcriber.store.redis import RedisStore
+from tests.sample_events import STARTED_MS, call_ended, final, opened, stream_stopped, until
+from transcriber.store.ports import CallQuery
+from transcriber.store.redis_store import RedisStore
+from transcriber.store.search_query import parse
 
 CALLS = [f"CA{number:03}" for number in range(250)]
 

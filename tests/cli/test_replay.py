@@ -15,7 +15,7 @@ import pytest
 from aiohttp.test_utils import TestServer
 
 from tests.listener import Listener, final
-from tests.test_caller import wav
+from tests.telephony.test_simulator import wav
 
 Serve = Callable[[Any], Awaitable[TestServer]]
 SCRIPT = [

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from transcriber import config
 from transcriber.cli.main import main
-from transcriber.config import Settings
 from transcriber.errors import ConfigError
+from transcriber.settings import definition
+from transcriber.settings.definition import Settings
 
 Told = Callable[..., tuple[int, str]]
 SECRET = "verysecret3Xq" * 3
@@ -91,11 +91,11 @@ def test_a_secret_may_lie_in_a_file(tmp_path: Path, name: str, where: str) -> No
     settings = tmp_path / "settings.toml"
     settings.write_text(f'{name}_file = "{path}"\n')
     loaded = {
-        "environment": lambda: config.load(environ={f"TRANSCRIBER_{name.upper()}_FILE": path}),
-        "file": lambda: config.load(environ={}, config=settings),
-        "flag": lambda: config.load(environ={}, flags={f"{name}_file": path}),
+        "environment": lambda: definition.load(environ={f"TRANSCRIBER_{name.upper()}_FILE": path}),
+        "file": lambda: definition.load(environ={}, config=settings),
+        "flag": lambda: definition.load(environ={}, flags={f"{name}_file": path}),
     }[where]()
-    [plain] = [config.load(environ={f"TRANSCRIBER_{name.upper()}": VALUES[name]}).settings]
+    [plain] = [definition.load(environ={f"TRANSCRIBER_{name.upper()}": VALUES[name]}).settings]
     assert getattr(loaded.settings, name) == getattr(plain, name)
     assert loaded.sources[name] != "default"
     assert SECRET not in str(loaded.shown())
@@ -105,14 +105,14 @@ def test_the_later_of_both_wins_and_both_at_once_are_refused(tmp_path: Path) -> 
     path = secret_file(tmp_path / "secret", "from-the-file")
     settings = tmp_path / "settings.toml"
     settings.write_text('api_keys = "from-the-settings"\n')
-    loaded = config.load(config=settings, environ={"TRANSCRIBER_API_KEYS_FILE": path})
+    loaded = definition.load(config=settings, environ={"TRANSCRIBER_API_KEYS_FILE": path})
     assert loaded.settings.api_keys == ("from-the-file",)
     assert loaded.sources["api_keys"] == "TRANSCRIBER_API_KEYS_FILE"
     # What composes write for a variable that nobody has set.
-    assert config.load(environ={"TRANSCRIBER_API_KEYS_FILE": ""}).settings.api_keys == ()
+    assert definition.load(environ={"TRANSCRIBER_API_KEYS_FILE": ""}).settings.api_keys == ()
     both = {"TRANSCRIBER_API_KEYS": "k" * 30, "TRANSCRIBER_API_KEYS_FILE": path}
     with pytest.raises(ConfigError, match=r"TRANSCRIBER_API_KEYS and TRANSCRIBER_API_KEYS_FILE") as caught:
-        config.load(environ=both)
+        definition.load(environ=both)
     assert "k" * 30 not in str(caught.value)
 
 
@@ -146,13 +146,13 @@ def test_a_secret_may_lie_in_a_volume_of_kubernetes(tmp_path: Path) -> None:
     secret_file(volume / "keys", SECRET, 0o644)
     (tmp_path / "..data").symlink_to(volume.name)
     (tmp_path / "keys").symlink_to("..data/keys")
-    loaded = config.load(environ={"TRANSCRIBER_API_KEYS_FILE": str(tmp_path / "keys")})
+    loaded = definition.load(environ={"TRANSCRIBER_API_KEYS_FILE": str(tmp_path / "keys")})
     assert loaded.settings.api_keys == (SECRET,)
 
 
 def test_only_secrets_lie_in_files() -> None:
     with pytest.raises(ConfigError, match="unknown TRANSCRIBER_PORT_FILE"):
-        config.load(environ={"TRANSCRIBER_PORT_FILE": os.devnull})
+        definition.load(environ={"TRANSCRIBER_PORT_FILE": os.devnull})
 
 
 def test_no_url_that_is_shown_tells_a_password(told: Told, tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from redis.asyncio import Redis
 
 from tests.listener import final
 from transcriber.cli import tail
-from transcriber.config import Settings
 from transcriber.errors import StoreError
-from transcriber.store.embedded import EmbeddedRedis
+from transcriber.settings.definition import Settings
+from transcriber.store.private_redis import EmbeddedRedis
 
 Event = dict[str, Any]
 

@@ -14,9 +14,9 @@ import pytest
 
 from tests.process import program
 from tests.web.written_call import WrittenCall
-from tests.webhook.conftest import SECRET, Receiving, Send, receiving, send
-from transcriber.store.embedded import EmbeddedRedis, socket_path
-from transcriber.store.redis import RedisStore, open_store
+from tests.webhooks.conftest import SECRET, Receiving, Send, receiving, send
+from transcriber.store.private_redis import EmbeddedRedis, socket_path
+from transcriber.store.redis_store import RedisStore, open_store
 
 __all__ = ["receiving", "send"]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.hostile.frames import LOST, RawSocket, frame, upgraded
 from tests.hostile.messages import Malice
-from transcriber.core.stream import Audio, Fault, MediaStream, Outcome, Refused, Stopped
+from transcriber.telephony.media_stream import Audio, Fault, MediaStream, Outcome, Refused, Stopped
 
 PER_STREAM = 200
 MOST_AUDIO = 2 * 8000 + 64 * 1024

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from copy import deepcopy
 from typing import Any
 
-from transcriber.caller.messages import CallIds, Script
+from transcriber.telephony.simulator.message_builder import CallIds, Script
 
 FRAME = base64.b64encode(b"\xff" * 160).decode()
 VALUES: tuple[Any, ...] = (

@@ -15,8 +15,8 @@ from tests.hostile import fuzz
 from tests.hostile.frames import upgraded
 from tests.phone import Phone
 from tests.process import process, ready
-from transcriber.store.embedded import socket_url
-from transcriber.store.redis import open_store
+from transcriber.store.private_redis import socket_url
+from transcriber.store.redis_store import open_store
 
 pytestmark = [pytest.mark.hostile, pytest.mark.timeout(300)]
 UPGRADED, SILENT, AT_ONCE, HEALTHY = 10_000, 2000, 200, 2

@@ -15,9 +15,9 @@ import pytest
 from tests.hostile.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, frame, upgraded
 from tests.hostile.fuzz import rss_mb
 from tests.server.conftest import Running, Serve
-from transcriber.caller import CallIds
-from transcriber.caller.messages import Script
-from transcriber.web import connections
+from transcriber.telephony.simulator import CallIds
+from transcriber.telephony.simulator.message_builder import Script
+from transcriber.web.transport import connections
 
 pytestmark = pytest.mark.hostile
 KIB = 1024

@@ -13,11 +13,11 @@ import pytest
 
 from tests.phone import Phone
 from tests.process import command, process, ready
-from transcriber.config import Settings
-from transcriber.core.api_keys import written
-from transcriber.store import binary
-from transcriber.store.embedded import socket_url
-from transcriber.store.redis import RedisStore, open_store
+from transcriber.settings.api_keys import written
+from transcriber.settings.definition import Settings
+from transcriber.store import redis_binary
+from transcriber.store.private_redis import socket_url
+from transcriber.store.redis_store import RedisStore, open_store
 
 REDIS, MIRROR = "redissecret5Xq", "mirrorsecret7Yw"
 PLAIN, HASHED, TOKEN, OLD_TOKEN = "plainkey9Zv" * 3, "hashedkey3Uu" * 3, "authtoken1Tt" * 3, "oldtoken4Ss" * 3
@@ -49,7 +49,7 @@ async def locked_redis(tmp_path: Path) -> str:  # type: ignore[misc]  # an async
     """URL, password included, of a Redis that wants one."""
     path = tmp_path / "r.sock"
     flags = ("--port", "0", "--unixsocket", str(path), "--requirepass", REDIS, "--save", "")
-    child = await asyncio.create_subprocess_exec(str(binary.find()), *flags, stdout=asyncio.subprocess.DEVNULL)
+    child = await asyncio.create_subprocess_exec(str(redis_binary.find()), *flags, stdout=asyncio.subprocess.DEVNULL)
     async with asyncio.timeout(20):
         while not path.exists():  # noqa: ASYNC110 - bounded, and nothing tells
             await asyncio.sleep(0.01)

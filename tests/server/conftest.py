@@ -13,12 +13,12 @@ import pytest
 
 from tests.phone import Phone
 from transcriber.catalog import find
-from transcriber.cli.server import Server, running
-from transcriber.config import Settings
-from transcriber.engine.scripted import ScriptedEngine
-from transcriber.engine.vosk import VoskEngine
 from transcriber.errors import CallNotFound
-from transcriber.ports import Engine
+from transcriber.recognition.ports import Engine
+from transcriber.recognition.scripted_engine import ScriptedEngine
+from transcriber.recognition.vosk_engine import VoskEngine
+from transcriber.server.server import Server, running
+from transcriber.settings.definition import Settings
 
 Event = Mapping[str, Any]
 

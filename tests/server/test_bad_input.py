@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.server.conftest import Running, Serve
-from transcriber.web.access import OPEN_ROUTES
+from transcriber.web.access.rules import OPEN_ROUTES
 
 
 class Bad:
@@ -157,7 +157,9 @@ async def test_a_missing_and_a_wrong_key_on_every_route(bad: Bad) -> None:
 async def test_what_is_no_http(bad: Bad, caplog: pytest.LogCaptureFixture, request_line: str) -> None:
     status, headers, body = await bad.raw(request_line.encode() + b"\r\n\r\n")
     assert (status, checked(headers, body)) == (400, "bad_request")
-    [said] = [record.getMessage() for record in caplog.records if record.name == "transcriber.web.connections"]
+    [said] = [
+        record.getMessage() for record in caplog.records if record.name == "transcriber.web.transport.connections"
+    ]
     assert "aaaa" not in said + body.decode(), "it may be somebody's words"
 
 

@@ -9,11 +9,12 @@ import pytest
 
 from tests.phone import PhoneCall
 from tests.server.conftest import Event, Running, Serve, subscribed
-from transcriber import sample_calls, sessions
-from transcriber.caller import CallIds
-from transcriber.core.accuracy import word_errors
-from transcriber.core.stream import SPARE_NOTES
-from transcriber.engine.vosk import VoskEngine
+from transcriber.audio import sample_calls
+from transcriber.calls import session_manager
+from transcriber.recognition.vosk_engine import VoskEngine
+from transcriber.recognition.word_errors import word_errors
+from transcriber.telephony.media_stream import SPARE_NOTES
+from transcriber.telephony.simulator import CallIds
 
 
 def kinds(events: list[Event]) -> list[str]:
@@ -270,7 +271,7 @@ async def test_every_end_is_an_end(serve: Serve, how: str) -> None:
 async def test_a_status_callback_ends_no_stream_whose_audio_goes_on(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, event: str
 ) -> None:
-    monkeypatch.setattr(sessions, "CALLBACK_GRACE_S", 0.3)
+    monkeypatch.setattr(session_manager, "CALLBACK_GRACE_S", 0.3)
     running = await serve()
 
     async def call_back(call: PhoneCall) -> None:

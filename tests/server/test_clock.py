@@ -5,12 +5,13 @@ import pytest
 
 from tests.server.conftest import Serve
 from tests.server.test_calls import get, of
-from transcriber import sample_calls
-from transcriber.caller import Recording, read_recording
-from transcriber.caller.messages import FIRST_TIMESTAMP_MS
-from transcriber.core.audio import PER_MS, RATE, decode
-from transcriber.core.timeline import LEAP
-from transcriber.engine.vosk import VoskEngine
+from transcriber.audio import sample_calls
+from transcriber.audio.chunk import PER_MS, RATE
+from transcriber.audio.g711 import decode
+from transcriber.recognition.vosk_engine import VoskEngine
+from transcriber.telephony.simulator import Recording, read_recording
+from transcriber.telephony.simulator.message_builder import FIRST_TIMESTAMP_MS
+from transcriber.telephony.track_clock import LEAP
 
 SLACK_MS = 200
 """A word that was cut is heard a little into the silence behind it."""

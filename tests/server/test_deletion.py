@@ -8,9 +8,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from tests.sample_events import until
 from tests.server.conftest import Running, Serve, serving
-from tests.store.samples import until
-from transcriber.caller import CallIds
+from transcriber.telephony.simulator import CallIds
 
 
 async def delete(running: Running, call_sid: str) -> int:
@@ -24,7 +24,7 @@ def holding(directory: Path, words: bytes) -> list[str]:
 
 
 async def test_a_deleted_calls_words_leave_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("transcriber.store.erasure.QUIET_S", 0.1)
+    monkeypatch.setattr("transcriber.store.aof_rewrite.QUIET_S", 0.1)
     with tempfile.TemporaryDirectory(prefix="data-") as name:  # a short path: sockets have little room
         data_dir = Path(name)
         async with serving("", data_dir) as serve:

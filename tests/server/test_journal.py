@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from tests.sample_events import until
 from tests.server.conftest import Serve
-from tests.store.samples import until
 
 
 def sizes(data_dir: Path) -> list[int]:

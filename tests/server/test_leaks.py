@@ -5,9 +5,9 @@ import gc
 import os
 
 from tests.server.conftest import Serve
-from transcriber.engine.lanes import Lane
-from transcriber.scribe import Scribe
-from transcriber.session import Session
+from transcriber.calls.event_emitter import Scribe
+from transcriber.calls.session import Session
+from transcriber.recognition.decode_scheduler import Lane
 
 
 def count(kind: type) -> int:

@@ -13,7 +13,7 @@ from tests.process import process, ready
 from tests.server.conftest import Running, Serve
 from tests.server.test_slow_peers import ended
 from tests.server.test_tls import Issuer
-from transcriber.log_budget import LINES, LogBudget
+from transcriber.observability.log_rate_limit import LINES, LogBudget
 
 TIMES = 40
 SIGNED = {"twilio_auth_token": ("12345",), "public_url": "https://media.example.net", "rate_per_address": 0}

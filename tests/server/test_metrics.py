@@ -7,8 +7,8 @@ import pytest
 
 from tests.process import process, ready, said
 from tests.server.conftest import Serve
-from transcriber.config import load
 from transcriber.errors import ConfigError
+from transcriber.settings.definition import load
 
 
 async def text_of(url: str) -> tuple[int, str]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.server.conftest import Event, Running, Serve
-from transcriber.caller import CallIds
+from transcriber.telephony.simulator import CallIds
 
 
 async def two_servers(serve: Serve, tmp_path: Path) -> tuple[Running, Running]:

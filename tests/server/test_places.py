@@ -14,8 +14,8 @@ import pytest
 from tests.server.conftest import Running, Serve
 from tests.server.test_slow_peers import Streams, cut, ended
 from tests.server.test_tls import Issuer
-from transcriber.core.api_keys import written
-from transcriber.web import connections
+from transcriber.settings.api_keys import written
+from transcriber.web.transport import connections
 
 MOST = 20
 HEAD = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -26,7 +26,7 @@ KEYS = ("first-key" * 4, "second-key" * 4)
 
 @pytest.fixture(autouse=True)
 def _few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("transcriber.cli.listening.most_connections", lambda: MOST)
+    monkeypatch.setattr("transcriber.server.listeners.most_connections", lambda: MOST)
     monkeypatch.setattr(connections, "HEAD_WITHIN_S", 60)
 
 

@@ -10,10 +10,10 @@ import pytest
 
 from tests.phone import Phone
 from tests.process import process, ready, said
-from transcriber import allocator
 from transcriber.catalog import find
-from transcriber.store.embedded import socket_url
-from transcriber.store.redis import open_store
+from transcriber.runtime import allocator
+from transcriber.store.private_redis import socket_url
+from transcriber.store.redis_store import open_store
 
 
 def maps_mimalloc(pid: int) -> bool:

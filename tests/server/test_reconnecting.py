@@ -13,10 +13,10 @@ import pytest
 
 from tests.phone import Phone
 from tests.process import process, ready
-from transcriber.caller import CallIds
 from transcriber.errors import ServerUnreachable
-from transcriber.store.embedded import EmbeddedRedis
-from transcriber.store.redis import open_store
+from transcriber.store.private_redis import EmbeddedRedis
+from transcriber.store.redis_store import open_store
+from transcriber.telephony.simulator import CallIds
 
 RECONNECTIONS = 200
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(300)]

@@ -8,11 +8,11 @@ import pytest
 
 from bench.own_redis import OwnRedis, own_redis
 from tests.process import command, process, ready
+from tests.sample_events import until
 from tests.server.conftest import Serve, subscribed
 from tests.server.troubled import spoken
-from tests.store.samples import until
-from transcriber.config import load
 from transcriber.errors import ConfigError
+from transcriber.settings.definition import load
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import aiohttp
 
+from tests.sample_events import until
 from tests.server.conftest import Serve
-from tests.store.samples import until
-from tests.webhook.conftest import Receiving, command, receiving
+from tests.webhooks.conftest import Receiving, command, receiving
 
 __all__ = ["receiving"]
 README = (Path(__file__).parents[2] / "README.md").read_text()

@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 
 from bench.own_redis import OwnRedis, own_redis
+from tests.sample_events import until
 from tests.server.conftest import Serve
 from tests.server.troubled import (
     RECOMMENDED,
@@ -24,10 +25,9 @@ from tests.server.troubled import (
     state,
     user,
 )
-from tests.store.samples import until
-from tests.webhook.conftest import Receiving, command, receiving
+from tests.webhooks.conftest import Receiving, command, receiving
+from transcriber.store.acl_check import commands
 from transcriber.store.keys import Keys
-from transcriber.store.rights import commands
 
 __all__ = ["receiving"]
 
@@ -65,7 +65,7 @@ async def test_the_rights_that_the_readme_recommends_are_enough(
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Repairs are tried often."""
-    monkeypatch.setattr("transcriber.store.repairs.REPAIR_S", 0.05)
+    monkeypatch.setattr("transcriber.store.index_repair.REPAIR_S", 0.05)
 
 
 RECORD = ("~transcripts:{CA*", "~transcripts:probe:*", "&transcripts:*", "+@all", "-@dangerous")

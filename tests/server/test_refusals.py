@@ -8,11 +8,11 @@ import aiohttp
 import pytest
 
 from tests.server.conftest import Running, Serve
-from transcriber.caller import CallIds
-from transcriber.caller.messages import Script
-from transcriber.core.api_keys import written
 from transcriber.errors import ServerUnreachable
-from transcriber.web import media
+from transcriber.settings.api_keys import written
+from transcriber.telephony.simulator import CallIds
+from transcriber.telephony.simulator.message_builder import Script
+from transcriber.web.routes import media
 
 TOKEN = "12345"
 READER = "reader" * 6

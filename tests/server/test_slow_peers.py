@@ -13,7 +13,8 @@ import pytest
 
 from tests.server.conftest import Running, Serve
 from tests.server.test_tls import Issuer
-from transcriber.web import connections, middleware
+from transcriber.web import middleware
+from transcriber.web.transport import connections
 
 
 @pytest.fixture(autouse=True)
@@ -152,7 +153,7 @@ async def test_a_reader_that_does_not_read_is_cut_and_another_one_misses_nothing
 async def test_when_all_places_are_taken_the_silent_make_room(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "HEAD_WITHIN_S", 60)
     monkeypatch.setattr(connections, "most_connections", lambda: 20)
-    monkeypatch.setattr("transcriber.cli.listening.most_connections", lambda: 20)
+    monkeypatch.setattr("transcriber.server.listeners.most_connections", lambda: 20)
     running = await serve()
     async with running.phone.call() as healthy:
         await running.live(1)

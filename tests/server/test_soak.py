@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.soak import play, speech
-from transcriber import sample_calls
+from transcriber.audio import sample_calls
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(300)]
 CALLS, TIMES = 400, 10

@@ -6,11 +6,11 @@ from numpy.typing import NDArray
 
 from tests.server.conftest import Event, Running, Serve
 from tests.server.test_calls import kinds, of
-from transcriber.caller import Recording, read_recording
-from transcriber.caller.recording import encode_mulaw
-from transcriber.core.audio import RATE, decode
-from transcriber.engine.vosk import VoskEngine
-from transcriber.sample_calls import path
+from transcriber.audio.chunk import RATE
+from transcriber.audio.g711 import decode, encode_mulaw
+from transcriber.audio.sample_calls import path
+from transcriber.recognition.vosk_engine import VoskEngine
+from transcriber.telephony.simulator import Recording, read_recording
 
 SECONDS = np.arange(20 * RATE) / RATE
 QUIET = ["call.started", "stream.started", "stream.stopped", "call.ended"]

@@ -8,11 +8,11 @@ import pytest
 from tests.server.conftest import Event, Serve, subscribed
 from tests.server.test_calls import of
 from tests.server.test_clock import caller_speech
-from transcriber.caller import Recording
-from transcriber.caller.messages import FIRST_TIMESTAMP_MS
-from transcriber.core.audio import SILENCE
-from transcriber.core.timeline import LEAP
-from transcriber.engine.vosk import VoskEngine
+from transcriber.audio.g711 import SILENCE
+from transcriber.recognition.vosk_engine import VoskEngine
+from transcriber.telephony.simulator import Recording
+from transcriber.telephony.simulator.message_builder import FIRST_TIMESTAMP_MS
+from transcriber.telephony.track_clock import LEAP
 
 SPEECH_MS = 4000
 """Of the caller's speech: it ends within a sentence."""

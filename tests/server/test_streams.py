@@ -2,7 +2,7 @@
 
 from tests.server.conftest import Serve
 from tests.server.test_calls import get, of
-from transcriber.caller import CallIds
+from transcriber.telephony.simulator import CallIds
 
 
 async def test_what_a_call_was_told_is_not_taken_back_by_a_stream_that_says_nothing(serve: Serve) -> None:

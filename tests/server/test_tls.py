@@ -13,12 +13,12 @@ import trustme
 from tests.phone import Phone
 from tests.process import command, process, ready
 from tests.server.conftest import Serve
-from transcriber.caller.pinning import fingerprint_of
-from transcriber.cli.connection import Connection, Server
-from transcriber.config import Settings
-from transcriber.core.api_keys import written
+from transcriber.cli.http_client import Connection, Server
 from transcriber.errors import ConfigError
-from transcriber.web.certificate import Certificate
+from transcriber.settings.api_keys import written
+from transcriber.settings.definition import Settings
+from transcriber.telephony.simulator.certificate_pinning import fingerprint_of
+from transcriber.web.transport.certificate import Certificate
 
 
 class Issuer:

@@ -10,10 +10,10 @@ import pytest
 
 from tests.phone import Phone
 from tests.server.conftest import Running, Serve
-from transcriber.caller import CallIds
-from transcriber.core.api_keys import written
-from transcriber.core.signature import compute
 from transcriber.errors import ServerUnreachable, StoreError
+from transcriber.settings.api_keys import written
+from transcriber.telephony.simulator import CallIds
+from transcriber.telephony.twilio.signature import compute
 
 KEY = "admin-key" * 4
 OPEN = {"require_ticket": True, "max_tracks": 20, "trusted_proxies": ("127.0.0.1",), "rate_per_address": 0}

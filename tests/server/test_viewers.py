@@ -13,7 +13,7 @@ import pytest
 from tests.server.conftest import Running, Serve
 from tests.web.test_live import Reader, numbers
 from tests.web.written_call import WrittenCall
-from transcriber.web import connections
+from transcriber.web.transport import connections
 
 LONG = "secret" * 5000
 

@@ -12,10 +12,10 @@ import pytest
 from tests.phone import Phone
 from tests.process import process, ready
 from tests.server.conftest import Serve
-from transcriber.engine.vosk import VoskEngine
 from transcriber.errors import CallNotFound, ModelError
-from transcriber.store.embedded import socket_url
-from transcriber.store.redis import RedisStore, open_store
+from transcriber.recognition.vosk_engine import VoskEngine
+from transcriber.store.private_redis import socket_url
+from transcriber.store.redis_store import RedisStore, open_store
 
 SYMBOLS = ["<eps>", "#0", "<s>", "</s>", "[unk]", "<unk>", "!SIL", "{noise}", "-"]
 LONE = '["yes", "no \\ud800", "no\\u0000", "<eps>"]'

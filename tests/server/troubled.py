@@ -8,8 +8,8 @@ import aiohttp
 from redis.asyncio import Redis
 
 from bench.own_redis import OwnRedis
+from tests.sample_events import until
 from tests.server.conftest import Event, Running
-from tests.store.samples import until
 
 RECOMMENDED = ("~transcripts:*", "&transcripts:*", "+@all", "-@dangerous")
 WITHIN_S = 20

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from tests.store.samples import final, opened, partial, until
+from tests.sample_events import final, opened, partial, until
 from transcriber.errors import StoreError
-from transcriber.ports import Published
-from transcriber.store.embedded import EmbeddedRedis
 from transcriber.store.feed import BEHIND, RedisFeed
-from transcriber.store.redis import RedisStore, open_store
+from transcriber.store.ports import Published
+from transcriber.store.private_redis import EmbeddedRedis
+from transcriber.store.redis_store import RedisStore, open_store
 
 
 async def take(feed: AsyncIterator[Published], count: int) -> list[Published]:

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from bench.own_redis import OwnRedis
-from tests.store.conftest import OpenPost, Post, say
-from tests.store.samples import STARTED_MS, call_started, final, stream_started, until
-from tests.store.test_journal import more_words
-from tests.store.test_outbox import texts, without_holes
-from transcriber.core.record import Opening, line
+from tests.outbox.test_audio_journal import more_words
+from tests.outbox.test_outbox import texts, without_holes
+from tests.outbox_servers import OpenPost, Post, say
+from tests.sample_events import STARTED_MS, call_started, final, stream_started, until
 from transcriber.errors import StreamTaken
-from transcriber.store.carrier import Carrier
-from transcriber.store.recovery import Recovery
-from transcriber.store.redis import open_store
+from transcriber.outbox.journal_recovery import Recovery
+from transcriber.outbox.stream_publisher import Carrier
+from transcriber.outbox.stream_writes import Opening, line
+from transcriber.store.redis_store import open_store
 
 
 def outcomes(post: Post) -> dict[str, float]:

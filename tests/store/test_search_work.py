@@ -5,15 +5,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.store.samples import STARTED_MS
-from tests.store.test_archive import all_pages
-from tests.store.test_search import DAY_MS, search, spoken
-from transcriber.core.search import parse
+from tests.sample_events import STARTED_MS
+from tests.store.test_call_history import all_pages
+from tests.store.test_search_index import DAY_MS, search, spoken
 from transcriber.errors import BadRequest
-from transcriber.ports import CallQuery
-from transcriber.store import archive
-from transcriber.store import search as index
-from transcriber.store.redis import RedisStore
+from transcriber.store import call_history
+from transcriber.store import search_index as index
+from transcriber.store.ports import CallQuery
+from transcriber.store.redis_store import RedisStore
+from transcriber.store.search_query import parse
 
 WORDS = ("pay", "payment", "paid", "pat", "card", "care", "car", "cost", "zebra", "the", "credit")
 QUERIES = (
@@ -58,7 +58,7 @@ async def test_small_steps_find_what_one_would(
 ) -> None:
     said = await said_at_random(store, calls=60)
     monkeypatch.setattr(index, "WORK", work)
-    monkeypatch.setattr(archive, "MOST_EVENTS_READ", most_events)
+    monkeypatch.setattr(call_history, "MOST_EVENTS_READ", most_events)
 
     for q in QUERIES:
         expected = list(naively(said, q))
@@ -75,11 +75,11 @@ async def test_a_page_that_would_read_too_much_is_short_and_has_a_cursor(
 ) -> None:
     for number in range(12):
         await spoken(store, f"CA{number:02}", "hello", at_ms=STARTED_MS + number)
-    monkeypatch.setattr(archive, "MOST_EVENTS_READ", 25)
+    monkeypatch.setattr(call_history, "MOST_EVENTS_READ", 25)
     page = await store.archive.calls(CallQuery(terms=parse("hello"), limit=200))
     assert 0 < len(page.calls) < 12
     assert page.cursor
-    monkeypatch.setattr(archive, "MOST_CALLS_READ", 5)
+    monkeypatch.setattr(call_history, "MOST_CALLS_READ", 5)
     assert await all_pages(store, lambda cursor: CallQuery(status="interrupted", limit=50, cursor=cursor)) == []
     page = await store.archive.calls(CallQuery(status="interrupted"))
     assert (len(page.calls), bool(page.cursor)) == (0, True)

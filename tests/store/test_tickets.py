@@ -2,7 +2,7 @@
 
 import asyncio
 
-from transcriber.store.redis import RedisStore
+from transcriber.store.redis_store import RedisStore
 
 
 async def test_a_ticket_is_good_once(store: RedisStore) -> None:

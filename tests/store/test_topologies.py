@@ -14,7 +14,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from tests.store.samples import (
+from tests.sample_events import (
     STARTED_MS,
     call_ended,
     call_started,
@@ -26,17 +26,17 @@ from tests.store.samples import (
     stream_stopped,
     until,
 )
-from tests.store.test_archive import sids
-from transcriber.core.search import parse
+from tests.store.test_call_history import sids
 from transcriber.errors import CallNotFound, StoreError
-from transcriber.metrics import Metrics
-from transcriber.ports import CallQuery
-from transcriber.store import binary
-from transcriber.store.dead_letters import DeadLetter, DeadLetters
-from transcriber.store.deliveries import Deliveries
-from transcriber.store.folder import Folder
-from transcriber.store.outbox import Outbox
-from transcriber.store.redis import RedisStore, open_store
+from transcriber.observability.metrics import Metrics
+from transcriber.outbox.outbox import Outbox
+from transcriber.outbox.server_directory import Folder
+from transcriber.store import redis_binary
+from transcriber.store.ports import CallQuery
+from transcriber.store.redis_store import RedisStore, open_store
+from transcriber.store.search_query import parse
+from transcriber.webhooks.dead_letters import DeadLetter, DeadLetters
+from transcriber.webhooks.queue import Deliveries
 
 SLOTS = 16384
 SENTINEL = """
@@ -65,7 +65,7 @@ async def redis_server(directory: Path, *options: str) -> AsyncIterator[int]:
     port = free_port()
     own = ("--port", str(port), "--bind", "127.0.0.1", "--dir", str(directory), "--save", "")
     process = await asyncio.create_subprocess_exec(
-        *(str(binary.find()), *options, *own), stdout=asyncio.subprocess.DEVNULL
+        *(str(redis_binary.find()), *options, *own), stdout=asyncio.subprocess.DEVNULL
     )
     try:
         async with Redis(port=port) as client:

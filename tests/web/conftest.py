@@ -11,10 +11,10 @@ from pytest_aiohttp import AiohttpClient
 
 from tests.server.conftest import serve
 from tests.web.written_call import WrittenCall
-from transcriber.config import Settings
-from transcriber.metrics import Metrics
-from transcriber.sessions import Sessions
-from transcriber.store.redis import RedisStore
+from transcriber.calls.session_manager import Sessions
+from transcriber.observability.metrics import Metrics
+from transcriber.settings.definition import Settings
+from transcriber.store.redis_store import RedisStore
 from transcriber.web.app import create_app
 from transcriber.web.services import Services
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from transcriber.web.accept import best
+from transcriber.web.api.content_negotiation import best
 
 OFFERS = ["application/json", "text/plain", "text/vtt"]
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.web.conftest import WebClient
 from transcriber.errors import ModelError
-from transcriber.ports import CallPage, CallQuery
+from transcriber.store.ports import CallPage, CallQuery
 
 
 class BrokenArchive:

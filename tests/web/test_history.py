@@ -14,7 +14,7 @@ import webvtt
 from tests.web.conftest import WebClient
 from tests.web.written_call import WrittenCall
 from transcriber.errors import StoreError
-from transcriber.ports import CallPage, CallQuery
+from transcriber.store.ports import CallPage, CallQuery
 
 NOW_S = int(time.time())
 

@@ -7,7 +7,7 @@ from yarl import URL
 
 from tests.web.conftest import WebClient
 from tests.web.written_call import WrittenCall
-from transcriber.store.redis import RedisStore
+from transcriber.store.redis_store import RedisStore
 
 IDS = (
     *(

@@ -12,7 +12,7 @@ import webvtt
 
 from tests.web.conftest import WebClient
 from tests.web.test_live import reading
-from transcriber.core.captions import FORMATS
+from transcriber.events.captions import FORMATS
 
 HOSTILE = [
     "<script>alert(1)</script>",

@@ -12,9 +12,9 @@ from aiohttp import ClientPayloadError, ClientResponse
 
 from tests.web.conftest import Client, WebClient
 from transcriber.errors import StoreError
-from transcriber.ports import Feed, Published
-from transcriber.store.redis import RedisStore
-from transcriber.web import live
+from transcriber.store.ports import Feed, Published
+from transcriber.store.redis_store import RedisStore
+from transcriber.web.routes import call_events
 
 WITHIN_S = 10
 
@@ -203,7 +203,7 @@ async def test_a_lost_message_is_read_from_the_history(
 async def test_a_feed_that_fails_is_followed_again(
     web_client: WebClient, store: RedisStore, begin_call: Any, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    monkeypatch.setattr(live, "RETRY_S", 0.01)
+    monkeypatch.setattr(call_events, "RETRY_S", 0.01)
     call = await begin_call()
     feed = ThisFeed(store.feed)
     reader = await reading(await web_client({"feed": feed}))
@@ -321,7 +321,7 @@ async def test_all_calls_with_partials(web_client: WebClient, begin_call: Any) -
 async def test_all_calls_survive_a_feed_that_fails(
     web_client: WebClient, store: RedisStore, begin_call: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "RETRY_S", 0.01)
+    monkeypatch.setattr(call_events, "RETRY_S", 0.01)
     call = await begin_call()
     feed = ThisFeed(store.feed)
     reader = await reading(await web_client({"feed": feed}), "/v1/events")

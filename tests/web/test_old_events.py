@@ -7,7 +7,7 @@ import pytest
 
 from tests.web.conftest import WebClient
 from tests.web.test_live import reading
-from transcriber.store.redis import RedisStore
+from transcriber.store.redis_store import RedisStore
 
 OLD = [
     {"type": "call.started", "seq": 1, "call_sid": "CAold"},

@@ -4,7 +4,7 @@ from openapi_spec_validator import validate
 
 from tests.web.conftest import WebClient
 from transcriber import __version__
-from transcriber.web.openapi import DOCUMENT
+from transcriber.web.api.openapi import DOCUMENT
 
 
 async def test_it_is_valid_and_served_without_a_key(web_client: WebClient) -> None:

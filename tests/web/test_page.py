@@ -7,7 +7,7 @@ import pytest
 
 from tests.server.conftest import Serve
 from tests.web.conftest import Registry, WebClient
-from transcriber import sample_calls
+from transcriber.audio import sample_calls
 
 KEY = "k" * 32
 

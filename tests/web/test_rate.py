@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from tests.web.conftest import Client, WebClient
-from transcriber.core.signature import compute
+from transcriber.telephony.twilio.signature import compute
 from transcriber.web.services import Services
 
 KEYS = {"api_keys": ("first-key", "second-key"), "rate_per_key": 5, "rate_per_address": 4}

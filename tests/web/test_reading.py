@@ -11,11 +11,11 @@ import pytest
 from tests.web.conftest import Client, WebClient
 from tests.web.test_live import reading
 from tests.web.written_call import WrittenCall
-from transcriber import turns
-from transcriber.store.client import READING_CONNECTIONS
-from transcriber.store.redis import RedisStore
-from transcriber.turns import Turns
-from transcriber.web.reading import AT_ONCE, MOST_WAITING, READING
+from transcriber.runtime import time_slices
+from transcriber.runtime.time_slices import Turns
+from transcriber.store.redis_client import READING_CONNECTIONS
+from transcriber.store.redis_store import RedisStore
+from transcriber.web.limits.reading import AT_ONCE, MOST_WAITING, READING
 
 FINALS = 1500
 WITHIN_S = 60
@@ -31,7 +31,7 @@ LONG = (
 @pytest.fixture
 def smallest_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the machine's speed: every item ends a slice."""
-    monkeypatch.setattr(turns, "SLICE_S", 0.0)
+    monkeypatch.setattr(time_slices, "SLICE_S", 0.0)
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.web.conftest import Client, WebClient
-from transcriber.core.api_keys import written
-from transcriber.web import access
+from transcriber.settings.api_keys import written
+from transcriber.web.access import rules
 
 READER, REMOVER, BOTH, ALL = (f"tk_{name}_{'x' * 32}" for name in ("reader", "remover", "both", "all"))
 KEYS = (f"read={READER}", written("delete", REMOVER), written("read+delete", BOTH), written("admin", ALL))
@@ -56,5 +56,5 @@ async def test_every_route_asks_for_a_role(web_client: WebClient) -> None:
     for route in client.app.router.routes():
         assert route.resource is not None
         path = route.resource.canonical
-        if path not in access.OPEN_ROUTES and route.method not in ("GET", "HEAD"):
+        if path not in rules.OPEN_ROUTES and route.method not in ("GET", "HEAD"):
             assert await status(client, route.method, path.replace("{call_sid}", "CA1"), READER) == 403, path

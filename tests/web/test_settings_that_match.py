@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from tests.web.conftest import WebClient
-from transcriber import config
 from transcriber.cli.main import main
-from transcriber.core import api_keys
 from transcriber.errors import ConfigError
+from transcriber.settings import api_keys, definition
 
 KEY = "k" * 32
 SID = "AC" + "0123456789abcdef" * 2
@@ -19,7 +18,7 @@ PROJECT = "0a1b2c3d-0a1b-4a1b-8a1b-0a1b2c3d4e5f"
 
 def loaded(name: str, value: str) -> Any:
     more = {"TRANSCRIBER_PUBLIC_URL": "https://x.example"} if name == "twilio_auth_token" else {}
-    return getattr(config.load(environ={f"TRANSCRIBER_{name.upper()}": value, **more}).settings, name)
+    return getattr(definition.load(environ={f"TRANSCRIBER_{name.upper()}": value, **more}).settings, name)
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ import pytest
 from aiohttp.test_utils import TestClient
 
 from tests.web.conftest import Client, Registry, WebClient
-from transcriber.core.signature import compute
 from transcriber.errors import StoreError
-from transcriber.log_budget import LINES
-from transcriber.store.redis import RedisStore
+from transcriber.observability.log_rate_limit import LINES
+from transcriber.store.redis_store import RedisStore
+from transcriber.telephony.twilio.signature import compute
 from transcriber.web.services import Services
 
 PUBLIC = "https://media.example.net:8443/calls"

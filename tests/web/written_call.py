@@ -4,16 +4,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from transcriber.core.transcript import (
-    CallEnded,
-    CallStarted,
-    Final,
-    Partial,
-    StreamStarted,
-    StreamStopped,
-    Word,
-)
-from transcriber.ports import Outlet
+from transcriber.events.schema import CallEnded, CallStarted, Final, Partial, StreamStarted, StreamStopped, Word
+from transcriber.store.event_log import RedisOutlet
 
 AT = "2026-11-23T05:20:00.123Z"
 SPEAKERS = {"inbound": "caller", "outbound": "agent"}
@@ -23,14 +15,14 @@ SPEAKERS = {"inbound": "caller", "outbound": "agent"}
 class WrittenCall:
     """One call of one stream; `begin` has written seq 1 (call.started) and 2 (stream.started)."""
 
-    outlet: Outlet
+    outlet: RedisOutlet
     call_sid: str
     stream_sid: str
     number: int = 0
 
     @classmethod
     async def begin(
-        cls, outlet: Outlet, call_sid: str, *, at_ms: int | None = None, stream_sid: str = ""
+        cls, outlet: RedisOutlet, call_sid: str, *, at_ms: int | None = None, stream_sid: str = ""
     ) -> "WrittenCall":
         call = cls(outlet, call_sid, stream_sid or f"MZ{call_sid}")
         await outlet.open(

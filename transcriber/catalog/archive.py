@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from transcriber.catalog.static_graph import STATIC
 from transcriber.errors import ModelError
-from transcriber.graphs import STATIC
 
 GIB = 1024**3
 MAX_FILES = 5_000

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from transcriber.core.urls import without_credentials
 from transcriber.errors import NoRoom, SourceFailed
+from transcriber.observability.url_credentials import without_credentials
 
 CONNECT_S = 10.0
 STALL_S = 60.0

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from transcriber.catalog.folder import shipped
-from transcriber.core.audio import Band
+from transcriber.audio.chunk import Band
+from transcriber.catalog.model_folder import shipped
 from transcriber.errors import ModelError, UnknownModel
 
 Kind = Literal["small", "big", "big-lgraph"]

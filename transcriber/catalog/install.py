@@ -17,7 +17,7 @@ from transcriber.catalog import manifest
 from transcriber.catalog.archive import Contents
 from transcriber.catalog.download import Report
 from transcriber.catalog.entries import NAME
-from transcriber.catalog.folder import DEMO, ModelFolder, describe, home_of, installed
+from transcriber.catalog.model_folder import DEMO, ModelFolder, describe, home_of, installed
 from transcriber.catalog.trial import Trials
 from transcriber.errors import ModelError, NoRoom, UnknownModel
 

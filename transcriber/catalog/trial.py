@@ -17,11 +17,11 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
-from transcriber.catalog.folder import ModelFolder
-from transcriber.child import running
+from transcriber.catalog.model_folder import ModelFolder
 from transcriber.errors import ModelError, ServerUnreachable
+from transcriber.runtime.child_process import running
 
-PROGRAM = "transcriber.engine.trial"
+PROGRAM = "transcriber.recognition.model_trial"
 FOLDER = ".tried"
 VERSION = 1
 """Of what a trial does: a model is tried anew when it does more."""

@@ -4,9 +4,9 @@ import argparse
 import asyncio
 from typing import Any
 
-from transcriber.cli.connection import Connection, add_flags, call_path, find_server
-from transcriber.cli.parsing import Subparsers, add_command
-from transcriber.cli.terminal import printable
+from transcriber.cli.command import Subparsers, add_command
+from transcriber.cli.http_client import Connection, add_flags, call_path, find_server
+from transcriber.cli.terminal_text import printable
 
 TRACKS = ("both", "inbound", "outbound")
 

@@ -15,25 +15,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from transcriber.benchmark import chart, machine, material, transcriber_service, vosk_server_peer
+from transcriber.benchmark.plan import Plan
+from transcriber.benchmark.section_report import Finding, Row, Value
+from transcriber.benchmark.sections import accuracy, capacity, cost, latency, memory, parity
 from transcriber.catalog import ModelFolder, find
-from transcriber.cli.parsing import Subparsers, add_command
-from transcriber.config import load
+from transcriber.cli.command import Subparsers, add_command
 from transcriber.errors import AudioFileError, ConfigError
-from transcriber.proof import (
-    accuracy,
-    capacity,
-    cost,
-    latency,
-    machine,
-    material,
-    memory,
-    parity,
-    peer,
-    picture,
-    service,
-)
-from transcriber.proof.finding import Finding, Row, Value
-from transcriber.proof.plan import Plan
+from transcriber.settings.definition import load
 
 SECTIONS = ("parity", "accuracy", "cost", "capacity", "latency", "memory")
 """In the order in which they run: latency wants to know the capacity."""
@@ -84,8 +73,8 @@ def run(args: argparse.Namespace) -> int:
     settings = load().settings
     model = find(args.model or settings.model, settings.data_dir)
     model.check()
-    if args.peer and not peer.is_address(args.peer):
-        peer.command(args.peer, 0)
+    if args.peer and not vosk_server_peer.is_address(args.peer):
+        vosk_server_peer.command(args.peer, 0)
     calls = _material(args)
     if "accuracy" in chosen and not any(any(call.said.values()) for call in calls):
         if args.section:
@@ -123,7 +112,7 @@ async def _measure(
             load=args.load,
             bound_ms=args.bound_ms,
             budget_s=args.budget_s,
-            most_tracks=await service.room(model),
+            most_tracks=await transcriber_service.room(model),
             peer=args.peer,
             peer_rate=args.peer_rate,
         )
@@ -158,7 +147,7 @@ def _progress() -> Iterator[Callable[[str], None]]:
 def _draw(path: Path, result: capacity.Capacity, plan: Plan) -> None:
     title = f"{plan.model.name}, {os.cpu_count()} cores"
     try:
-        path.write_text(picture.svg(result.steps, bound_ms=plan.bound_ms, title=title))
+        path.write_text(chart.svg(result.steps, bound_ms=plan.bound_ms, title=title))
     except OSError as error:
         raise ConfigError(f"--picture {path}: {error.strerror or error}") from None
 

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from transcriber.cli.connection import Connection, Server, add_flags, find_server
-from transcriber.cli.parsing import Subparsers, add_command
-from transcriber.cli.terminal import clock, json_line, printable
+from transcriber.cli.command import Subparsers, add_command
+from transcriber.cli.http_client import Connection, Server, add_flags, find_server
+from transcriber.cli.terminal_text import clock, json_line, printable
 from transcriber.errors import ServerUnreachable
 
 STATUSES = ("live", "ended", "interrupted")

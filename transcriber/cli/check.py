@@ -6,19 +6,19 @@ import ipaddress
 from collections.abc import Callable
 from functools import partial
 
-from transcriber import catalog, graphs, local_key
-from transcriber.catalog import ModelFolder, anatomy
+from transcriber import catalog
+from transcriber.catalog import ModelFolder, static_graph, validation
 from transcriber.catalog.trial import Trials
-from transcriber.cli.parsing import Subparsers, add_command
+from transcriber.cli.command import Subparsers, add_command
 from transcriber.cli.serve import add_setting_flags, load_settings
-from transcriber.cli.terminal import printable
-from transcriber.config import Settings, is_loopback
-from transcriber.core import api_keys
-from transcriber.core.urls import without_credentials
+from transcriber.cli.terminal_text import printable
 from transcriber.errors import ConfigError, TranscriberError
-from transcriber.store import binary
-from transcriber.store.redis import open_store
-from transcriber.web.certificate import Certificate
+from transcriber.observability.url_credentials import without_credentials
+from transcriber.settings import api_keys, local_key
+from transcriber.settings.definition import Settings, is_loopback
+from transcriber.store import redis_binary
+from transcriber.store.redis_store import open_store
+from transcriber.web.transport.certificate import Certificate
 
 DESK = "every program that speaks to this machine's loopback address itself"
 FOR_A_PROXY = "a proxy or tunnel may look the same: set TRANSCRIBER_PUBLIC_URL or TRANSCRIBER_API_KEYS before one"
@@ -71,8 +71,8 @@ def _model(settings: Settings) -> str:
     folder.check()
     asyncio.run(Trials(catalog.home_of(settings.data_dir)).assure(folder))
     note = ", the demo model: about 2,250 words" if folder.name == catalog.DEMO else ""
-    doubts = "".join(f"; {doubt}" for doubt in anatomy.doubts(folder.path))
-    kind = "dynamic" if graphs.is_dynamic(graphs.preferred(folder.path)) else "static"
+    doubts = "".join(f"; {doubt}" for doubt in validation.doubts(folder.path))
+    kind = "dynamic" if static_graph.is_dynamic(static_graph.preferred(folder.path)) else "static"
     facts = f"language {folder.language}, {folder.band} band, {kind} graph{note}"
     return f"{folder.name} in {folder.path} ({facts}){doubts}"
 
@@ -88,12 +88,12 @@ def _others(settings: Settings) -> list[ModelFolder]:
 
 def _other_model(folder: ModelFolder, _: Settings) -> str:
     folder.check()
-    return "; ".join([f"whole (language {folder.language}, {folder.band} band)", *anatomy.doubts(folder.path)])
+    return "; ".join([f"whole (language {folder.language}, {folder.band} band)", *validation.doubts(folder.path)])
 
 
 def _redis(settings: Settings) -> str:
     if not settings.redis_url:
-        return f"a private server will be started: {binary.find()}"
+        return f"a private server will be started: {redis_binary.find()}"
     asyncio.run(_try(settings))
     return "answers, takes what is written and publishes it (every right was tried)"
 

@@ -9,15 +9,16 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from transcriber import child, sample_calls
-from transcriber.caller import Target, read_recording
-from transcriber.cli import playing
-from transcriber.cli.connection import Server
-from transcriber.cli.parsing import Subparsers, add_command
+from transcriber.audio import sample_calls
+from transcriber.cli import call_player
+from transcriber.cli.command import Subparsers, add_command
+from transcriber.cli.http_client import Server
 from transcriber.cli.replay import INTERRUPTED, speed
-from transcriber.cli.terminal import printable
+from transcriber.cli.terminal_text import printable
 from transcriber.errors import ServerUnreachable, TranscriberError
-from transcriber.sources import PREFIX
+from transcriber.runtime import child_process
+from transcriber.settings.sources import PREFIX
+from transcriber.telephony.simulator import Target, read_recording
 
 READY = re.compile(r"transcriber: ready on (http://[^\s;,]+)")
 READY_S = 90
@@ -48,8 +49,8 @@ def run(args: argparse.Namespace) -> int:
     async def demo() -> bool:
         async with _server() as url:
             print(f"a server is up on {url}; playing {path.stem} to it", flush=True)
-            return await playing.play(
-                playing.Job(
+            return await call_player.play(
+                call_player.Job(
                     target=Target(url=url),
                     server=Server(url),
                     recording=recording,
@@ -69,7 +70,7 @@ async def _server() -> AsyncIterator[str]:
         command = (sys.executable, "-m", "transcriber", "serve", "--port", "0", "--data-dir", folder)
         failed, server = False, None
         try:
-            async with child.running(command, environment=environment) as server:
+            async with child_process.running(command, environment=environment) as server:
                 try:
                     yield (await server.said(READY, within_s=READY_S))[1]
                 except TranscriberError:

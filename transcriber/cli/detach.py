@@ -3,9 +3,9 @@
 import argparse
 
 from transcriber.cli.attach import post
-from transcriber.cli.connection import add_flags
-from transcriber.cli.parsing import Subparsers, add_command
-from transcriber.cli.terminal import printable
+from transcriber.cli.command import Subparsers, add_command
+from transcriber.cli.http_client import add_flags
+from transcriber.cli.terminal_text import printable
 
 
 def add(subparsers: Subparsers) -> None:

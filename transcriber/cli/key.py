@@ -3,11 +3,10 @@
 import argparse
 import sys
 
-from transcriber import config, local_key
-from transcriber.cli.connection import add_config_flag
-from transcriber.cli.parsing import Subparsers, add_command
-from transcriber.core import api_keys
+from transcriber.cli.command import Subparsers, add_command
+from transcriber.cli.http_client import add_config_flag
 from transcriber.errors import ConfigError
+from transcriber.settings import api_keys, definition, local_key
 
 SHORTEST = 24
 
@@ -56,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _show_local(args: argparse.Namespace) -> int:
     """The key that the settings' server made for itself, and the page's address with it. Raises ConfigError."""
-    settings = config.load(config=args.config).settings
+    settings = definition.load(config=args.config).settings
     key = local_key.find(settings.data_dir)
     if key is None:
         raise ConfigError(

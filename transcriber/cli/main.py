@@ -25,9 +25,9 @@ from transcriber.cli import (
     tail,
     webhook,
 )
-from transcriber.cli.terminal import printable
-from transcriber.core.urls import without_credentials
+from transcriber.cli.terminal_text import printable
 from transcriber.errors import ConfigError, TranscriberError
+from transcriber.observability.url_credentials import without_credentials
 
 COMMANDS = (serve, replay, demo, tail, calls, show, rm, models, attach, detach, key, webhook, check, reindex, bench)
 FAILED, USAGE, INTERRUPTED = 1, 2, 130

@@ -4,11 +4,11 @@ import argparse
 import asyncio
 import sys
 
-from transcriber import config
-from transcriber.cli.borrowed_store import open_servers_store
-from transcriber.cli.connection import add_config_flag
-from transcriber.cli.parsing import Subparsers, add_command
-from transcriber.config import Settings
+from transcriber.cli.command import Subparsers, add_command
+from transcriber.cli.http_client import add_config_flag
+from transcriber.cli.server_store import open_servers_store
+from transcriber.settings import definition
+from transcriber.settings.definition import Settings
 
 SAID_EVERY = 10_000
 
@@ -30,7 +30,7 @@ def add(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Go through all of them, a slice at a time. Raises StoreError; what was done until then stays."""
-    done = asyncio.run(_reindex(config.load(config=args.config).settings))
+    done = asyncio.run(_reindex(definition.load(config=args.config).settings))
     print(f"{done} calls are listed and indexed")
     return 0
 

@@ -4,12 +4,12 @@ import argparse
 import asyncio
 from pathlib import Path
 
-from transcriber import sample_calls
-from transcriber.caller import Target, read_recording
-from transcriber.cli import playing
-from transcriber.cli.connection import Server, add_flags, find_server
-from transcriber.cli.parsing import Subparsers, add_command
-from transcriber.config import Settings
+from transcriber.audio import sample_calls
+from transcriber.cli import call_player
+from transcriber.cli.command import Subparsers, add_command
+from transcriber.cli.http_client import Server, add_flags, find_server
+from transcriber.settings.definition import Settings
+from transcriber.telephony.simulator import Target, read_recording
 
 INTERRUPTED = 130
 
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         args.usage_error("at most two files: the inbound side, the outbound side")
     server, settings = find_server(args)
     paths = [_path(name) for name in args.file or [sample_calls.DEFAULT]]
-    job = playing.Job(
+    job = call_player.Job(
         target=target_of(server, settings),
         server=server,
         recording=read_recording(*paths),
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         parameters=dict(args.param),
         as_json=args.json,
     )
-    return INTERRUPTED if asyncio.run(playing.play(job)) else 0
+    return INTERRUPTED if asyncio.run(call_player.play(job)) else 0
 
 
 def target_of(server: Server, settings: Settings) -> Target:

@@ -5,9 +5,9 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
-from transcriber.cli.connection import Connection, Server, add_flags, call_path, find_server
-from transcriber.cli.parsing import Subparsers, add_command
-from transcriber.cli.terminal import printable
+from transcriber.cli.command import Subparsers, add_command
+from transcriber.cli.http_client import Connection, Server, add_flags, call_path, find_server
+from transcriber.cli.terminal_text import printable
 from transcriber.errors import CallIsLive, CallNotFound
 
 

@@ -10,13 +10,16 @@ import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from transcriber import allocator, catalog, local_key, logs, sources
-from transcriber.cli.background import tend
-from transcriber.cli.parsing import Subparsers, add_command
-from transcriber.cli.server import Server, running
-from transcriber.config import Loaded, Settings, load
-from transcriber.core.signature import PublicAddress
-from transcriber.core.urls import without_credentials
+from transcriber import catalog
+from transcriber.cli.command import Subparsers, add_command
+from transcriber.observability import logs
+from transcriber.observability.url_credentials import without_credentials
+from transcriber.runtime import allocator
+from transcriber.runtime.background import tend
+from transcriber.server.server import Server, running
+from transcriber.settings import local_key, sources
+from transcriber.settings.definition import Loaded, Settings, load
+from transcriber.telephony.twilio.signature import PublicAddress
 
 MOST_FILES = 65_536
 FLAGS = [item.name for item in dataclasses.fields(Settings)]

@@ -4,9 +4,9 @@ import argparse
 import asyncio
 import sys
 
-from transcriber.cli.connection import Connection, Server, add_flags, call_path, find_server
-from transcriber.cli.parsing import Subparsers, add_command
-from transcriber.cli.terminal import printable
+from transcriber.cli.command import Subparsers, add_command
+from transcriber.cli.http_client import Connection, Server, add_flags, call_path, find_server
+from transcriber.cli.terminal_text import printable
 
 FORMATS = ("txt", "json", "vtt", "srt", "csv")
 

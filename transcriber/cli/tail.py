@@ -6,15 +6,15 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from transcriber import config
-from transcriber.cli.borrowed_store import open_servers_store
-from transcriber.cli.connection import add_config_flag
-from transcriber.cli.parsing import Subparsers, add_command
-from transcriber.cli.screen import Screen
-from transcriber.cli.terminal import printable
-from transcriber.config import Settings
-from transcriber.core.transcript import parsed
+from transcriber.cli.command import Subparsers, add_command
+from transcriber.cli.http_client import add_config_flag
+from transcriber.cli.live_display import Screen
+from transcriber.cli.server_store import open_servers_store
+from transcriber.cli.terminal_text import printable
 from transcriber.errors import StoreError
+from transcriber.events.schema import parsed
+from transcriber.settings import definition
+from transcriber.settings.definition import Settings
 
 RETRY_S = 1.0
 Event = dict[str, Any]
@@ -41,7 +41,7 @@ def add(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Follow until the call ends, or until Ctrl-C. Raises StoreError when Redis is not there at the start."""
-    settings = config.load(config=args.config).settings
+    settings = definition.load(config=args.config).settings
     screen = Screen(as_json=args.json, sides=True, ids=args.call_sid is None)
 
     def show(event: Event) -> None:

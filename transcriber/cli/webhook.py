@@ -14,23 +14,24 @@ from contextlib import asynccontextmanager, contextmanager
 
 from prometheus_client import start_http_server
 
-from transcriber import config, logs
-from transcriber.cli.borrowed_store import open_servers_store
-from transcriber.cli.connection import add_config_flag
-from transcriber.cli.parsing import Subparsers, add_command
-from transcriber.cli.terminal import json_line, printable
-from transcriber.config import Settings
-from transcriber.core.webhook import key_of
+from transcriber.cli.command import Subparsers, add_command
+from transcriber.cli.http_client import add_config_flag
+from transcriber.cli.server_store import open_servers_store
+from transcriber.cli.terminal_text import json_line, printable
 from transcriber.errors import ConfigError
-from transcriber.store.dead_letters import DeadLetters
-from transcriber.store.deliveries import Deliveries
+from transcriber.observability import logs
+from transcriber.settings import definition
+from transcriber.settings.definition import Settings
+from transcriber.settings.signing_secret import key_of
 from transcriber.store.feed import RedisFeed
-from transcriber.store.redis import RedisStore
-from transcriber.webhook.courier import Post
-from transcriber.webhook.figures import OUTCOMES, Figures
-from transcriber.webhook.receiver import Receiver, checked_url
-from transcriber.webhook.replay import replay
-from transcriber.webhook.sender import KINDS, Sender
+from transcriber.store.redis_store import RedisStore
+from transcriber.webhooks.client import Receiver, checked_url
+from transcriber.webhooks.dead_letters import DeadLetters
+from transcriber.webhooks.deliverer import Post
+from transcriber.webhooks.dispatcher import KINDS, Sender
+from transcriber.webhooks.metrics import OUTCOMES, Figures
+from transcriber.webhooks.queue import Deliveries
+from transcriber.webhooks.redelivery import replay
 
 ATTEMPTS, CONCURRENCY, TIMEOUT_S, TAKEOVER_S = 20, 32, 15.0, 30.0
 LEAST_TAKEOVER_S = 2.0
@@ -90,7 +91,7 @@ def add(subparsers: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Send until SIGTERM or Ctrl-C, or tend the dead letters. Raises TranscriberError."""
     _check(args)
-    settings = config.load(config=args.config).settings
+    settings = definition.load(config=args.config).settings
     if args.dead or args.discard:
         return asyncio.run(_tend(args, settings))
     if args.url is None:

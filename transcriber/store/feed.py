@@ -9,14 +9,14 @@ from contextlib import asynccontextmanager, suppress
 from redis.asyncio.client import PubSub
 from redis.exceptions import NoPermissionError
 
-from transcriber.cancellation import cancel
-from transcriber.core.transcript import Channel, parsed
 from transcriber.errors import StoreError
-from transcriber.ports import Published
-from transcriber.store.client import Client
-from transcriber.store.condition import Condition
-from transcriber.store.failures import redis_failures
+from transcriber.events.schema import Channel, parsed
+from transcriber.runtime.cancellation import cancel
 from transcriber.store.keys import CHANNELS, Keys
+from transcriber.store.ports import Published
+from transcriber.store.redis_client import Client
+from transcriber.store.redis_errors import redis_failures
+from transcriber.store.secondary_writes import Condition
 
 log = logging.getLogger(__name__)
 MOST_WAITING = 1000

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import get_args
 
-from transcriber.core.transcript import Channel
+from transcriber.events.schema import Channel
 
 CHANNELS: tuple[Channel, ...] = get_args(Channel)
 

@@ -1,11 +1,11 @@
 """Who is alive: a lease per live stream, renewed by its server. Only Redis's clock counts."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from transcriber.store.client import Client
 from transcriber.store.keys import Keys
+from transcriber.store.redis_client import Client
 
 LEASE_S = 15.0
 AT_ONCE = 500
@@ -46,6 +46,12 @@ class Lease:
     def of(cls, member: str) -> Self:
         """The lease of that name."""
         return cls(*member.split(" "))
+
+
+def other_name(lease: Lease) -> Lease:
+    """The stream by a name that no other server gives: `<sid>.<owner>`. Another time the same; once only."""
+    suffix = f".{lease.owner}"
+    return replace(lease, stream_sid=lease.stream_sid.removesuffix(suffix) + suffix)
 
 
 class Leases:

@@ -2,9 +2,9 @@
 
 import secrets
 
-from transcriber.store.client import Client
-from transcriber.store.failures import redis_failures
 from transcriber.store.keys import Keys
+from transcriber.store.redis_client import Client
+from transcriber.store.redis_errors import redis_failures
 
 VALID_S = 300
 RANDOM_BYTES = 24

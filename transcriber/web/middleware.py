@@ -10,8 +10,8 @@ from aiohttp.typedefs import Handler
 from multidict import CIMultiDict
 
 from transcriber.errors import BadRequest, Busy, CallIsLive, CallNotFound, StoreError, TelephonyError, TranscriberError
-from transcriber.web import access
-from transcriber.web.refusal import error_response
+from transcriber.web.access import rules
+from transcriber.web.api.errors import error_response
 from transcriber.web.services import SERVICES
 
 REQUEST_ID = web.RequestKey("request_id", str)
@@ -45,7 +45,7 @@ async def observed(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         response = await handler(request)
         status = response.status
-        if status >= 400 and not response.prepared and access.is_stranger(request):
+        if status >= 400 and not response.prepared and rules.is_stranger(request):
             response.force_close()  # who was refused shall not hold a place
         return response
     finally:

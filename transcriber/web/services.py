@@ -6,11 +6,11 @@ from typing import Any
 
 from aiohttp import web
 
-from transcriber.config import Settings
-from transcriber.log_budget import LogBudget
-from transcriber.metrics import Metrics
-from transcriber.ports import Archive, Feed, Tickets
-from transcriber.sessions import Sessions
+from transcriber.calls.session_manager import Sessions
+from transcriber.observability.log_rate_limit import LogBudget
+from transcriber.observability.metrics import Metrics
+from transcriber.settings.definition import Settings
+from transcriber.store.ports import Archive, Feed, Tickets
 
 
 async def _nothing() -> Mapping[str, str]:

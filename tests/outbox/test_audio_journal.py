@@ -1,0 +1,91 @@
+"""Audio on disk: written while a stream lives, gone when it has ended, readable up to where it was torn."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.outbox_servers import OpenPost, say
+from tests.sample_events import STARTED_MS, call_started, stream_started, until
+from transcriber.events.schema import Word
+from transcriber.outbox.audio_journal import MOST_IN_MEMORY, Journal, Spans, audio_of, opening_of
+from transcriber.outbox.journal_recovery import Recovery
+from transcriber.outbox.stream_writes import Opening, line
+from transcriber.recognition.utterance_tracker import Utterance
+
+OPENING = Opening(call=call_started("CA1"), stream=stream_started("CA1"), at_ms=STARTED_MS)
+
+
+def size_of(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+async def holds(path: Path, least: int) -> bool:
+    return size_of(path) >= least
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.is_file())
+
+
+async def test_what_was_heard_is_read_back_behind_a_position_and_before_a_torn_end(tmp_path: Path) -> None:
+    path = tmp_path / "MZ1.mulaw"
+    journal = Journal(path, OPENING)
+    for at in (0, 160, 1000):
+        journal.hear("inbound", bytes([at % 251]) * 160, at)
+    whole = len(line(OPENING)) + 3 * (160 + 13)
+    await until(lambda: holds(path, whole))
+    assert opening_of(path) == OPENING
+    assert [(len(payload), at) for payload, at in audio_of(path, {})["inbound"]] == [(160, 0), (160, 160), (160, 1000)]
+    assert [(len(payload), at) for payload, at in audio_of(path, {"inbound": 200})["inbound"]] == [
+        (120, 200),
+        (160, 1000),
+    ]
+    path.write_bytes(path.read_bytes()[:-1])
+    assert len(audio_of(path, {})["inbound"]) == 2
+    await journal.remove()
+    assert files_in(tmp_path) == []
+
+
+async def test_a_disk_too_slow_costs_the_journal_and_not_the_memory(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "MZ1.mulaw", OPENING)
+    for at in range(0, 2 * MOST_IN_MEMORY, 1000):
+        journal.hear("inbound", bytes(1000), at)
+    await journal.remove()
+    assert files_in(tmp_path) == []
+
+
+async def test_audio_that_a_server_died_of_is_left_alone(open_post: OpenPost) -> None:
+    dead = await open_post()
+    say(dead.begin(), "said")
+    await dead.delivered()
+    journal = dead.folder.journal("MZ1")
+    journal.with_name(journal.name + ".tried").write_bytes(line(OPENING))
+    await dead.die()
+    heir = await open_post()
+    await heir.outbox.adopt()
+    assert await heir.outbox.settled(within_s=20)
+    assert (await heir.events())[-1]["reason"] == "interrupted"
+    assert files_in(dead.folder.path.parent) == [f"{dead.folder.owner}-{journal.name}.tried"]
+
+
+async def test_a_stream_that_was_closed_is_not_heard_again(open_post: OpenPost) -> None:
+    """Its server died between the end in Redis and the end of the journal."""
+    dead = await open_post()
+    carrier = dead.begin()
+    say(carrier, "said")
+    await dead.close(carrier)
+    await carrier.task
+    dead.folder.journal("MZ1").write_bytes(line(OPENING))
+    await dead.die()
+    heir = await open_post()
+    heir.outbox.recovery.set_result(Recovery(heir.store.archive, more_words))
+    await heir.outbox.adopt()
+    assert await heir.outbox.settled(within_s=20)
+    await until(lambda: asyncio.sleep(0, files_in(dead.folder.path.parent) == [] and not dead.folder.path.exists()))
+    assert (await heir.events())[-1]["reason"] == "stop"
+    assert heir.outbox.carriers == set()
+
+
+async def more_words(_parameters: Mapping[str, str], _audio: Mapping[str, Spans]) -> list[tuple[str, Utterance]]:
+    """A recogniser that hears this time what it did not hear before."""
+    return [("inbound", Utterance(1, "more", (Word("more", 60_000, 60_500, 1.0),)))]

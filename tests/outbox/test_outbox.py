@@ -1,0 +1,300 @@
+"""Redis in trouble: what was said is delivered in order, once, numbered without holes, by us or by the next start."""
+
+import asyncio
+import errno
+import shutil
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from bench.own_redis import OwnRedis
+from tests.outbox.test_audio_journal import files_in
+from tests.outbox_servers import OpenPost, say
+from tests.sample_events import STARTED_MS, call_started, final, stream_started, until
+from transcriber.outbox import append_log
+from transcriber.outbox.spool import MOST_IN_MEMORY, Backlog
+from transcriber.outbox.stream_writes import Addition, Opening
+
+WHOLE = ["call.started", "stream.started", "final", "stream.stopped", "call.ended"]
+
+
+def texts(events: Sequence[dict[str, Any]]) -> list[str]:
+    return [event["text"] for event in events if event["type"] == "final"]
+
+
+def kinds(events: Sequence[dict[str, Any]]) -> list[str]:
+    found = [event["type"] for event in events]
+    return [kind for at, kind in enumerate(found) if kind != "final" or found[at - 1] != "final"]
+
+
+def numbered(count: int, first: int = 0) -> list[str]:
+    return [f"said {number}" for number in range(first, count)]
+
+
+def without_holes(events: Sequence[dict[str, Any]]) -> bool:
+    return [event["seq"] for event in events] == list(range(1, len(events) + 1))
+
+
+@pytest.mark.parametrize("how", ["killed", "stalled"])
+async def test_an_outage_delays_and_loses_nothing(open_post: OpenPost, trouble: OwnRedis, how: str) -> None:
+    post = await open_post()
+    carrier = post.begin()
+    say(carrier, *numbered(3))
+    await post.delivered()
+    if how == "killed":
+        await trouble.kill()
+    else:
+        trouble.stall()
+    say(carrier, *numbered(40, 3))
+    await asyncio.wait_for(carrier.backlog.safe.wait(), 10)
+    [file] = post.folder.files()
+    assert file.read_bytes().count(b"\n") == 38  # whose it is, and 37 finals
+    say(carrier, *numbered(50, 40))
+    await (trouble.start() if how == "killed" else asyncio.to_thread(trouble.wake))
+    await post.delivered()
+    say(carrier, *numbered(60, 50))
+    await post.close(carrier)
+    await carrier.task
+    events = await post.events()
+    assert texts(events) == numbered(60)
+    assert kinds(events) == WHOLE
+    assert without_holes(events)
+    assert post.folder.files() == []
+
+
+async def test_a_stream_may_begin_and_end_while_redis_is_away(open_post: OpenPost, trouble: OwnRedis) -> None:
+    post = await open_post()
+    await trouble.kill()
+    for number in range(3):
+        carrier = post.begin(stream_sid=f"MZ{number}", at_ms=STARTED_MS + 1000 * number)
+        say(carrier, f"of stream {number}")
+        await asyncio.wait_for(post.close(carrier), 5)
+    samples = {sample.name: sample.value for metric in post.metrics.registry.collect() for sample in metric.samples}
+    assert samples["transcriber_outbox_events"] == 6
+    assert samples["transcriber_outbox_unsafe_events"] == 0
+    assert samples["transcriber_outbox_age_seconds"] > 0
+    await trouble.start()
+    await post.delivered()
+    events = await post.events()
+    assert sorted(texts(events)) == [f"of stream {number}" for number in range(3)]
+    assert [event["type"] for event in events].count("stream.stopped") == 3
+    assert events[-1]["type"] == "call.ended"
+    assert without_holes(events)
+
+
+async def test_what_waits_in_the_file_alone_is_read_back(open_post: OpenPost, trouble: OwnRedis) -> None:
+    post = await open_post()
+    await trouble.kill()
+    carrier = post.begin()
+    said = numbered(MOST_IN_MEMORY + 300)
+    for start in range(0, len(said), 100):
+        say(carrier, *said[start : start + 100])
+        await asyncio.wait_for(carrier.backlog.safe.wait(), 10)
+    assert carrier.backlog.waiting == len(said)
+    await trouble.start()
+    await post.close(carrier)
+    await carrier.task
+    assert texts(await post.events()) == said
+
+
+async def test_the_next_start_delivers_what_a_crash_left(open_post: OpenPost, trouble: OwnRedis) -> None:
+    dead = await open_post()
+    open_one, closed_one = dead.begin("CA1", "MZ1"), dead.begin("CA2", "MZ2")
+    say(open_one, "before")
+    say(closed_one, "before")
+    await dead.delivered()
+    await trouble.kill()
+    say(open_one, "during")
+    say(closed_one, "during")
+    await dead.close(closed_one)
+    await asyncio.wait_for(open_one.backlog.safe.wait(), 10)
+    await dead.die()
+    [torn] = [path for path in dead.folder.files() if path.name.startswith("MZ1")]
+    torn.write_bytes(torn.read_bytes() + b'{"number":3,"noted_ms":1,"events":[{"type":"final"')
+    await trouble.start()
+    heir = await open_post()
+    await heir.outbox.adopt()
+    assert await heir.outbox.settled(within_s=20)
+    for call_sid, reason in (("CA1", "interrupted"), ("CA2", "stop")):
+        events = await heir.events(call_sid)
+        assert texts(events) == ["before", "during"]
+        assert (events[-1]["type"], events[-1]["reason"]) == ("call.ended", reason)
+        assert without_holes(events)
+    assert not dead.folder.path.exists()
+    await heir.outbox.adopt()  # nothing is there to be done twice
+    assert (await heir.events())[-1]["seq"] == 5
+
+
+async def test_what_was_delivered_before_the_crash_is_not_delivered_again(
+    open_post: OpenPost, trouble: OwnRedis
+) -> None:
+    dead = await open_post()
+    carrier = dead.begin()
+    await trouble.kill()
+    say(carrier, *numbered(5))
+    await asyncio.wait_for(carrier.backlog.safe.wait(), 10)
+    left = dead.folder.files()[0].read_bytes()
+    await trouble.start()
+    await dead.delivered()
+    await dead.die()
+    dead.folder.path.mkdir(exist_ok=True)
+    dead.folder.file("MZ1").write_bytes(left)
+    heir = await open_post()
+    await heir.outbox.adopt()
+    assert await heir.outbox.settled(within_s=20)
+    assert texts(await heir.events()) == numbered(5)
+
+
+async def test_a_redis_set_back_gets_again_what_it_lost(open_post: OpenPost, trouble: OwnRedis) -> None:
+    post = await open_post()
+    carrier = post.begin()
+    say(carrier, *numbered(5))
+    await post.delivered()
+    trouble.keep_data()
+    say(carrier, *numbered(15, 5))
+    await post.delivered()
+    await trouble.kill()
+    trouble.set_back()
+    await trouble.start()
+    assert texts(await post.events()) == numbered(5)
+    say(carrier, "afterwards")
+    await post.delivered()
+    events = await post.events()
+    assert texts(events) == [*numbered(15), "afterwards"]
+    assert without_holes(events)
+
+
+async def test_a_redis_emptied_goes_on_behind_the_numbers_it_gave(open_post: OpenPost, trouble: OwnRedis) -> None:
+    post = await open_post()
+    carrier = post.begin()
+    say(carrier, *numbered(5))
+    await post.delivered()
+    await trouble.kill()
+    say(carrier, "while it was away")
+    trouble.empty()
+    await trouble.start()
+    await post.delivered()
+    await post.close(carrier)
+    events = await post.events()
+    assert kinds(events) == WHOLE
+    assert events[0]["resumed"] is True
+    assert [event["seq"] for event in events] == list(range(8, 13))
+    assert texts(events) == ["while it was away"]
+    assert (await post.store.archive.call("CA1"))["started_at_ms"] == STARTED_MS
+
+
+async def test_without_disk_events_wait_in_memory(open_post: OpenPost, trouble: OwnRedis) -> None:
+    post = await open_post()
+    shutil.rmtree(post.folder.path)  # first: the file may be made as soon as Redis is gone
+    carrier = post.begin()
+    await trouble.kill()
+    say(carrier, *numbered(5))
+    await until(lambda: asyncio.sleep(0, post.outbox.fails))
+    assert carrier.backlog.unsafe == 5
+    await trouble.start()
+    await post.delivered()
+    assert texts(await post.events()) == numbered(5)
+    assert not post.outbox.fails
+
+
+async def test_a_disk_that_fails_and_comes_back_slowly_costs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append, full, goes_on = append_log.append, threading.Event(), threading.Event()
+
+    def troubled(file: int, text: bytes, at: int) -> None:
+        if full.is_set():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        goes_on.wait(20)
+        append(file, text, at)
+
+    monkeypatch.setattr(append_log, "append", troubled)
+    goes_on.set()
+    backlog = Backlog(tmp_path / "MZ1.jsonl", Opening(call=call_started("CA1"), stream=stream_started("CA1"), at_ms=1))
+    put(backlog)
+    backlog.spill()
+    await asyncio.wait_for(backlog.safe.wait(), 20)
+    full.set()
+    put(backlog)
+    await until(lambda: asyncio.sleep(0, backlog.disk_fails))
+    goes_on.clear()
+    full.clear()
+    put(backlog)
+    taking = asyncio.create_task(take(backlog, 4))
+    await until(lambda: asyncio.sleep(0, backlog.waiting < 3))
+    put(backlog)
+    goes_on.set()
+    assert await asyncio.wait_for(taking, 20) == [1, 2, 3, 4]
+    assert backlog.waiting == 0
+    await backlog.forget()
+    assert files_in(tmp_path) == []
+
+
+def put(backlog: Backlog) -> None:
+    assert backlog.put(Addition(backlog.last + 1, 0, final("CA1")))
+
+
+async def take(backlog: Backlog, count: int) -> list[int]:
+    """The numbers of the next writes, each delivered."""
+    numbers: list[int] = []
+    while len(numbers) < count:
+        if write := await backlog.head():
+            numbers.append(write.number)
+            backlog.delivered()
+        await asyncio.sleep(0)
+    return numbers
+
+
+@pytest.mark.parametrize("answer", ["READONLY", "OOM", "NOAUTH"])
+async def test_refusals_of_redis_are_tried_again(open_post: OpenPost, trouble: OwnRedis, answer: str) -> None:
+    post = await open_post()
+    carrier = post.begin()
+    say(carrier, "before")
+    await post.delivered()
+    async with Redis.from_url(trouble.url) as admin:
+        match answer:
+            case "READONLY":
+                await admin.replicaof("127.0.0.1", "1")
+            case "OOM":
+                await admin.config_set("maxmemory", "1")
+            case "NOAUTH":
+                await admin.config_set("requirepass", "secret")
+                await admin.client_kill_filter(_type="normal")
+        say(carrier, *numbered(5))
+        await until(lambda: asyncio.sleep(0, bool(carrier.trouble)))
+        await admin.replicaof("NO", "ONE")
+        await admin.config_set("maxmemory", "0")
+        await admin.config_set("requirepass", "")
+        await post.delivered()
+    assert texts(await post.events()) == ["before", *numbered(5)]
+
+
+def test_an_unreadable_file_is_nobodys(tmp_path: Path) -> None:
+    path = tmp_path / "MZ1.jsonl"
+    path.write_bytes(b'{"at_ms":1,"call_ms":null,"ev')
+    assert Backlog.found(path) is None
+
+
+async def test_nothing_follows_the_end(open_post: OpenPost) -> None:
+    post = await open_post()
+    carrier = post.begin()
+    await post.close(carrier)
+    say(carrier, "too late")
+    await carrier.task
+    assert kinds(await post.events())[-1] == "call.ended"
+    assert post.metrics.registry.get_sample_value("transcriber_events_lost_total") == 1
+    assert post.outbox.waiting == 0
+
+
+async def test_the_end_is_taken_whatever_the_bound(open_post: OpenPost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("transcriber.outbox.spool.MOST_BYTES", -1)
+    post = await open_post()
+    carrier = post.begin()
+    carrier.keep(final("CA1"))
+    await post.close(carrier)
+    assert [event["type"] for event in await post.events()][-1] == "call.ended"
+    assert texts(await post.events()) == []

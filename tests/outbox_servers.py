@@ -1,0 +1,94 @@
+"""A Redis that gets into trouble, and servers' outboxes on it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.own_redis import OwnRedis, own_redis
+from tests.sample_events import STARTED_MS, call_ended, call_started, final, stream_started, stream_stopped
+from transcriber.observability.metrics import Metrics
+from transcriber.outbox.outbox import Outbox
+from transcriber.outbox.server_directory import Folder
+from transcriber.outbox.stream_publisher import Carrier
+from transcriber.store.redis_store import RedisStore, open_store
+
+
+@pytest.fixture
+async def trouble() -> AsyncIterator[OwnRedis]:
+    """A redis-server of this test's own."""
+    async with own_redis() as server:
+        yield server
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """One server's outbox, its folder and the store behind it."""
+
+    outbox: Outbox
+    folder: Folder
+    store: RedisStore
+    metrics: Metrics
+    dead: asyncio.Event
+
+    async def aclose(self) -> None:
+        """In order, unless it has died."""
+        if not self.dead.is_set():
+            await self.outbox.aclose()
+
+    def begin(self, call_sid: str = "CA1", stream_sid: str = "MZ1", *, at_ms: int = STARTED_MS) -> Carrier:
+        """A new stream."""
+        return self.outbox.begin(call_started(call_sid), stream_started(call_sid, stream_sid), at_ms=at_ms)
+
+    async def close(self, carrier: Carrier) -> None:
+        """The stream's end."""
+        lease = carrier.lease
+        await carrier.close(stream_stopped(lease.call_sid, lease.stream_sid), call_ended(lease.call_sid))
+
+    async def events(self, call_sid: str = "CA1") -> list[dict[str, Any]]:
+        """What is kept of a call."""
+        return [json.loads(text) for text in await self.store.archive.events(call_sid)]
+
+    async def delivered(self) -> None:
+        """Until nothing waits."""
+        async with asyncio.timeout(20):
+            while self.outbox.waiting:  # noqa: ASYNC110 - bounded, and nothing tells
+                await asyncio.sleep(0.01)
+
+    async def die(self) -> None:
+        """What a crash leaves: nothing more is written, the lock is free, the file stays."""
+        for carrier in list(self.outbox.carriers):
+            carrier.task.cancel()
+            await asyncio.wait((carrier.task,))
+        self.dead.set()
+        self.folder.release()
+
+
+def say(carrier: Carrier, *texts: str) -> None:
+    """Finals of a stream."""
+    for text in texts:
+        carrier.keep(final(carrier.lease.call_sid, text, stream_sid=carrier.lease.stream_sid))
+
+
+OpenPost = Callable[[], Awaitable[Post]]
+
+
+@pytest.fixture
+async def open_post(trouble: OwnRedis, tmp_path: Path) -> AsyncIterator[OpenPost]:
+    """Servers on the same Redis and the same data directory."""
+    async with AsyncExitStack() as stack:
+
+        async def start() -> Post:
+            folder, metrics = Folder.make(tmp_path / "outbox"), Metrics()
+            store = await open_store(trouble.url, prefix="test", ttl_s=3600, owner=folder.owner)
+            await stack.enter_async_context(store)
+            post = Post(Outbox(folder, store.outlet, metrics), folder, store, metrics, asyncio.Event())
+            stack.push_async_callback(post.aclose)
+            return post
+
+        yield start

@@ -1,0 +1,80 @@
+"""When recognizers move on: found by watching one, and then they are fed at these moments."""
+
+import pytest
+
+from tests.recognition.conftest import LanesOf
+from tests.recognition.test_service import listen, words
+from transcriber.audio.chunk import RATE
+from transcriber.audio.resampler import upsample
+from transcriber.recognition.chunk_schedule import STEP, Rhythm, observe
+from transcriber.recognition.options import Manner
+from transcriber.recognition.recognizer_pool import RecognizerPool
+from transcriber.recognition.track_decoder import Ear
+from transcriber.recognition.utterance_tracker import Draft
+from transcriber.recognition.vosk_engine import VoskEngine
+
+FRAME = RATE // 50
+
+
+def test_moves_have_a_rhythm_in_common() -> None:
+    assert Rhythm.of([8280, 12_120, 19_800, 23_640]) == Rhythm(3840, 600)
+    assert Rhythm.of([600, 4440, 8280]) is None  # too few
+    assert Rhythm.of([80, 240, 320, 400, 560]) is None  # no rhythm
+    rhythm = Rhythm(3840, 600)
+    assert [rhythm.lacking(fed) for fed in (0, 599, 600, 601, 4440)] == [600, 1, 3840, 3839, 3840]
+
+
+def test_the_rhythm_of_a_model_is_that_of_every_recognizer(vosk_engine: VoskEngine, sample: dict[str, bytes]) -> None:
+    found = [observe(vosk_engine.create(), upsample(mulaw, vosk_engine.band)) for mulaw in sample.values()]
+    assert found[0] is not None
+    assert found[0] == found[1]
+    recycled = vosk_engine.create()
+    assert [observe(recycled, upsample(mulaw, vosk_engine.band)) for mulaw in sample.values()] == found
+
+
+def test_without_speech_there_is_no_rhythm_and_blocks_are_fed(vosk_engine: VoskEngine) -> None:
+    pool = RecognizerPool(vosk_engine, keep=1)
+    pool.warm(1, b"\xff" * RATE)
+    assert pool.rhythm is None
+    assert Ear(pool, Manner()).due == RATE // 10
+
+
+@pytest.mark.parametrize("track", ["inbound", "outbound"])
+def test_words_show_up_as_soon_as_the_recognizer_has_them(
+    vosk_engine: VoskEngine, sample: dict[str, bytes], track: str
+) -> None:
+    """An ear that is left alone until audio is due tells within one frame what one tells that hears every frame."""
+    pool = RecognizerPool(vosk_engine, keep=4)
+    pool.warm(1, sample["outbound"])
+    mulaw = sample[track]
+    told: list[list[tuple[int, str]]] = []
+    calls = []
+    for patient in (False, True):
+        ear = Ear(pool, Manner())
+        texts, heard, times = [], 0, 0
+        for end in range(FRAME, len(mulaw) + 1, FRAME):
+            if patient and end - heard < ear.due:
+                continue
+            times += 1
+            news = ear.hear([(mulaw[heard:end], heard)], last=False)
+            heard = end
+            texts += [(end, item.text) for item in news if isinstance(item, Draft)]
+        told.append(texts)
+        calls.append(times)
+    assert [text for _, text in told[1]] == [text for _, text in told[0]]
+    assert len(told[0]) > 20
+    assert max(late - soon for (soon, _), (late, _) in zip(*told, strict=True)) <= FRAME
+    assert calls[1] < 0.35 * calls[0]
+
+
+async def test_words_do_not_depend_on_frames(
+    vosk_engine: VoskEngine, lanes_of: LanesOf, sample: dict[str, bytes]
+) -> None:
+    lanes = lanes_of(vosk_engine, workers=1, keep=2)
+    lanes.pool.warm(1, sample["outbound"])
+    assert lanes.pool.rhythm is not None
+    assert lanes.pool.rhythm.every % STEP == 0
+    for mulaw in sample.values():
+        told = [words(await listen(lanes, mulaw, frame=frame, gated=True)) for frame in (160, 37, 999, 24_000)]
+        assert len(told[0]) > 20
+        assert all(other == told[0] for other in told)

@@ -1,0 +1,114 @@
+"""The gate on the bundled model: the words depend neither on frames nor on partials, music does not keep it open."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from tests.recognition.conftest import LanesOf
+from tests.recognition.test_service import listen, settled, words
+from transcriber.audio.chunk import RATE
+from transcriber.audio.g711 import decode, encode_mulaw
+from transcriber.recognition.utterance_tracker import Draft, Utterance
+from transcriber.recognition.vosk_engine import VoskEngine
+from transcriber.recognition.word_errors import word_errors
+
+STEP = RATE // 50
+
+
+def breathless(mulaw: bytes) -> bytes:
+    """The louder part of a track, four times: speech without a pause for half a minute."""
+    steps = [mulaw[at : at + STEP] for at in range(0, len(mulaw), STEP)]
+    return 4 * b"".join(step for step in steps if np.abs(decode(step)).max() > 1500)
+
+
+def plucked(seconds: int, *, bent: float = 0.0) -> bytes:
+    """Music of a kind: chords of plucked notes, a new one every half second, `bent`: that glide up by so much."""
+    at = np.arange(RATE // 2) / RATE
+    decay = np.exp(-3 * at)
+    at += bent * at**2
+    chords = [(262, 330, 392), (220, 262, 330), (175, 220, 262), (196, 247, 294)]
+    waves = [
+        sum(np.sin(2 * np.pi * note * harmonic * at) / harmonic for note in chord for harmonic in (1, 2, 3, 4)) * decay
+        for chord in chords
+        for _ in range(4)
+    ]
+    wave = np.tile(np.concatenate(waves), seconds // 8 + 1)[: seconds * RATE]
+    return encode_mulaw((3000 * wave).astype(np.int16))
+
+
+async def test_words_do_not_depend_on_frames(
+    vosk_engine: VoskEngine, lanes_of: LanesOf, sample: dict[str, bytes]
+) -> None:
+    lanes = lanes_of(vosk_engine, workers=1, keep=0)
+    told = [words(await listen(lanes, sample["inbound"], frame=frame, gated=True)) for frame in (160, 37, 999, 24_000)]
+    assert len(told[0]) > 20
+    assert all(other == told[0] for other in told)
+
+
+async def test_a_long_breath_is_heard_to_its_end_without_partials(
+    vosk_engine: VoskEngine, lanes_of: LanesOf, sample: dict[str, bytes]
+) -> None:
+    """The gate must know of words that nobody else asked for, or it takes long speech for music."""
+    mulaw = breathless(sample["outbound"])
+    assert len(mulaw) > 25 * RATE
+    heard = []
+    for partials in (True, False):
+        told: list[Draft | Utterance] = []
+        lane = lanes_of(vosk_engine, keep=0).open(told.extend, gated=True, partials=partials)
+        for start in range(0, len(mulaw), STEP):
+            assert lane.offer(mulaw[start : start + STEP], start)
+        await lane.finish()
+        heard.append([word for word, _, _ in words(told)])
+    assert heard[0] == heard[1]
+    assert len(heard[0]) > 60
+
+
+@pytest.mark.parametrize(("bent", "most"), [(0.0, 0.1), (0.3, 0.7)])
+async def test_music_is_not_heard_out(vosk_engine: VoskEngine, lanes_of: LanesOf, bent: float, most: float) -> None:
+    """Notes that stand still are no voice; of those that glide the model makes one word over and over."""
+    lanes = lanes_of(vosk_engine)
+    mulaw = plucked(40, bent=bent)
+    everything, gated = [len(words(await listen(lanes, mulaw, gated=gated))) for gated in (False, True)]
+    assert everything > 40
+    assert gated < most * everything
+
+
+@pytest.mark.parametrize("frequencies", [(440, 480), (480, 620), (1100,)])
+async def test_a_tone_gives_hardly_a_word_and_what_is_said_after_it_is_heard(
+    vosk_engine: VoskEngine, lanes_of: LanesOf, sample: dict[str, bytes], frequencies: tuple[int, ...]
+) -> None:
+    at = np.arange(20 * RATE) / RATE
+    beeps = sum(np.sin(2 * np.pi * each * at) for each in frequencies) * (at % 1 < 0.5)
+    before = encode_mulaw((4000 * beeps).astype(np.int16))
+    for track in sample.values():
+        loud = np.flatnonzero(np.abs(decode(track)) > 800)
+        said = track[loud[0] // STEP * STEP :][: 10 * RATE]
+        alone = [word for word, _, _ in words(await listen(lanes_of(vosk_engine), said, gated=True))]
+        both = words(await listen(lanes_of(vosk_engine), before + said, gated=True))
+        after = [word for word, start_ms, _ in both if start_ms >= 19_500]
+        assert len(alone) > 10
+        assert word_errors(alone, after).total <= 1
+        assert len(both) - len(after) <= 2
+
+
+async def test_an_hour_of_silence_takes_no_recognizer_and_leaves_nothing(
+    vosk_engine: VoskEngine, lanes_of: LanesOf
+) -> None:
+    lanes = lanes_of(vosk_engine)
+    told: list[Draft | Utterance] = []
+    lane = lanes.open(told.extend, gated=True)
+    minute = b"\xff" * 60 * RATE
+    held = []
+    tracemalloc.start()
+    try:
+        for number in range(60):
+            assert lane.offer(minute, number * len(minute))
+            await settled(lane)
+            held.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+    await lane.finish()
+    assert told == []
+    assert (lanes.pool.lent, lanes.pool.idle) == (0, 0)
+    assert held[-1] - held[4] < 2 * len(minute)

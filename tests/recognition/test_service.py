@@ -1,0 +1,144 @@
+"""The lanes on the bundled model: the words of bare Vosk, whatever the frames, fresh or recycled, nothing leaking."""
+
+import asyncio
+import json
+from random import Random
+from typing import Any
+
+import pytest
+import vosk
+
+from tests.recognition.conftest import LanesOf, Room
+from transcriber.audio.chunk import Band
+from transcriber.audio.resampler import upsample
+from transcriber.recognition.decode_scheduler import Lane
+from transcriber.recognition.utterance_tracker import Draft, Utterance
+from transcriber.recognition.vosk_engine import VoskEngine
+
+
+def bare(model: Any, mulaw: bytes, *, band: Band = "telephone") -> list[tuple[str, int, int]]:
+    """(word, start_ms, end_ms) of the library alone on the same samples, fed 100 ms at a time."""
+    recognizer = vosk.KaldiRecognizer(model, 16000)
+    recognizer.SetWords(True)
+    pcm = upsample(mulaw, band)
+    blocks = (pcm[start : start + 3200] for start in range(0, len(pcm), 3200))
+    answers = [json.loads(recognizer.Result()) for block in blocks if recognizer.AcceptWaveform(block)]
+    answers.append(json.loads(recognizer.FinalResult()))
+    return [
+        (word["word"], round(word["start"] * 1000), round(word["end"] * 1000))
+        for answer in answers
+        for word in answer.get("result", [])
+    ]
+
+
+async def listen(
+    lanes: Room, mulaw: bytes, *, frame: int = 160, at: int = 0, gated: bool = False
+) -> list[Draft | Utterance]:
+    """Play a track into a lane, frame by frame, as fast as it goes."""
+    told: list[Draft | Utterance] = []
+    lane = lanes.open(told.extend, gated=gated)
+    for start in range(0, len(mulaw), frame):
+        assert lane.offer(mulaw[start : start + frame], at + start)
+        if start % (frame * 50) == 0:
+            await asyncio.sleep(0)
+    await lane.finish()
+    return told
+
+
+async def settled(lane: Lane) -> None:
+    """Until all that was offered is recognised."""
+    async with asyncio.timeout(10):
+        while lane.pending >= 800:  # noqa: ASYNC110 - a lane tells what it heard, not when it rests
+            await asyncio.sleep(0.001)
+
+
+def words(told: list[Draft | Utterance]) -> list[tuple[str, int, int]]:
+    spoken = [item for item in told if isinstance(item, Utterance)]
+    return [(word.word, word.start_ms, word.end_ms) for item in spoken for word in item.words]
+
+
+async def test_words_and_times_are_those_of_bare_vosk(
+    vosk_engine: VoskEngine, bare_model: Any, lanes_of: LanesOf, sample: dict[str, bytes]
+) -> None:
+    lanes = lanes_of(vosk_engine, workers=1, keep=1)
+    expected = {track: bare(bare_model, mulaw) for track, mulaw in sample.items()}
+    assert len(expected["inbound"]) > 20
+    for frame in (160, 37, 999, 24_000):
+        for track, mulaw in sample.items():
+            assert words(await listen(lanes, mulaw, frame=frame)) == expected[track], (track, frame)
+    assert lanes.pool.idle == 1
+    assert lanes.pool.lent == 0
+
+
+async def test_times_lie_on_the_stream_clock(
+    vosk_engine: VoskEngine, bare_model: Any, lanes_of: LanesOf, sample: dict[str, bytes]
+) -> None:
+    expected = bare(bare_model, sample["inbound"])
+    told = words(await listen(lanes_of(vosk_engine), sample["inbound"], at=155 * 8))
+    assert told == [(word, start + 155, end + 155) for word, start, end in expected]
+
+
+async def test_parallel_tracks_do_not_mix(
+    vosk_engine: VoskEngine, bare_model: Any, lanes_of: LanesOf, sample: dict[str, bytes]
+) -> None:
+    lanes = lanes_of(vosk_engine)
+    tracks = list(sample.items()) * 4
+    told = await asyncio.gather(*(listen(lanes, mulaw) for _, mulaw in tracks))
+    for (track, _), heard in zip(tracks, told, strict=True):
+        assert words(heard) == bare(bare_model, sample[track])
+
+
+async def test_partials_grow_number_and_never_break_their_stable_words(
+    vosk_engine: VoskEngine, bare_model: Any, lanes_of: LanesOf, sample: dict[str, bytes]
+) -> None:
+    for mulaw in sample.values():
+        stable: list[str] = []
+        revision = number = stable_seen = 0
+        lane_told: list[Draft | Utterance] = []
+        lane = lanes_of(vosk_engine, workers=1).open(lane_told.extend, partials=True)
+        for start in range(0, len(mulaw), 800):
+            lane.offer(mulaw[start : start + 800], start)
+            await settled(lane)
+        await lane.finish()
+        for item in lane_told:
+            if isinstance(item, Draft):
+                revision = revision + 1 if item.utterance == number else 1
+                assert item.revision == revision
+                number = item.utterance
+                assert item.text.split()[: len(stable)] == stable
+                assert item.stable >= len(stable)
+                stable = item.text.split()[: item.stable]
+                stable_seen = max(stable_seen, item.stable)
+                assert item.start_ms <= item.end_ms
+            else:
+                assert item.text.split()[: len(stable)] == stable
+                stable = []
+        assert stable_seen > 3
+
+
+async def test_partials_can_be_switched_off(
+    vosk_engine: VoskEngine, bare_model: Any, lanes_of: LanesOf, sample: dict[str, bytes]
+) -> None:
+    told: list[Draft | Utterance] = []
+    lane = lanes_of(vosk_engine).open(told.extend, partials=False)
+    lane.offer(sample["inbound"], 0)
+    await lane.finish()
+    assert told
+    assert all(isinstance(item, Utterance) for item in told)
+
+
+@pytest.mark.parametrize("kind", [b"\xff", b"\x00", b"\x7f\xff", Random(3).randbytes(80_000)])
+async def test_no_words_in_what_is_not_speech(vosk_engine: VoskEngine, lanes_of: LanesOf, kind: bytes) -> None:
+    assert words(await listen(lanes_of(vosk_engine), kind * (80_000 // len(kind)))) == []
+
+
+async def test_nothing_of_a_track_reaches_the_next_one(
+    vosk_engine: VoskEngine, lanes_of: LanesOf, sample: dict[str, bytes]
+) -> None:
+    """A track that ends in silence ends with a result; the library does not take what follows for an end."""
+    fresh, recycled = lanes_of(vosk_engine, keep=0), lanes_of(vosk_engine, workers=1, keep=1)
+    mulaw = sample["outbound"] + b"\xff" * 12_000
+    expected = words(await listen(fresh, mulaw, gated=True))
+    assert len(expected) > 20
+    for _ in range(4):
+        assert words(await listen(recycled, mulaw, gated=True)) == expected

@@ -1,0 +1,94 @@
+"""What listeners are told: news only, firm words that stay, numbers that run on, times where words were spoken."""
+
+from transcriber.events.schema import Word
+from transcriber.recognition.utterance_tracker import Draft, Hypothesis, Listener, Utterance
+
+
+def words(text: str, *, confidence: float = 1.0, from_ms: int = 0) -> tuple[Word, ...]:
+    return tuple(
+        Word(word, from_ms + 200 * n, from_ms + 200 * n + 150, confidence) for n, word in enumerate(text.split())
+    )
+
+
+def listening(at_ms: int = 1000, seconds: int = 5) -> Listener:
+    """A listener that was fed audio which lies at `at_ms` on the stream's clock."""
+    listener = Listener()
+    listener.clock.feed(8000 * seconds, at_ms * 8)
+    return listener
+
+
+def test_only_changes_are_news() -> None:
+    listener = listening()
+    told = [listener.hear(Hypothesis(text)) for text in ("", "my", "my", "my number", "my number", "my numb")]
+    assert [draft and (draft.revision, draft.text) for draft in told] == [
+        None,
+        (1, "my"),
+        None,
+        (2, "my number"),
+        None,
+        (3, "my numb"),
+    ]
+
+
+def test_words_are_stable_when_lattice_and_best_path_agree() -> None:
+    listener = listening()
+    listener.hear(Hypothesis("my number is"))
+    sure = words("my number") + words("it", from_ms=400)
+    draft = listener.hear(Hypothesis("my number is four", sure))
+    assert draft is not None
+    assert draft.stable == 2
+    unsure = listening().hear(Hypothesis("my number", words("my number", confidence=0.6)))
+    assert unsure is not None
+    assert unsure.stable == 0
+
+
+def test_stable_words_do_not_shrink_when_no_words_are_known() -> None:
+    listener = listening()
+    listener.hear(Hypothesis("my number is", words("my number")))
+    draft = listener.hear(Hypothesis("my number is four"))
+    assert draft is not None
+    assert draft.stable == 2
+    assert listener.broken == 0
+
+
+def test_a_broken_promise_is_counted() -> None:
+    listener = listening()
+    listener.hear(Hypothesis("my number is", words("my number is")))
+    draft = listener.hear(Hypothesis("my numbers"))
+    assert draft is not None
+    assert draft.stable == 1
+    assert listener.broken == 1
+
+
+def test_utterances_are_numbered_and_placed_on_the_stream() -> None:
+    listener = listening(at_ms=60_000)
+    first = listener.close(Hypothesis("hello there", words("hello there", confidence=0.8)))
+    assert first == Utterance(
+        1, "hello there", (Word("hello", 60_000, 60_150, 0.8), Word("there", 60_200, 60_350, 0.8))
+    )
+    assert first.confidence == 0.8
+    listener.clock.feed(8000, 70_000 * 8)
+    draft = listener.hear(Hypothesis("yes", words("yes", from_ms=5000)))
+    assert draft == Draft(2, 1, "yes", 1, 70_000, 71_000)
+    second = listener.close(Hypothesis("yes", words("yes", from_ms=5000)))
+    assert isinstance(second, Utterance)
+    assert (second.utterance, second.words[0].start_ms) == (2, 70_000)
+
+
+def test_silence_is_no_utterance() -> None:
+    listener = listening()
+    assert listener.close(Hypothesis("")) is None
+    spoken = listener.close(Hypothesis("yes", words("yes")))
+    assert isinstance(spoken, Utterance)
+    assert spoken.utterance == 1
+
+
+def test_words_that_were_nothing_after_all_are_taken_back() -> None:
+    listener = listening()
+    listener.hear(Hypothesis("the"))
+    taken_back = listener.close(Hypothesis(""))
+    assert isinstance(taken_back, Draft)
+    assert (taken_back.utterance, taken_back.revision, taken_back.text) == (1, 2, "")
+    after = listener.hear(Hypothesis("yes"))
+    assert after is not None
+    assert (after.utterance, after.revision) == (2, 1)

@@ -1,0 +1,29 @@
+"""Which kernels are asked for, by what the processor can do; what whoever starts us asks for counts."""
+
+import os
+
+import pytest
+
+from transcriber.runtime import blas_kernels
+
+
+@pytest.mark.parametrize(
+    ("flags", "name"),
+    [
+        ("sse2 ssse3 avx", None),
+        ("avx avx2", None),
+        ("avx avx2 fma", "Haswell"),
+        ("avx avx2 fma avx512f", "Haswell"),
+        ("avx avx2 fma avx512f avx512cd avx512bw avx512dq avx512vl avx512_bf16", "Haswell"),
+    ],
+)
+def test_the_same_for_every_processor_that_can_run_them(flags: str, name: str | None) -> None:
+    assert blas_kernels.suited(frozenset(flags.split())) == name
+
+
+def test_what_is_asked_for_from_outside_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Sandybridge")
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
+    blas_kernels.settle()
+    assert os.environ["OPENBLAS_CORETYPE"] == "Sandybridge"
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "2"

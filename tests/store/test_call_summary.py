@@ -1,0 +1,89 @@
+"""The summary of a call: content of the hash, merged over streams."""
+
+from dataclasses import replace
+
+from tests.sample_events import (
+    AT,
+    STARTED_MS,
+    call_ended,
+    call_started,
+    dtmf,
+    final,
+    gap,
+    stream_started,
+    stream_stopped,
+)
+from transcriber.events.schema import iso_time
+from transcriber.store.call_summary import summary
+from transcriber.store.redis_store import RedisStore
+
+CALL = "CA1"
+
+
+async def test_a_whole_call_with_two_streams(store: RedisStore) -> None:
+    outlet = store.outlet
+    await outlet.open(call_started(CALL), stream_started(CALL, "MZ1"), at_ms=STARTED_MS)
+    await outlet.open(call_started(CALL), stream_started(CALL, "MZ2", track="outbound"), at_ms=STARTED_MS)
+    await outlet.append("MZ1", 1, final(CALL, "one two three"))
+    await outlet.append("MZ2", 1, final(CALL, "four", stream_sid="MZ2", track="outbound"))
+    await outlet.append("MZ1", 2, dtmf(CALL))
+    await outlet.append("MZ1", 3, gap(CALL))
+    await outlet.close(4, stream_stopped(CALL, "MZ1"), call_ended(CALL))
+    await outlet.close(2, stream_stopped(CALL, "MZ2", track="outbound"), call_ended(CALL))
+    assert await store.archive.call(CALL) == {
+        "call_sid": CALL,
+        "status": "ended",
+        "account_sid": "AC1",
+        "started_at": AT,
+        "started_at_ms": STARTED_MS,
+        "ended_at": "2026-11-23T05:20:05.123Z",
+        "end_reason": "stop",
+        "duration_ms": 5000,
+        "model": "en-demo",
+        "language": "en",
+        "tracks": {
+            "inbound": {"speaker": "inbound speaker", "talk_ms": 1000, "audio_ms": 2000},
+            "outbound": {"speaker": "outbound speaker", "talk_ms": 1000, "audio_ms": 2000},
+        },
+        "parameters": {"asked_by_inbound": "yes", "asked_by_outbound": "yes"},
+        "streams": 2,
+        "finals": 2,
+        "words": 4,
+        "dtmf": 1,
+        "gaps": 1,
+        "gap_ms": 240,
+        "errors": 6,
+        "last_seq": 10,
+    }
+
+
+async def test_a_moment_of_a_track_is_talk_once_however_many_streams_carry_it(store: RedisStore) -> None:
+    outlet = store.outlet
+    for sid in ("MZ1", "MZ2"):
+        await outlet.open(call_started(CALL), stream_started(CALL, sid), at_ms=STARTED_MS)
+    talks = [("MZ1", 100, 1100), ("MZ2", 120, 1150), ("MZ1", 3000, 4000), ("MZ2", 2900, 3900), ("MZ2", 3950, 5000)]
+    numbers = {"MZ1": 0, "MZ2": 0}
+    for sid, start_ms, end_ms in talks:
+        numbers[sid] += 1
+        said = replace(final(CALL, stream_sid=sid), start_ms=start_ms, end_ms=end_ms)
+        await outlet.append(sid, numbers[sid], said)
+        await outlet.append(sid, numbers[sid], said)
+    found = await store.archive.call(CALL)
+    assert found["tracks"]["inbound"]["talk_ms"] == 1050 + 2000
+    assert found["finals"] == 5
+    assert set(found["tracks"]) == {"inbound"}
+
+
+def test_epoch_milliseconds_are_written_in_utc() -> None:
+    assert iso_time(STARTED_MS / 1000) == AT
+    assert iso_time(0) == "1970-01-01T00:00:00.000Z"
+
+
+def test_a_live_call_has_no_end() -> None:
+    found = summary(CALL, {"status": "live", "started_at_ms": "5", "live_streams": "1", "written:MZ1": "3"})
+    assert (found["ended_at"], found["duration_ms"], found["finals"]) == (None, None, 0)
+    assert not any(name.startswith(("written", "live_streams", "was_last")) for name in found)
+
+
+def test_an_end_before_the_start_by_another_clock_is_no_negative_duration() -> None:
+    assert summary(CALL, {"status": "ended", "started_at_ms": str(STARTED_MS + 10), "ended_at": AT})["duration_ms"] == 0

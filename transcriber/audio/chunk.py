@@ -1,0 +1,26 @@
+"""A piece of one track's audio, the same from the wire to the decoder. Pure."""
+
+from typing import Literal
+
+import msgspec
+
+Band = Literal["telephone", "wide"]
+"""What a model was trained on: speech from telephones, 300 to 3,400 Hz, or speech up to 8 kHz."""
+RATE = 8000
+"""Samples per second of telephone audio."""
+PER_MS = RATE // 1000
+TRACKS = ("inbound", "outbound")
+"""What the two sides of a call are called, in the order of a recording's channels."""
+
+
+class AudioChunk(msgspec.Struct, frozen=True, gc=False):
+    """Mu-law at 8 kHz, and which sample of the track's clock the first one is."""
+
+    track: str
+    payload: bytes
+    start_sample: int
+
+    @property
+    def end_sample(self) -> int:
+        """The position behind its last sample."""
+        return self.start_sample + len(self.payload)

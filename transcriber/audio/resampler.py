@@ -1,0 +1,89 @@
+"""From 8 kHz mu-law to 16 kHz PCM, streaming, bit-identical however the audio is cut."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transcriber.audio.bandwidth_extension import DELAY as EXTENSION_DELAY
+from transcriber.audio.bandwidth_extension import Extension
+from transcriber.audio.chunk import Band
+from transcriber.audio.g711 import MULAW_EXACT
+
+ONE = 1 << 15
+
+
+def half_band(reach: int) -> NDArray[np.float64]:
+    """Whole-numbered (Q15) taps that give the sample half-way between two: `2 * reach` of them, sum exactly one.
+
+    A Kaiser window (beta 6: 63 dB) over the ideal interpolator. With reach 24 the pass band ends at 3.7 kHz (-0.04 dB)
+    and the mirror image is gone above 4.4 kHz (-67 dB): telephone speech needs no more.
+    """
+    at = np.arange(-reach, reach) + 0.5
+    taps = np.round(np.sinc(at) * np.kaiser(2 * reach, 6.0) * ONE)
+    taps[reach - 1 : reach + 1] += (ONE - taps.sum()) / 2
+    return np.asarray(taps, np.float64)
+
+
+_TAPS = half_band(24)
+
+
+class Upsampler:
+    """One track's 8 -> 16 kHz. Not shared between tracks; any thread, one at a time.
+
+    `telephone`: the clean half-band filter, for models trained on telephone speech; its sums are whole numbers below
+    2**53, hence exact, hence the same however the audio is cut. `wide`: the same and an upper band guessed from the
+    lower one, for models that never saw an empty one (`extension`). Delay: 3 ms or 33 ms, made up by `flush`: in total
+    two samples out for one in, aligned.
+    """
+
+    def __init__(self, band: Band) -> None:
+        self._extension = Extension() if band == "wide" else None
+        self._taps = _TAPS
+        self._reach = len(self._taps) // 2
+        self._held = np.zeros(self._reach - 1)
+        self.delay = self._reach + (EXTENSION_DELAY // 2 if self._extension else 0)
+        """Samples at 8 kHz that are held back at most."""
+
+    def push(self, mulaw: bytes) -> bytes:
+        """8 kHz mu-law in, 16 kHz 16-bit little-endian PCM out, as far as the filter can see."""
+        samples = self._interpolate(MULAW_EXACT[np.frombuffer(mulaw, np.uint8)])
+        return _pcm(samples if self._extension is None else _whole(self._extension.push(samples)))
+
+    def flush(self) -> bytes:
+        """The held-back end; afterwards the upsampler is as new."""
+        tail = self._interpolate(np.zeros(self._reach))
+        self._held = np.zeros(self._reach - 1)
+        if self._extension is not None:
+            tail = _whole(np.concatenate((self._extension.push(tail), self._extension.flush())))
+        return _pcm(tail)
+
+    def _interpolate(self, samples: NDArray[np.float64]) -> NDArray[np.float64]:
+        known = np.concatenate((self._held, samples))
+        ready = len(known) - 2 * self._reach + 1
+        if ready <= 0:
+            self._held = known
+            return np.zeros(0)
+        out = np.empty(2 * ready)
+        out[::2] = known[self._reach - 1 : self._reach - 1 + ready]
+        out[1::2] = np.floor(np.convolve(known, self._taps, "valid") / ONE + 0.5)
+        self._held = known[ready:]
+        return _bounded(out)
+
+
+def upsample(mulaw: bytes, band: Band) -> bytes:
+    """A whole recording: 8 kHz mu-law to 16 kHz 16-bit little-endian PCM."""
+    upsampler = Upsampler(band)
+    return upsampler.push(mulaw) + upsampler.flush()
+
+
+def _pcm(whole: NDArray[np.float64]) -> bytes:
+    return whole.astype("<i2").tobytes()
+
+
+def _whole(samples: NDArray[np.float64]) -> NDArray[np.float64]:
+    return _bounded(np.floor(samples + 0.5))
+
+
+def _bounded(samples: NDArray[np.float64]) -> NDArray[np.float64]:
+    """In place. Half the time of np.clip, which is made for more than this."""
+    np.maximum(samples, -32768, out=samples)
+    return np.minimum(samples, 32767, out=samples)

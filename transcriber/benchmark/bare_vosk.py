@@ -1,0 +1,140 @@
+"""Vosk alone, as its own examples use it, in a process of its own: the ground that everything is compared with.
+
+The only file besides engine/vosk.py that imports vosk: what is to be proved may not stand between.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from typing import Any, ParamSpec, TypeVar
+
+from transcriber.audio.chunk import RATE, Band
+from transcriber.audio.g711 import SILENCE
+from transcriber.audio.resampler import upsample
+from transcriber.errors import ModelError
+from transcriber.runtime import blas_kernels
+
+P = ParamSpec("P")
+T = TypeVar("T")
+BLOCK_MS = 100
+BLOCK = 2 * 2 * RATE * BLOCK_MS // 1000
+WARM_BLOCKS = 50
+FRAME = 160
+
+
+async def apart(task: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What the function returns in a process of its own, which ends with this call. Raises ModelError."""
+    context = get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(theirs, task, args, kwargs), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        good, answer = await asyncio.to_thread(_receive, ours)
+    finally:
+        await asyncio.to_thread(_end, process)
+        ours.close()
+    if not good:
+        raise ModelError(f"bare Vosk: {answer}")
+    return answer  # type: ignore[no-any-return]
+
+
+def texts(model: str, band: Band, tracks: Sequence[bytes]) -> list[str]:
+    """What a fresh KaldiRecognizer makes of each mu-law track, filled up to whole frames as a line fills it."""
+    blas_kernels.settle()  # with other kernels than the server's, words at the edge of the beam differ
+    library = _library(model)
+    found = []
+    for mulaw in tracks:
+        recognizer = _recognizer(library)
+        pcm = upsample(mulaw.ljust(-(-len(mulaw) // FRAME) * FRAME, bytes([SILENCE])), band)
+        said = [
+            json.loads(recognizer.Result())["text"]
+            for start in range(0, len(pcm), BLOCK)
+            if recognizer.AcceptWaveform(pcm[start : start + BLOCK])
+        ]
+        said.append(json.loads(recognizer.FinalResult())["text"])
+        found.append(" ".join(" ".join(said).split()))
+    return found
+
+
+def cost(model: str, band: Band, tracks: Sequence[bytes], *, warm_on: bytes | None, threads: int) -> float:
+    """CPU seconds per second of a track, in real time: BLOCK_MS of every track in turn, a partial each.
+
+    With `warm_on` the recognizers have heard that before, as those of a pool have; else they are made for their track.
+    """
+    library, pcm = _library(model), [upsample(mulaw, band) for mulaw in tracks]
+    warmed = [_warmed(library, upsample(warm_on, band)) for _ in tracks] if warm_on is not None else []
+    before, began_s = time.process_time(), time.monotonic()
+    recognizers = warmed or [_recognizer(library) for _ in tracks]
+
+    def pace(first: int) -> None:
+        for block in range(-(-max(map(len, pcm)) // BLOCK)):
+            for track in range(first, len(pcm), threads):
+                due_s = began_s + BLOCK_MS / 1000 * (block + track / len(pcm))
+                time.sleep(max(0.0, due_s - time.monotonic()))
+                _feed(recognizers[track], pcm[track][block * BLOCK : (block + 1) * BLOCK])
+        for recognizer in recognizers[first::threads]:
+            recognizer.FinalResult()
+
+    workers = [threading.Thread(target=pace, args=(first,)) for first in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return (time.process_time() - before) / (sum(map(len, tracks)) / RATE)
+
+
+def _feed(recognizer: Any, block: bytes) -> None:
+    if recognizer.AcceptWaveform(block):
+        json.loads(recognizer.Result())
+    else:
+        json.loads(recognizer.PartialResult())
+
+
+def _warmed(library: Any, pcm: bytes) -> Any:
+    recognizer = _recognizer(library)
+    for start in range(0, min(len(pcm), WARM_BLOCKS * BLOCK), BLOCK):
+        recognizer.AcceptWaveform(pcm[start : start + BLOCK])
+    recognizer.FinalResult()
+    return recognizer
+
+
+def _library(model: str) -> Any:
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    import vosk
+
+    vosk.SetLogLevel(-2)
+    return vosk.Model(model)
+
+
+def _recognizer(library: Any) -> Any:
+    import vosk
+
+    return vosk.KaldiRecognizer(library, 2 * RATE)
+
+
+def _work(answers: Connection, task: Callable[..., object], args: Sequence[Any], kwargs: dict[str, Any]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started us ends us
+    try:
+        answers.send((True, task(*args, **kwargs)))
+    except Exception as error:  # told to the one who asked; the library raises plain Exception
+        answers.send((False, f"{type(error).__name__}: {error}"))
+
+
+def _receive(answers: Connection) -> tuple[bool, Any]:
+    try:
+        return answers.recv()  # type: ignore[no-any-return]
+    except EOFError:
+        return False, "its process was ended"
+
+
+def _end(process: SpawnProcess) -> None:
+    process.terminate()
+    process.join()

@@ -1,0 +1,40 @@
+"""Where a figure was measured: machine, versions, model. Without it no figure means anything."""
+
+import os
+import platform
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+
+import psutil
+
+from transcriber import __version__
+from transcriber.benchmark.section_report import Value
+from transcriber.catalog import ModelFolder, static_graph
+
+
+def place(model: ModelFolder) -> Mapping[str, Value]:
+    """Name and value, as they are to be shown. `others_load`: what else ran here in the last minute, in cores."""
+    name = model.name if model.name != "model" else f"{model.path.parent.name}/{model.name}"
+    return {
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
+        "others_load": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+        "transcriber": __version__,
+        "vosk": metadata.version("vosk"),
+        "model": name,
+        "model_mb": round(model.size / 1e6, 1),
+        "graph": "dynamic" if static_graph.is_dynamic(static_graph.preferred(model.path)) else "static",
+        "band": model.band,
+    }
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())

@@ -1,0 +1,164 @@
+"""What the bench plays: calls with their audio, where speech is in them, and what is said, if that is known."""
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from transcriber.audio import sample_calls
+from transcriber.audio.chunk import PER_MS, RATE
+from transcriber.audio.g711 import SILENCE, decode
+from transcriber.audio.sample_calls import Turn
+from transcriber.errors import AudioFileError
+from transcriber.telephony.simulator import Recording, read_recording
+
+FRAME_MS = 20
+FRAME = FRAME_MS * PER_MS
+SPEECH_BELOW_PEAK_DB = 30.0
+"""A frame so much below the 95th percentile of its track still counts as speech."""
+PAUSE_MS = 600
+"""Shorter holes belong to a turn, longer ones are pauses."""
+LEAST_SPEECH_MS = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """`turns`: where each side speaks, by the reference beside the recording or by `energy`; `said`: texts by track."""
+
+    name: str
+    recording: Recording
+    turns: Sequence[Turn]
+    said: Mapping[str, str]
+    by_energy: bool
+
+    @property
+    def duration_ms(self) -> int:
+        """Of every track."""
+        return round(self.recording.duration_s * 1000)
+
+    @property
+    def track_s(self) -> float:
+        """Seconds over all tracks."""
+        return self.recording.duration_s * len(self.recording.tracks)
+
+    def cut(self, seconds: float) -> "Call":
+        """Its beginning; what is said there is then not known."""
+        if self.recording.duration_s <= seconds:
+            return self
+        tracks = {track: mulaw[: round(seconds * RATE)] for track, mulaw in self.recording.tracks.items()}
+        turns = tuple(turn for turn in self.turns if turn.end_ms <= seconds * 1000)
+        return replace(self, recording=Recording(tracks), turns=turns, said={})
+
+    def begun_at(self, share: float) -> "Call":
+        """The same call begun in the pause next to that share of it; what lies before comes at the end.
+
+        `share` 0 is the call itself. What is said is then not known.
+        """
+        length_ms = -(-max(map(len, self.recording.tracks.values())) // PER_MS)
+        cut_ms = min((0, length_ms, *self._pauses()), key=lambda at_ms: abs(at_ms - share * length_ms))
+        if cut_ms in (0, length_ms):
+            return self
+        cut, quiet = cut_ms * PER_MS, bytes([SILENCE])
+        whole = {track: mulaw.ljust(length_ms * PER_MS, quiet) for track, mulaw in self.recording.tracks.items()}
+        turns = []
+        for turn in self.turns:
+            start_ms = (turn.start_ms - cut_ms) % length_ms
+            turns.append(replace(turn, start_ms=start_ms, end_ms=start_ms + turn.end_ms - turn.start_ms))
+        return replace(
+            self,
+            recording=Recording({track: mulaw[cut:] + mulaw[:cut] for track, mulaw in whole.items()}),
+            turns=sorted(turns, key=lambda turn: turn.start_ms),
+            said={},
+        )
+
+    def _pauses(self) -> Iterator[int]:
+        """Moments, in ms, amid at least PAUSE_MS in which nobody speaks."""
+        over_ms = 0
+        for turn in sorted(self.turns, key=lambda turn: turn.start_ms):
+            if turn.start_ms - over_ms >= PAUSE_MS:
+                yield (turn.start_ms + over_ms) // 2
+            over_ms = max(over_ms, turn.end_ms)
+
+
+def bundled() -> list[Call]:
+    """The sample calls."""
+    return [recorded(sample_calls.path(name)) for name in sample_calls.names()]
+
+
+def recorded(path: Path) -> Call:
+    """A wav file, with the turns of the `.json` beside it if there is one. Raises AudioFileError."""
+    recording = read_recording(path)
+    turns = sample_calls.reference(path)
+    said = {
+        track: " ".join(turn.text for turn in turns or () if turn.track == track)
+        for track in recording.tracks
+        if turns is not None
+    }
+    found = turns or _by_energy(recording)
+    return Call(name=path.stem, recording=recording, turns=found, said=said, by_energy=turns is None)
+
+
+def listed(manifest: Path) -> list[Call]:
+    """The recordings of a TSV file: a path (relative to it) first, the transcript last; `path` heads a title row.
+
+    Rows whose transcript is `-` are passed over. Raises AudioFileError.
+    """
+    try:
+        with manifest.open(encoding="utf-8", newline="") as file:
+            rows = [row for row in csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE) if row]
+    except (OSError, UnicodeDecodeError) as error:
+        raise AudioFileError(f"{manifest}: cannot be read ({error})") from None
+    rows = rows[1:] if rows and rows[0][0] == "path" else rows
+    if any(len(row) < 2 for row in rows):
+        raise AudioFileError(f"{manifest}: every line needs a path, a tab and a transcript")
+    calls = []
+    for name, *_, text in (row for row in rows if row[-1].strip() != "-"):
+        recording = read_recording(manifest.parent / name)
+        if len(recording.tracks) != 1:
+            raise AudioFileError(f"{name}: a transcript belongs to one side, so the recordings of a list must be mono")
+        calls.append(
+            Call(
+                name=Path(name).stem,
+                recording=recording,
+                turns=_by_energy(recording),
+                said=dict.fromkeys(recording.tracks, text),
+                by_energy=True,
+            )
+        )
+    if not calls:
+        raise AudioFileError(f"{manifest}: lists no recordings")
+    return calls
+
+
+def out_of_step(pieces: Sequence[Call], count: int) -> list[Call]:
+    """So many calls, the pieces taking turns, each begun at another place: people do not speak in chorus."""
+    return [pieces[number % len(pieces)].begun_at(number / count) for number in range(count)]
+
+
+def _by_energy(recording: Recording) -> tuple[Turn, ...]:
+    turns = [
+        Turn(track, start_ms, end_ms, "")
+        for track, mulaw in recording.tracks.items()
+        for start_ms, end_ms in _loud(mulaw)
+        if end_ms - start_ms >= LEAST_SPEECH_MS
+    ]
+    return tuple(sorted(turns, key=lambda turn: turn.start_ms))
+
+
+def _loud(mulaw: bytes) -> list[tuple[int, int]]:
+    """(start, end) in ms of what is loud for this track, over short holes."""
+    samples = decode(mulaw).astype(np.float64)
+    frames = samples[: len(samples) // FRAME * FRAME].reshape(-1, FRAME)
+    if not len(frames):
+        return []
+    level_db = 10 * np.log10((frames**2).mean(axis=1) + 1)
+    found: list[tuple[int, int]] = []
+    for frame in np.flatnonzero(level_db > max(30.0, np.percentile(level_db, 95) - SPEECH_BELOW_PEAK_DB)):
+        start_ms = int(frame) * FRAME_MS
+        if found and start_ms - found[-1][1] < PAUSE_MS:
+            found[-1] = (found[-1][0], start_ms + FRAME_MS)
+        else:
+            found.append((start_ms, start_ms + FRAME_MS))
+    return found

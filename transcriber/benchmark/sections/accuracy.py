@@ -1,0 +1,47 @@
+"""Section `accuracy`: word and character errors against what was said, with and without the gate, and a peer's."""
+
+import os
+from collections.abc import Sequence
+
+from transcriber.benchmark import load
+from transcriber.benchmark.call_result import Heard
+from transcriber.benchmark.plan import Plan
+from transcriber.benchmark.section_report import Finding, Row
+from transcriber.recognition.word_errors import Errors, word_errors, words_of
+
+NOTHING_SAID = "accuracy needs to know what is said: a .json with the turns beside each recording, or --manifest"
+
+
+async def measure(plan: Plan) -> Finding:
+    """Whole recordings whose texts are known (one at least), as fast as they are taken. Raises TranscriberError."""
+    calls = [call for call in plan.material if any(call.said.values())]
+    rows = []
+    for opening in plan.sides(ungated=True):
+        async with opening as side:
+            plan.say(f"accuracy: {side.name}, {len(calls)} recordings")
+            outcome = (await load.rush(side, calls, at_once=2 * (os.cpu_count() or 1))).sound()
+        rows.append(_row(side.name, outcome.heard))
+    return Finding(
+        section="accuracy",
+        about=plan.played(len(calls), sum(call.track_s for call in calls)),
+        rows=rows,
+        notes=("case and punctuation do not count; characters are compared without spaces",),
+    )
+
+
+def _row(name: str, heard: Sequence[Heard]) -> Row:
+    words, letters = Errors(), Errors()
+    for item in heard:
+        for track, text in item.call.said.items():
+            said, found = words_of(text), item.words(track)
+            words += word_errors(said, found)
+            letters += word_errors("".join(said), "".join(found))
+    return {
+        "side": name,
+        "words": words.words,
+        "word_errors_percent": round(100 * words.rate, 2),
+        "substituted": words.substitutions,
+        "inserted": words.insertions,
+        "missed": words.deletions,
+        "character_errors_percent": round(100 * letters.rate, 2),
+    }

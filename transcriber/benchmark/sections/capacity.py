@@ -1,0 +1,164 @@
+"""Section `capacity`: the most two-track calls in real time whose finals still come within a bound."""
+
+import asyncio
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from transcriber.benchmark import load
+from transcriber.benchmark.load import Crowd
+from transcriber.benchmark.plan import Plan
+from transcriber.benchmark.section_report import Finding, Row, percentile
+from transcriber.benchmark.sections.latency import NOTES, source
+from transcriber.benchmark.system_under_test import Side
+from transcriber.errors import ServerUnreachable
+
+LEAST_HEARD = 0.5
+"""A step in which the delays of fewer turns than this share could be told is no success, however fast they were."""
+CALM_S = 60
+IDLE = 0.1
+"""Cores of a side that has nothing to do, at most."""
+FINE = 10
+"""The search ends when it knows the figure to one in so many."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """So many calls at once and how it went; `measured` of `turns` finals tell the delays."""
+
+    side: str
+    calls: int
+    turns: int
+    measured: int
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    late_ms: float | None
+    cores: float | None
+    others_cores: float | None
+    failed: int
+    good: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """`finding` for the report, `steps` for the picture, `most_calls` of the service for the latency section."""
+
+    finding: Finding
+    steps: Sequence[Step]
+    most_calls: int
+
+
+async def measure(plan: Plan) -> Capacity:
+    """Search for every side. Raises TranscriberError."""
+    pieces = plan.pieces()
+    steps: list[Step] = []
+    rows: list[Row] = []
+    most = {}
+    for opening in plan.sides():
+        async with opening as side:
+            found = await _search(plan, side)
+        steps += found
+        most[side.name] = max((step.calls for step in found if step.good), default=0)
+        rows.append(_row(side.name, most[side.name], found))
+    finding = Finding(
+        section="capacity",
+        about=f"calls of {max(piece.recording.duration_s for piece in pieces):.0f} s at once, from "
+        f"{', '.join(call.name for call in pieces[:4])}; p95 of a final's delay, less endpoint, "
+        f"within {plan.bound_ms:g} ms",
+        rows=rows,
+        steps=[_step_row(step) for step in steps],
+        notes=(
+            source(plan),
+            *NOTES,
+            "the caller runs on the same cores; what other programs used (others cores) was not there for the calls",
+        ),
+    )
+    return Capacity(finding, steps, most["service"])
+
+
+async def _search(plan: Plan, side: Side) -> list[Step]:
+    """Doubling, then halving the distance, until the figure is known to one in FINE or the time is up."""
+    steps: list[Step] = []
+    most, least_bad, calls = 0, None, plan.calls or max(1, plan.most_tracks // 4)
+    began_s = time.monotonic()
+    while least_bad is None or least_bad - most > max(1, most // FINE):
+        spent_s = time.monotonic() - began_s
+        if spent_s > plan.budget_s:
+            break
+        plan.say(f"capacity: {side.name}, {calls} at once ({spent_s:.0f} of at most {plan.budget_s:.0f} s)")
+        step = _step(side, calls, await load.play(side, plan.callers(calls)), plan.bound_ms)
+        if not steps and not step.measured and not step.failed:
+            raise ServerUnreachable(f"{side.name}: no final could be matched with the speech (no word times?)")
+        steps.append(step)
+        if step.good:
+            most = calls
+        else:
+            least_bad = calls
+            await _calm(side)
+        calls = 2 * calls if least_bad is None else (most + least_bad) // 2
+    return steps
+
+
+async def _calm(side: Side) -> None:
+    """Let a side that was overloaded finish what it still works on, so that the next step does not pay for it."""
+    for _ in range(CALM_S):
+        before = side.use()
+        await asyncio.sleep(1)
+        after = side.use()
+        if before is None or after is None or after.cpu_s - before.cpu_s < IDLE:
+            break
+
+
+def _step(side: Side, calls: int, outcome: Crowd, bound_ms: float) -> Step:
+    lags = [delay.lag_ms for delay in outcome.delays if delay.lag_ms is not None]
+    p95_ms, used = percentile(lags, 95), outcome.used
+    troubles = sum(bool(heard.troubles) for heard in outcome.heard)
+    failed = len(outcome.failures) + troubles
+    return Step(
+        side=side.name,
+        calls=calls,
+        turns=outcome.turns,
+        measured=len(lags),
+        p50_ms=percentile(lags, 50),
+        p95_ms=p95_ms,
+        p99_ms=percentile(lags, 99),
+        late_ms=percentile(outcome.late_ms, 99),
+        cores=None if used is None else round((used.cpu_s + used.redis_cpu_s) / outcome.wall_s, 2),
+        others_cores=outcome.others_cores,
+        failed=failed,
+        good=not failed and p95_ms is not None and p95_ms <= bound_ms and len(lags) >= LEAST_HEARD * outcome.turns,
+    )
+
+
+def _row(name: str, most: int, steps: Sequence[Step]) -> Row:
+    bad = min((step.calls for step in steps if not step.good), default=None)
+    at_most = next((step for step in steps if step.good and step.calls == most), None)
+    return {
+        "side": name,
+        "calls": most,
+        "too_many": bad,
+        "tracks_per_core": round(2 * most / (os.cpu_count() or 1), 1),
+        "p50_ms": at_most.p50_ms if at_most else None,
+        "p95_ms": at_most.p95_ms if at_most else None,
+        "cores_used": at_most.cores if at_most else None,
+        "others_cores": at_most.others_cores if at_most else None,
+    }
+
+
+def _step_row(step: Step) -> Row:
+    return {
+        "side": step.side,
+        "calls": step.calls,
+        "turns": step.turns,
+        "measured": step.measured,
+        "failed_calls": step.failed,
+        "p50_ms": step.p50_ms,
+        "p95_ms": step.p95_ms,
+        "p99_ms": step.p99_ms,
+        "cores_used": step.cores,
+        "others_cores": step.others_cores,
+        "caller_late_p99_ms": step.late_ms,
+        "within": "yes" if step.good else "no",
+    }

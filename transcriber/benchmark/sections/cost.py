@@ -1,0 +1,58 @@
+"""Section `cost`: CPU seconds that a second of one track costs, in real time, against Vosk alone in the same run."""
+
+import os
+
+from transcriber.audio import sample_calls
+from transcriber.benchmark import bare_vosk, load
+from transcriber.benchmark.plan import Plan
+from transcriber.benchmark.section_report import Finding, Row, ratio, rounded
+from transcriber.telephony.simulator import read_recording
+
+SHARE = 0.5
+"""Of the load: bare Vosk and a service without its gate must keep up as well."""
+
+
+async def measure(plan: Plan) -> Finding:
+    """CPU by side. Raises TranscriberError."""
+    count = plan.at_once(plan.most_tracks / 2, share=SHARE)
+    calls = plan.callers(count)
+    costs: dict[str, tuple[float | None, float | None]] = {}
+    for name, warm in (("bare Vosk, fresh recognizers", False), ("bare Vosk, recycled", True)):
+        plan.say(f"cost: {name}, {count} at once")
+        tracks = [mulaw for call in calls for mulaw in call.recording.tracks.values()]
+        other = read_recording(sample_calls.path(sample_calls.DEFAULT)).tracks["outbound"]
+        value = await bare_vosk.apart(
+            bare_vosk.cost,
+            str(plan.model.path),
+            plan.model.band,
+            tracks,
+            warm_on=other if warm else None,
+            threads=os.cpu_count() or 1,
+        )
+        costs[name] = (value, None)
+    for opening in plan.sides(ungated=True):
+        async with opening as side:
+            plan.say(f"cost: {side.name}, {count} at once")
+            outcome = (await load.play(side, calls)).sound()
+        redis = None if outcome.used is None else outcome.used.redis_cpu_s / outcome.track_s
+        costs[side.name] = (outcome.cost, redis or None)
+    fresh, recycled = (costs[name][0] for name in list(costs)[:2])
+    rows: list[Row] = [
+        {
+            "side": name,
+            "cpu_s_per_s": rounded(value, 4),
+            "of_it_redis": rounded(redis, 4),
+            "ratio_to_fresh": ratio(value, fresh),
+            "ratio_to_recycled": ratio(value, recycled),
+        }
+        for name, (value, redis) in costs.items()
+    ]
+    return Finding(
+        section="cost",
+        about=plan.played(count, sum(call.track_s for call in calls)),
+        rows=rows,
+        notes=(
+            "CPU of all processes of a side per second of one track; everybody hears the same audio in real time",
+            "bare Vosk is fed everything, 100 ms at a time, a partial each; recycled: made and warmed before",
+        ),
+    )

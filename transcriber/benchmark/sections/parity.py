@@ -1,0 +1,65 @@
+"""Section `parity`: the words that come out of the service are those of Vosk alone; what the gate changes."""
+
+import os
+from collections.abc import Sequence
+
+from transcriber.benchmark import bare_vosk, load
+from transcriber.benchmark.call_result import Heard
+from transcriber.benchmark.plan import Plan
+from transcriber.benchmark.section_report import Finding, Row
+from transcriber.benchmark.transcriber_service import service
+from transcriber.recognition.word_errors import Errors, word_errors, words_of
+
+Texts = dict[tuple[int, str], list[str]]
+"""Words by number of the call and track."""
+
+
+async def measure(plan: Plan) -> Finding:
+    """Whole recordings, as fast as they are taken. Raises TranscriberError."""
+    calls = list(plan.material)
+    plan.say(f"parity: bare Vosk on {len(calls)} recordings")
+    keys = [(number, track) for number, call in enumerate(calls) for track in call.recording.tracks]
+    tracks = [calls[number].recording.tracks[track] for number, track in keys]
+    alone = await bare_vosk.apart(bare_vosk.texts, str(plan.model.path), plan.model.band, tracks)
+    expected = {key: words_of(text) for key, text in zip(keys, alone, strict=True)}
+    heard = {}
+    for gated in (False, True):
+        async with service(plan.model, gated=gated) as side:
+            plan.say(f"parity: {side.name}")
+            outcome = (await load.rush(side, calls, at_once=2 * (os.cpu_count() or 1))).sound()
+        heard[side.name] = texts(outcome.heard)
+    rows = [_row(plan, name, expected, found) for name, found in (("bare Vosk", expected), *heard.items())]
+    return Finding(
+        section="parity",
+        about=plan.played(len(calls), sum(call.track_s for call in calls)),
+        rows=rows,
+        notes=(
+            "whole way: caller, socket, lanes, recycled recognizers, Redis; Vosk alone: a fresh recognizer a track",
+            "a model whose mfcc.conf has no --dither=0 hears random noise, so its texts differ from run to run",
+        ),
+    )
+
+
+def texts(heard: Sequence[Heard]) -> Texts:
+    """In the order of the calls."""
+    return {
+        (number, track): item.words(track) for number, item in enumerate(heard) for track in item.call.recording.tracks
+    }
+
+
+def _row(plan: Plan, name: str, expected: Texts, found: Texts) -> Row:
+    against_bare = sum((word_errors(expected[key], found[key]) for key in expected), Errors())
+    said = {
+        (number, track): words_of(text)
+        for number, call in enumerate(plan.material)
+        for track, text in call.said.items()
+    }
+    against_said = sum((word_errors(said[key], found[key]) for key in said), Errors())
+    return {
+        "side": name,
+        "tracks": len(expected),
+        "equal_to_bare": sum(expected[key] == found[key] for key in expected),
+        "words": against_bare.words,
+        "words_unlike_bare_percent": round(100 * against_bare.rate, 2),
+        "word_errors_percent": round(100 * against_said.rate, 2) if said else None,
+    }

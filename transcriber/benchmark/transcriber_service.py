@@ -1,0 +1,152 @@
+"""Our own service as a child process on loopback: called as Twilio calls, listened to as a subscriber of its Redis."""
+
+import asyncio
+import json
+import os
+import re
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from transcriber.benchmark.call_result import Heard, Utterance
+from transcriber.benchmark.material import Call
+from transcriber.benchmark.system_under_test import PATIENCE_S, Use, use_of
+from transcriber.catalog import ModelFolder
+from transcriber.errors import ServerUnreachable
+from transcriber.runtime import child_process
+from transcriber.settings.definition import Settings
+from transcriber.settings.sources import PREFIX
+from transcriber.store.feed import RedisFeed
+from transcriber.store.ports import Published
+from transcriber.store.private_redis import socket_url
+from transcriber.store.redis_store import open_store
+from transcriber.telephony.simulator import CallIds, Target, dial
+from transcriber.telephony.simulator.message_builder import FIRST_TIMESTAMP_MS
+
+READY = re.compile(r"ready on (http://[^\s;,]+)")
+ROOM = re.compile(r"room for (\d+) tracks")
+READY_S = 120
+MOST_WAITING = 100_000
+"""Published messages that may wait for us: losing one would be told as the service's fault."""
+
+
+class _Listening:
+    """Gathers one call's events."""
+
+    def __init__(self, call: Call) -> None:
+        self.heard = Heard(call)
+        self.ended = asyncio.Event()
+        self._first: dict[tuple[str, int], float] = {}
+
+    def take(self, event: dict[str, Any], now_ms: float) -> None:
+        match event["type"]:
+            case "partial" if event["text"]:
+                self._first.setdefault((event["track"], event["utterance"]), now_ms)
+            case "final":
+                first_ms = self._first.setdefault((event["track"], event["utterance"]), now_ms)
+                self.heard.utterances.append(
+                    Utterance(
+                        track=event["track"],
+                        start_ms=event["start_ms"] - FIRST_TIMESTAMP_MS,
+                        end_ms=event["end_ms"] - FIRST_TIMESTAMP_MS,
+                        text=event["text"],
+                        first_ms=first_ms,
+                        final_ms=now_ms,
+                    )
+                )
+            case "stream.error":
+                self.heard.troubles.append(event["code"])
+            case "call.ended":
+                self.ended.set()
+
+
+class Service:
+    """A running server; implements `Side`."""
+
+    def __init__(self, name: str, url: str, pid: int, *, endpoint_ms: int, ready_s: float) -> None:
+        self.name = name
+        self.ready_s = ready_s
+        self.endpoint_ms: int | None = endpoint_ms
+        self._target = Target(url=url)
+        self._pid = pid
+        self._live: dict[str, _Listening] = {}
+
+    async def call(self, call: Call, *, speed: float = 1.0) -> Heard:
+        """See `Side`."""
+        ids, listening = CallIds(), _Listening(call)
+        self._live[ids.call] = listening
+        try:
+            await dial(
+                self._target,
+                call.recording,
+                ids=ids,
+                speed=speed,
+                on_position=listening.heard.playing.at,
+                close_s=PATIENCE_S,
+            )
+            await asyncio.wait_for(listening.ended.wait(), PATIENCE_S)
+        except TimeoutError:
+            raise ServerUnreachable(f"a call was played, but has not ended {PATIENCE_S:.0f} s later") from None
+        finally:
+            del self._live[ids.call]
+        return listening.heard
+
+    def use(self) -> Use | None:
+        """See `Side`."""
+        return use_of(self._pid)
+
+    async def listen(self, messages: AsyncIterator[Published]) -> None:
+        """Hand out what is published, until cancelled."""
+        async for message in messages:
+            now_ms = time.monotonic() * 1000
+            if listening := self._live.get(message.call_sid):
+                listening.take(json.loads(message.json), now_ms)
+
+
+@asynccontextmanager
+async def service(model: ModelFolder, *, gated: bool = True) -> AsyncIterator[Service]:
+    """A server of its own with as much room as is wanted. Raises TranscriberError."""
+    flags = ("--max-tracks", "100000", "--speech-gate", str(int(gated)), "--drain-s", "0")
+    began_s = time.monotonic()
+    async with _serving(model, flags) as (server, folder):
+        found = await server.said(READY, within_s=READY_S)
+        ready_s = time.monotonic() - began_s
+        name = "service" if gated else "service without its gate"
+        side = Service(name, found[1], server.pid, endpoint_ms=Settings().endpoint_ms, ready_s=ready_s)
+        url = socket_url(folder / "redis")
+        async with await open_store(url, prefix=Settings().redis_prefix, ttl_s=0) as store:
+            feed = RedisFeed(store.client, store.keys, most_waiting=MOST_WAITING)
+            try:
+                async with feed.follow() as messages:
+                    listening = asyncio.create_task(side.listen(messages))
+                    yield side
+                    listening.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await listening
+            finally:
+                await feed.aclose()
+
+
+async def room(model: ModelFolder) -> int:
+    """How many tracks a server with this model says it has room for on this machine."""
+    async with _serving(model, ()) as (server, _):
+        await server.said(READY, within_s=READY_S)
+        return int((await server.said(ROOM, within_s=1))[1])
+
+
+@asynccontextmanager
+async def _serving(model: ModelFolder, flags: Sequence[str]) -> AsyncIterator[tuple[child_process.Child, Path]]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    with tempfile.TemporaryDirectory(prefix="transcriber-bench-") as folder:
+        command = [sys.executable, "-m", "transcriber", "serve", "--port", "0", "--data-dir", folder]
+        command += ["--model", str(model.path), *flags]
+        async with child_process.running(command, environment=environment) as server:
+            try:
+                yield server, Path(folder)
+            except ServerUnreachable as error:
+                said = " / ".join(list(server.lines)[-3:])
+                raise ServerUnreachable(f"{error}; the server's last words: {said or 'none'}") from None

@@ -1,0 +1,66 @@
+"""A process of its own that lets one model folder hear recordings: a graph on which Vosk aborts ends only this process.
+
+`python -m transcriber.catalog.compile.transcribe FOLDER RECORDING…` prints a JSON line for each track: what a fresh
+recognizer heard and what one heard that serves all tracks, both without random dither; utterances of
+[word, start_ms, end_ms, confidence].
+"""
+
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from transcriber.audio.chunk import RATE, Band
+from transcriber.audio.resampler import Upsampler
+from transcriber.catalog import describe, static_graph
+from transcriber.recognition.ports import Recognizer
+from transcriber.recognition.utterance_tracker import Hypothesis
+from transcriber.recognition.vosk_engine import VoskEngine
+from transcriber.telephony.simulator import read_recording
+
+BLOCK = RATE // 10
+
+
+def main() -> None:
+    """Entry point."""
+    folder, *recordings = map(Path, sys.argv[1:])
+    with tempfile.TemporaryDirectory(prefix="transcriber-") as scratch:
+        engine = VoskEngine(describe(undithered(folder, Path(scratch))), dynamic=True)
+    recycled = engine.create()
+    for recording in recordings:
+        for mulaw in read_recording(recording).tracks.values():
+            readings = [hear(recognizer, mulaw, engine.band) for recognizer in (engine.create(), recycled)]
+            print(json.dumps([[_words(said) for said in reading] for reading in readings]), flush=True)
+
+
+def undithered(folder: Path, scratch: Path) -> Path:
+    """The same model with `--dither=0`: Kaldi otherwise adds random noise, and no text is the same twice."""
+    ignored = shutil.ignore_patterns(static_graph.STATIC)
+    view = Path(shutil.copytree(folder, scratch / folder.name, copy_function=link, ignore=ignored))
+    conf = view / "conf" / "mfcc.conf" if (view / "conf").is_dir() else view / "mfcc.conf"
+    options = conf.read_text()
+    conf.unlink()
+    conf.write_text(f"{options}\n--dither=0\n")
+    return view
+
+
+def link(source: str, target: str) -> None:
+    """What copies a folder without its files' contents: `shutil.copytree`'s copy_function."""
+    Path(target).symlink_to(Path(source).absolute())
+
+
+def hear(recognizer: Recognizer, mulaw: bytes, band: Band) -> list[Hypothesis]:
+    """A track's utterances in which something was said, fed 100 ms at a time."""
+    upsampler = Upsampler(band)
+    blocks = [upsampler.push(mulaw[start : start + BLOCK]) for start in range(0, len(mulaw), BLOCK)]
+    ended = [recognizer.result() for block in (*blocks, upsampler.flush()) if recognizer.accept(block)]
+    return [said for said in (*ended, recognizer.finish()) if said.text]
+
+
+def _words(said: Hypothesis) -> list[list[str | float]]:
+    return [[word.word, word.start_ms, word.end_ms, word.confidence] for word in said.words]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""Installing a model that is already on this machine: a folder or a zip archive from elsewhere."""
+
+from pathlib import Path
+
+from transcriber.catalog import archive, install
+from transcriber.catalog.download import Report
+from transcriber.catalog.entries import Catalogue, Entry
+from transcriber.catalog.manifest import Origin, digest
+from transcriber.catalog.model_folder import ModelFolder, describe, looks_like_model
+from transcriber.errors import ModelError
+
+
+def name_of(path: Path) -> str:
+    """What a model from there is called unless it is said otherwise."""
+    return path.resolve().name.removesuffix(".zip")
+
+
+def bring(path: Path, name: str, data_dir: Path, report: Report, *, catalogue: Catalogue) -> ModelFolder:
+    """Copy or unpack it, check and install it. The archive of a known model is compared with its checksum.
+
+    Raises ModelError, NoRoom.
+    """
+    entry = catalogue.find(name)
+    if path.is_dir():
+        return _bring_folder(path, name, data_dir, entry)
+    if not path.is_file():
+        raise ModelError(f"{path} is not there: a folder or a zip archive with a Vosk model is expected")
+    checked = _compared(path, entry)
+    contents = archive.look_into(path)
+    with install.locked(data_dir, name) as incoming:
+        fill = install.unpacking(contents, incoming, name, report)
+        origin = _origin(path, entry, checked)
+        return install.place(incoming, name, fill=fill, origin=origin, called=str(path))
+
+
+def _bring_folder(path: Path, name: str, data_dir: Path, entry: Entry | None) -> ModelFolder:
+    if not looks_like_model(path):
+        raise ModelError(f"{path} holds no Vosk model: no am/final.mdl")
+    folder = describe(path)
+    folder.check()
+    with install.locked(data_dir, name) as incoming:
+        if (incoming.parent / name).resolve() == path.resolve():
+            raise ModelError(f"{path} is already where it belongs")
+        install.need_room(incoming, archive.size_of(path), what=name)
+        origin = _origin(path, entry, "")
+        return install.place(
+            incoming, name, fill=lambda new: archive.copy_folder(path, new), origin=origin, called=str(path)
+        )
+
+
+def _compared(path: Path, entry: Entry | None) -> str:
+    if entry is None or entry.promised is None:
+        return ""
+    method, promised = entry.promised
+    if (found := digest(path, method)) != promised:
+        raise ModelError(
+            f"{path} is not the {entry.name} of the catalogue (its {method} is {found}, not {promised}): "
+            "if it is meant to be another model, give it another --name"
+        )
+    return f"{method}:{found}"
+
+
+def _origin(path: Path, entry: Entry | None, checked: str) -> Origin:
+    source = str(path.resolve())
+    if entry is None:
+        return Origin(source=source, language="", checked=checked)
+    return Origin(source=source, language=entry.language, licence=entry.licence, note=entry.note, checked=checked)

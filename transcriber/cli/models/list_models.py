@@ -1,0 +1,134 @@
+"""`transcriber models list`: what is here and what can be had."""
+
+import argparse
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from transcriber import catalog
+from transcriber.catalog import manifest
+from transcriber.catalog.entries import Catalogue, Entry
+from transcriber.catalog.model_folder import ModelFolder
+from transcriber.cli.command import Subparsers, add_command
+from transcriber.cli.models.shared import Screen, add_flags, catalogue_of, cell, default_of, megabytes, settings_of
+from transcriber.cli.terminal_text import json_line
+from transcriber.settings.definition import Settings
+
+PIPE_WIDTH = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A model, installed (`path`) or not. `size`: bytes on disk, or of the archive; empty and 0: unknown."""
+
+    name: str
+    language: str
+    kind: str
+    size: int
+    band: str
+    licence: str
+    installed: bool
+    default: bool
+    path: str
+
+
+def add(subparsers: Subparsers) -> None:
+    """Declare the command."""
+    parser = add_command(
+        subparsers,
+        "list",
+        run=run,
+        summary="list the models that are here and those that can be had",
+        examples="""
+            transcriber models list
+            transcriber models list en
+            transcriber models list --installed --json
+        """,
+    )
+    parser.add_argument("language", metavar="LANGUAGE", nargs="?", help="only models of this language (en, en-us)")
+    parser.add_argument("--installed", action="store_true", help="only those that are here")
+    parser.add_argument("--refresh", action="store_true", help="ask for the official list first")
+    parser.add_argument("--json", action="store_true", help="print every model as one line of JSON")
+    add_flags(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the models. Raises TranscriberError."""
+    settings = settings_of(args)
+    with Screen() as screen:
+        catalogue = catalogue_of(settings, screen if args.refresh else None)
+    rows = [row for row in rows_of(settings, catalogue) if _is_wanted(row, args)]
+    if args.json:
+        for row in rows:
+            print(json_line(asdict(row)))
+    elif rows:
+        Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(_table(rows))
+    else:
+        print("no models")
+    return 0
+
+
+def rows_of(settings: Settings, catalogue: Catalogue) -> list[Row]:
+    """Installed ones first, then the rest of the catalogue."""
+    default = default_of(settings)
+    here = catalog.installed(settings.data_dir)
+    names = {folder.name for folder in here}
+    rows = [_here(folder, catalogue.find(folder.name), default) for folder in here]
+    return rows + [_there(entry) for entry in catalogue.entries if entry.name not in names]
+
+
+def _here(folder: ModelFolder, entry: Entry | None, default: str) -> Row:
+    known = manifest.read(folder.path)
+    licence = known.origin.licence if known else entry.licence if entry else ""
+    return Row(
+        name=folder.name,
+        language=folder.language,
+        kind=entry.kind if entry else "",
+        size=folder.size,
+        band=folder.band,
+        licence="Apache-2.0" if folder.name == catalog.DEMO else licence,
+        installed=True,
+        default=default == folder.name or Path(default).expanduser() == folder.path,
+        path=str(folder.path),
+    )
+
+
+def _there(entry: Entry) -> Row:
+    return Row(
+        name=entry.name,
+        language=entry.language,
+        kind=entry.kind,
+        size=entry.size,
+        band=entry.band or "",
+        licence=entry.licence,
+        installed=False,
+        default=False,
+        path="",
+    )
+
+
+def _is_wanted(row: Row, args: argparse.Namespace) -> bool:
+    language = (args.language or "").lower()
+    spoken = not language or language in (row.language, row.language.partition("-")[0])
+    return spoken and (row.installed or not args.installed)
+
+
+def _table(rows: Iterable[Row]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for name in ("model", "language", "size", "band", "licence", "here"):
+        table.add_column(name, justify="right" if name == "size" else "left", overflow="fold")
+    for row in rows:
+        state = "default" if row.default else "installed" if row.installed else ""
+        table.add_row(
+            cell(row.name),
+            cell(row.language),
+            cell(megabytes(row.size)),
+            cell(row.band),
+            cell(row.licence or "not stated"),
+            cell(state, "green" if row.installed else ""),
+        )
+    return table

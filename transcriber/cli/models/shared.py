@@ -1,0 +1,118 @@
+"""What every `models` command shares: the flags for where models live, the catalogue, and how sizes and models read."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from transcriber import catalog
+from transcriber.catalog import entries, official_list
+from transcriber.catalog.download import Report
+from transcriber.catalog.entries import Catalogue
+from transcriber.catalog.model_folder import ModelFolder
+from transcriber.cli.http_client import add_config_flag
+from transcriber.cli.terminal_text import printable
+from transcriber.errors import UnknownModel
+from transcriber.observability.url_credentials import without_credentials
+from transcriber.settings import definition
+from transcriber.settings.definition import Settings
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """`--data-dir` and `--config`."""
+    parser.add_argument("--data-dir", type=Path, metavar="FOLDER", help="where pulled models live (in its models/)")
+    add_config_flag(parser)
+
+
+def settings_of(args: argparse.Namespace) -> Settings:
+    """The settings, with the flags. Raises ConfigError."""
+    flags = {"data_dir": str(args.data_dir)} if args.data_dir else {}
+    return definition.load(config=args.config, flags=flags).settings
+
+
+def catalogue_of(settings: Settings, report: Report | None = None) -> Catalogue:
+    """Ours and the official list: as it is now if there is a `report` to tell about it, else as it was last seen."""
+    home, url = catalog.home_of(settings.data_dir), settings.model_list_url
+    listed = official_list.refreshed(home, url, report) if report else official_list.cached(home, url)
+    return entries.load().completed(listed)
+
+
+def default_of(settings: Settings) -> str:
+    """The name of the model a server would load; empty when there is none."""
+    if settings.model:
+        return settings.model
+    found = catalog.installed(settings.data_dir)
+    return found[0].name if found else ""
+
+
+def find_installed(wanted: str, settings: Settings, catalogue: Catalogue) -> ModelFolder:
+    """An installed model by its name, or by what the catalogue makes of the words. Raises UnknownModel."""
+    here = {folder.name: folder for folder in catalog.installed(settings.data_dir)}
+    if wanted in here:
+        return here[wanted]
+    try:
+        name = catalogue.resolve(wanted).name
+    except UnknownModel:
+        raise UnknownModel(f"no model {wanted!r} is installed (installed: {', '.join(here) or 'none'})") from None
+    if name in here:
+        return here[name]
+    raise UnknownModel(f"{name} is not installed: `transcriber models pull {name}` gets it")
+
+
+def megabytes(size: int) -> str:
+    """`86.9 MB`, `1.8 GB`; empty for an unknown size."""
+    if not size:
+        return ""
+    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.1f} MB"
+
+
+class Screen:
+    """Lines on stderr; below them a bar while something comes, if stderr is a terminal. A `Report`."""
+
+    def __init__(self) -> None:
+        self._bar: Progress | None = None
+
+    def __enter__(self) -> "Screen":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def say(self, line: str) -> None:
+        """A line; a bar above which it would stand is over."""
+        self._end()
+        print(printable(without_credentials(line)), file=sys.stderr, flush=True)
+
+    def at(self, done: int, total: int | None) -> None:
+        """Move the bar."""
+        if not sys.stderr.isatty():
+            return
+        if self._bar is None:
+            self._bar = _bar()
+            self._bar.start()
+            self._bar.add_task("", total=total)
+        self._bar.update(self._bar.task_ids[0], completed=done, total=total)
+
+    def _end(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+def _bar() -> "Progress":
+    # Imported here: every other command, and the server, would wait for it too.
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+
+    columns = (BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True)
+
+
+def cell(text: str, style: str = "") -> Text:
+    """A table's cell of foreign text."""
+    return Text(printable(text), style=style)

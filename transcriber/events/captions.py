@@ -1,0 +1,197 @@
+"""A conversation as plain text, WebVTT, SRT and CSV, piece by piece. Its order and its reading live elsewhere.
+
+Every format takes finals in the order of time (`core/conversation.py`) and yields a piece for an utterance or a cue, so
+that who writes a long call can pause anywhere.
+"""
+
+import csv
+import heapq
+import io
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+from unicodedata import east_asian_width
+
+from transcriber.events.conversation import whole
+
+LINE_WIDTH = 42
+LINES = 2
+CUE_MS = 7_000
+PAUSE_MS = 1_500
+COLUMNS = ("seq", "track", "speaker", "utterance", "start_ms", "end_ms", "confidence", "text")
+
+Finals = Iterable[Mapping[str, Any]]
+
+_CONTROL = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+_ARROW = re.compile(r"-{2,}>")
+_FORMULA = re.compile(r"[\s\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]*[=+\-@＝＋－＠]")
+"""A spreadsheet may pass over what cannot be seen."""
+
+
+Timed = tuple[str, int, int]
+"""A word, its start and its end in milliseconds."""
+
+
+@dataclass(slots=True)
+class _Said:
+    """One final, every field readable: what is missing or of a strange type in the event got a sensible value."""
+
+    speaker: str
+    text: str
+    start_ms: int
+    words: Sequence[Timed]
+
+
+@dataclass(slots=True)
+class _Cue:
+    start_ms: int
+    end_ms: int
+    speaker: str
+    lines: Sequence[str]
+
+
+def txt(finals: Finals) -> Iterator[str]:
+    """One line an utterance: `[00:12.340] caller: my number is four two`."""
+    for said in _spoken(finals):
+        yield f"[{_stamp(said.start_ms)}] {said.speaker}: {said.text}\n"
+
+
+def vtt(finals: Finals) -> Iterator[str]:
+    """WebVTT with one voice tag a cue; long utterances become several cues."""
+    yield "WEBVTT\n"
+    for cue in _cues(finals):
+        times = f"{_clock(cue.start_ms, '.')} --> {_clock(cue.end_ms, '.')}"
+        body = "\n".join(escape(line, quote=False) for line in cue.lines)
+        yield f"\n{times}\n<v {escape(cue.speaker, quote=False)}>{body}\n"
+
+
+def srt(finals: Finals) -> Iterator[str]:
+    """SubRip with `Speaker: ` before each cue. The format has no escapes, so an arrow in the text is shortened."""
+    for number, cue in enumerate(_cues(finals, named=True), 1):
+        times = f"{_clock(cue.start_ms, ',')} --> {_clock(cue.end_ms, ',')}"
+        body = _ARROW.sub("->", "\n".join((f"{cue.speaker}: {cue.lines[0]}", *cue.lines[1:])))
+        yield f"{'' if number == 1 else chr(10)}{number}\n{times}\n{body}\n"
+
+
+def csv_table(finals: Finals) -> Iterator[str]:
+    """RFC 4180 with a header line. A text that a spreadsheet would run as a formula gets an apostrophe before it."""
+    out = io.StringIO()
+    table = csv.writer(out)
+    table.writerow(COLUMNS)
+    for final in finals:
+        table.writerow([_cell(final.get(column)) for column in COLUMNS])
+        yield out.getvalue()
+        out.seek(0)
+        out.truncate()
+    yield out.getvalue()
+
+
+FORMATS: Mapping[str, Callable[[Finals], Iterator[str]]] = {"txt": txt, "vtt": vtt, "srt": srt, "csv": csv_table}
+
+
+def _spoken(finals: Finals) -> Iterator[_Said]:
+    for final in finals:
+        text = _clean(final.get("text"))
+        if text:
+            start_ms = max(0, whole(final.get("start_ms")))
+            end_ms = max(start_ms + 1, whole(final.get("end_ms")))
+            speaker = _clean(final.get("speaker")) or _clean(final.get("track")) or "speaker"
+            yield _Said(speaker, text, start_ms, _words(final.get("words"), text, (start_ms, end_ms)))
+
+
+def _words(given: object, text: str, span: tuple[int, int]) -> Sequence[Timed]:
+    """The words of `text` with their times, none before the span: the event's own where they fit the text, else spread
+
+    over it.
+    """
+    tokens = text.split()
+    entries = [entry for entry in given if isinstance(entry, Mapping)] if isinstance(given, Sequence) else []
+    spelled = [entry.get("word") for entry in entries]
+    if spelled == tokens or list(map(_clean, spelled)) == tokens:
+        starts = [max(span[0], whole(entry.get("start_ms"), span[0])) for entry in entries]
+        ends = [max(0, whole(entry.get("end_ms"), span[1])) for entry in entries]
+    else:
+        length, done, edges = sum(map(len, tokens)), 0, [span[0]]
+        for token in tokens:
+            done += len(token)
+            edges.append(span[0] + (span[1] - span[0]) * done // length)
+        starts, ends = edges[:-1], edges[1:]
+    return list(zip(tokens, starts, ends, strict=True))
+
+
+def _cues(finals: Finals, *, named: bool = False) -> Iterator[_Cue]:
+    """By start time, as WebVTT wants them, though utterances of two tracks overlap: a cue waits until no utterance
+
+    that comes can begin before it.
+    """
+    waiting: list[tuple[int, int, _Cue]] = []
+    made = 0
+    for said in _spoken(finals):
+        while waiting and waiting[0][0] <= said.start_ms:
+            yield heapq.heappop(waiting)[2]
+        indent = _width(f"{said.speaker}: ") if named else 0
+        for page, lines in _pages(said.words, indent):
+            start_ms = page[0][1]
+            made += 1
+            cue = _Cue(start_ms, max(start_ms + 1, page[-1][2]), said.speaker, lines)
+            heapq.heappush(waiting, (start_ms, made, cue))
+    while waiting:
+        yield heapq.heappop(waiting)[2]
+
+
+def _pages(words: Sequence[Timed], indent: int) -> Iterator[tuple[list[Timed], list[str]]]:
+    """The words in portions that are read at one glance, each with its lines: of LINE_WIDTH columns at most, the first
+
+    shorter by `indent`; a word is never cut.
+    """
+    page: list[Timed] = []
+    lines: list[str] = []
+    room = 0
+    for word in words:
+        width = _width(word[0])
+        fits = bool(lines) and width + 1 <= room
+        if page and (_apart(page, word) or (not fits and len(lines) == LINES)):
+            yield page, lines
+            page, lines, fits = [], [], False
+        if fits:
+            lines[-1] += f" {word[0]}"
+            room -= width + 1
+        else:
+            room = (LINE_WIDTH if lines else max(LINE_WIDTH // 2, LINE_WIDTH - indent)) - width
+            lines.append(word[0])
+        page.append(word)
+    if page:
+        yield page, lines
+
+
+def _apart(page: Sequence[Timed], word: Timed) -> bool:
+    return word[2] - page[0][1] > CUE_MS or word[1] - page[-1][2] > PAUSE_MS
+
+
+def _width(text: str) -> int:
+    return len(text) if text.isascii() else sum(2 if east_asian_width(letter) in "WF" else 1 for letter in text)
+
+
+def _clean(value: object) -> str:
+    """One line without control characters and lone surrogates: nothing in it can end a cue or break the encoding."""
+    return _CONTROL.sub(" ", value).strip() if isinstance(value, str) else ""
+
+
+def _cell(value: object) -> str | int | float:
+    if isinstance(value, (int, float)):
+        return value
+    text = _clean(value)
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def _clock(ms: int, mark: str) -> str:
+    seconds, rest = divmod(ms, 1000)
+    minutes, second = divmod(seconds, 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours:02d}:{minute:02d}:{second:02d}{mark}{rest:03d}"
+
+
+def _stamp(ms: int) -> str:
+    return _clock(ms, ".").removeprefix("00:")

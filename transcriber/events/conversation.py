@@ -1,0 +1,68 @@
+"""The finals of a call in the order of time, kept as the JSON they were stored as. Pure."""
+
+import json
+from bisect import bisect
+from collections.abc import Iterator, Mapping
+from math import isfinite
+from typing import Any
+
+import msgspec
+
+from transcriber.events.schema import parsed
+
+
+class _Head(msgspec.Struct, gc=False):
+    """What decides whether and where a final stands; of any type, because other versions and programs may write."""
+
+    type: Any = None
+    track: Any = None
+    seq: Any = None
+    start_ms: Any = None
+
+
+_heads = msgspec.json.Decoder(_Head)
+
+
+class Conversation:
+    """The finals of all tracks, or of one, by start time, then by number.
+
+    Only their text is held and each is decoded when it is asked for: decoded, a long call is a hundred thousand
+    objects, which the collector looks through and which take long to free.
+    """
+
+    def __init__(self, *, track: str | None = None) -> None:
+        self._track = track
+        self._places: list[tuple[int, int]] = []
+        self._texts: list[str] = []
+
+    def add(self, text: str) -> None:
+        """An event as it was stored. What is no final of the track is passed over."""
+        if '"final"' not in text:
+            return
+        try:
+            head = _heads.decode(text)
+        except (msgspec.DecodeError, RecursionError):  # JSON to Python, or none at all
+            event = parsed(text)
+            text = json.dumps(event)
+            head = _Head(event.get("type"), event.get("track"), event.get("seq"), event.get("start_ms"))
+        if head.type == "final" and self._track in (None, head.track):
+            place = (whole(head.start_ms), whole(head.seq))
+            # Numbers follow the ends of utterances, so most finals come in order.
+            at = len(self._places) if not self._places or self._places[-1] <= place else bisect(self._places, place)
+            self._places.insert(at, place)
+            self._texts.insert(at, text)
+
+    def texts(self) -> Iterator[str]:
+        """The finals' JSON."""
+        return iter(self._texts)
+
+    def finals(self) -> Iterator[Mapping[str, Any]]:
+        """The finals, each decoded when its turn comes."""
+        return map(parsed, self._texts)
+
+
+def whole(value: object, default: int = 0) -> int:
+    """A number of an event as an integer; `default` for what is none."""
+    if isinstance(value, int):
+        return value
+    return int(value) if isinstance(value, float) and isfinite(value) else default

@@ -1,0 +1,124 @@
+"""Who a stream is, and with that the events its facts become. Times stay those of the stream."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from transcriber.events.schema import (
+    CallEnded,
+    CallStarted,
+    Dtmf,
+    Event,
+    Final,
+    Gap,
+    Partial,
+    StreamError,
+    StreamStarted,
+    StreamStopped,
+)
+from transcriber.recognition.utterance_tracker import Draft, Utterance
+from transcriber.telephony import media_stream as wire
+from transcriber.telephony.twilio.messages import Start
+
+Fact = Utterance | wire.Missing | wire.Pressed | wire.Fault
+"""What is to be kept of a stream between its start and its end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What every event of a stream repeats. `at` is the wall clock."""
+
+    start: Start
+    speakers: Mapping[str, str]
+    language: str
+    model: str
+    unknown_words: tuple[str, ...] = ()
+
+    def started(self, at: str) -> tuple[CallStarted, StreamStarted]:
+        """The beginning; the ticket among the parameters is nobody's business."""
+        start = self.start
+        call = CallStarted(call_sid=start.call_sid, account_sid=start.account_sid, resumed=False, at=at)
+        stream = StreamStarted(
+            call_sid=start.call_sid,
+            stream_sid=start.stream_sid,
+            tracks=start.tracks,
+            speakers=self.speakers,
+            start_ms=0,
+            language=self.language,
+            model=self.model,
+            parameters={name: value for name, value in start.parameters.items() if name != "ticket"},
+            unknown_words=self.unknown_words,
+            at=at,
+        )
+        return call, stream
+
+    def stopped(
+        self, reason: str, *, audio_ms: Mapping[str, int], errors: Mapping[str, int], at: str
+    ) -> tuple[StreamStopped, CallEnded]:
+        """The end."""
+        call_sid, stream_sid = self.start.call_sid, self.start.stream_sid
+        stream = StreamStopped(
+            call_sid=call_sid, stream_sid=stream_sid, reason=reason, audio_ms=audio_ms, errors=errors, at=at
+        )
+        return stream, CallEnded(call_sid=call_sid, reason=reason, at=at)
+
+    def event(self, fact: Fact, track: str, *, at: str) -> Event:
+        """What is kept of a fact; `track` is an utterance's."""
+        call_sid, stream_sid = self.start.call_sid, self.start.stream_sid
+        match fact:
+            case Utterance():
+                return self._final(fact, track, at=at)
+            case wire.Missing(missing_from, from_ms, to_ms):
+                return Gap(
+                    call_sid=call_sid,
+                    stream_sid=stream_sid,
+                    track=missing_from,
+                    from_ms=from_ms,
+                    to_ms=to_ms,
+                    at=at,
+                )
+            case wire.Pressed(pressed_on, digit, at_ms):
+                return Dtmf(
+                    call_sid=call_sid,
+                    stream_sid=stream_sid,
+                    track=pressed_on,
+                    digit=digit,
+                    start_ms=at_ms,
+                    at=at,
+                )
+            case wire.Fault(code, message):
+                return StreamError(call_sid=call_sid, stream_sid=stream_sid, code=code, message=message, at=at)
+
+    def partial(self, draft: Draft, track: str, *, at: str) -> Partial:
+        """What is published of a draft."""
+        return Partial(
+            call_sid=self.start.call_sid,
+            stream_sid=self.start.stream_sid,
+            track=track,
+            speaker=self.speakers[track],
+            utterance=draft.utterance,
+            revision=draft.revision,
+            text=draft.text,
+            stable=draft.stable,
+            start_ms=draft.start_ms,
+            end_ms=draft.end_ms,
+            language=self.language,
+            model=self.model,
+            at=at,
+        )
+
+    def _final(self, spoken: Utterance, track: str, *, at: str) -> Final:
+        return Final(
+            call_sid=self.start.call_sid,
+            stream_sid=self.start.stream_sid,
+            track=track,
+            speaker=self.speakers[track],
+            utterance=spoken.utterance,
+            text=spoken.text,
+            start_ms=spoken.words[0].start_ms,
+            end_ms=spoken.words[-1].end_ms,
+            confidence=spoken.confidence,
+            words=spoken.words,
+            language=self.language,
+            model=self.model,
+            at=at,
+        )

@@ -1,0 +1,97 @@
+"""A live stream's audio on disk, mu-law as it came, so that a crash of ours takes no word that was received.
+
+It goes when the stream has ended. The next start hears again what follows the last final that was written.
+"""
+
+import asyncio
+import logging
+import os
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+
+from transcriber.outbox.stream_writes import Opening, line, read
+
+log = logging.getLogger(__name__)
+FLUSH_S = 0.25
+MOST_IN_MEMORY = 1 << 20
+"""Bytes that may wait for a slow disk; beyond it the stream has no journal any more."""
+_HEAD = struct.Struct("<BQI")
+"""Before each piece: the number of its track, the position of its first sample, its length."""
+Spans = list[tuple[bytes, int]]
+
+
+class Journal:
+    """One stream's. All methods belong to the event loop's thread; `hear` never waits."""
+
+    def __init__(self, path: Path, opening: Opening) -> None:
+        self._path = path
+        self._tracks = opening.stream.tracks
+        self._new = bytearray(line(opening))
+        self._file: int | None = None
+        self._failed = False
+        self._writing: asyncio.Task[None] | None = None
+
+    def hear(self, track: str, payload: bytes, at: int) -> None:
+        """Mu-law of a track, and the position of its first sample on the stream's clock."""
+        if self._failed:
+            return
+        self._new += _HEAD.pack(self._tracks.index(track), at, len(payload)) + payload
+        if len(self._new) > MOST_IN_MEMORY:
+            self._fail("the disk is too slow")
+        elif self._writing is None:
+            self._writing = asyncio.create_task(self._write())
+
+    async def remove(self) -> None:
+        """The stream has ended: nothing of it is needed any more."""
+        self._failed = True
+        if self._writing is not None:
+            await self._writing
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+            await asyncio.to_thread(self._path.unlink, missing_ok=True)
+
+    async def _write(self) -> None:
+        await asyncio.sleep(FLUSH_S)
+        text, self._new = bytes(self._new), bytearray()
+        try:
+            if self._file is None:
+                flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+                self._file = await asyncio.to_thread(os.open, self._path, flags, 0o600)
+            while text:
+                text = text[await asyncio.to_thread(os.write, self._file, text) :]
+        except OSError as error:
+            self._fail(str(error))
+        self._writing = None
+
+    def _fail(self, why: str) -> None:
+        log.error("this stream's audio is not in the journal any more: %s", why)
+        self._failed = True
+        self._new.clear()
+
+
+def opening_of(path: Path) -> Opening | None:
+    """Whose journal it is; None if that cannot be read. Blocks."""
+    with path.open("rb") as file:
+        opening = read(file.readline())
+    return opening if isinstance(opening, Opening) else None
+
+
+def audio_of(path: Path, after: Mapping[str, int]) -> Mapping[str, Spans]:
+    """By track what was heard behind the position `after`, 0 unless given; a torn end is left out. Blocks."""
+    with path.open("rb") as file:
+        opening = read(file.readline())
+        if not isinstance(opening, Opening):
+            return {}
+        tracks = opening.stream.tracks
+        found: dict[str, Spans] = {track: [] for track in tracks}
+        while len(head := file.read(_HEAD.size)) == _HEAD.size:
+            number, at, length = _HEAD.unpack(head)
+            payload = file.read(length)
+            if len(payload) < length or number >= len(tracks):
+                break
+            begin = max(at, after.get(tracks[number], 0))
+            if begin < at + length:
+                found[tracks[number]].append((payload[begin - at :], begin))
+    return found

@@ -1,0 +1,22 @@
+"""What one stream had to give up: counted, and said without a line for every event."""
+
+import logging
+
+from transcriber.observability.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+
+class Losses:
+    """One stream's."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._count = 0
+
+    def add(self, count: int, *, last: bool = False) -> None:
+        """So many events more are lost; said the first time, and when it is the last."""
+        self._count += count
+        self._metrics.events_lost.inc(count)
+        if self._count == count or last:
+            log.error("%d events of this stream are lost so far: over the bound, or after its end", self._count)

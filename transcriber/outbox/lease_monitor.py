@@ -1,0 +1,91 @@
+"""Keeps a server's streams alive in Redis, and ends those of servers that are not.
+
+Somebody else's stream is only ended after Redis was there for a whole lease without a break: when it comes back after
+an outage, all leases have run out, those of the living too.
+"""
+
+import asyncio
+import logging
+import time
+
+from transcriber.errors import StoreError
+from transcriber.outbox.outbox import Outbox
+from transcriber.store.event_log import RedisOutlet
+from transcriber.store.leases import LEASE_S
+from transcriber.store.redis_errors import redis_failures
+
+log = logging.getLogger(__name__)
+RENEW_S = 4.0
+"""Lease and pause together bound how long a dead server's call stays live: about 20 s."""
+AUDIT_S = 60.0
+MISSED_S = 3 * RENEW_S
+"""A longer pause between two rounds means that the machine slept."""
+
+
+class Keeper:
+    """Runs beside the server; belongs to the event loop's thread."""
+
+    def __init__(self, outbox: Outbox, outlet: RedisOutlet) -> None:
+        self._outbox = outbox
+        self._condition = outlet.condition
+        self._outlet = outlet
+        self._leases = outlet.leases
+        self._audited = time.time()
+        self._there_since: float | None = None
+        self._last = time.time()
+
+    async def run(self) -> None:
+        """One round after the other, for ever."""
+        while True:
+            try:
+                await self.round()
+            except Exception:  # without leases the living would be taken for dead
+                log.exception("keeping the leases failed")
+            await asyncio.sleep(RENEW_S)
+
+    async def round(self) -> None:
+        """Renew our leases, look for dead servers' folders and for leases that have run out."""
+        now = time.time()
+        if not 0 <= now - self._last < MISSED_S:
+            self._there_since = None
+        self._last = now
+        try:
+            await self._renew()
+            await self._outbox.adopt()
+            if self._there_since is None:
+                self._there_since = now
+            elif now - self._there_since >= LEASE_S:
+                await self._sweep()
+                if now - self._audited >= AUDIT_S:
+                    self._audited = now
+                    await self._audit()
+        except StoreError as error:
+            self._there_since = None
+            log.debug("no leases are kept: %s", error)
+        except OSError as error:
+            log.error("the outbox cannot be looked through: %s", error)
+
+    async def _renew(self) -> None:
+        ours = {carrier.lease: carrier for carrier in self._outbox.carriers}
+        try:
+            with redis_failures("cannot renew the leases"):
+                lost = await self._leases.renew(ours)
+        except StoreError as error:
+            if error.reason != "away":  # then everything is, and that is told
+                self._condition.failed("leases", error)
+            raise
+        self._condition.worked("leases")
+        for lease in lost:
+            ours[lease].doubt()
+
+    async def _audit(self) -> None:
+        """Streams without a lease get one: whoever lives renews it, and the others are found by its end."""
+        live = await self._outlet.streams.live()
+        with redis_failures("cannot read the leases"):
+            await self._leases.renew(await self._leases.missing(live))
+
+    async def _sweep(self) -> None:
+        with redis_failures("cannot read the leases"):
+            expired = await self._leases.expired()
+        for lease in expired:
+            await self._outbox.interrupt(lease)

@@ -1,0 +1,37 @@
+"""Where a live stream's events go: what `calls` needs of the outbox. Pure."""
+
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+from transcriber.events.schema import CallEnded, CallStarted, Event, Partial, StreamStarted, StreamStopped
+
+
+class Delivery(Protocol):
+    """One stream's way to the outlet, whatever becomes of the store. Nothing but `close` waits. Times of the stream."""
+
+    def keep(self, event: Event) -> None:
+        """An event to be kept and published, in this order, once."""
+
+    def show(self, draft: Partial) -> None:
+        """To be published only: replaces what waits of the same track, and a Final of the track takes it back."""
+
+    def hear(self, track: str, payload: bytes, at: int) -> None:
+        """Audio that is going to be recognised: mu-law and the position of its first sample. For a journal, if any."""
+
+    async def close(self, stream: StreamStopped, call: CallEnded) -> None:
+        """The end. Returns when all is written, or safe where a crash cannot take it and on its way."""
+
+
+Refusal = Literal["duplicate", "deleted"]
+"""Why a stream that was admitted is refused after all: it is live on another server, or its call was deleted."""
+Refuse = Callable[[Refusal], None]
+
+
+class Outbox(Protocol):
+    """Where a session's events go."""
+
+    def begin(self, call: CallStarted, stream: StreamStarted, *, at_ms: int, refuse: Refuse | None = None) -> Delivery:
+        """A new stream. `at_ms`: epoch milliseconds of its zero. `refuse`: called if it may not be one.
+
+        Nothing is kept of it then.
+        """

@@ -1,0 +1,101 @@
+"""A running server's own folder in the data directory, and how those of dead servers are told from it."""
+
+import fcntl
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from transcriber.store.call_deletion import LEFT_FOR_S
+
+LOCK = "lock"
+SUFFIX = ".jsonl"
+JOURNAL = ".mulaw"
+TRIED = ".tried"
+
+
+class Folder:
+    """`<root>/<owner>/`, locked while its server lives. The lock is the kernel's: it ends with the process, always."""
+
+    def __init__(self, path: Path, lock: int) -> None:
+        self.path = path
+        self._lock = lock
+
+    @classmethod
+    def make(cls, root: Path) -> Self:
+        """A new one, for a server that starts. Blocks. Raises OSError."""
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        root.chmod(0o700)
+        while True:
+            path = root / secrets.token_hex(6)
+            path.mkdir(mode=0o700)
+            if (lock := _lock(path)) is not None:
+                return cls(path, lock)
+
+    @property
+    def owner(self) -> str:
+        """The server's name: one word, never used again."""
+        return self.path.name
+
+    def file(self, stream_sid: str) -> Path:
+        """Where a stream's writes may wait; another place each time, as nothing forbids a sid to come again."""
+        return self.path / f"{stream_sid}-{secrets.token_hex(4)}{SUFFIX}"
+
+    def journal(self, stream_sid: str) -> Path:
+        """Where a stream's audio may be kept, likewise."""
+        return self.path / f"{stream_sid}-{secrets.token_hex(4)}{JOURNAL}"
+
+    def journals(self) -> list[Path]:
+        """All of these. Blocks."""
+        return sorted(self.path.glob(f"*{JOURNAL}"))
+
+    def tried(self) -> list[Path]:
+        """Those being heard again when that was broken off. Blocks."""
+        return sorted(self.path.glob(f"*{JOURNAL}{TRIED}"))
+
+    def set_aside(self, path: Path) -> Path:
+        """Move a file to where nobody looks for work any more; returns where it is. Blocks."""
+        return path.rename(self.path.parent / f"{self.owner}-{path.name}")
+
+    def files(self) -> list[Path]:
+        """All that wait, the oldest stream first. Blocks."""
+        return sorted(self.path.glob(f"*{SUFFIX}"), key=lambda path: path.stat().st_mtime_ns)
+
+    @staticmethod
+    def is_too_old(path: Path) -> bool:
+        """Whether a file was left for too long. Blocks."""
+        return time.time() - path.stat().st_mtime > LEFT_FOR_S
+
+    def orphans(self) -> Iterator[Self]:
+        """The folders beside this one whose servers are dead; they are ours until released. Blocks."""
+        for path in sorted(self.path.parent.iterdir()):
+            if path != self.path and path.is_dir() and (lock := _lock(path)) is not None:
+                yield type(self)(path, lock)
+
+    def release(self) -> None:
+        """Let go of it; it stays only if something waits in it. Blocks."""
+        with suppress(OSError):
+            if not self.files() and not self.journals() and not self.tried():
+                (self.path / LOCK).unlink()
+                self.path.rmdir()
+        os.close(self._lock)
+
+
+def _lock(path: Path) -> int | None:
+    """None: somebody else's, or it has just gone."""
+    try:
+        file = os.open(path / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Its last holder may have removed it between the two steps.
+        if os.path.samestat(os.fstat(file), os.stat(path / LOCK)):
+            return file
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(file)
+    return None

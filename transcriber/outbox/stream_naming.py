@@ -1,0 +1,33 @@
+"""What a stream is called in the store: by its sid, or by another name where the sid is another server's stream.
+
+Nothing that was heard is dropped for a sid that came twice: its words are kept beside those of the other stream. Pure.
+"""
+
+from dataclasses import replace
+from typing import TypeVar
+
+from transcriber.events.schema import CallEnded, CallStarted, Event, StreamError
+from transcriber.outbox.stream_writes import Opening
+from transcriber.store.leases import Lease
+
+E = TypeVar("E", bound=Event)
+
+
+def renamed(opening: Opening, stream_sid: str) -> Opening:
+    """The beginning of the same stream by that name."""
+    return replace(opening, stream=replace(opening.stream, stream_sid=stream_sid))
+
+
+def named(event: E, stream_sid: str) -> E:
+    """The same event as one of the stream of that name; events of calls name no stream."""
+    if isinstance(event, CallStarted | CallEnded) or getattr(event, "stream_sid", stream_sid) == stream_sid:
+        return event
+    return replace(event, stream_sid=stream_sid)  # type: ignore[call-arg]  # all others have one
+
+
+def duplicate_error(lease: Lease, *, at: str) -> StreamError:
+    """What the stream says of its other name. `at`: ISO 8601."""
+    message = "another server has a stream of this sid: this one goes on by another name"
+    return StreamError(
+        call_sid=lease.call_sid, stream_sid=lease.stream_sid, code="duplicate_stream", message=message, at=at
+    )

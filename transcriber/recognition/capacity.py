@@ -1,0 +1,54 @@
+"""How many live tracks this machine carries: measured on speech at start, corrected by what real calls cost."""
+
+import math
+
+from transcriber.recognition.load_monitor import Pace
+
+BURSTS = 2.0
+"""Room is kept for so many standard deviations of what the tracks want at once: people speak in bursts."""
+INGEST_COST = 0.006
+"""Cores a track costs besides recognition: frames, events, Redis (bench/overhead.py)."""
+PACED = 1.15
+"""How much more audio costs when it comes a beat at a time, many tracks in turn, than in one go (bench/room.py)."""
+TALKING = 0.6
+"""Share of a track that the gate lets through, as long as nothing is known (bench/gate.py: 0.34 to 0.54)."""
+TRUST_S = 600.0
+"""Seconds of audio that the measurement at start counts for."""
+FORGET_S = 6_000.0
+"""After so many the past counts half."""
+
+
+class Capacity:
+    """An estimate that follows the calls. `speech_cost`: CPU seconds for a second of speech, recognised in one go."""
+
+    def __init__(self, pace: Pace, *, workers: int, speech_cost: float, gated: bool) -> None:
+        self._pace = pace
+        self._workers = workers
+        self._share = TALKING if gated else 1.0
+        self.restart(speech_cost=speech_cost)
+
+    def restart(self, *, speech_cost: float) -> None:
+        """Another model: what was learnt of the one before counts no more."""
+        self._audio_s = TRUST_S
+        self._cpu_s = TRUST_S * PACED * speech_cost * self._share
+        self._seen = (self._pace.audio_s, self._pace.cpu_s)
+
+    def tracks(self) -> int:
+        """Live tracks that can be heard in real time, two at least."""
+        audio_s, cpu_s = self._pace.audio_s, self._pace.cpu_s
+        self._audio_s += audio_s - self._seen[0]
+        self._cpu_s += cpu_s - self._seen[1]
+        self._seen = (audio_s, cpu_s)
+        if self._audio_s > FORGET_S:
+            self._audio_s, self._cpu_s = self._audio_s / 2, self._cpu_s / 2
+        return max(2, room(self._workers, self._cpu_s / self._audio_s + INGEST_COST))
+
+
+def room(cores: float, cost: float) -> int:
+    """How many tracks of a mean `cost` (cores each) fit into the cores with BURSTS to spare.
+
+    A track costs twice its mean or nothing, about half of the time each, so that the deviation of n independent ones is
+    cost x sqrt(n); solved for n: n x cost + BURSTS x cost x sqrt(n) = cores.
+    """
+    half = BURSTS / 2
+    return int((math.sqrt(half * half + cores / cost) - half) ** 2)

@@ -1,0 +1,43 @@
+"""What recognition needs of a speech engine: small protocols, so that Vosk can be swapped. Pure."""
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from transcriber.audio.chunk import Band
+from transcriber.recognition.utterance_tracker import Hypothesis
+
+
+class Recognizer(Protocol):
+    """Decodes one track. Never used by two threads at once; every method may take long."""
+
+    def accept(self, pcm: bytes) -> bool:
+        """Feed 16 kHz 16-bit little-endian mono PCM. True: the model holds the utterance to be over."""
+
+    def partial(self, *, settled: bool) -> Hypothesis:
+        """The utterance so far; its `words`, which cost more, only if `settled` is asked for, and not every time."""
+
+    def result(self) -> Hypothesis:
+        """End the utterance: what it was. What the recognizer learnt about the speaker stays."""
+
+    def finish(self) -> Hypothesis:
+        """End the track: what was still unsaid. Afterwards nothing of this track is left in the recognizer."""
+
+
+class Engine(Protocol):
+    """A loaded model that makes recognizers. `create` may be called from any thread, never from the event loop."""
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def language(self) -> str: ...
+    @property
+    def band(self) -> Band: ...
+    @property
+    def takes_grammar(self) -> bool:
+        """Whether `create` can close the vocabulary."""
+
+    def create(self, grammar: Sequence[str] = ()) -> Recognizer:
+        """A cold recognizer; with a grammar it knows these phrases only. Raises ModelError."""
+
+    def unknown(self, words: Iterable[str]) -> tuple[str, ...]:
+        """Those of the words that the model has never heard of, in order."""

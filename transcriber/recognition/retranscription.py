@@ -1,0 +1,43 @@
+"""Hears audio that was received before, as fast as the workers have time beside the live calls."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from transcriber.audio.chunk import RATE
+from transcriber.errors import ModelError
+from transcriber.recognition.service import Ears
+from transcriber.recognition.track_decoder import Heard
+from transcriber.recognition.utterance_tracker import Utterance
+from transcriber.telephony.media_stream import Refused
+
+MOST_WAITING = 60 * RATE
+PAUSE_S = 0.05
+
+
+async def rehear(
+    ears: Ears, parameters: Mapping[str, str], audio: Mapping[str, Sequence[tuple[bytes, int]]]
+) -> list[tuple[str, Utterance]]:
+    """The utterances of a stream with these custom parameters, with their tracks, in the order in which they ended.
+
+    `audio`: by track mu-law and the position of its first sample. Raises ModelError, and what recognition raises.
+    """
+    hearing = await ears.hearing(parameters)
+    if isinstance(hearing, Refused):
+        raise ModelError(hearing.reason)
+    found: list[tuple[str, Utterance]] = []
+
+    def tell(track: str, heard: Heard) -> None:
+        found.extend((track, item) for item in heard if isinstance(item, Utterance))
+
+    async def hear(track: str, spans: Sequence[tuple[bytes, int]]) -> None:
+        lane = hearing.lane(partial(tell, track))
+        for payload, at in spans:
+            while lane.pending > MOST_WAITING:  # noqa: ASYNC110 - a lane tells nobody how far it is
+                await asyncio.sleep(PAUSE_S)
+            if not lane.offer(payload, at):
+                break
+        await lane.finish()
+
+    await asyncio.gather(*(hear(track, spans) for track, spans in audio.items()))
+    return sorted(found, key=lambda item: item[1].words[-1].end_ms)

@@ -1,0 +1,165 @@
+"""Sound that stays as it is: tones, hold music, even noise. A voice detector takes them for speech.
+
+Speech moves: hardly ever has a block of it the spectrum of the two before, be the voice ever so flat. The frequencies
+of a tone or a chord stand still while it lasts, and the bands of noise stay as loud as they were. Moments of speech do
+so, too: only what does it again and again, or for long, counts. The tones of telephone keys are known at once.
+"""
+
+from collections import deque
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transcriber.audio.chunk import PER_MS, RATE
+from transcriber.audio.g711 import decode
+
+STEPS = 3
+"""Of the gate's, 20 ms each, that make a block …"""
+BLOCK = STEPS * 20 * PER_MS
+"""… in samples: long enough to part frequencies, shorter than a note."""
+SIZE = 512
+"""Of a block's Fourier transform; a bin is 15.6 Hz."""
+LOWEST = 4
+"""The first bin that counts: below are offset and rumble."""
+ALIKE = 0.9
+"""Cosine of two blocks' magnitudes, bin by bin, from which they are one sound …"""
+EVEN_DB = 4.5
+"""… or so little does each band of 500 Hz differ."""
+FLOOR = 1e3
+"""Energy of a band too soft to matter …"""
+FAINT = 3e6
+"""… and of a block too soft to have a voice, -72 dB of full scale."""
+STEADY = 3
+"""The block of an unchanged sound from which it is steady."""
+WINDOW, MOST = 40, 16
+"""So many steady ones of the latest blocks with voice are no speech: of a flat synthetic voice 12 are, at most."""
+LONG = 12
+"""Nor is a sound that did not change for so many blocks; speech: 9."""
+DOUBT = 8
+"""Speech is back when of so many blocks one at most is steady …"""
+QUARTER, LAST = 4, 3
+"""… or, of those before a pause, a quarter or none of the last ones …"""
+PAUSE = 2
+"""… where a pause is so many without voice."""
+HELD = 24
+"""So many blocks may turn out to be speech after all: a flat voice is not known at once."""
+KEY_ROWS, KEY_COLUMNS = (697, 770, 852, 941), (1209, 1336, 1477, 1633)
+"""Frequencies of a telephone key's two tones in Hz …"""
+KEY_SHARE, KEY_LEAST = 0.9, 0.03
+"""… and the share of a block's energy that both must have together, and each."""
+REACH = 3
+"""Bins to each side that are a tone's."""
+
+Spectrum = NDArray[np.float64]
+_HANN = np.hanning(BLOCK)
+_ROWS, _COLUMNS = ([round(hz * SIZE / RATE) - LOWEST for hz in tones] for tones in (KEY_ROWS, KEY_COLUMNS))
+_BANDS = np.arange(0, SIZE // 2 - LOWEST, 32)
+
+
+class Steadiness:
+    """Judges one track, step by step, in order. One thread at a time."""
+
+    def __init__(self) -> None:
+        self.lasting = False
+        """Whether what sounds is steady, and has been for too long to be speech."""
+        self._steps: list[bytes] = []
+        self._voiced = False
+        self._shape: Spectrum = np.zeros(SIZE // 2 + 1 - LOWEST)
+        self._levels: Spectrum = np.zeros(len(_BANDS))
+        """Of the block that the latest ones are like."""
+        self._run = 0
+        """How many are, with that one."""
+        self._key = False
+        self._recent: deque[bool] = deque(maxlen=WINDOW)
+        """Which of the latest blocks with voice were steady."""
+        self._doubtful: deque[bool] = deque(maxlen=DOUBT)
+        """The same since the last pause, while it lasts."""
+        self._stretch = 0
+        """Blocks since then."""
+        self._quiet = 0
+        """The latest blocks without voice."""
+
+    @property
+    def in_doubt(self) -> int:
+        """Samples up to now that may turn out to be speech after all. Some 1.5 s at most."""
+        return min(self._stretch, HELD) * BLOCK + sum(map(len, self._steps)) if self.lasting else 0
+
+    def hear(self, step: bytes, *, voiced: bool) -> None:
+        """The track's next step, mu-law, and what a voice detector makes of it."""
+        self._steps.append(step)
+        self._voiced |= voiced
+        if len(self._steps) == STEPS:
+            self._quiet = 0 if self._voiced and self._compare(decode(b"".join(self._steps))) else self._quiet + 1
+            self._stretch += 1
+            self._conclude()
+            self._steps.clear()
+            self._voiced = False
+
+    def pause(self) -> bool:
+        """The track goes on elsewhere. Whether what was in doubt until here was speech."""
+        lasting = self.lasting
+        self._steps.clear()
+        self._voiced = False
+        self._quiet = PAUSE
+        self._conclude()
+        return lasting and not self.lasting
+
+    def _compare(self, samples: NDArray[np.int16]) -> bool:
+        """Take note of a block, unless it is too soft."""
+        spectrum = np.fft.rfft(samples * _HANN[: len(samples)], SIZE)[LOWEST:]
+        power = spectrum.real**2 + spectrum.imag**2
+        total = power.sum()
+        if total < FAINT:
+            if not self.lasting:
+                self._run = 0
+                self._recent.append(False)
+            return False
+        shape = np.sqrt(power / total)
+        levels = 10 * np.log10(np.add.reduceat(power, _BANDS) + FLOOR)
+        if shape @ self._shape >= ALIKE or np.abs(levels - self._levels).max() <= EVEN_DB:
+            self._run += 1
+        else:
+            self._shape, self._levels, self._run = shape, levels, 1
+        self._key = _is_key(power / total)
+        (self._doubtful if self.lasting else self._recent).append(self._key or self._run >= STEADY)
+        return True
+
+    def _conclude(self) -> None:
+        if not self.lasting:
+            if self._key or self._run >= LONG or sum(self._recent) >= MOST:
+                self.lasting = True
+                self._recent.clear()
+                self._forget()
+        elif self._moves():
+            self.lasting = False
+            self._run = 0
+            self._forget()
+        elif self._quiet >= PAUSE:
+            self._forget()
+
+    def _moves(self) -> bool:
+        blocks = list(self._doubtful)
+        if len(blocks) == DOUBT and sum(blocks) <= 1:
+            return True
+        few = sum(blocks) * QUARTER <= len(blocks) or not any(blocks[-LAST:])
+        return self._quiet >= PAUSE and bool(blocks) and few
+
+    def _forget(self) -> None:
+        self._doubtful.clear()
+        self._stretch = 0
+
+
+def _is_key(power: Spectrum) -> bool:
+    """Whether a block's energy, 1 in all, is that of a key: two tones, one of a row and one of a column."""
+    if power[_ROWS[0] - REACH : _COLUMNS[-1] + REACH].sum() < KEY_SHARE:
+        return False  # hardly any speech has so little below
+    shares = [_tone(power, bins) for bins in (_ROWS, _COLUMNS)]
+    return sum(shares) >= KEY_SHARE and min(shares) >= KEY_LEAST
+
+
+def _tone(power: Spectrum, bins: list[int]) -> float:
+    """Energy of the strongest tone thereabouts, if it is at one of these."""
+    first = bins[0] - REACH
+    peak = first + int(power[first : bins[-1] + REACH + 1].argmax())
+    at_one = min(abs(peak - each) for each in bins) <= 1
+    return float(power[peak - REACH : peak + REACH + 1].sum()) if at_one else 0.0

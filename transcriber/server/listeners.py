@@ -1,0 +1,90 @@
+"""Where a server is reached: its port, and that of the metrics if they have one of their own."""
+
+import socket
+from collections.abc import Callable
+from contextlib import AsyncExitStack, closing
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from transcriber.errors import ConfigError
+from transcriber.runtime.background import tend
+from transcriber.settings.definition import Settings
+from transcriber.web.app import create_app, create_metrics_app
+from transcriber.web.services import Services
+from transcriber.web.transport.bounded_site import BoundedSite
+from transcriber.web.transport.certificate import Certificate
+from transcriber.web.transport.client_address import networks
+from transcriber.web.transport.connections import Connections, most_connections
+
+UNCONFIRMED_MS = 60_000
+LIBRARIES = ("asyncio", "aiohttp.server", "aiohttp.web", "aiohttp.websocket", "aiohttp.internal")
+"""Loggers that write what strangers cause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Sockets that listen and accept nobody yet. `metrics` None: they are served with everything else."""
+
+    api: socket.socket
+    metrics: socket.socket | None
+
+
+def listen(settings: Settings, stack: AsyncExitStack) -> Listening:
+    """Taken first: a port in use is said before anything is loaded. Raises ConfigError."""
+    api = stack.enter_context(closing(_listen(settings.host, settings.port)))
+    if not settings.metrics_address:
+        return Listening(api, None)
+    address = urlsplit(f"//{settings.metrics_address}")
+    return Listening(api, stack.enter_context(closing(_listen(address.hostname or "", address.port or 0))))
+
+
+async def accept(
+    services: Services,
+    listening: Listening,
+    certificate: Certificate | None,
+    stack: AsyncExitStack,
+    say: Callable[[str], None],
+) -> None:
+    """Serve from now on, until the stack ends."""
+    budget = services.log_budget
+    stack.enter_context(budget.over(*LIBRARIES))
+    tend(stack, budget.watch(), name="telling what the log leaves out")
+    connections = Connections(services.metrics, most=most_connections(), log_budget=budget)
+    tend(stack, connections.watch(), name="cutting overdue connections")
+    if certificate is not None:
+        tend(stack, certificate.watch(), name="looking at the certificate")
+    proxies = networks(services.settings.trusted_proxies)
+    runner = await _set_up(create_app(services), stack)
+    context = certificate.context if certificate else None
+    await BoundedSite(connections, runner, proxies=proxies, sock=listening.api, ssl_context=context).start()
+    if listening.metrics is not None:
+        runner = await _set_up(create_metrics_app(services), stack)
+        await BoundedSite(connections, runner, proxies=proxies, sock=listening.metrics).start()
+        say(f"metrics: on {url_of(listening.metrics)}/metrics")
+
+
+def url_of(listening: socket.socket, scheme: str = "http") -> str:
+    """The address to ask."""
+    host, port = listening.getsockname()[:2]
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+async def _set_up(app: web.Application, stack: AsyncExitStack) -> web.AppRunner:
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    return runner
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listening = socket.create_server((host, port), family=family)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ConfigError(f"cannot listen on {host} port {port}: {reason}") from None
+    # Connections inherit it: a peer that has not confirmed a byte for so long is gone, whatever it looks like.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNCONFIRMED_MS)
+    return listening

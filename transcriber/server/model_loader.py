@@ -1,0 +1,111 @@
+"""The models of a server: the default, loaded at start and on request anew, and those that calls ask for."""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from transcriber.catalog import ModelFolder, find, home_of, installed, static_graph
+from transcriber.catalog.trial import Trials
+from transcriber.errors import ModelError
+from transcriber.recognition.capacity import Capacity
+from transcriber.recognition.model_registry import Models
+from transcriber.recognition.ports import Engine
+from transcriber.recognition.recognizer_pool import RecognizerPool
+from transcriber.recognition.vosk_engine import VoskEngine
+from transcriber.recognition.warm_up_speech import unheard_speech, warm_speech
+from transcriber.settings.definition import Settings
+
+log = logging.getLogger(__name__)
+Build = tuple[Path, int]
+"""Which build of a model is loaded: the folder Vosk reads, and when its acoustic model was written."""
+
+
+class Engines:
+    """Loads models, those that were not tried yet after a trial, and warms their recognizers.
+
+    All of it belongs to the event loop's thread, and what takes long happens off it.
+    """
+
+    def __init__(self, settings: Settings, *, workers: int, say: Callable[[str], None]) -> None:
+        self.workers = workers
+        self._settings = settings
+        self._say = say
+        self._build: Build | None = None
+        self._trials = Trials(home_of(settings.data_dir), say=say)
+        self._changing = asyncio.Lock()
+
+    async def default(self, engine: Engine | None) -> tuple[RecognizerPool, float]:
+        """A warm pool of the model that the settings name, or of `engine`, and what it costs a second."""
+        if engine is None:
+            folder, self._build = await asyncio.to_thread(self._wanted)
+            engine = await self._load(folder)
+        return await asyncio.to_thread(self._warm, engine, 2 * self.workers)
+
+    def models(self, default: RecognizerPool) -> Models:
+        """The default and whatever else is installed and asked for."""
+        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return Models(
+            default,
+            installed=lambda: installed(self._settings.data_dir),
+            load=self._on_request,
+            budget_bytes=self._settings.models_memory_mb << 20 or machine // 2,
+        )
+
+    async def change(self, models: Models, capacity: Capacity) -> None:
+        """Let new calls have the model that the settings name now, if it is not the one that is loaded.
+
+        It may be newer, or compiled since. Live calls keep theirs. One that cannot be loaded is logged and changes
+        nothing.
+        """
+        async with self._changing:
+            self._trials.forget()
+            try:
+                folder, build = await asyncio.to_thread(self._wanted)
+                if build == self._build:
+                    self._say(f"model: {folder.name} is still the one to use")
+                    return
+                engine = await self._load(folder)
+                pool, cost = await asyncio.to_thread(self._warm, engine, 2 * self.workers)
+            except (ModelError, OSError) as error:
+                log.error("the model stays as it is: %s", error)
+                return
+            self._build = build
+            models.swap(pool)
+            capacity.restart(speech_cost=cost)
+            self._say(f"model: {folder.name} for new calls; room for {capacity.tracks()} tracks at once")
+
+    def _wanted(self) -> tuple[ModelFolder, Build]:
+        """What the settings name now. Reads parts of its graphs: blocks. Raises ModelError, OSError."""
+        folder = find(self._settings.model, self._settings.data_dir)
+        return folder, _build(folder)
+
+    async def _on_request(self, folder: ModelFolder) -> RecognizerPool:
+        await self._trials.assure(folder)
+        pool, _ = await asyncio.to_thread(lambda: self._warm(VoskEngine(folder), self.workers))
+        return pool
+
+    async def _load(self, folder: ModelFolder) -> VoskEngine:
+        await self._trials.assure(folder)
+        return await asyncio.to_thread(self._loaded, folder)
+
+    def _loaded(self, folder: ModelFolder) -> VoskEngine:
+        self._say(f"model: loading {folder.name} ({folder.size / 1e6:.0f} MB) from {folder.path}")
+        before = time.monotonic()
+        engine = VoskEngine(folder)
+        log.info("model %s loaded in %.2f s", folder.name, time.monotonic() - before)
+        return engine
+
+    def _warm(self, engine: Engine, count: int) -> tuple[RecognizerPool, float]:
+        pool = RecognizerPool(engine, keep=max(8, 4 * self.workers), least=self.workers)
+        pool.warm(count, warm_speech())
+        return pool, pool.cost(unheard_speech())
+
+
+def _build(folder: ModelFolder) -> Build:
+    acoustic = next(
+        (path for path in (folder.path / "am" / "final.mdl", folder.path / "final.mdl") if path.exists()), None
+    )
+    return static_graph.preferred(folder.path), acoustic.stat().st_mtime_ns if acoustic else 0

@@ -1,0 +1,59 @@
+"""Puts together what hears a server's calls: workers, models, and how many tracks there is room for."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from transcriber.catalog import DEMO
+from transcriber.recognition.capacity import Capacity
+from transcriber.recognition.decode_scheduler import Lanes
+from transcriber.recognition.ports import Engine
+from transcriber.recognition.recognizer_pool import RecognizerPool
+from transcriber.recognition.service import Ears
+from transcriber.server.model_loader import Engines
+from transcriber.settings.definition import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Recognition:
+    """A server's."""
+
+    ears: Ears
+    capacity: Capacity
+    engines: Engines
+
+    @property
+    def engine(self) -> Engine:
+        """That of new calls which ask for no other."""
+        return self.ears.models.default.engine
+
+    def about(self) -> Mapping[str, Any]:
+        """The same in JSON's terms."""
+        return {"model": self.engine.model, "language": self.engine.language, "demo": self.engine.model == DEMO}
+
+    async def change_model(self) -> None:
+        """Look which model the settings name now, and let new calls have it."""
+        await self.engines.change(self.ears.models, self.capacity)
+
+
+async def open_recognition(
+    settings: Settings,
+    engines: Engines,
+    loading: "asyncio.Task[tuple[RecognizerPool, float]]",
+    stack: AsyncExitStack,
+) -> Recognition:
+    """Once the default is loaded; the workers go with the stack. Raises ModelError."""
+    pool, cost = await loading
+    lanes = Lanes(workers=engines.workers)
+    stack.push_async_callback(asyncio.to_thread, lanes.close)
+    ears = Ears(
+        lanes=lanes,
+        models=engines.models(pool),
+        gated=settings.speech_gate,
+        endpoint_ms=settings.endpoint_ms,
+        strict=settings.strict_model,
+    )
+    capacity = Capacity(lanes.pace, workers=engines.workers, speech_cost=cost, gated=settings.speech_gate)
+    return Recognition(ears, capacity, engines)

@@ -1,0 +1,114 @@
+"""Puts a whole server together, in the order in which its parts need each other, and takes it apart again."""
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from transcriber.calls.session_manager import Parts, Rules, Sessions
+from transcriber.observability.metrics import Metrics
+from transcriber.outbox.journal_recovery import Recovery
+from transcriber.recognition.capacity import Capacity
+from transcriber.recognition.ports import Engine
+from transcriber.recognition.retranscription import rehear
+from transcriber.runtime.background import tend
+from transcriber.runtime.cancellation import cancel
+from transcriber.server.listeners import accept, listen, url_of
+from transcriber.server.model_loader import Engines
+from transcriber.server.recognition import open_recognition
+from transcriber.server.storage import limping, open_storage, readiness
+from transcriber.settings import local_key
+from transcriber.settings.definition import Settings
+from transcriber.store.redis_store import RedisStore
+from transcriber.web.services import Services
+from transcriber.web.transport.certificate import Certificate
+
+log = logging.getLogger(__name__)
+FINISH_S = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A running server, for whoever started it."""
+
+    url: str
+    settings: Settings
+    engine: Engine
+    sessions: Sessions
+    store: RedisStore
+    max_tracks: int
+    change_model: Callable[[], Awaitable[None]]
+    """Look which model the settings name now, and let new calls have it."""
+    certificate: Certificate | None = None
+    local_key: str = ""
+    """Its own key, where one is wanted and the settings have none."""
+
+
+@asynccontextmanager
+async def running(
+    settings: Settings, *, engine: Engine | None = None, say: Callable[[str], None] = log.info
+) -> AsyncIterator[Server]:
+    """A server that accepts calls inside the block; behind it live calls were finished and everything is gone.
+
+    `engine` instead of the model that the settings name. Leaving drains for `settings.drain_s` unless
+    `server.sessions.hurry()` was called. Raises ConfigError (address), ModelError, StoreError.
+    """
+    async with AsyncExitStack() as stack:
+        certificate = Certificate(settings.tls_cert, settings.tls_key) if settings.tls_cert else None
+        listening = listen(settings, stack)
+        own_key = local_key.obtain(settings.data_dir) if settings.wants_own_key else ""
+        engines = Engines(settings, workers=settings.workers or os.cpu_count() or 1, say=say)
+        loading = asyncio.create_task(engines.default(engine))
+        stack.push_async_callback(cancel, loading)
+        metrics = Metrics()
+        metrics.tasks.set_function(partial(_tasks, asyncio.get_running_loop()))
+        store, outbox = await open_storage(settings, metrics, stack, say)
+        recognition = await open_recognition(settings, engines, loading, stack)
+        outbox.recovery.set_result(Recovery(store.archive, partial(rehear, recognition.ears)))
+        parts = Parts(ears=recognition.ears, outbox=outbox, tickets=store.tickets, metrics=metrics)
+        sessions = Sessions(_rules(settings, recognition.capacity), parts)
+        tend(stack, sessions.watch(), name="ending silent streams")
+        tend(stack, sessions.tick(), name="noticing tracks whose frames have stopped")
+        services = Services(
+            settings=settings,
+            local_key=own_key,
+            archive=store.archive,
+            feed=store.feed,
+            tickets=store.tickets,
+            sessions=sessions,
+            readiness=readiness(settings, store, outbox),
+            limping=limping(store, outbox),
+            metrics=metrics,
+            model=recognition.about,
+            log_budget=parts.log_budget,
+        )
+        await accept(services, listening, certificate, stack, say)
+        stack.push_async_callback(sessions.drain, settings.drain_s)
+        yield Server(
+            url=url_of(listening.api, "https" if certificate else "http"),
+            settings=settings,
+            engine=recognition.engine,
+            sessions=sessions,
+            store=store,
+            max_tracks=sessions.rules.max_tracks(),
+            change_model=recognition.change_model,
+            certificate=certificate,
+            local_key=own_key,
+        )
+
+
+def _tasks(loop: asyncio.AbstractEventLoop) -> int:
+    return len(asyncio.all_tasks(loop))
+
+
+def _rules(settings: Settings, capacity: Capacity) -> Rules:
+    return Rules(
+        max_tracks=(lambda: settings.max_tracks) if settings.max_tracks else capacity.tracks,
+        account_sids=settings.twilio_account_sid,
+        require_ticket=settings.require_ticket,
+        inactivity_s=settings.inactivity_s,
+        finish_s=FINISH_S,
+    )

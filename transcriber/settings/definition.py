@@ -1,0 +1,246 @@
+"""Settings: read once, validated once, unknown names refused, the source of each remembered.
+
+Later wins: defaults, the TOML file, the environment (`TRANSCRIBER_<NAME>`), command-line flags (see `sources`).
+"""
+
+import dataclasses
+import ipaddress
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from transcriber.errors import ConfigError
+from transcriber.observability.url_credentials import without_credentials
+from transcriber.settings import sources, values
+from transcriber.settings.endpoint_limits import ENDPOINT_MS, LEAST_ENDPOINT_MS, MOST_ENDPOINT_MS
+from transcriber.settings.values import redis_database
+
+THIRTY_DAYS_S = 30 * 24 * 3600
+MODEL_LIST_URL = "https://alphacephei.com/vosk/models/model-list.json"
+
+
+def _data_home() -> Path:
+    return Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "transcriber"
+
+
+def _setting(parse: Callable[[str], Any], default: Any, doc: str, *, secret: bool = False, url: bool = False) -> Any:
+    """`secret`: never shown; `url`: an address, which may hold a user and a password, shown without."""
+    metadata = {"parse": parse, "doc": doc, "secret": secret, "url": url}
+    if callable(default):
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every setting; the name in capitals behind `TRANSCRIBER_` is its environment variable."""
+
+    host: str = _setting(values.address, "127.0.0.1", "address to listen on")
+    port: int = _setting(values.whole(0, 65535), 8080, "port to listen on; 0 picks a free one")
+    tls_cert: str = _setting(
+        values.file,
+        "",
+        "PEM file with certificate and chain: https and wss are served directly; read anew when changed",
+    )
+    tls_key: str = _setting(values.file, "", "PEM file with its private key; empty: in the same file")
+    public_url: str = _setting(
+        values.public_url,
+        "",
+        "what Twilio dials: https or wss, host, optional port and path prefix; signature checks use it",
+    )
+    metrics_address: str = _setting(
+        values.listen_address,
+        "",
+        "HOST:PORT of a listener for /metrics alone, which PORT then has no more",
+    )
+    twilio_auth_token: tuple[str, ...] = _setting(
+        values.tokens, (), "auth token(s) that sign requests, comma-separated", secret=True
+    )
+    twilio_account_sid: tuple[str, ...] = _setting(
+        values.accounts, (), "only streams of these accounts are accepted, comma-separated; attach uses the first"
+    )
+    twilio_api_url: str = _setting(
+        values.http_url,
+        "https://api.twilio.com",
+        "Twilio's REST API, for attach and detach; another edge or region",
+        url=True,
+    )
+    api_keys: tuple[str, ...] = _setting(
+        values.keys, (), "keys for the HTTP API, comma-separated, with roles and as hashes if wanted", secret=True
+    )
+    rate_per_key: int = _setting(values.whole(0, 10**6), 1200, "requests a minute of each API key; 0 = no limit")
+    rate_per_address: int = _setting(
+        values.whole(0, 10**6), 300, "requests a minute of each address without key or signature; 0 = no limit"
+    )
+    sse_per_client: int = _setting(
+        values.whole(0, 10**6), 200, "live event streams at once of each API key, or address without one; 0 = no limit"
+    )
+    trusted_proxies: tuple[str, ...] = _setting(
+        values.networks, (), "proxies (addresses, networks) whose X-Forwarded-For says whom limits per address count"
+    )
+    cors_origins: tuple[str, ...] = _setting(
+        values.origins, (), "origins whose web pages may read the API with a key, comma-separated; * = any"
+    )
+    require_ticket: bool = _setting(values.flag, False, "refuse streams without a ticket from /v1/twiml")
+    insecure: bool = _setting(
+        values.flag,
+        False,
+        "allow listening beyond loopback without tokens or keys, and the API without",
+    )
+    twiml_then: str = _setting(
+        values.continuation,
+        "pause:3600",
+        "what follows <Start> in the TwiML: dial:NUMBER, redirect:URL or pause:SECONDS",
+        url=True,
+    )
+    redis_url: str = _setting(
+        values.text, "", "redis://, rediss:// or unix:// URL; empty: a private server of our own", secret=True, url=True
+    )
+    redis_prefix: str = _setting(values.text, "transcripts", "first part of every key and channel")
+    history_ttl_s: int = _setting(
+        values.whole(0, 10**9), THIRTY_DAYS_S, "seconds a call is kept after its last event; 0 = for ever"
+    )
+    model: str = _setting(values.text, "", "model name or path; empty: the best one installed")
+    model_list_url: str = _setting(
+        values.http_url, MODEL_LIST_URL, "the official list of Vosk models; empty: never asked", url=True
+    )
+    model_mirror: str = _setting(
+        values.http_url, "", "URL of a folder with model archives (NAME.zip), tried first", secret=True, url=True
+    )
+    data_dir: Path = _setting(values.folder, _data_home, "where the private Redis, the outbox and pulled models live")
+    journal: bool = _setting(
+        values.flag, False, "keep live audio on disk (8 KB/s a track), so that a crash takes no word received"
+    )
+    models_memory_mb: int = _setting(
+        values.whole(0, 10_000_000),
+        0,
+        "memory for models that calls ask for, besides the default; 0 = half of the machine's",
+    )
+    strict_model: bool = _setting(
+        values.flag, False, "refuse streams that ask for a model or language that is not here"
+    )
+    speech_gate: bool = _setting(
+        values.flag, True, "recognise only what sounds like speech; 0: everything, silence too"
+    )
+    endpoint_ms: int = _setting(
+        values.whole(LEAST_ENDPOINT_MS, MOST_ENDPOINT_MS), ENDPOINT_MS, "silence that ends an utterance (with the gate)"
+    )
+    workers: int = _setting(values.whole(0, 1024), 0, "recognition threads; 0 = one per core")
+    max_tracks: int = _setting(
+        values.whole(0, 100_000), 0, "live tracks admitted; 0 = from the capacity measured at start"
+    )
+    inactivity_s: int = _setting(values.whole(1, 86_400), 120, "a stream that sends nothing for so long has ended")
+    drain_s: int = _setting(values.whole(0, 86_400), 30, "how long live calls may go on after SIGTERM")
+    webhook_secret: tuple[str, ...] = _setting(
+        values.signing_secrets,
+        (),
+        "what `transcriber webhook` signs with: whsec_… (Standard Webhooks); several while you exchange them",
+        secret=True,
+    )
+    log_level: str = _setting(
+        values.choice("debug", "info", "warning", "error"), "info", "debug, info, warning or error"
+    )
+    log_format: str = _setting(values.choice("text", "json"), "text", "text or json")
+
+    def __post_init__(self) -> None:
+        if not self.redis_prefix or any(c in self.redis_prefix for c in "{}*?[]: \t\n"):
+            raise ConfigError("redis_prefix must be a word without spaces, colons, braces or wildcards")
+
+    def require_safe(self) -> None:
+        """What a server needs besides, and a client does not. Raises ConfigError."""
+        if self.tls_key and not self.tls_cert:
+            raise ConfigError("TRANSCRIBER_TLS_KEY is set but TRANSCRIBER_TLS_CERT is not: a certificate is needed too")
+        if self.twilio_auth_token and not self.public_url:
+            raise ConfigError(
+                "TRANSCRIBER_TWILIO_AUTH_TOKEN is set but TRANSCRIBER_PUBLIC_URL is not: "
+                "signatures cover the address Twilio dials, so set it (for example https://media.example.net)"
+            )
+        if self.port and self.metrics_address == f"{self.host}:{self.port}":
+            raise ConfigError(
+                "TRANSCRIBER_METRICS_ADDRESS is the address of the server itself: name another port, or leave it empty "
+                "to have the metrics there"
+            )
+        if not (self.insecure or self.twilio_auth_token or self.api_keys or is_loopback(self.host)):
+            raise ConfigError(
+                f"listening on {self.host} without TRANSCRIBER_TWILIO_AUTH_TOKEN or TRANSCRIBER_API_KEYS would let "
+                "anybody in: set one of them, or TRANSCRIBER_INSECURE=1 if the network is yours"
+            )
+
+    @property
+    def exposed(self) -> bool:
+        """Whether others than programs of this machine are expected, perhaps through a proxy that looks like one."""
+        said = (self.public_url, self.twilio_auth_token, self.api_keys, self.trusted_proxies)
+        return any(said) or not is_loopback(self.host)
+
+    @property
+    def wants_key(self) -> bool:
+        """Whether the HTTP API answers only to API keys: those of the settings, else the server's own."""
+        return bool(self.api_keys) or (self.exposed and not self.insecure)
+
+    @property
+    def wants_own_key(self) -> bool:
+        """Whether a server has to make the key that its API wants."""
+        return self.wants_key and not self.api_keys
+
+    @property
+    def local_url(self) -> str:
+        """The HTTP address a command on this machine reaches the server at."""
+        host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
+        scheme = "https" if self.tls_cert else "http"
+        return f"{scheme}://[{host}]:{self.port}" if ":" in host else f"{scheme}://{host}:{self.port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the address can only be reached from this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The settings, and for each name where its value came from (`default`, `flag`, the file or the variable)."""
+
+    settings: Settings
+    sources: Mapping[str, str]
+
+    def shown(self) -> list[tuple[str, str, str]]:
+        """(name, value, source) of every setting; secrets are named but never shown, URLs without credentials."""
+        rows = []
+        for item in dataclasses.fields(Settings):
+            value = getattr(self.settings, item.name)
+            if item.metadata["secret"]:
+                text = "(set)" if value else ""
+            else:
+                text = ",".join(value) if isinstance(value, tuple) else str(value)
+                text = without_credentials(text) if item.metadata["url"] else text
+            rows.append((item.name, text, self.sources[item.name]))
+        return rows
+
+
+def load(
+    *, config: Path | None = None, environ: Mapping[str, str] | None = None, flags: Mapping[str, str] | None = None
+) -> Loaded:
+    """Merge all sources. Raises ConfigError that names the setting, its source and what it must be."""
+    known = {item.name: item for item in dataclasses.fields(Settings)}
+    environ = os.environ if environ is None else environ
+    found = sources.gather(known, config=config, environ=environ, flags=flags or {})
+    values = {}
+    for name, given in found.items():
+        try:
+            values[name] = known[name].metadata["parse"](given.text)
+        except ValueError as error:
+            raise ConfigError(f"{name} (from {given.source}): {error}") from None
+    settings = Settings(**values)
+    if "redis_prefix" not in found and (number := redis_database(settings.redis_url)):
+        raise ConfigError(
+            f"TRANSCRIBER_REDIS_URL names database {number}, but Redis has its channels in common for all databases: "
+            f"another transcriber on it would hear these calls. set TRANSCRIBER_REDIS_PREFIX to a word of its own "
+            f"({settings.redis_prefix} only if there is no other)"
+        )
+    return Loaded(settings, {name: found[name].source if name in found else "default" for name in known})

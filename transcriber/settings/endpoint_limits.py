@@ -1,0 +1,6 @@
+"""How long a silence ends an utterance: the default, and what a setting or a call may ask for. Pure."""
+
+ENDPOINT_MS = 600
+"""Silence that ends an utterance, unless a call asks for another …"""
+LEAST_ENDPOINT_MS, MOST_ENDPOINT_MS = 100, 10_000
+"""… between these."""

@@ -1,0 +1,22 @@
+"""The secrets that webhooks are signed with, as Standard Webhooks writes them. Pure."""
+
+import base64
+import binascii
+
+SECRET_PREFIX = "whsec_"  # noqa: S105
+LEAST_KEY, MOST_KEY = 24, 64
+"""Bytes of a secret."""
+
+
+def key_of(secret: str) -> bytes:
+    """The bytes of a secret, `whsec_` and base64. Raises ValueError that does not quote it."""
+    try:
+        key = base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if not secret.startswith(SECRET_PREFIX) or not LEAST_KEY <= len(key) <= MOST_KEY:
+        raise ValueError(
+            f"must be {SECRET_PREFIX} and {LEAST_KEY} to {MOST_KEY} bytes of base64; "
+            f'make one with: echo "{SECRET_PREFIX}$(openssl rand -base64 32)"'
+        )
+    return key

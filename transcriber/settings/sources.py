@@ -1,0 +1,89 @@
+"""Where settings come from: the TOML file, the environment, flags; later wins. Secrets may lie in files of their own.
+
+For a secret, or a URL that may hold one, `NAME_FILE` names a file whose text is the value: Docker's and Kubernetes'
+secrets and systemd's credentials are such files. As flags secrets are refused: every user of a machine sees those.
+"""
+
+from collections.abc import Mapping
+from dataclasses import Field, dataclass
+from pathlib import Path
+from typing import Any
+
+from transcriber.errors import ConfigError
+from transcriber.observability.url_credentials import without_credentials
+from transcriber.settings import secret_file, toml_file
+
+PREFIX = "TRANSCRIBER_"
+FILE = "_file"
+IN_THE_PROCESS_LIST = "a secret among the flags stands in the process list, where every user of this machine reads it"
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A setting's text and what gave it (the settings file, the variable, `flag`). `said`: both, for errors."""
+
+    text: str
+    source: str
+    said: str
+
+
+def has_file(item: "Field[Any]") -> bool:
+    """Whether the setting's value may lie in a file of its own."""
+    return bool(item.metadata["secret"] or item.metadata["url"])
+
+
+def gather(
+    known: Mapping[str, "Field[Any]"], *, config: Path | None, environ: Mapping[str, str], flags: Mapping[str, str]
+) -> dict[str, Given]:
+    """What was given of each setting. Raises ConfigError, which tells no secret."""
+    file = {
+        name: Given(text, str(config), f"setting {name!r} in {config}") for name, text in toml_file.read(config).items()
+    }
+    variables = {
+        name.removeprefix(PREFIX).lower(): Given(text, name, name)
+        for name, text in environ.items()
+        if name.startswith(PREFIX)
+    }
+    typed = {name: Given(text, "flag", f"--{name.replace('_', '-')}") for name, text in flags.items()}
+    for name, given in typed.items():
+        _refuse_secrets(known.get(name), given)
+    return {**_resolved(file, known), **_resolved(variables, known), **_resolved(typed, known)}
+
+
+def _refuse_secrets(item: "Field[Any] | None", given: Given) -> None:
+    if item is None or not has_file(item):
+        return
+    if item.metadata["url"] and without_credentials(given.text) == given.text:
+        return
+    variable = PREFIX + item.name.upper()
+    raise ConfigError(
+        f"{given.said}: {IN_THE_PROCESS_LIST}; "
+        f"give {given.said}-file FILE, or set {variable} or {variable}_FILE, or {item.name} in the settings file"
+    )
+
+
+def _resolved(given: Mapping[str, Given], known: Mapping[str, "Field[Any]"]) -> dict[str, Given]:
+    """By the names of settings: files are read. Two ways at once are refused; empty is not given."""
+    found = {}
+    for name, one in given.items():
+        item = known.get(name)
+        if item is not None:
+            found[name] = one
+            continue
+        item = known.get(name.removesuffix(FILE)) if name.endswith(FILE) else None
+        if item is None or not has_file(item):
+            raise ConfigError(f"unknown {one.said}; known settings: {', '.join(sorted(known))}")
+        if not one.text.strip():
+            continue
+        beside = given.get(item.name)
+        if beside is not None and beside.text:
+            raise ConfigError(f"{beside.said} and {one.said} are both given: which of them counts? Leave one out")
+        found[item.name] = Given(_content(one), one.source, one.said)
+    return found
+
+
+def _content(given: Given) -> str:
+    try:
+        return secret_file.read(Path(given.text.strip()).expanduser())
+    except ValueError as error:
+        raise ConfigError(f"{given.said}: {error}") from None

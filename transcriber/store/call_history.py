@@ -1,0 +1,127 @@
+"""The reading side: which calls there are, what was said in them, and removing them."""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any
+
+from transcriber.errors import CallNotFound
+from transcriber.store.call_cursor import Looked, Place, paged
+from transcriber.store.call_deletion import Deletions
+from transcriber.store.call_list import CallList
+from transcriber.store.call_search import Finder
+from transcriber.store.call_summary import summary
+from transcriber.store.keys import Keys
+from transcriber.store.ports import CallPage, CallQuery
+from transcriber.store.redis_client import Client
+from transcriber.store.redis_errors import redis_failures
+from transcriber.store.search_index import SearchIndex
+from transcriber.store.stored_events import Events
+
+CALLS_AT_ONCE = 50
+"""Looked at in one round trip."""
+MOST_CALLS_READ = 10_000
+MOST_EVENTS_READ = 50_000
+"""For one page of a list, of a search: what has cost so much is short and has a cursor."""
+
+
+class RedisArchive:
+    """Implements `ports.Archive`."""
+
+    def __init__(
+        self, client: Client, keys: Keys, index: SearchIndex, calls: CallList, deletions: Deletions, events: Events
+    ) -> None:
+        self._client = client
+        self._keys = keys
+        self._calls = calls
+        self._deletions = deletions
+        self._events = events
+        self._turns = events.turns
+        self._finder = Finder(client, keys, index, events)
+
+    async def calls(self, query: CallQuery) -> CallPage:
+        """A page of summaries, newest first; with a cursor it may be short or empty. Raises BadRequest, StoreError."""
+        place = None if query.cursor is None else Place.of_cursor(query.cursor)
+        if query.terms:
+            return await self._search(query, place)
+        summaries: list[Mapping[str, Any]] = []
+        with redis_failures("cannot list the calls"):
+            page, cursor = await paged(self._walk(query, place), limit=query.limit, most_cost=MOST_CALLS_READ)
+            for at in range(0, len(page), CALLS_AT_ONCE):
+                places = [here for here, _ in page[at : at + CALLS_AT_ONCE]]
+                kept = zip(places, await self._each(places, "HGETALL"), strict=True)
+                summaries += await self._turns.everything(summary(here.call_sid, each) for here, each in kept if each)
+        return CallPage(summaries, cursor)
+
+    async def _search(self, query: CallQuery, place: Place | None) -> CallPage:
+        with redis_failures("cannot search the calls"):
+            walk = self._finder.calls(query, place)
+            page, cursor = await paged(walk, limit=query.limit, most_cost=MOST_EVENTS_READ)
+        summaries = await self._turns.everything(
+            summary(here.call_sid, match.stored) | {"matches": match.matches, "match_count": match.count}
+            for here, match in page
+        )
+        return CallPage(summaries, cursor)
+
+    async def call(self, call_sid: str) -> Mapping[str, Any]:
+        """One call's summary. Raises CallNotFound, StoreError."""
+        with redis_failures("cannot read the call"):
+            stored: Any = await self._client.hgetall(self._keys.call(call_sid))
+        if "status" not in stored:
+            raise CallNotFound(f"no call {call_sid}")
+        return summary(call_sid, stored)
+
+    async def pages(self, call_sid: str, *, after: int = 0) -> AsyncGenerator[Sequence[str]]:
+        """The JSON of the events with seq > `after`, in order, some at a time. Raises CallNotFound, StoreError."""
+        empty = True
+        with redis_failures("cannot read the events"):
+            async for page in self._events.pages(call_sid, after=after):
+                empty = False
+                yield page
+            if empty and not await self._client.exists(self._keys.events(call_sid)):
+                raise CallNotFound(f"no call {call_sid}")
+
+    async def events(self, call_sid: str, *, after: int = 0) -> Sequence[str]:
+        """All of them. Raises CallNotFound, StoreError."""
+        return [text async for page in self.pages(call_sid, after=after) for text in page]
+
+    async def delete(self, call_sid: str) -> None:
+        """Remove an ended call and all its keys. Raises CallNotFound, CallIsLive, StoreError."""
+        await self._deletions.delete(call_sid)
+
+    async def _walk(self, query: CallQuery, place: Place | None) -> AsyncGenerator[Looked[str]]:
+        """The calls behind `place`, newest first, those that match with their status; expired ones leave the list."""
+        at_once = min(query.limit + 1, CALLS_AT_ONCE) if query.status is None else CALLS_AT_ONCE
+        key = self._keys.live if query.status == "live" else self._keys.calls
+        while batch := await self._behind(query, place, key=key, at_once=at_once):
+            statuses = await self._each(batch, "HGET", "status")
+            for here, status in zip(batch, statuses, strict=True):
+                yield Looked(here, status if query.status in (None, status) else None)
+            # One without a status may just be starting: that one stays.
+            if gone := [here.call_sid for here, status in zip(batch, statuses, strict=True) if status is None]:
+                await self._calls.forget_expired(gone)
+            place = batch[-1]
+
+    async def _behind(self, query: CallQuery, place: Place | None, *, key: str, at_once: int) -> list[Place]:
+        """The next calls of the sorted set; among equal start times Redis orders by CallSid, as `Place` does."""
+        newest = place.started_ms if place is not None else float("inf")
+        if query.until_ms is not None:
+            newest = min(newest, query.until_ms)
+        oldest = query.since_ms if query.since_ms is not None else "-inf"
+        start = 0
+        while True:
+            rows: Any = await self._client.zrevrangebyscore(
+                key, newest, oldest, start=start, num=at_once, withscores=True
+            )
+            places = [Place(int(score), call_sid) for call_sid, score in rows]
+            fresh = places if place is None else [here for here in places if here < place]
+            if fresh or len(rows) < at_once:
+                return fresh
+            start += at_once
+
+    async def _each(self, places: Sequence[Place], command: str, *arguments: str) -> list[Any]:
+        """The answers to one command on each call's hash, in one round trip."""
+        if not places:
+            return []
+        pipeline = self._client.pipeline(transaction=False)
+        for place in places:
+            pipeline.execute_command(command, self._keys.call(place.call_sid), *arguments)
+        return list(await pipeline.execute())

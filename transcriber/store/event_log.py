@@ -1,0 +1,242 @@
+"""The writing side: every event of a call numbered, kept and published in one atomic step of Redis."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import replace
+from typing import Self
+
+from transcriber.errors import CallDeleted, OutOfStep, StoreError, StreamTaken
+from transcriber.events.schema import (
+    CallEnded,
+    CallStarted,
+    Event,
+    Final,
+    Partial,
+    StreamStarted,
+    StreamStopped,
+    iso_time,
+    to_json,
+)
+from transcriber.store import scripts
+from transcriber.store.call_list import LONGEST_CALL_S, CallList
+from transcriber.store.call_summary import Change
+from transcriber.store.index_repair import Repairs
+from transcriber.store.keys import Keys
+from transcriber.store.leases import Lease, Leases
+from transcriber.store.live_streams import Streams
+from transcriber.store.redis_client import Client
+from transcriber.store.redis_errors import redis_failures
+from transcriber.store.search_index import LIVE_CALLS_KNOWN, SearchIndex
+from transcriber.store.secondary_writes import Condition
+from transcriber.store.write_step import Born, Entry, Step, arguments, understand
+
+INTERRUPTED = "interrupted"
+"""Status and reason of a call whose last stream's server died."""
+
+
+class RedisOutlet:
+    """Implements `ports.Outlet`: any number of servers may write streams of one call at once.
+
+    `owner`: whose streams these are; one word. It stands with each live stream and with its lease.
+    Only what fails of the record itself is raised: calls whose indexes lack something are noted for `repairs`.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        keys: Keys,
+        index: SearchIndex,
+        calls: CallList,
+        repairs: Repairs,
+        condition: Condition,
+        *,
+        owner: str,
+        ttl_s: int,
+    ) -> None:
+        self.leases = Leases(client, keys)
+        self.streams = Streams(client, keys)
+        self._client = client
+        self._keys = keys
+        self._index = index
+        self.calls = calls
+        self._repairs = repairs
+        self.condition = condition
+        self._owner = owner
+        self._ttl_s = ttl_s
+        self._seq: OrderedDict[str, int] = OrderedDict()
+        self._claim = client.register_script(scripts.CLAIM)
+        self._write = client.register_script(scripts.WRITE)
+
+    def of(self, owner: str) -> Self:
+        """The same for the streams of another server, which has died."""
+        other = copy(self)
+        other._owner = owner
+        return other
+
+    def seq(self, call_sid: str) -> int:
+        """The last number a live call was given here, as far as is known."""
+        return self._seq.get(call_sid, 0)
+
+    async def open(
+        self,
+        call: CallStarted,
+        stream: StreamStarted,
+        *,
+        at_ms: int,
+        call_ms: int | None = None,
+        after: int = 0,
+        seq: int = 0,
+        skip: bool = False,
+    ) -> int:
+        """Begin a stream, or go on with it; see `ports.Outlet`. The call is listed before it is published."""
+        call_sid = call.call_sid
+        lease = Lease(self._owner, call_sid, stream.stream_sid)
+        with redis_failures("cannot open the stream"):
+            age_ms = time.time_ns() // 1_000_000 - at_ms
+            keys = [self._keys.call(call_sid), self._keys.deleted(call_sid)]
+            begins = [at_ms if call_ms is None else call_ms, at_ms, LONGEST_CALL_S, scripts.AHEAD_MS]
+            claim = await self._claim(keys=keys, args=[*begins, lease.stream_sid, age_ms])
+            started_ms, began_ms = map(int, claim)
+            if started_ms < 0:
+                await self._withdraw(lease)
+                raise CallDeleted
+            await self._repairs.attempt("calls", call_sid, lambda: self.calls.add(call_sid, started_ms))
+            await self._repairs.attempt("live", call_sid, lambda: self.calls.add_live(call_sid, started_ms))
+            await self._repairs.attempt("leases", call_sid, lambda: self.leases.take(lease))
+            if began_ms != at_ms and call_ms is not None:  # a clock that ran ahead: where we were told before
+                began_ms = started_ms + at_ms - call_ms
+            offset_ms = max(0, began_ms - started_ms)
+            entries = _beginnings(call, replace(stream, start_ms=offset_ms), started_ms)
+            try:
+                step: Step = "skip" if skip else "open"
+                born = Born(at_ms, age_ms, seq)
+                await self._run(step, lease.stream_sid, after, entries, born=born)
+            except StreamTaken:
+                await self.leases.release(lease)
+                raise
+            except CallDeleted:
+                await self._withdraw(lease)
+                raise
+            # Again: another stream's end may have unlisted the call in between.
+            await self._repairs.attempt("live", call_sid, lambda: self.calls.add_live(call_sid, started_ms))
+        self._index.begin(call_sid, started_ms)
+        return offset_ms
+
+    async def append(self, stream_sid: str, number: int, event: Event) -> None:
+        """Persist and publish one event; see `ports.Outlet`."""
+        with redis_failures("cannot write an event"):
+            await self._run("append", stream_sid, number, [Entry("always", event)])
+        if isinstance(event, Final):
+            call_sid, text = event.call_sid, event.text
+            await self._repairs.attempt("search", call_sid, lambda: self._index_texts(call_sid, [text]))
+
+    async def close(self, number: int, stream: StreamStopped, call: CallEnded) -> bool:
+        """End a stream; see `ports.Outlet`."""
+        with redis_failures("cannot close the stream"):
+            entries = [Entry("always", stream), Entry("last", call)]
+            was_last = await self._run("close", stream.stream_sid, number, entries)
+        if was_last:
+            await self._over(stream.call_sid)
+        # Others may end the call, and delete it, without a word to us; another stream of ours looks it up again.
+        self._index.forget(stream.call_sid)
+        lease = Lease(self._owner, stream.call_sid, stream.stream_sid)
+        await self._repairs.attempt("leases", stream.call_sid, lambda: self.leases.release(lease))
+        return was_last
+
+    async def publish(self, partial: Partial) -> None:
+        """Publish without keeping. Raises StoreError."""
+        try:
+            with redis_failures("cannot publish a partial"):
+                await self._client.publish(self._keys.channel(partial.call_sid, partial.channel), to_json(partial))
+        except StoreError as error:
+            if error.reason == "refused":
+                self.condition.failed("channels", error)
+            raise
+
+    async def interrupt(self, lease: Lease, *, at: str) -> bool:
+        """The owner of that lease is dead: its stream ends, and the call if it was the last. Raises StoreError.
+
+        Any number of servers may do so at once: one of them does it. Returns whether it was this one.
+        """
+        ended = CallEnded(call_sid=lease.call_sid, reason=INTERRUPTED, at=at)
+        entries = [Entry("last", ended, (Change("HSET", "status", INTERRUPTED),))]
+        done = True
+        with redis_failures("cannot end the stream of a dead server"):
+            try:
+                if await self._run("interrupt", lease.stream_sid, 0, entries, owner=lease.owner):
+                    await self._over(lease.call_sid)
+                self._repairs.note(lease.call_sid)  # it may have died between a final and its words in the index
+            except OutOfStep:
+                done = False
+            # Last, and whatever the score is by now: an owner that comes back sees by this that it was taken for dead.
+            await self.leases.release(lease)
+        return done
+
+    async def _over(self, call_sid: str) -> None:
+        await self._repairs.attempt("live", call_sid, lambda: self.calls.remove_live(call_sid))
+        self._seq.pop(call_sid, None)
+
+    async def _withdraw(self, lease: Lease) -> None:
+        """The call was deleted: what this server may have written of it since goes."""
+        await self._repairs.attempt("leases", lease.call_sid, lambda: self.leases.release(lease))
+        await self._repairs.attempt("search", lease.call_sid, lambda: self._index.withdraw(lease.call_sid))
+        self._seq.pop(lease.call_sid, None)
+
+    async def _index_texts(self, call_sid: str, texts: Sequence[str]) -> None:
+        """After the final, in another slot of a cluster."""
+        started_ms = self._index.started_ms(call_sid)
+        if started_ms is None:
+            started_ms = int(await self._client.hget(self._keys.call(call_sid), "started_at_ms") or 0)
+            self._index.begin(call_sid, started_ms)
+        await self._index.add(call_sid, started_ms, texts)
+
+    async def _run(
+        self,
+        step: Step,
+        stream_sid: str,
+        number: int,
+        entries: Sequence[Entry],
+        *,
+        owner: str | None = None,
+        born: Born | None = None,
+    ) -> bool:
+        """Whether no live stream is left. Raises OutOfStep, StreamTaken, CallDeleted."""
+        call_sid = entries[0].event.call_sid
+        born = born or Born()
+        args: list[str | int] = [
+            step,
+            stream_sid,
+            number,
+            owner or self._owner,
+            max(born.seq, self.seq(call_sid)),
+            born.at_ms,
+            self._ttl_s,
+            max(self._ttl_s, LONGEST_CALL_S),
+            born.age_ms,
+        ]
+        done, written, seq, was_last, *refused = await self._write(
+            keys=[self._keys.events(call_sid), self._keys.call(call_sid), self._keys.deleted(call_sid)],
+            args=[*args, len(entries), *arguments(self._keys, entries)],
+        )
+        understand(done, written)
+        if refused:
+            self.condition.answered("channels", refused[0])
+            self.condition.answered("expiry", refused[1])
+        self._seq[call_sid] = seq
+        if len(self._seq) > LIVE_CALLS_KNOWN:
+            self._seq.popitem(last=False)
+        return bool(was_last)
+
+
+def _beginnings(call: CallStarted, stream: StreamStarted, started_ms: int) -> list[Entry]:
+    started = (
+        Change("HSET", "started_at_ms", started_ms),
+        Change("HSET", "started_at", iso_time(started_ms / 1000)),
+    )
+    return [
+        Entry("first", replace(call, resumed=False)),
+        Entry("resumed", replace(call, resumed=True)),
+        Entry("new", stream, started),
+    ]

@@ -1,0 +1,208 @@
+"""Writes into the indexes what they lack, from the calls' own keys: they are the record, the indexes only lead to it.
+
+Calls of which an index write failed are noted: here, and as soon as Redis takes it in `<prefix>:unindexed`, where any
+server finds them. All indexes can be made anew from the calls.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
+
+from transcriber.errors import StoreError
+from transcriber.store.call_list import CallList
+from transcriber.store.keys import Keys
+from transcriber.store.redis_client import Client
+from transcriber.store.redis_errors import redis_failures
+from transcriber.store.search_index import SearchIndex
+from transcriber.store.secondary_writes import Condition
+from transcriber.store.stored_events import Events
+
+log = logging.getLogger(__name__)
+MOST_NOTED = 10_000
+"""Calls noted in memory, while Redis does not take the note."""
+MOST_UNINDEXED = 100_000
+"""Calls noted in Redis."""
+AT_ONCE = 100
+SCANNED_AT_ONCE = 500
+REPAIR_S = 5.0
+LEASES = "leases"
+REPAIRED = ("calls", "live", "search")
+
+# KEYS: unindexed. ARGV: how many at most, then score and call sid of each. Answers how many found no room.
+_NOTE = """
+local refused = 0
+for i = 2, #ARGV, 2 do
+  if redis.call('ZSCORE', KEYS[1], ARGV[i + 1]) or redis.call('ZCARD', KEYS[1]) < tonumber(ARGV[1]) then
+    redis.call('ZADD', KEYS[1], ARGV[i], ARGV[i + 1])
+  else
+    refused = refused + 1
+  end
+end
+return refused
+"""
+
+# KEYS: unindexed. ARGV: how many. Answers call sid, score, call sid, score, …
+_NEXT = "return redis.call('ZRANGE', KEYS[1], 0, ARGV[1] - 1, 'WITHSCORES')"
+
+# KEYS: unindexed. ARGV: call sid, its score when it was read: one that was noted again since stays.
+_DONE = """
+if redis.call('ZSCORE', KEYS[1], ARGV[1]) == ARGV[2] then redis.call('ZREM', KEYS[1], ARGV[1]) end
+"""
+
+
+class Repairs:
+    """Belongs to the event loop's thread."""
+
+    def __init__(
+        self, client: Client, keys: Keys, index: SearchIndex, calls: CallList, condition: Condition, events: Events
+    ) -> None:
+        self._client = client
+        self._keys = keys
+        self._index = index
+        self._calls = calls
+        self._condition = condition
+        self._events = events
+        self._noted: dict[str, None] = {}
+        self._full = False
+        self._note = client.register_script(_NOTE)
+        self._first = client.register_script(_NEXT)
+        self._done = client.register_script(_DONE)
+
+    async def attempt(self, index: str, call_sid: str, write: Callable[[], Awaitable[object]]) -> None:
+        """An index's write. Should it fail, that is told, the record goes on, and the call is put right later.
+
+        While an index is in trouble, its writes are not tried with every event.
+        """
+        if index not in self._condition.problems or index == LEASES:
+            try:
+                with redis_failures("cannot write"):
+                    await write()
+                return
+            except StoreError as error:
+                self._condition.failed(index, error)
+        if index != LEASES:  # whoever keeps the leases renews what is lacking
+            self.note(call_sid)
+
+    def note(self, call_sid: str) -> None:
+        """An index lacks something of this call. Over the bound it is left to `rebuild`, which is logged once."""
+        if call_sid in self._noted or len(self._noted) < MOST_NOTED:
+            self._noted[call_sid] = None
+        elif not self._full:
+            self._full = True
+            log.error("more than %d calls wait to be indexed: run `transcriber reindex` afterwards", MOST_NOTED)
+
+    async def run(self) -> None:
+        """One round after the other, for ever; where nothing is listed, the list is made anew first."""
+        try:
+            await self._found_again()
+            while True:
+                try:
+                    await self.round()
+                except StoreError as error:
+                    log.debug("the indexes cannot be repaired yet: %s", error)
+                await asyncio.sleep(REPAIR_S)
+        finally:
+            with suppress(StoreError):
+                await self._pass_on()
+
+    async def round(self) -> int:
+        """Put right what is noted, here or by others; how many calls. Raises StoreError at the first that fails."""
+        await self._pass_on()
+        repaired = 0
+        while rows := await self._next():
+            for call_sid, score in rows:
+                try:
+                    await self.restore(call_sid)
+                except StoreError as error:
+                    if error.reason != "error":
+                        raise
+                    log.error("call %s cannot be indexed: %s", call_sid, error)  # its own keys are not what they were
+                with redis_failures("cannot cross a call off"):
+                    await self._done(keys=[self._keys.unindexed], args=[call_sid, score])
+                repaired += 1
+        if not self._noted:
+            for index in REPAIRED:
+                self._condition.worked(index)
+        return repaired
+
+    async def restore(self, call_sid: str) -> None:
+        """All index entries of one call, from its hash and its stream. Raises StoreError."""
+        with redis_failures("cannot read a call"):
+            status, at = await self._client.hmget(self._keys.call(call_sid), ["status", "started_at_ms"])
+        if status is None:
+            return
+        started_ms = int(at or 0)
+        with redis_failures("cannot list a call"):
+            await self._calls.add(call_sid, started_ms)
+            if status == "live":
+                await self._calls.add_live(call_sid, started_ms)
+            else:
+                await self._calls.remove_live(call_sid)
+        said: list[str] = []
+        with redis_failures("cannot index a call"):
+            async for texts in self._events.texts(call_sid):
+                said += texts
+                await self._index.restore(call_sid, started_ms, texts)
+            if not await self._client.exists(self._keys.call(call_sid)):  # deleted meanwhile: no word of it stays
+                await self._index.remove(call_sid, started_ms, said)
+                await self._calls.forget_expired([call_sid])
+
+    async def rebuild(self) -> AsyncIterator[int]:
+        """Restore every call that has keys, in slices; yields how many were done so far. Raises StoreError."""
+        done = 0
+        async for call_sids in self._there():
+            for call_sid in call_sids:
+                await self.restore(call_sid)
+            done += len(call_sids)
+            yield done
+
+    async def _found_again(self) -> None:
+        """A list that was lost, with Redis's data or by a command."""
+        try:
+            with redis_failures("cannot read the list of calls"):
+                listed = await self._client.exists(self._keys.calls)
+            if not listed:
+                async for done in self.rebuild():
+                    log.debug("%d calls are listed again", done)
+        except StoreError as error:
+            log.warning("the list of calls cannot be made anew: %s", error)
+
+    async def _pass_on(self) -> None:
+        """From memory to Redis, a slice at a time; one that is noted again meanwhile stays noted."""
+        while self._noted:
+            some = list(self._noted)[:AT_ONCE]
+            for call_sid in some:
+                del self._noted[call_sid]
+            rows = [part for call_sid in some for part in (time.time_ns() // 1000, call_sid)]
+            try:
+                with redis_failures("cannot note the calls to be indexed"):
+                    refused = await self._note(keys=[self._keys.unindexed], args=[MOST_UNINDEXED, *rows])
+            except StoreError as error:
+                self._noted |= dict.fromkeys(some)
+                if error.reason != "away":  # then everything is, and that is told
+                    self._condition.failed("unindexed", error)
+                raise
+            self._condition.worked("unindexed")
+            if refused:
+                log.error("%d calls more than %d wait: run `transcriber reindex` afterwards", refused, MOST_UNINDEXED)
+
+        self._full = False
+
+    async def _next(self) -> list[tuple[str, str]]:
+        with redis_failures("cannot read the calls to be indexed"):
+            rows = await self._first(keys=[self._keys.unindexed], args=[AT_ONCE])
+        return list(zip(rows[::2], rows[1::2], strict=True))
+
+    async def _there(self) -> AsyncIterator[Sequence[str]]:
+        """The CallSids of all calls that have keys, on every node, a slice at a time."""
+        before, after = self._keys.call("\0").split("\0")
+        found: list[str] = []
+        with redis_failures("cannot look through the keys"):
+            async for key in self._client.scan_iter(match=self._keys.call("*"), count=SCANNED_AT_ONCE):
+                found.append(str(key).removeprefix(before).removesuffix(after))
+                if len(found) == AT_ONCE:
+                    yield found
+                    found = []
+        yield found

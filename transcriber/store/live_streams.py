@@ -1,0 +1,40 @@
+"""What Redis says of streams, for whoever takes over from a server. Raises StoreError."""
+
+from typing import Any
+
+from transcriber.store.keys import Keys
+from transcriber.store.leases import Lease, other_name
+from transcriber.store.redis_client import Client
+from transcriber.store.redis_errors import redis_failures
+
+
+class Streams:
+    """The reading side of the calls' hashes."""
+
+    def __init__(self, client: Client, keys: Keys) -> None:
+        self._client = client
+        self._keys = keys
+
+    async def known_as(self, lease: Lease) -> Lease:
+        """The stream by the name it has, or is going to have: another server may have its sid."""
+        with redis_failures("cannot read the stream"):
+            owner = await self._client.hget(self._keys.call(lease.call_sid), f"owner:{lease.stream_sid}")
+        return lease if owner in (None, lease.owner) else other_name(lease)
+
+    async def written(self, lease: Lease) -> int | None:
+        """The number of the stream's last write, 0: none yet; None if the stream was closed."""
+        names = [f"{name}:{lease.stream_sid}" for name in ("written", "was_last")]
+        with redis_failures("cannot read the stream"):
+            written, closed = await self._client.hmget(self._keys.call(lease.call_sid), names)
+        return int(written or 0) if closed is None else None
+
+    async def live(self) -> list[Lease]:
+        """What the live calls say of their streams, for a Redis that has lost leases."""
+        found = []
+        with redis_failures("cannot read the live calls"):
+            calls: Any = await self._client.zrange(self._keys.live, 0, -1)
+            for call_sid in calls:
+                stored: Any = await self._client.hgetall(self._keys.call(call_sid))
+                live = {name.partition(":")[2]: owner for name, owner in stored.items() if name.startswith("live:")}
+                found += [Lease(owner, call_sid, stream_sid) for stream_sid, owner in live.items()]
+        return found

@@ -1,0 +1,144 @@
+"""One object with everything kept in Redis. How a URL becomes a client lives in client.py."""
+
+import asyncio
+import time
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+from redis.exceptions import NoPermissionError
+
+from transcriber.errors import ConfigError, StoreError
+from transcriber.observability.metrics import Metrics
+from transcriber.store import acl_check, scripts
+from transcriber.store.call_deletion import Deletions
+from transcriber.store.call_history import RedisArchive
+from transcriber.store.call_list import CallList
+from transcriber.store.database_guard import Beacon
+from transcriber.store.event_log import RedisOutlet
+from transcriber.store.feed import RedisFeed
+from transcriber.store.index_repair import Repairs
+from transcriber.store.keys import Keys
+from transcriber.store.redis_client import READING_CONNECTIONS, READING_DEADLINE_S, Client, connect, disconnect
+from transcriber.store.redis_errors import redis_failures
+from transcriber.store.search_index import SearchIndex
+from transcriber.store.secondary_writes import Condition
+from transcriber.store.stored_events import Events
+from transcriber.store.tickets import RedisTickets
+
+PROBED_EVERY_S = 1.0
+"""However often the state is asked for, Redis is not troubled more."""
+PROBE_LIVES_S = 60
+
+
+class RedisStore:
+    """The four ports on one client, the archive on a second one. An async context manager: leaving it closes all
+
+    connections. `owner`: the server whose streams are written.
+    """
+
+    def __init__(
+        self, client: Client, reading: Client, keys: Keys, *, ttl_s: int, owner: str, metrics: Metrics
+    ) -> None:
+        self._client = client
+        self._reading = reading
+        self.keys = keys
+        self.condition = Condition(metrics)
+        index, calls = SearchIndex(client, keys, ttl_s=ttl_s, reading=reading), CallList(client, keys, ttl_s=ttl_s)
+        events = Events(reading, keys)
+        self.repairs = Repairs(client, keys, index, calls, self.condition, events)
+        self.outlet = RedisOutlet(client, keys, index, calls, self.repairs, self.condition, owner=owner, ttl_s=ttl_s)
+        self.deletions = Deletions(client, keys, index, calls, events)
+        self.archive = RedisArchive(reading, keys, index, calls, self.deletions, events)
+        self.feed = RedisFeed(client, keys, condition=self.condition)
+        self.tickets = RedisTickets(client, keys)
+        self.beacon = Beacon(client, keys)
+        self._probe = client.register_script(scripts.PROBE)
+        self._probe_key = keys.probe(owner)
+        self._probing = asyncio.Lock()
+        self._probed: tuple[float, str] | None = None
+
+    @property
+    def client(self) -> Client:
+        """The redis-py client below, for checks and tests."""
+        return self._client
+
+    @property
+    def reading(self) -> Client:
+        """The one that histories are read with."""
+        return self._reading
+
+    async def ping(self) -> None:
+        """Raises StoreError unless Redis answers in time. That PING is not allowed is an answer: `rights` names it."""
+        with redis_failures("Redis does not answer"), suppress(NoPermissionError):
+            await self._client.ping()
+
+    async def refusal(self) -> str:
+        """Why Redis would not take a write now, in one word; empty when it took one. It may be a second old."""
+        async with self._probing:
+            now_s = time.monotonic()
+            if self._probed is None or now_s - self._probed[0] >= PROBED_EVERY_S:
+                self._probed = (now_s, await self._try_to_write())
+            return self._probed[1]
+
+    async def _try_to_write(self) -> str:
+        try:
+            with redis_failures("Redis does not take writes"):
+                said = await self._probe(keys=[self._probe_key], args=[self.keys.probe_channel, PROBE_LIVES_S])
+        except StoreError as error:
+            return error.reason
+        self.condition.answered("channels", said)
+        return ""
+
+    async def check_rights(self) -> None:
+        """Try every right that is needed. Raises StoreError that says which are lacking, or that nothing is written."""
+        if rules := await acl_check.lacking(self._client, self.keys):
+            grant = f"ACL SETUSER {acl_check.user(self._client)} {' '.join(rules)}"
+            raise StoreError(
+                f"the Redis user may not do all that is needed; grant it: {grant}",
+                reason="refused",
+            )
+
+    async def check_database(self) -> None:
+        """Raises ConfigError when another database of this Redis has servers with our prefix; StoreError."""
+        if others := await self.beacon.others():
+            raise ConfigError(
+                f"another transcriber with the prefix {self.keys.prefix} is on database {others[0]} of this Redis, and "
+                "channels are not separated by databases: set another TRANSCRIBER_REDIS_PREFIX"
+            )
+
+    async def aclose(self) -> None:
+        """End all followings and close every connection."""
+        await self.feed.aclose()
+        with redis_failures("cannot close the connections"):
+            try:
+                await disconnect(self._reading)
+            finally:
+                await disconnect(self._client)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+async def open_store(
+    url: str, *, prefix: str, ttl_s: int, owner: str = "nobody", metrics: Metrics | None = None
+) -> RedisStore:
+    """A store on the Redis at `url`, which has answered. `ttl_s`: how long calls are kept, 0 = for ever.
+
+    `owner`: a name, one word, that no other server has, for whoever writes streams. `metrics`: where it counts.
+
+    Raises ConfigError for a malformed URL, StoreError when Redis does not answer.
+    """
+    reading = connect(url, most=READING_CONNECTIONS, wait_s=READING_DEADLINE_S)
+    store = RedisStore(connect(url), reading, Keys(prefix), ttl_s=ttl_s, owner=owner, metrics=metrics or Metrics())
+    try:
+        await store.ping()
+    except BaseException:
+        await store.aclose()
+        raise
+    return store

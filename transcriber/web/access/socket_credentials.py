@@ -1,0 +1,71 @@
+"""What a media socket proves before the 101: a signature, an API key, or a one-time ticket in its address.
+
+Twilio drops the query of a stream's URL; the path it keeps, and signs. So `/v1/media/ticket/{ticket}` is for Twilio,
+`?ticket=` for others.
+"""
+
+import logging
+import re
+
+from aiohttp import web
+
+from transcriber.calls.pending_sockets import Proof
+from transcriber.calls.session_manager import Sessions
+from transcriber.errors import StoreError
+from transcriber.web.access import rules
+from transcriber.web.api.errors import Refusal
+from transcriber.web.limits.request_rate import bounded_address_of
+from transcriber.web.services import SERVICES
+
+RETRY_AFTER_S = 5
+TICKET = re.compile(r"[A-Za-z0-9_-]{1,128}")
+
+log = logging.getLogger(__name__)
+
+
+async def shown(request: web.Request) -> Proof | Refusal:
+    """The socket's proof, if there is room for it. A ticket is looked at last: afterwards it is spent."""
+    refusal = rules.may_stream(request)
+    if refusal is not None:
+        return refusal
+    sessions, ticket = request.app[SERVICES].sessions, rules.ticket_of(request)
+    proof = Proof(proved=rules.is_proved(request), site=bounded_address_of(request))
+    if not ticket:
+        return _no_room(sessions, proof) or proof
+    refusal = _no_room(sessions, Proof(proved=True))
+    if refusal is not None:
+        return refusal
+    found = await _spent(request, ticket, proof)
+    return found if isinstance(found, Refusal) else _no_room(sessions, found) or found
+
+
+async def _spent(request: web.Request, ticket: str, proof: Proof) -> Proof | Refusal:
+    services = request.app[SERVICES]
+    try:
+        call_sid = await services.tickets.spend(ticket) if TICKET.fullmatch(ticket) else ""
+    except StoreError as error:
+        said = "a ticket could not be checked: %s"
+        services.log_budget.log(log, logging.ERROR, "ticket not checked", said, error)
+        if services.settings.require_ticket:
+            return _come_back(503, "the ticket could not be checked")
+        return proof  # where none is demanded, one that cannot be checked proves as much as none
+    if not call_sid:
+        return Refusal(403, "the ticket in the address is not good: made up, too old or used already")
+    return Proof(proved=True, ticket=ticket, call_sid=call_sid)
+
+
+def _no_room(sessions: Sessions, proof: Proof) -> Refusal | None:
+    if sessions.draining:
+        return _come_back(503, "the server is shutting down")
+    if proof.proved:
+        return _come_back(503, "all tracks are in use") if sessions.full else None
+    match sessions.full_of_unproved(proof.site):
+        case "address":
+            return _come_back(429, "this address has opened too many sockets without a start, key, signature or ticket")
+        case "all":
+            return _come_back(503, "all tracks are in use, or too many sockets have not said whose they are")
+    return None
+
+
+def _come_back(status: int, why: str) -> Refusal:
+    return Refusal(status, f"{why}, try again later", {"Retry-After": str(RETRY_AFTER_S)})

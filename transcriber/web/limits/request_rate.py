@@ -1,0 +1,121 @@
+"""How often somebody may ask: every API key by itself, everybody else by address; 429 says when to come back.
+
+A good key or signature is never held up by what strangers do at the same address: behind a proxy all share it.
+"""
+
+import math
+import time
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from transcriber.settings.definition import Settings
+from transcriber.web.access import rules
+from transcriber.web.api.errors import Refusal
+from transcriber.web.limits.token_bucket import Rate
+from transcriber.web.services import SERVICES
+from transcriber.web.transport.client_address import IPv4Or6, Networks, bounded_site, networks, parsed, site_of, within
+
+FREE = frozenset({"/healthz", "/readyz", "/metrics"})
+WASTED = web.RequestKey("wasted", bool)
+"""Set by a media stream that never became one, through its sender's fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """What has been spent, by API key and by address, and which peers may say whose address that is."""
+
+    keys: Rate
+    addresses: Rate
+    proxies: Networks
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Budgets":
+        """Whole ones."""
+        return cls(Rate(settings.rate_per_key), Rate(settings.rate_per_address), networks(settings.trusted_proxies))
+
+
+@dataclass(frozen=True, slots=True)
+class _Payer:
+    budget: Rate
+    name: Hashable
+
+
+BUDGETS = web.AppKey("budgets", Budgets)
+_PAYER = web.RequestKey("payer", _Payer)
+
+
+@web.middleware
+async def rate_limited(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Charges the request to its key or its address; health and metrics are free."""
+    resource = request.match_info.route.resource
+    route = "" if resource is None else resource.canonical
+    if route in FREE:
+        return await handler(request)
+    budgets = request.app[BUDGETS]
+    key = rules.key_of(request)
+    if key is not None:
+        wait_s = budgets.keys.charge(key.digest, time.monotonic())
+        request[_PAYER] = _Payer(budgets.keys, key.digest)
+        return _come_back(request, "this key", "KEY", wait_s) if wait_s else await handler(request)
+    if rules.trusts_this_machine(request):
+        return await handler(request)
+    signed = route in rules.SIGNED_ROUTES and bool(request.app[SERVICES].settings.twilio_auth_token)
+    if signed or route in rules.MEDIA_ROUTES:
+        return await _judged_afterwards(request, handler, budgets.addresses, signed=signed)
+    wait_s = budgets.addresses.charge(address_of(request), time.monotonic())
+    return _come_back(request, "this address", "ADDRESS", wait_s) if wait_s else await handler(request)
+
+
+async def _judged_afterwards(
+    request: web.Request, handler: Handler, addresses: Rate, *, signed: bool
+) -> web.StreamResponse:
+    """Twilio dials from few addresses, so only what was refused is charged; proofs are looked at in any case."""
+    name = address_of(request)
+    wait_s = addresses.wait_s(name, time.monotonic())
+    if wait_s and not signed and not rules.ticket_of(request):
+        return _come_back(request, "this address", "ADDRESS", wait_s)
+    request[rules.OVERDRAWN] = wait_s > 0
+    response = await handler(request)
+    refused = response.status == 403 if signed else 400 <= response.status < 500 or request.get(WASTED, False)
+    if refused:
+        wait_s = addresses.charge(name, time.monotonic())
+        if wait_s and not response.prepared:
+            return _come_back(request, "this address", "ADDRESS", wait_s)
+    return response
+
+
+def costs(request: web.Request, more: int) -> None:
+    """A request turns out to be dearer than one by so much: whose it is waits the longer for the next ones."""
+    if _PAYER in request:
+        request[_PAYER].budget.debit(request[_PAYER].name, more, time.monotonic())
+
+
+def address_of(request: web.Request) -> str:
+    """Whom the request is charged to: the peer, or whom trusted proxies say they speak for; of IPv6 the /64."""
+    return site_of(_client(request))
+
+
+def bounded_address_of(request: web.Request) -> str:
+    """The same, but empty for this machine and for proxies that do not say whom they speak for."""
+    return bounded_site(_client(request), request.app[BUDGETS].proxies)
+
+
+def _client(request: web.Request) -> IPv4Or6 | None:
+    proxies = request.app[BUDGETS].proxies
+    path = ",".join(request.headers.getall("X-Forwarded-For", ())).split(",")
+    address = parsed(request.remote or "")
+    while path and address is not None and within(address, proxies):
+        before = parsed(path.pop().strip())
+        if before is None:
+            break
+        address = before
+    return address
+
+
+def _come_back(request: web.Request, who: str, setting: str, wait_s: float) -> web.Response:
+    seconds = math.ceil(wait_s)
+    message = f"too many requests of {who} (TRANSCRIBER_RATE_PER_{setting} is the limit); try again in {seconds} s"
+    return rules.counted(request, Refusal(429, message, {"Retry-After": str(seconds)})).response()

@@ -1,0 +1,104 @@
+"""POST /v1/calls/{call_sid}/attach and /detach: a stream on a call that is in progress, over Twilio's REST resource."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from transcriber.errors import BadRequest, TelephonyError
+from transcriber.telephony.twilio.rest_api import MOST_PARAMETERS, StreamWish, Tracks, TwilioCalls
+from transcriber.telephony.twilio.signature import PublicAddress
+from transcriber.web.access.ticket_issuer import ISSUING
+from transcriber.web.api.parameters import CALL_SID, call_sid_of
+from transcriber.web.routes.twilio import STATUS, media_path
+from transcriber.web.services import SERVICES, Services
+
+NAME = "transcriber"
+TRACKS: Mapping[str, Tracks] = {"both": "both_tracks", "inbound": "inbound_track", "outbound": "outbound_track"}
+LONGEST_NAME = 128
+LONGEST_PARAMETER = 499
+"""Name and value together: Twilio wants them under 500."""
+
+
+async def attach(request: web.Request) -> web.Response:
+    """Start a stream to this server, with a one-time ticket and the status callback."""
+    services = request.app[SERVICES]
+    call_sid = call_sid_of(request)
+    body = _body(await request.read(), "name", "track", "parameters")
+    track = body.get("track", "both")
+    if not isinstance(track, str) or track not in TRACKS:
+        raise BadRequest(f"track must be one of {', '.join(TRACKS)}")
+    parameters = _parameters(body.get("parameters", {}))
+    name = _name(body)
+    calls = _calls(services)
+    if services.sessions.draining or services.sessions.full:
+        raise TelephonyError(503, "unavailable", "this server has no room for another call; try again later")
+    # First: whatever Twilio might leave out, it is not the ticket.
+    ticket = await request.app[ISSUING].issue(call_sid)
+    parameters = {"ticket": ticket} | parameters
+    address = PublicAddress.parse(services.settings.public_url)
+    wish = StreamWish(
+        call_sid=call_sid,
+        url=address.url("wss", media_path(services.settings, ticket)),
+        name=name,
+        status_callback=address.url("https", "") + STATUS,
+        track=TRACKS[track],
+        parameters=parameters,
+    )
+    return web.json_response({"call_sid": call_sid, "stream_sid": await calls.start(wish), "name": name}, status=201)
+
+
+async def detach(request: web.Request) -> web.Response:
+    """Stop the stream of that name (or sid)."""
+    call_sid = call_sid_of(request)
+    name = _name(_body(await request.read(), "name"))
+    stream_sid = await _calls(request.app[SERVICES]).stop(call_sid, name)
+    return web.json_response({"call_sid": call_sid, "stream_sid": stream_sid, "name": name})
+
+
+def _calls(services: Services) -> TwilioCalls:
+    settings = services.settings
+    missing = [
+        f"TRANSCRIBER_{name.upper()}"
+        for name in ("twilio_account_sid", "twilio_auth_token", "public_url")
+        if not getattr(settings, name)
+    ]
+    if missing:
+        raise TelephonyError(409, "not_configured", f"set {', '.join(missing)} to reach calls over Twilio's REST API")
+    return TwilioCalls(settings.twilio_account_sid[0], settings.twilio_auth_token[0], base_url=settings.twilio_api_url)
+
+
+def _body(raw: bytes, *known: str) -> Mapping[str, Any]:
+    try:
+        body = json.loads(raw) if raw.strip() else {}
+    except (ValueError, RecursionError):
+        body = None
+    if not isinstance(body, dict):
+        raise BadRequest("the body must be a JSON object, or empty")
+    if unknown := sorted(set(body) - set(known)):
+        raise BadRequest(f"unknown field {', '.join(unknown)[:100]}; known here: {', '.join(known)}")
+    return body
+
+
+def _name(body: Mapping[str, Any]) -> str:
+    name = body.get("name", NAME)
+    if not isinstance(name, str) or not CALL_SID.fullmatch(name):
+        raise BadRequest(
+            "name must be 1 to 64 letters, digits, dots, dashes or underscores, the first a letter or digit"
+        )
+    return name
+
+
+def _parameters(given: Any) -> dict[str, str]:
+    if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
+        raise BadRequest("parameters must be an object of strings")
+    if len(given) >= MOST_PARAMETERS:
+        raise BadRequest(f"a stream takes {MOST_PARAMETERS - 1} parameters besides its ticket, not {len(given)}")
+    if "ticket" in given:
+        raise BadRequest("the parameter ticket is the server's to give")
+    if any(not 0 < len(name) <= LONGEST_NAME for name in given):
+        raise BadRequest(f"a parameter's name must have 1 to {LONGEST_NAME} characters")
+    if any(len(name) + len(value) > LONGEST_PARAMETER for name, value in given.items()):
+        raise BadRequest(f"name and value of a parameter must not exceed {LONGEST_PARAMETER} characters together")
+    return dict(given)

@@ -1,0 +1,239 @@
+"""Server-Sent Events: one call from any point on, history and then live; or all calls, live."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, suppress
+from typing import Any
+
+from aiohttp import web
+
+from transcriber.errors import CallNotFound, StoreError
+from transcriber.events.schema import parsed
+from transcriber.runtime.cancellation import cancel
+from transcriber.store.ports import Published
+from transcriber.web.api import parameters
+from transcriber.web.limits import event_streams
+from transcriber.web.limits.reading import EVENTS_FOR_ONE, READING
+from transcriber.web.limits.request_rate import costs
+from transcriber.web.services import SERVICES, Services
+from transcriber.web.sse.response import RETRY_S, Viewer, frame
+from transcriber.web.sse.resume import Resuming
+
+# Set when the server goes down: readers are let go then, to come back elsewhere with their Last-Event-ID.
+CLOSING = web.AppKey("closing", asyncio.Event)
+
+log = logging.getLogger(__name__)
+UNAVAILABLE = "live events are not available ({}); trying again"
+
+
+async def call_events(request: web.Request) -> web.StreamResponse:
+    """GET /v1/calls/{call_sid}/events: no hole and no repeat; `id:` is the seq, `Last-Event-ID` resumes after it."""
+    asked = Resuming.of(request, "partials")
+    partials = parameters.flag(asked.rest, "partials", default=True)
+    call_sid = parameters.call_sid_of(request)
+    await request.app[SERVICES].archive.call(call_sid)  # an unknown call is a 404, before the answer begins
+    with event_streams.place(request) as refusal:
+        if refusal is not None:
+            return refusal.response()
+        viewer = Viewer(request)
+        with suppress(ConnectionError):  # the reader left, or does not read
+            await viewer.open(padded=asked.padded)
+            await CallReader(request, viewer, call_sid=call_sid, after=asked.after, partials=partials).run()
+        return viewer.response
+
+
+async def all_events(request: web.Request) -> web.StreamResponse:
+    """GET /v1/events: what is published about any call from now on. Numbers are per call, so there is no `id:`."""
+    asked = Resuming.of(request, "partials")
+    partials = parameters.flag(asked.rest, "partials", default=True)
+    with event_streams.place(request) as refusal:
+        if refusal is not None:
+            return refusal.response()
+        viewer = Viewer(request)
+        with suppress(ConnectionError):
+            await viewer.open(padded=asked.padded)
+            await _follow_all(request, viewer, partials=partials)
+        return viewer.response
+
+
+async def _follow_all(request: web.Request, viewer: Viewer, *, partials: bool) -> None:
+    """Until the reader leaves (ConnectionError) or the server goes down."""
+    services, closing = request.app[SERVICES], request.app[CLOSING]
+    trouble = ""
+    while not closing.is_set():
+        try:
+            async with services.feed.follow() as messages:
+                trouble = ""
+                await _pass_all_on(messages, viewer, request, partials=partials)
+        except StoreError as error:
+            if error.reason != trouble:
+                trouble = error.reason
+                said = "live events of all calls: %s; following again"
+                services.log_budget.log(log, logging.WARNING, "live events broke off", said, error)
+                await viewer.remark(UNAVAILABLE.format(trouble))
+        await _breathe(viewer, closing)
+
+
+class CallReader:
+    """One reader of one call: knows what was sent and so what is missing. A slow one only fills its own queue."""
+
+    def __init__(self, request: web.Request, viewer: Viewer, *, call_sid: str, after: int, partials: bool) -> None:
+        self._services: Services = request.app[SERVICES]
+        self._request = request
+        self._reading = request.app[READING]
+        self._closing = request.app[CLOSING]
+        self._viewer = viewer
+        self._call_sid = call_sid
+        self._sent = after
+        self._partials = partials
+        self._finished: dict[tuple[Any, Any], int] = {}
+
+    async def run(self) -> None:
+        """Send until the call is over, the reader leaves (ConnectionError) or the server goes down.
+
+        History needs no live events: where those cannot be had, that is said, and what is kept is read again and again.
+        """
+        trouble = ""
+        while not self._closing.is_set():
+            live = False
+            try:
+                # Follow first, then read: what is published in between comes twice, and never not at all.
+                async with self._services.feed.follow(self._call_sid) as messages:
+                    live, trouble = True, ""
+                    if await self._read(messages):
+                        return
+            except CallNotFound:
+                return  # deleted meanwhile
+            except StoreError as error:
+                if error.reason != trouble:
+                    trouble = error.reason
+                    said, sid = "live events of call %s: %s; following again", self._call_sid
+                    self._services.log_budget.log(log, logging.WARNING, "live events broke off", said, sid, error)
+                    await self._viewer.remark(UNAVAILABLE.format(trouble))
+                if not live and await self._is_told():
+                    return
+            await _breathe(self._viewer, self._closing)
+
+    async def _read(self, messages: AsyncIterator[Published]) -> bool:
+        """History, then what the feed brings; whether the call is over. False: the feed ended before it."""
+        if await self._catch_up():
+            return True
+        every_s = self._services.heartbeat_s
+        async with aclosing(paced(messages, every_s=every_s, closing=self._closing)) as arriving:
+            async for message in arriving:
+                if message is None:
+                    await self._viewer.beat()
+                    # A server that died published no end; the summary knows.
+                    over = await self._catch_up()
+                else:
+                    over = await self._pass_on(message)
+                if over:
+                    return True
+        return False
+
+    async def _is_told(self) -> bool:
+        """Without live events: send what is kept; whether that is all there will be."""
+        try:
+            return await self._catch_up()
+        except CallNotFound:
+            return True
+        except StoreError:
+            return False
+
+    async def _catch_up(self) -> bool:
+        """Send what is kept and was not sent; whether the call is over."""
+        archive = self._services.archive
+        while True:
+            # Before the events: of a call that is over by now, they are complete.
+            over = (await archive.call(self._call_sid)).get("status") != "live"
+            kind = ""
+            async for page in archive.pages(self._call_sid, after=self._sent):
+                costs(self._request, len(page) // EVENTS_FOR_ONE)
+                frames = await self._reading.turns.everything(map(self._kept, page))
+                await self._viewer.pass_on([each for each, _ in frames])
+                kind = frames[-1][1]
+            if over or kind != "call.ended":
+                return over
+
+    async def _pass_on(self, message: Published) -> bool:
+        event = parsed(message.json)
+        if message.channel == "partial":
+            if self._partials and not self._stale(event):
+                await self._viewer.send(message.json, kind=event.get("type"))
+            return False
+        seq = event.get("seq")
+        if not isinstance(seq, int) or seq <= self._sent:
+            return False
+        over = seq > self._sent + 1 and await self._catch_up()
+        if seq > self._sent:
+            await self._viewer.pass_on([self._kept(message.json, event)[0]])
+        return over or (event.get("type") == "call.ended" and await self._catch_up())
+
+    def _kept(self, text: str, event: dict[str, Any] | None = None) -> tuple[bytes, str]:
+        """A kept event as it goes out, nothing if it is out already; and its type."""
+        event = parsed(text) if event is None else event
+        seq, kind = event.get("seq"), event.get("type")
+        if kind == "final":
+            self._finished[event.get("stream_sid"), event.get("track")] = _utterance(event)
+        if not isinstance(seq, int) or seq <= self._sent:
+            return b"", str(kind)
+        self._sent = seq
+        return frame(text, kind=kind, seq=seq), str(kind)
+
+    def _stale(self, partial: dict[str, Any]) -> bool:
+        """Whether its final is out already: it waited in the queue while the history was read."""
+        finished = self._finished.get((partial.get("stream_sid"), partial.get("track")), -1)
+        return _utterance(partial) <= finished
+
+
+async def paced(
+    messages: AsyncIterator[Published], *, every_s: float, closing: asyncio.Event
+) -> AsyncGenerator[Published | None, None]:
+    """The messages, None whenever none came for `every_s` seconds; ends with them or when the server closes."""
+
+    async def following() -> Published | None:
+        return await anext(messages, None)
+
+    closed = asyncio.create_task(closing.wait())
+    upcoming = asyncio.create_task(following())
+    try:
+        while True:
+            done, _ = await asyncio.wait({upcoming, closed}, timeout=every_s, return_when=asyncio.FIRST_COMPLETED)
+            if closed in done:
+                return
+            if upcoming in done:
+                message = upcoming.result()
+                if message is None:
+                    return
+                upcoming = asyncio.create_task(following())
+                yield message
+            else:
+                yield None
+    finally:
+        await cancel(upcoming, closed)
+
+
+async def _pass_all_on(
+    messages: AsyncIterator[Published], viewer: Viewer, request: web.Request, *, partials: bool
+) -> None:
+    every_s = request.app[SERVICES].heartbeat_s
+    async with aclosing(paced(messages, every_s=every_s, closing=request.app[CLOSING])) as arriving:
+        async for message in arriving:
+            if message is None:
+                await viewer.beat()
+            elif partials or message.channel != "partial":
+                await viewer.send(message.json, kind=parsed(message.json).get("type"))
+
+
+async def _breathe(viewer: Viewer, closing: asyncio.Event) -> None:
+    """Between two tries: no faster than one a second, and a reader who left is noticed."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(RETRY_S):
+            await closing.wait()
+    await viewer.beat()
+
+
+def _utterance(event: dict[str, Any]) -> int:
+    number = event.get("utterance")
+    return number if isinstance(number, int) else 0

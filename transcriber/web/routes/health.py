@@ -1,0 +1,61 @@
+"""Alive, ready, and the numbers: for load balancers, orchestrators and Prometheus; no key needed."""
+
+import logging
+import re
+from collections.abc import Mapping
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from transcriber.web.access.ticket_issuer import ISSUING
+from transcriber.web.services import SERVICES, Services
+
+log = logging.getLogger(__name__)
+
+
+async def alive(_request: web.Request) -> web.Response:
+    """GET /healthz: the process answers."""
+    return web.json_response({"status": "alive"})
+
+
+async def ready(request: web.Request) -> web.Response:
+    """GET /readyz: whether a new call would be transcribed; 503 names what is wrong.
+
+    Anybody may ask, so of what is wrong one word is said (`redis: away`).
+    200 with status `degraded`: it would, though something is wrong. A load balancer shall not drop the only server.
+    """
+    services = request.app[SERVICES]
+    problems = _words(services, await services.readiness())
+    if services.settings.require_ticket and await request.app[ISSUING].fails():
+        problems["tickets"] = "away"
+    if services.sessions.draining:
+        problems["draining"] = "stopping"
+    if services.sessions.full:
+        problems["full"] = "busy"
+    tracks = services.sessions.live_tracks
+    if problems:
+        error = {"code": "not_ready", "message": "; ".join(f"{part}: {what}" for part, what in problems.items())}
+        body = {"status": "not_ready", "problems": problems, "live_tracks": tracks, "error": error}
+        return web.json_response(body, status=503)
+    if limping := _words(services, await services.limping()):
+        return web.json_response({"status": "degraded", "problems": limping, "live_tracks": tracks})
+    return web.json_response({"status": "ready", "live_tracks": tracks})
+
+
+def _words(services: Services, problems: Mapping[str, str]) -> dict[str, str]:
+    """One word for each part, which everybody may read; what else is known goes to the log."""
+    found = {}
+    for part, told in problems.items():
+        word, _, detail = told.partition(":")
+        known = re.fullmatch(r"[a-z_]{1,30}", word)
+        found[part] = word if known else "failing"
+        if detail or not known:
+            said = "%s: %s"
+            services.log_budget.log(log, logging.WARNING, f"trouble: {part}", said, part, told)
+    return found
+
+
+async def metrics(request: web.Request) -> web.Response:
+    """GET /metrics: Prometheus text."""
+    body = generate_latest(request.app[SERVICES].metrics.registry)
+    return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -1,0 +1,188 @@
+"""GET /v1/media: the WebSocket Twilio dials. Refusals come before 101; afterwards close codes say why.
+
+1000 done, 1001 going away, 1003 binary or unsupported format, 1007 not JSON, 1008 policy, 1009 message too large,
+1011 internal, 1013 over capacity. The reading loop does nothing that takes long: slow readers make Twilio drop audio.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
+
+from transcriber.calls.pending_sockets import Proof
+from transcriber.calls.session import Session
+from transcriber.calls.session_manager import Sessions
+from transcriber.observability import logs
+from transcriber.observability.log_rate_limit import LogBudget
+from transcriber.telephony import media_stream as wire
+from transcriber.telephony.twilio.messages import Start
+from transcriber.web.access import socket_credentials
+from transcriber.web.api.errors import Refusal
+from transcriber.web.limits import request_rate
+from transcriber.web.services import SERVICES
+
+log = logging.getLogger(__name__)
+LONGEST_MESSAGE = 64 * 1024
+LONGEST_REASON = 120
+"""Bytes; a close frame has room for 123."""
+START_WITHIN_S = 5.0
+OURS = (WSCloseCode.GOING_AWAY, WSCloseCode.INTERNAL_ERROR, WSCloseCode.TRY_AGAIN_LATER)
+"""Ends that are not the sender's fault."""
+REFUSALS: Mapping[str, str] = {
+    "duplicate": "a stream with this streamSid is live on another server",
+    "deleted": "the call was deleted while the stream was open",
+}
+"""What only the store knows: `ports.Refusal`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a conversation ended: what the sender is told, and what history says."""
+
+    close_code: int
+    message: str
+    reason: str
+
+
+async def media(request: web.Request) -> web.StreamResponse:
+    """Take one stream from its first to its last message."""
+    services = request.app[SERVICES]
+    sessions, refusals = services.sessions, services.metrics.refusals
+    if request.headers.get("Upgrade", "").lower() == "websocket":
+        shown = await socket_credentials.shown(request)
+    else:
+        shown = Refusal(426, "this is a WebSocket endpoint for Twilio Media Streams", {"Upgrade": "websocket"})
+    if isinstance(shown, Refusal):
+        refusals.labels(str(shown.status)).inc()
+        return shown.response()
+    # aiohttp refuses messages of this size, not only those above.
+    socket = web.WebSocketResponse(max_msg_size=LONGEST_MESSAGE + 1, compress=False, autoping=True, timeout=2.0)
+    await socket.prepare(request)
+    conversation = Conversation(socket, sessions, shown, services.log_budget)
+    ended = await conversation.hold()
+    request[request_rate.WASTED] = (not conversation.began or ended.reason in REFUSALS) and ended.close_code not in OURS
+    if ended.close_code not in (WSCloseCode.OK, WSCloseCode.GOING_AWAY):
+        refusals.labels(str(ended.close_code)).inc()
+        said, kind = "stream closed with %d: %s", f"stream closed with {ended.close_code}"
+        services.log_budget.log(log, logging.WARNING, kind, said, ended.close_code, ended.message)
+    return socket
+
+
+class Conversation:
+    """One socket and what becomes of it."""
+
+    def __init__(self, socket: web.WebSocketResponse, sessions: Sessions, shown: Proof, log_budget: LogBudget) -> None:
+        self._socket = socket
+        self._sessions = sessions
+        self._shown = shown
+        self._log_budget = log_budget
+        self._received = wire.MediaStream()
+        self._session: Session | None = None
+
+    @property
+    def began(self) -> bool:
+        """Whether the stream was announced and admitted."""
+        return self._session is not None
+
+    async def hold(self) -> Ended:
+        """Read until somebody ends it, tell the sender, then finish the session."""
+        ended = Ended(WSCloseCode.INTERNAL_ERROR, "internal error", "error")
+        try:
+            ended = await self._wait_for_start() or await self._listen()
+        except Exception as error:  # whatever it is, the session's words must still be written
+            kind = f"reading a stream failed: {type(error).__name__}"
+            self._log_budget.log(log, logging.ERROR, kind, "reading a stream failed", exc_info=error)
+        finally:
+            await self._leave(ended)
+        return ended
+
+    async def _leave(self, ended: Ended) -> None:
+        reason = ended.message.encode()[:LONGEST_REASON].decode(errors="ignore").encode()
+        closing = asyncio.ensure_future(self._socket.close(code=ended.close_code, message=reason))
+        if self._session is not None:
+            await self._sessions.finish(self._session, ended.reason)
+        await closing
+
+    async def _wait_for_start(self) -> Ended | None:
+        """None once the stream was announced and admitted; admission may take longer: it may load a model."""
+        with self._sessions.waiting.one(self._shown):
+            try:
+                async with asyncio.timeout(START_WITHIN_S):
+                    while (began := await self._read_one()) is None:
+                        pass
+            except TimeoutError:
+                return Ended(WSCloseCode.POLICY_VIOLATION, f"no start within {START_WITHIN_S:g} s", "refused")
+            return began if isinstance(began, Ended) else await self._admit(began)
+
+    async def _listen(self) -> Ended:
+        """Read on until the sender ends the stream, or somebody else does."""
+        if self._session is None:
+            raise RuntimeError("listening needs a session")
+        ending = self._session.ending
+        reader = asyncio.create_task(self._read(self._session))
+        try:
+            await asyncio.wait((reader, ending), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            reader.cancel()
+        if reader.done() and not reader.cancelled():
+            return reader.result()
+        await asyncio.wait((reader,))
+        reason = ending.result()
+        if reason in REFUSALS:
+            return Ended(WSCloseCode.POLICY_VIOLATION, REFUSALS[reason], reason)
+        return Ended(WSCloseCode.GOING_AWAY if reason == "shutdown" else WSCloseCode.OK, reason, reason)
+
+    async def _read(self, session: Session) -> Ended:
+        """Of a live stream: fifty messages a second and track, so that every call on the way counts."""
+        receive, touch, stream_sid = self._socket.receive, self._sessions.touch, session.start.stream_sid
+        while True:
+            message = await receive()
+            if message.type is not WSMsgType.TEXT:
+                return self._other_than_text(message)
+            touch(stream_sid)
+            for outcome in self._received.receive(message.data):
+                if isinstance(outcome, wire.Audio):
+                    session.hear(outcome)
+                elif (ended := self._take(session, outcome)) is not None:
+                    return ended
+
+    async def _read_one(self) -> Start | Ended | None:
+        message = await self._socket.receive()
+        if message.type is not WSMsgType.TEXT:
+            return self._other_than_text(message)
+        for outcome in self._received.receive(message.data):
+            if isinstance(outcome, wire.Started):
+                return outcome.start
+            if isinstance(outcome, wire.Refused):
+                return Ended(outcome.close_code, outcome.reason, "refused")
+        return None
+
+    def _other_than_text(self, message: WSMessage) -> Ended:
+        match message.type:
+            case WSMsgType.BINARY:
+                return Ended(WSCloseCode.UNSUPPORTED_DATA, "binary messages are not part of the protocol", "refused")
+            case WSMsgType.ERROR:
+                code = getattr(message.data, "code", WSCloseCode.PROTOCOL_ERROR)
+                return Ended(code, str(message.data)[:100], "refused")
+        return Ended(WSCloseCode.OK, "", "disconnected")
+
+    async def _admit(self, start: Start) -> Ended | None:
+        logs.call_sid.set(start.call_sid)
+        logs.stream_sid.set(start.stream_sid)
+        admitted = await self._sessions.admit(start, self._received, self._shown)
+        if isinstance(admitted, wire.Refused):
+            return Ended(admitted.close_code, admitted.reason, "refused")
+        self._session = admitted
+        return None
+
+    @staticmethod
+    def _take(session: Session, outcome: wire.Outcome) -> Ended | None:
+        match outcome:
+            case wire.Refused(close_code, reason):
+                return Ended(close_code, reason, "refused")
+            case wire.Stopped():
+                return Ended(WSCloseCode.OK, "", "stop")
+        session.hear(outcome)
+        return None

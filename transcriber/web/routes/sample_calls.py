@@ -1,0 +1,91 @@
+"""POST /v1/sample-calls: a bundled call, dialled to this very server as Twilio does, in real time."""
+
+import asyncio
+import json
+import logging
+from typing import Any
+
+from aiohttp import web
+
+from transcriber.audio import sample_calls
+from transcriber.errors import BadRequest, TranscriberError
+from transcriber.runtime.cancellation import cancel
+from transcriber.telephony.simulator import CallIds, Target, dial, read_recording
+from transcriber.telephony.simulator.certificate_pinning import fingerprint_of
+from transcriber.web.access.ticket_issuer import ISSUING
+from transcriber.web.api.errors import error_response
+from transcriber.web.routes.twilio import media_path
+from transcriber.web.services import SERVICES
+
+MOST_AT_ONCE = 4
+"""More are refused with 429: the samples are for looking, not for load."""
+
+
+class Playing(set[asyncio.Task[None]]):
+    """The calls that are being played."""
+
+
+PLAYING = web.AppKey("playing", Playing)
+PASS = web.AppKey("pass", str)
+"""A key that only this server knows: where streams want proof and there is no token to sign with, it dials with it."""
+
+log = logging.getLogger(__name__)
+
+
+async def play(request: web.Request) -> web.Response:
+    """Begin a call; its CallSid is answered at once. The body names one of the bundled calls, or is empty."""
+    services, playing = request.app[SERVICES], request.app[PLAYING]
+    name = _name(await request.read())
+    if services.sessions.draining or services.sessions.full:
+        return error_response(503, "no room for another call", headers={"Retry-After": "10"})
+    if len(playing) >= MOST_AT_ONCE:
+        message = f"{MOST_AT_ONCE} sample calls are being played already"
+        return error_response(429, message, code="too_many", headers={"Retry-After": "10"})
+    settings = services.settings
+    ids = CallIds(account=settings.twilio_account_sid[0]) if settings.twilio_account_sid else CallIds()
+    parameters = {"sample": name}
+    if settings.require_ticket:
+        parameters["ticket"] = await request.app[ISSUING].issue(ids.call)
+    path = media_path(settings, parameters.get("ticket", ""))
+    target = Target(
+        url=_here(request) + path,
+        fingerprint=fingerprint_of(settings.tls_cert) if settings.tls_cert else None,
+        auth_token=settings.twilio_auth_token[0] if settings.twilio_auth_token else None,
+        public_url=settings.public_url + path if settings.public_url else None,
+        api_key=None if settings.twilio_auth_token else request.app[PASS],
+    )
+    task = asyncio.create_task(_dial(target, name, ids, parameters), name=f"sample-{ids.call}")
+    playing.add(task)
+    task.add_done_callback(playing.discard)
+    return web.json_response({"call_sid": ids.call, "name": name}, status=202)
+
+
+async def stop_all(app: web.Application) -> None:
+    """The server goes down: hang up."""
+    await cancel(*app[PLAYING])
+
+
+async def _dial(target: Target, name: str, ids: CallIds, parameters: dict[str, str]) -> None:
+    try:
+        recording = await asyncio.to_thread(read_recording, sample_calls.path(name))
+        await dial(target, recording, ids=ids, parameters=parameters)
+    except TranscriberError as error:
+        log.warning("sample call %s: %s", name, error)
+
+
+def _name(body: bytes) -> str:
+    try:
+        asked: Any = json.loads(body) if body.strip() else {}
+    except (ValueError, RecursionError):
+        raise BadRequest('the body must be JSON such as {"name":"02_dental_appointment"}, or empty') from None
+    name = asked.get("name", sample_calls.DEFAULT) if isinstance(asked, dict) else None
+    if not isinstance(name, str) or name not in sample_calls.names():
+        raise BadRequest(f"name must be one of {', '.join(sample_calls.names())}")
+    return name
+
+
+def _here(request: web.Request) -> str:
+    """The address this request came in at, on this machine."""
+    scheme = "https" if request.secure else "http"
+    host, port = (request.transport.get_extra_info("sockname") if request.transport else ("127.0.0.1", 0))[:2]
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

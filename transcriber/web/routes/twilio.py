@@ -1,0 +1,134 @@
+"""Twilio's webhooks: the TwiML that starts a stream on a call, and the stream's status callback."""
+
+import logging
+from collections.abc import Mapping
+from xml.etree import ElementTree as ET
+
+from aiohttp import web
+
+from transcriber.errors import StoreError
+from transcriber.settings.definition import Settings
+from transcriber.telephony.twilio.messages import clean
+from transcriber.telephony.twilio.signature import PublicAddress
+from transcriber.web.access.rules import webhook_form
+from transcriber.web.access.ticket_issuer import ISSUING
+from transcriber.web.api import parameters
+from transcriber.web.api.errors import Refusal
+from transcriber.web.services import SERVICES
+
+MEDIA = "/v1/media"
+STATUS = "/v1/stream-status"
+MAX_REPORT = 500
+LONGEST_SID = 64
+WHY = {
+    "draining": "the server is shutting down",
+    "full": "no room for another call",
+    "no_call": "the webhook names no call",
+    "no_ticket": "no ticket can be issued, and one is required",
+    "error": "something went wrong on the server",
+}
+EXPECTED = ("draining", "full")
+
+log = logging.getLogger(__name__)
+
+
+async def twiml(request: web.Request) -> web.Response:
+    """POST /v1/twiml: start both tracks of the call, then what TRANSCRIBER_TWIML_THEN says.
+
+    A call is never lost for want of a transcript: whatever came with a good signature is answered with TwiML. Where it
+    has no <Start>, a comment says why, and the log and `transcriber_calls_untranscribed_total` say it, too.
+    """
+    form = await webhook_form(request)
+    if isinstance(form, Refusal):
+        return form.response()
+    services = request.app[SERVICES]
+    root = ET.Element("Response")
+    try:
+        reason = await _start(root, request, form)
+    except Exception as error:  # whatever it is, the call goes on
+        reason = "error"
+        services.log_budget.log(log, logging.ERROR, "TwiML failed", "no stream could be started", exc_info=error)
+    if reason:
+        root.append(ET.Comment(f" not transcribed: {WHY[reason]} "))
+        services.metrics.calls_untranscribed.labels(reason).inc()
+        said, call_sid = "call %r goes on untranscribed: %s", form.get("CallSid", "")[:LONGEST_SID]
+        level = logging.WARNING if reason in EXPECTED else logging.ERROR
+        services.log_budget.log(log, level, f"untranscribed: {reason}", said, call_sid, WHY[reason])
+    _continue(root, services.settings.twiml_then)
+    return web.Response(
+        body=ET.tostring(root, encoding="utf-8", xml_declaration=True), content_type="application/xml", charset="utf-8"
+    )
+
+
+async def stream_status(request: web.Request) -> web.Response:
+    """POST /v1/stream-status: what Twilio says about a stream. 204 also for streams that are not ours or over."""
+    form = await webhook_form(request)
+    if isinstance(form, Refusal):
+        return form.response()
+    services = request.app[SERVICES]
+    stream_sid = form.get("StreamSid", "")
+    if not parameters.CALL_SID.fullmatch(stream_sid):
+        services.metrics.bad_messages.labels("bad_status_callback").inc()
+        said = "a status callback names no stream: %r"
+        services.log_budget.log(log, logging.WARNING, "bad status callback", said, stream_sid[:LONGEST_SID])
+        return web.Response(status=204)
+    match form.get("StreamEvent"):
+        case "stream-stopped":
+            services.sessions.end(stream_sid, "callback")
+        case "stream-error":
+            message = clean(form.get("StreamError", ""), MAX_REPORT)
+            said = "Twilio reports an error of stream %r: %r"
+            services.log_budget.log(log, logging.WARNING, "Twilio reports an error", said, stream_sid, message)
+            services.sessions.report(stream_sid, "twilio_error", message)
+            services.sessions.end(stream_sid, "callback")
+    return web.Response(status=204)
+
+
+async def _start(root: ET.Element, request: web.Request, form: Mapping[str, str]) -> str:
+    """Put a <Start> into the answer; why there can be none, else empty."""
+    services, call_sid = request.app[SERVICES], form.get("CallSid", "")
+    if not parameters.CALL_SID.fullmatch(call_sid):
+        return "no_call"
+    if services.sessions.draining or services.sessions.full:
+        services.metrics.refusals.labels(status="503").inc()
+        return "draining" if services.sessions.draining else "full"
+    ticket = ""
+    try:
+        ticket = await request.app[ISSUING].issue(call_sid)
+    except StoreError as error:
+        said = "no ticket for call %s: %s"
+        services.log_budget.log(log, logging.WARNING, "no ticket", said, call_sid, error)
+        if services.settings.require_ticket:
+            return "no_ticket"
+    url = _public(request, "ws") + media_path(services.settings, ticket)
+    attributes = {"url": url, "track": "both_tracks", "statusCallback": _public(request, "http") + STATUS}
+    stream = ET.SubElement(ET.SubElement(root, "Start"), "Stream", attributes)
+    if ticket:
+        ET.SubElement(stream, "Parameter", {"name": "ticket", "value": ticket})
+    return ""
+
+
+def media_path(settings: Settings, ticket: str) -> str:
+    """Where a stream is to go: where tickets are a must, with the ticket, so that it is proved before the 101."""
+    return f"{MEDIA}/ticket/{ticket}" if ticket and settings.require_ticket else MEDIA
+
+
+def _public(request: web.Request, scheme: str) -> str:
+    """The server's own address with `ws` or `http` as scheme, made secure where the way in is."""
+    public_url = request.app[SERVICES].settings.public_url
+    if public_url:
+        return PublicAddress.parse(public_url).url(f"{scheme}s", "")
+    # Only reached from this machine, with a key or with TRANSCRIBER_INSECURE, so the headers decide only the address.
+    secure = request.secure or request.headers.get("X-Forwarded-Proto", "") == "https"
+    return f"{scheme}{'s' if secure else ''}://{request.host}"
+
+
+def _continue(root: ET.Element, then: str) -> None:
+    kind, _, argument = then.partition(":")
+    match kind:
+        case "dial":
+            ET.SubElement(root, "Dial").text = argument
+        case "redirect":
+            ET.SubElement(root, "Redirect").text = argument
+        case _:
+            ET.SubElement(root, "Pause", {"length": argument})

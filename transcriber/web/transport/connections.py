@@ -1,0 +1,173 @@
+"""The server's connections: how many there may be, and what they must do in time. aiohttp bounds neither.
+
+A request's head must be here HEAD_WITHIN_S after its first byte (the first one: after connecting), an answer must find
+a taker within TAKEN_WITHIN_S. When all places are taken, or all of one address, that connection makes room of which
+least is lost: one between two requests, else one that owes a head, else one that owes a body; the oldest of its kind.
+"""
+
+import asyncio
+import logging
+import resource
+from collections import Counter
+from itertools import islice
+from typing import Protocol
+
+from transcriber.observability.log_rate_limit import LogBudget
+from transcriber.observability.metrics import Metrics
+
+HEAD_WITHIN_S = 5.0
+TAKEN_WITHIN_S = 30.0
+IDLE_S = 75.0
+"""Between two requests; above what proxies keep their idle connections."""
+HANDSHAKE_WITHIN_S = 5.0
+LINGERING_S = 2.0
+BACKLOG = 512
+RESERVED_FILES = 256
+"""For everything but connections: Redis, models, logs."""
+LOOK_EVERY_S = 0.5
+SHARE = 4
+"""One address gets so many-th of all places."""
+LOOKED_AT = 100
+"""Of the connections that wait, when one of a certain address is looked for."""
+
+log = logging.getLogger(__name__)
+
+
+def most_connections() -> int:
+    """As many as the process may have files open, less a reserve."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(files - RESERVED_FILES, files // 2)
+
+
+class Peer(Protocol):
+    """A connection, as the registry sees it. `site`: whom it counts for; empty: nobody in particular."""
+
+    site: str
+
+    def cut(self) -> None:
+        """End it now."""
+
+
+class Connections:
+    """All of a server. Belongs to the event loop's thread; `watch` must run."""
+
+    def __init__(self, metrics: Metrics, *, most: int, log_budget: LogBudget) -> None:
+        self._most = most
+        self._log_budget = log_budget
+        self._metrics = metrics
+        self._all: set[Peer] = set()
+        self._of_site: Counter[str] = Counter()
+        # In the order of time. A connection is in one of the first three, or a request of it is being answered.
+        self._idle: dict[Peer, float] = {}
+        self._owing: dict[Peer, float] = {}
+        self._owing_body: dict[Peer, float] = {}
+        self._untaken: dict[Peer, float] = {}
+        self._loop = asyncio.get_running_loop()
+
+    def enter(self, connection: Peer) -> None:
+        """A new one, which owes a head."""
+        self._all.add(connection)
+        self._of_site[connection.site] += 1
+        if connection.site and self._of_site[connection.site] > max(1, self._most // SHARE):
+            self._make_room(connection, of_site=True)
+        elif len(self._all) > self._most:
+            self._make_room(connection, of_site=False)
+        if connection in self._all:
+            self._owing[connection] = self._loop.time()
+
+    def leave(self, connection: Peer) -> None:
+        """It is gone."""
+        if connection not in self._all:
+            return
+        self._all.discard(connection)
+        self._of_site[connection.site] -= 1
+        if not self._of_site[connection.site]:
+            del self._of_site[connection.site]
+        for waiting in (self._idle, self._owing, self._owing_body, self._untaken):
+            waiting.pop(connection, None)
+
+    def owes_head(self, connection: Peer) -> None:
+        """Part of a head is here."""
+        self._idle.pop(connection, None)
+        self._owing.setdefault(connection, self._loop.time())
+
+    def has_head(self, connection: Peer, *, whole: bool) -> None:
+        """All of it is here; with `whole` the body, too."""
+        self._idle.pop(connection, None)
+        self._owing.pop(connection, None)
+        if not whole:
+            self._owing_body[connection] = self._loop.time()
+
+    def has_body(self, connection: Peer) -> None:
+        """All of a request is here."""
+        self._owing_body.pop(connection, None)
+
+    def is_idle(self, connection: Peer) -> None:
+        """Its request was answered, and it has begun no other one."""
+        self._owing_body.pop(connection, None)
+        if connection in self._all:
+            self._idle[connection] = self._loop.time()
+
+    def waits_for_taker(self, connection: Peer) -> None:
+        """Its buffers are full of what the other side does not read."""
+        self._untaken.setdefault(connection, self._loop.time())
+
+    def found_taker(self, connection: Peer) -> None:
+        """The other side reads again."""
+        self._untaken.pop(connection, None)
+
+    def refused(self, status: int, peer: str | None, why: str) -> None:
+        """A request was refused that never became one."""
+        self._metrics.refusals.labels(str(status)).inc()
+        said = "refused what is no HTTP request from %s: %s"
+        self._log_budget.log(log, logging.INFO, "no HTTP", said, peer, why)
+
+    def failed_handshake(self, connection: Peer, why: str) -> None:
+        """Its TLS did not come about."""
+        self.leave(connection)
+        self._metrics.connections_cut.labels("handshake").inc()
+        self._log_budget.log(log, logging.INFO, "TLS handshake", "a TLS handshake failed: %s", why)
+
+    def could_not_accept(self, error: OSError) -> None:
+        """The system has no room for a connection."""
+        self._log_budget.log(log, logging.ERROR, "accepting", "a connection could not be accepted: %s", error)
+
+    async def watch(self) -> None:
+        """Cut what is overdue, as long as the server runs."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            now = self._loop.time()
+            for waiting, within_s, why in (
+                (self._owing, HEAD_WITHIN_S, "no_request"),
+                (self._untaken, TAKEN_WITHIN_S, "not_read"),
+            ):
+                # In the order of time: the first that is not due ends the search.
+                for connection, since in list(waiting.items()):
+                    if now - since < within_s:
+                        break
+                    self._cut(connection, why)
+                    if why == "not_read":
+                        said = "cut a connection: it took nothing of its answer for %g s"
+                        self._log_budget.log(log, logging.INFO, "answer not read", said, within_s)
+            self._metrics.connections.set(len(self._all))
+
+    def _make_room(self, newcomer: Peer, *, of_site: bool) -> None:
+        # Who connects to ask something sends it at once, and who was answered may come again: what is in the middle of
+        # a request or a stream is not cut, and if all are, the newcomer is.
+        site = newcomer.site if of_site else None
+        said = "one address has all the connections it may have: %d" if of_site else "all %d connections are taken"
+        places = max(1, self._most // SHARE) if of_site else self._most
+        self._log_budget.log(
+            log, logging.WARNING, f"connections {'of an address' if of_site else 'full'}", said, places
+        )
+        for waiting in (self._idle, self._owing, self._owing_body):
+            for connection in islice(waiting, LOOKED_AT):
+                if site is None or connection.site == site:
+                    self._cut(connection, "address" if of_site else "full")
+                    return
+        self._cut(newcomer, "address" if of_site else "full")
+
+    def _cut(self, connection: Peer, why: str) -> None:
+        self.leave(connection)
+        self._metrics.connections_cut.labels(why).inc()
+        connection.cut()

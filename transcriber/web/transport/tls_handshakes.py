@@ -1,0 +1,92 @@
+"""Accepts TLS. asyncio's own server tells of a connection after its handshake; until then it would not count."""
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Callable
+
+from transcriber.web.transport import connections
+from transcriber.web.transport.client_address import Networks, bounded_site, parsed
+from transcriber.web.transport.connections import Connections
+
+PAUSE_S = 0.1
+"""After the system could not accept one; there is a log line for it."""
+
+log = logging.getLogger(__name__)
+
+
+class Handshake:
+    """A connection before its handshake is over, as the registry sees it."""
+
+    def __init__(self, site: str) -> None:
+        self.site = site
+        self.is_cut = False
+        self.task: asyncio.Task[None] | None = None
+
+    def cut(self) -> None:
+        """End it now."""
+        self.is_cut = True
+        if self.task is not None:
+            self.task.cancel()
+
+
+class TlsListener:
+    """Serves TLS on a listening socket from its making on. `make` gets a handshake and gives what follows it."""
+
+    def __init__(
+        self,
+        listening: socket.socket,
+        context: ssl.SSLContext,
+        make: Callable[[Handshake], asyncio.Protocol],
+        *,
+        registry: Connections,
+        proxies: Networks,
+    ) -> None:
+        self._listening = listening
+        self._context = context
+        self._make = make
+        self._registry = registry
+        self._proxies = proxies
+        self._loop = asyncio.get_running_loop()
+        self._shaking: set[asyncio.Task[None]] = set()
+        listening.setblocking(False)
+        listening.listen(connections.BACKLOG)
+        self._accepting = asyncio.create_task(self._accept(), name="accepting TLS connections")
+
+    def close(self) -> None:
+        """Accept no more, and shake no more hands; connections live on."""
+        for task in (self._accepting, *self._shaking):
+            task.cancel()
+        self._listening.close()
+
+    async def _accept(self) -> None:
+        while True:
+            try:
+                accepted, peer = await self._loop.sock_accept(self._listening)
+            except OSError as error:
+                self._registry.could_not_accept(error)
+                await asyncio.sleep(PAUSE_S)
+                continue
+            handshake = Handshake(bounded_site(parsed(str(peer[0])), self._proxies))
+            self._registry.enter(handshake)
+            if handshake.is_cut:
+                accepted.close()
+                continue
+            handshake.task = asyncio.create_task(self._shake(accepted, handshake))
+            self._shaking.add(handshake.task)
+            handshake.task.add_done_callback(self._shaking.discard)
+
+    async def _shake(self, accepted: socket.socket, handshake: Handshake) -> None:
+        try:
+            await self._loop.connect_accepted_socket(
+                lambda: self._make(handshake),
+                accepted,
+                ssl=self._context,
+                ssl_handshake_timeout=connections.HANDSHAKE_WITHIN_S,
+                ssl_shutdown_timeout=connections.HANDSHAKE_WITHIN_S,
+            )
+        except OSError as error:  # ssl's and timeouts are of it
+            self._registry.failed_handshake(handshake, getattr(error, "reason", None) or type(error).__name__)
+        finally:
+            self._registry.leave(handshake)

@@ -1,0 +1,153 @@
+"""The far end of a webhook: one signed POST at a time out of a bounded number, and the pauses it asks for."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+
+from transcriber import __version__
+from transcriber.errors import ConfigError
+from transcriber.settings.definition import is_loopback
+from transcriber.webhooks import protocol
+from transcriber.webhooks.queue import Parcel
+
+KEPT_ALIVE_S = 4.0
+"""An idle connection; many receivers close theirs after five seconds, and a post on a closed one is a failed try."""
+COMPLAINT_S = 60.0
+"""Failures are logged once in so long."""
+MOST_ANSWER = 64 * 1024
+"""Bytes of an answer's body that are read, so that the connection can be used again; a longer one closes it."""
+
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one try. `said`: the status or the kind of failure, without any of the receiver's words."""
+
+    verdict: protocol.Verdict
+    said: str
+    asked_delay_s: float = 0.0
+
+
+class LeaseLost(Exception):
+    """The call is no longer ours."""
+
+
+def checked_url(url: str, *, allow_http: bool) -> str:
+    """The URL, if events may be sent there. Raises ConfigError."""
+    try:
+        parts = urlsplit(url)
+        wrong = parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment or parts.port == 0
+    except ValueError:
+        wrong = True
+    if wrong:
+        raise ConfigError("the webhook's URL must look like https://host[:port]/path")
+    if parts.username is not None or parts.password is not None:
+        raise ConfigError("the webhook's URL must not hold a password: every user of this machine could read it")
+    if parts.scheme == "http" and not (allow_http or is_loopback(parts.hostname or "")):
+        raise ConfigError("transcripts would leave unencrypted: use https, or --allow-http if the network is yours")
+    return url
+
+
+def _proxy(url: str) -> str | None:
+    """The environment's proxy for the URL. Asked once: aiohttp would ask in a thread, for every request."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return None if is_loopback(host) or proxy_bypass(host) else getproxies().get(parts.scheme)
+
+
+class Receiver:
+    """An async context manager around the HTTP client. `keys`: those of the secrets."""
+
+    def __init__(self, url: str, keys: Sequence[bytes], *, timeout_s: float, concurrency: int) -> None:
+        self.url = url
+        self._keys = keys
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+        self._slots = asyncio.Semaphore(concurrency)
+        self._concurrency = concurrency
+        self._quiet_until = 0.0
+        self._complained_at = -COMPLAINT_S
+        self._failing = False
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._concurrency, keepalive_timeout=KEPT_ALIVE_S),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"Content-Type": "application/json", "User-Agent": f"transcriber/{__version__}"},
+            timeout=self._timeout,
+            proxy=_proxy(self.url),
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    @property
+    def quiet_s(self) -> float:
+        """How long the receiver wants to hear nothing at all."""
+        return max(0.0, self._quiet_until - time.monotonic())
+
+    async def post(self, parcel: Parcel, *, ours: Callable[[], bool]) -> Answer:
+        """One try, as soon as there is a slot. Raises LeaseLost if the event is not `ours` any more by then."""
+        async with self._slots:
+            if not ours():
+                raise LeaseLost
+            answer = await self._post(parcel)
+        self._tell(answer)
+        return answer
+
+    async def _post(self, parcel: Parcel) -> Answer:
+        body = parcel.json.encode("utf-8", "surrogatepass")
+        identifier = protocol.message_id(parcel.call_sid, parcel.seq)
+        signed = protocol.headers(self._keys, identifier=identifier, at_s=int(time.time()), body=body)
+        try:
+            async with self._session.post(self.url, data=body, headers=signed, allow_redirects=False) as response:
+                answer = self._understood(response)
+                await _drain(response)
+                return answer
+        except TimeoutError:
+            return Answer("failed", "timeout")
+        except aiohttp.ClientConnectorCertificateError:
+            return Answer("failed", "certificate")
+        except aiohttp.ClientConnectorError:
+            return Answer("failed", "unreachable")
+        except (aiohttp.ClientError, OSError):
+            return Answer("failed", "broken")
+
+    def _tell(self, answer: Answer) -> None:
+        """The log hears of trouble when it begins, then once a minute, and of its end."""
+        if answer.verdict == "failed":
+            if time.monotonic() - self._complained_at >= COMPLAINT_S:
+                self._complained_at = time.monotonic()
+                log.warning("the receiver does not take every event (%s); trying again", answer.said)
+            self._failing = True
+        elif answer.verdict == "delivered" and self._failing:
+            self._failing = False
+            log.info("the receiver takes events")
+
+    def _understood(self, response: aiohttp.ClientResponse) -> Answer:
+        asked_s = protocol.asked_delay_s(response.headers.get("Retry-After"), now_s=time.time())
+        if response.status in protocol.BUSY and asked_s:
+            self._quiet_until = max(self._quiet_until, time.monotonic() + asked_s)
+        return Answer(protocol.verdict(response.status), str(response.status), asked_s)
+
+
+async def _drain(response: aiohttp.ClientResponse) -> None:
+    """So that the connection can be used again; what the status said counts, whatever becomes of the body."""
+    try:
+        whole = len(await response.content.read(MOST_ANSWER)) < MOST_ANSWER
+    except (TimeoutError, aiohttp.ClientError, OSError):
+        whole = False
+    if not whole:
+        response.close()

@@ -1,0 +1,208 @@
+"""Finds the calls that have something to send and gives each a courier: channels wake, the streams are the truth."""
+
+import asyncio
+import logging
+import time
+from contextlib import suppress
+
+from transcriber.errors import ReceiverGone, StoreError
+from transcriber.events.schema import Channel
+from transcriber.runtime.cancellation import cancel
+from transcriber.store.ports import Feed, Published
+from transcriber.webhooks.client import LeaseLost
+from transcriber.webhooks.deliverer import Courier, Post, Stopping
+
+KINDS: tuple[Channel, ...] = ("final", "event")
+MOST_HELD = 2_000
+"""Calls held at once, those that wait for another try included; the others wait in Redis, where nothing is lost."""
+MOST_READY = 10_000
+"""Calls known to have news; beyond it news are forgotten and looked for again."""
+SWEEP_S = 600.0
+TIDY_S = 3600.0
+"""Between two looks for dead letters past their age limit."""
+RETRY_S = 1.0
+RENEWALS_PER_LEASE = 3
+RENEWED_AT_ONCE = 50
+
+log = logging.getLogger(__name__)
+
+
+class Sender:
+    """Sends until stopped. Belongs to one event loop; any number of processes may share a webhook's name."""
+
+    def __init__(self, post: Post, feed: Feed) -> None:
+        self._post = post
+        self._feed = feed
+        self._ready: dict[str, None] = {}
+        self._couriers: dict[str, Courier] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._later: dict[str, asyncio.TimerHandle] = {}
+        self._news = asyncio.Event()
+        self._room = asyncio.Event()
+        self._sweep_now = asyncio.Event()
+        self._forgot = False
+        self._away = False
+        self._tidied = -TIDY_S
+        self._gone: ReceiverGone | None = None
+
+    def stop(self) -> None:
+        """Finish the requests under way, leave the rest to others, return from `run`."""
+        self._post.stopping.set()
+        self._news.set()
+
+    async def run(self) -> None:
+        """Send. Raises ReceiverGone when the receiver says so, and whatever breaks the work in the background."""
+        background = [asyncio.create_task(work()) for work in (self._follow, self._sweep_often, self._renew)]
+        for task in background:
+            task.add_done_callback(lambda _: self.stop())  # it has no end of its own
+        try:
+            await self._dispatch()
+            if self._tasks:
+                await asyncio.wait(self._tasks)
+        finally:
+            for handle in self._later.values():
+                handle.cancel()
+            await cancel(*background, *self._tasks)
+        for task in background:
+            if not task.cancelled():
+                task.result()
+        if self._gone is not None:
+            raise self._gone
+
+    async def _dispatch(self) -> None:
+        while not self._post.stopping.is_set():
+            self._news.clear()
+            while self._ready and len(self._tasks) < MOST_HELD:
+                call_sid = next(iter(self._ready))
+                del self._ready[call_sid]
+                self._start(call_sid)
+            if len(self._ready) < MOST_READY // 2:
+                self._room.set()
+                if self._forgot:
+                    self._forgot = False
+                    self._sweep_now.set()
+            await self._news.wait()
+
+    def _start(self, call_sid: str) -> None:
+        courier = self._couriers.setdefault(call_sid, Courier(call_sid, self._post))
+        courier.running = True  # at once: news that come before the task begins must not start another one
+        task = asyncio.create_task(self._serve(courier))
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        self._post.figures.calls_held.set(len(self._tasks))
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._post.figures.calls_held.set(len(self._tasks))
+        self._news.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a courier failed", exc_info=error)
+
+    def _wake(self, call_sid: str) -> None:
+        """The call may have something to send."""
+        if call_sid in self._couriers and self._couriers[call_sid].running:
+            self._couriers[call_sid].again = True
+        elif len(self._ready) < MOST_READY:
+            self._ready[call_sid] = None
+            self._news.set()
+        else:
+            self._forgot = True
+
+    def _wake_later(self, call_sid: str, seconds: float) -> None:
+        if earlier := self._later.pop(call_sid, None):
+            earlier.cancel()
+
+        def wake() -> None:
+            self._later.pop(call_sid, None)
+            self._wake(call_sid)
+
+        self._later[call_sid] = asyncio.get_running_loop().call_later(seconds, wake)
+
+    async def _serve(self, courier: Courier) -> None:
+        """One run of a courier; what it leaves is looked at again."""
+        again_s: float | None = None
+        keep = False
+        try:
+            again_s = await courier.run()
+        except StoreError as error:
+            self._redis_away(error)
+            again_s, keep = RETRY_S, True
+        except LeaseLost:
+            again_s, keep = 0.0, True
+        except Stopping:
+            pass
+        except ReceiverGone as gone:
+            self._gone = gone
+            self.stop()
+        finally:
+            courier.running = False
+            if not keep:
+                self._couriers.pop(courier.call_sid, None)
+        if again_s is not None:
+            self._wake_later(courier.call_sid, again_s)
+
+    async def _follow(self) -> None:
+        """Whatever is published wakes its call; whenever we begin to listen, what came before is looked for."""
+        while True:
+            try:
+                async with self._feed.follow() as messages:
+                    self._sweep_now.set()
+                    async for message in messages:
+                        if _matters(message):
+                            self._wake(message.call_sid)
+            except StoreError as error:
+                self._redis_away(error)
+            await asyncio.sleep(RETRY_S)
+
+    async def _sweep_often(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SWEEP_S):
+                    await self._sweep_now.wait()
+            self._sweep_now.clear()
+            try:
+                await self._sweep()
+            except StoreError as error:
+                self._redis_away(error)
+                self._sweep_now.set()
+                await asyncio.sleep(RETRY_S)
+
+    async def _sweep(self) -> None:
+        began, found = time.monotonic(), 0
+        async for call_sid in self._post.deliveries.unsent():
+            if len(self._ready) >= MOST_READY - 1:
+                self._room.clear()
+                await self._room.wait()
+            found += 1
+            self._wake(call_sid)
+        if self._away:
+            log.info("Redis is back")
+        self._away = False
+        if began - self._tidied >= TIDY_S:
+            self._tidied = began
+            if old := await self._post.dead_letters.forget_old(now_s=time.time()):
+                log.warning("%d dead letters are past their age limit and go", old)
+        self._post.figures.dead_letters.set(await self._post.dead_letters.count())
+        log.info("%d calls have events to send (looked for in %.2f s)", found, time.monotonic() - began)
+
+    async def _renew(self) -> None:
+        """Keep what is ours while it waits for another try."""
+        while True:
+            await asyncio.sleep(self._post.lease_s / RENEWALS_PER_LEASE)
+            held = [courier for courier in self._couriers.values() if courier.holds]
+            for at in range(0, len(held), RENEWED_AT_ONCE):
+                some = held[at : at + RENEWED_AT_ONCE]
+                for outcome in await asyncio.gather(*(courier.renew() for courier in some), return_exceptions=True):
+                    if isinstance(outcome, StoreError):
+                        self._redis_away(outcome)
+
+    def _redis_away(self, error: StoreError) -> None:
+        """Said once, not for every call; a sweep that succeeds ends it."""
+        if not self._away:
+            log.warning("Redis is away, everything waits: %s", error)
+            self._away = True
+            self._sweep_now.set()
+
+
+def _matters(message: Published) -> bool:
+    return message.channel == "final" or '"call.ended"' in message.json

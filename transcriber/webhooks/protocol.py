@@ -1,0 +1,77 @@
+"""A webhook's rules: how a message is signed, what an answer means, when to try again. Pure.
+
+Messages are those of Standard Webhooks: `webhook-id`, `webhook-timestamp` and `webhook-signature`, the last over
+`<id>.<timestamp>.<body>` with HMAC-SHA256, once for each secret, so that secrets can be exchanged while both hold.
+"""
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Literal
+
+Verdict = Literal["delivered", "refused", "failed", "gone"]
+"""`refused`: this event will never be taken; `failed`: perhaps later; `gone`: the receiver wants nothing any more."""
+
+REFUSALS = frozenset({400, 413, 415, 422})
+GONE = 410
+BUSY = frozenset({429, 503})
+"""With Retry-After they speak for the receiver as a whole, not for one call."""
+
+FIRST_DELAY_S, LONGEST_DELAY_S = 1.0, 300.0
+LONGEST_ASKED_S = 3600.0
+
+
+def message_id(call_sid: str, seq: int) -> str:
+    """The same for every try of an event. Without dots, which part what is signed."""
+    return f"{call_sid.replace('.', '~')}_{seq}"
+
+
+def headers(keys: Sequence[bytes], *, identifier: str, at_s: int, body: bytes) -> dict[str, str]:
+    """The three headers of a message sent at `at_s` (epoch seconds)."""
+    signed = f"{identifier}.{at_s}.".encode() + body
+    signatures = (base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode() for key in keys)
+    return {
+        "webhook-id": identifier,
+        "webhook-timestamp": str(at_s),
+        "webhook-signature": " ".join(f"v1,{signature}" for signature in signatures),
+    }
+
+
+def verdict(status: int) -> Verdict:
+    """What an HTTP status says. Redirects are not followed: the events would go where nobody sent them."""
+    if 200 <= status < 300:
+        return "delivered"
+    if status in REFUSALS:
+        return "refused"
+    return "gone" if status == GONE else "failed"
+
+
+def delay_s(attempts: int, *, chance: float) -> float:
+    """How long to wait after so many tries (from 1): doubling, with jitter; `chance` is uniform in 0..1."""
+    longest = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2.0 ** min(attempts - 1, 30))
+    return longest * (0.5 + chance / 2)
+
+
+def asked_delay_s(retry_after: str | None, *, now_s: float) -> float:
+    """What a Retry-After header asks for, seconds or a date; 0 without one that can be read, an hour at most."""
+    text = (retry_after or "").strip()
+    if text.isascii() and text.isdigit():
+        asked = float(text)
+    else:
+        try:
+            moment = parsedate_to_datetime(text)
+            asked = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now_s
+        except (ValueError, TypeError, IndexError, OverflowError):
+            asked = 0.0
+    return min(LONGEST_ASKED_S, max(0.0, asked))
+
+
+def wait_s(at: str, *, now_s: float) -> float | None:
+    """Seconds from an event's `at` until now; None when it is not a moment."""
+    try:
+        return max(0.0, now_s - datetime.fromisoformat(at).timestamp())
+    except (ValueError, TypeError):
+        return None

@@ -1,0 +1,61 @@
+"""Dead letters sent once more, on somebody's word."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from transcriber.errors import ReceiverGone
+from transcriber.runtime.cancellation import cancel
+from transcriber.webhooks.client import Receiver
+from transcriber.webhooks.dead_letters import DeadLetter, DeadLetters
+from transcriber.webhooks.queue import CONNECTIONS
+
+
+@dataclass(slots=True)
+class Replayed:
+    """How many arrived, were not taken again and stay, and had no event any more (deleted or expired)."""
+
+    delivered: int = 0
+    kept: int = 0
+    lost: int = 0
+
+
+async def replay(dead_letters: DeadLetters, receiver: Receiver) -> Replayed:
+    """Try every dead letter once, a call's in order, CONNECTIONS calls at once; what arrives is none any more.
+
+    Raises StoreError, and ReceiverGone for an answer of 410.
+    """
+    result = Replayed()
+    letters = await dead_letters.all()
+    calls = iter([list(of_call) for _, of_call in groupby(letters, key=lambda letter: letter.call_sid)])
+
+    async def work() -> None:
+        for of_call in calls:
+            await _replay_call(of_call, dead_letters, receiver, result)
+
+    working = [asyncio.create_task(work()) for _ in range(CONNECTIONS)]
+    try:
+        await asyncio.gather(*working)
+    finally:
+        await cancel(*working)
+    return result
+
+
+async def _replay_call(
+    letters: Sequence[DeadLetter], dead_letters: DeadLetters, receiver: Receiver, result: Replayed
+) -> None:
+    for letter in letters:
+        parcel = await dead_letters.exhume(letter)
+        if parcel is None:
+            result.lost += 1
+        else:
+            await asyncio.sleep(receiver.quiet_s)
+            answer = await receiver.post(parcel, ours=lambda: True)
+            if answer.verdict == "gone":
+                raise ReceiverGone("the receiver answered 410: it wants no more events")
+            if answer.verdict != "delivered":
+                result.kept += 1
+                continue
+            result.delivered += 1
+        await dead_letters.discard(letter)
