@@ -20,12 +20,12 @@ from scipy.signal import resample_poly
 
 from bench import recordings
 from transcriber.audio import bandwidth_extension
-from transcriber.audio.bandwidth_extension import AFTER, BEFORE, FRAME, HOP, Extension, Network, Samples
-from transcriber.audio.g711 import decode
+from transcriber.audio.bandwidth_extension import AFTER, BEFORE, FRAME, HOP, BandwidthExtender, Network, Samples
+from transcriber.audio.g711 import expand
 from transcriber.audio.resampler import upsample
 from transcriber.catalog import static_graph
 from transcriber.recognition.word_errors import word_errors
-from transcriber.telephony.simulator import encode_mulaw
+from transcriber.telephony.simulator import compress
 
 SHIPPED = Path(bandwidth_extension.__file__).with_name("bandwidth_extension.npz")
 HIDDEN, EPOCHS, BATCH = 64, 16, 512
@@ -43,7 +43,7 @@ def read_wide(path: Path) -> Samples:
 
 def telephone(wide: Samples) -> bytes:
     """What a telephone leaves of it: 8 kHz mu-law."""
-    return encode_mulaw(np.clip(np.round(resample_poly(wide, 1, 2) * 32768), -32768, 32767).astype(np.int16))
+    return compress(np.clip(np.round(resample_poly(wide, 1, 2) * 32768), -32768, 32767).astype(np.int16))
 
 
 def clean(mulaw: bytes) -> Samples:
@@ -127,8 +127,8 @@ def heard(wide: Samples, network: Network) -> dict[str, bytes]:
     """What the model is given, by kind: 16 kHz PCM."""
     mulaw = telephone(wide)
     narrow = clean(mulaw)
-    linear = np.interp(np.arange(2 * len(mulaw)) / 2, np.arange(len(mulaw)), decode(mulaw) / 32768)
-    guess = Extension(network)
+    linear = np.interp(np.arange(2 * len(mulaw)) / 2, np.arange(len(mulaw)), expand(mulaw) / 32768)
+    guess = BandwidthExtender(network)
     extended = np.concatenate((guess.push(narrow * 32768), guess.flush())) / 32768
     hiss = np.random.default_rng(1).normal(size=len(linear)) * 10 ** (-60 / 20)
     sounds = (wide, narrow, linear, linear + hiss, extended)

@@ -23,7 +23,7 @@ from bench.own_redis import own_redis
 from bench.stage import Finals, Plan, Stage, Verdict, compare, finals, kill, reference, until
 from transcriber.errors import StoreError
 from transcriber.events import schema
-from transcriber.outbox.stream_writes import Addition, read
+from transcriber.outbox.stream_writes import EventAppended, read
 from transcriber.store.redis_store import RedisStore
 
 Scenario = Callable[[Stage, Finals], Awaitable[Verdict]]
@@ -182,7 +182,7 @@ def _left(stage: Stage, call_sid: str, there: Finals) -> Finals:
         for text in path.read_bytes().splitlines(keepends=True):
             record = read(text)
             if (
-                isinstance(record, Addition)
+                isinstance(record, EventAppended)
                 and isinstance(record.event, schema.Final)
                 and record.event.call_sid == call_sid
             ):

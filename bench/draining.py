@@ -15,7 +15,7 @@ from bench.stage import Event, Finals, Stage, Verdict, compare, finals, until
 from transcriber.errors import CallNotFound
 from transcriber.runtime import child_process
 from transcriber.store.redis_store import RedisStore
-from transcriber.telephony.simulator import CallIds, Script, Target, frames, open_line
+from transcriber.telephony.simulator import CallIds, MessageBuilder, Target, connect, frames
 
 STOPPING = re.compile(r"stopping: \d+ live streams")
 SAID_S = 10.0
@@ -60,7 +60,7 @@ async def _terminated(stage: Stage, drain_s: int) -> Verdict:
         return compare(expected, history, delay_s, problems)
 
 
-def _terminate(server: child_process.Child) -> float:
+def _terminate(server: child_process.ChildProcess) -> float:
     os.kill(server.pid, signal.SIGTERM)
     return time.monotonic()
 
@@ -70,13 +70,13 @@ async def _answer(url: str) -> str:
         return await knock(session, Target(url=url))
 
 
-async def _gone(server: child_process.Child) -> bool:
+async def _gone(server: child_process.ChildProcess) -> bool:
     return server.exit_status is not None
 
 
 async def _closed(store: RedisStore, calls: Sequence[CallIds]) -> bool:
     try:
-        return all([(await store.archive.call(ids.call))["status"] == "ended" for ids in calls])
+        return all([(await store.history.call(ids.call))["status"] == "ended" for ids in calls])
     except CallNotFound:
         return False
 
@@ -114,8 +114,8 @@ async def _said_alone(stage: Stage, store: RedisStore, history: Sequence[Sequenc
 
 
 async def _repeat(stage: Stage, url: str, ids: CallIds, received_ms: Mapping[str, int]) -> None:
-    script = Script(ids, list(stage.recording.tracks))
-    async with open_line(Target(url=url)) as line:
+    script = MessageBuilder(ids, list(stage.recording.tracks))
+    async with connect(Target(url=url)) as line:
         await line.send(script.connected())
         await line.send(script.start())
         for frame in frames(stage.recording):
@@ -126,4 +126,4 @@ async def _repeat(stage: Stage, url: str, ids: CallIds, received_ms: Mapping[str
 
 
 async def _events(store: RedisStore, ids: CallIds) -> list[Event]:
-    return [json.loads(text) for text in await store.archive.events(ids.call)]
+    return [json.loads(text) for text in await store.history.events(ids.call)]

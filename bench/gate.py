@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 
 from bench import recordings
 from transcriber.audio import sample_calls
-from transcriber.audio.chunk import RATE
-from transcriber.audio.g711 import encode_mulaw
+from transcriber.audio.chunk import SAMPLE_RATE_HZ
+from transcriber.audio.g711 import compress
 from transcriber.events.schema import Word
-from transcriber.recognition.chunk_schedule import Rhythm
-from transcriber.recognition.options import Manner
+from transcriber.recognition.chunk_schedule import ChunkSchedule
+from transcriber.recognition.options import RecognitionOptions
 from transcriber.recognition.ports import Recognizer
 from transcriber.recognition.recognizer_pool import RecognizerPool
-from transcriber.recognition.track_decoder import Ear
-from transcriber.recognition.utterance_tracker import Utterance
+from transcriber.recognition.track_decoder import TrackDecoder
+from transcriber.recognition.utterance_tracker import FinalResult
 from transcriber.recognition.vosk_engine import VoskEngine
 from transcriber.recognition.warm_up_speech import warm_speech
 from transcriber.recognition.word_errors import Errors, word_errors, words_of
@@ -33,7 +33,7 @@ from transcriber.telephony.simulator import read_recording
 
 SPOKEN = ("spelled_and_numbers", "digits", "short_sentences", "calls")
 UNSPOKEN = ("noise", "dtmf")
-CHUNK = RATE // 10
+CHUNK = SAMPLE_RATE_HZ // 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class OneUse(RecognizerPool):
 
 
 @cache
-def rhythm(engine: VoskEngine) -> Rhythm | None:
+def rhythm(engine: VoskEngine) -> ChunkSchedule | None:
     """As a server finds it when it starts."""
     pool = RecognizerPool(engine, keep=1)
     pool.warm(1, warm_speech())
@@ -97,11 +97,11 @@ class Tally:
 def hear(engine: VoskEngine, mulaw: bytes, *, gated: bool, endpoint_ms: int = ENDPOINT_MS) -> tuple[list[Word], int]:
     """The words of a track, and how many samples of it were decoded."""
     pool = OneUse(engine)
-    ear = Ear(pool, Manner(gated=gated, endpoint_ms=endpoint_ms))
+    ear = TrackDecoder(pool, RecognitionOptions(gated=gated, endpoint_ms=endpoint_ms))
     words: list[Word] = []
     for start in range(0, len(mulaw), CHUNK):
-        told = ear.hear([(mulaw[start : start + CHUNK], start)], last=start + CHUNK >= len(mulaw))
-        words += [word for item in told if isinstance(item, Utterance) for word in item.words]
+        told = ear.feed([(mulaw[start : start + CHUNK], start)], last=start + CHUNK >= len(mulaw))
+        words += [word for item in told if isinstance(item, FinalResult) for word in item.words]
     return words, pool.measured.fed
 
 
@@ -123,7 +123,7 @@ def tracks(calls: Path | None) -> Iterator[Track]:
 
 def wordless() -> Iterator[Track]:
     """A minute each of what telephones hear besides people."""
-    seconds = np.arange(60 * RATE) / RATE
+    seconds = np.arange(60 * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
     noise = np.random.default_rng(7).normal(size=len(seconds))
     kinds = {
         "ringback 440+480 Hz, 2 s of 6": tones(seconds, 440, 480) * (seconds % 6 < 2),
@@ -144,10 +144,10 @@ def wordless() -> Iterator[Track]:
         "the same with a drum": melody(seconds) + 5 * noise * 0.03 * np.exp(-40 * (seconds % 0.5)),
     }
     for name, wave in kinds.items():
-        mulaw = encode_mulaw(np.clip(wave * 32767, -32768, 32767).astype(np.int16))
+        mulaw = compress(np.clip(wave * 32767, -32768, 32767).astype(np.int16))
         yield Track("made", name, mulaw, ())
-    yield Track("made", "mu-law zeros", bytes(60 * RATE), ())
-    yield Track("made", "silence", b"\xff" * 60 * RATE, ())
+    yield Track("made", "mu-law zeros", bytes(60 * SAMPLE_RATE_HZ), ())
+    yield Track("made", "silence", b"\xff" * 60 * SAMPLE_RATE_HZ, ())
 
 
 def tones(seconds: NDArray[np.float64], *frequencies: float) -> NDArray[np.float64]:
@@ -161,7 +161,7 @@ def music(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
     chords = ((262, 330, 392), (220, 262, 330), (175, 220, 262), (196, 247, 294))
     wave = np.zeros(len(seconds))
     for beat in range(int(seconds[-1] * 2) + 1):
-        part = slice(beat * RATE // 2, (beat + 1) * RATE // 2)
+        part = slice(beat * SAMPLE_RATE_HZ // 2, (beat + 1) * SAMPLE_RATE_HZ // 2)
         at = seconds[part] - beat / 2
         for note in chords[beat // 4 % 4]:
             for harmonic in (1, 2, 3, 4):
@@ -173,7 +173,7 @@ def keys(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
     """All keys of a telephone in turn, 100 ms each and 100 ms apart."""
     wave = np.zeros(len(seconds))
     for number in range(int(seconds[-1] * 5) + 1):
-        part = slice(number * RATE // 5, number * RATE // 5 + RATE // 10)
+        part = slice(number * SAMPLE_RATE_HZ // 5, number * SAMPLE_RATE_HZ // 5 + SAMPLE_RATE_HZ // 10)
         row, column = (697, 770, 852, 941)[number // 4 % 4], (1209, 1336, 1477, 1633)[number % 4]
         wave[part] = tones(seconds[part], row, column)
     return wave
@@ -184,7 +184,7 @@ def melody(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
     notes = np.random.default_rng(3).choice((262, 294, 330, 392, 440, 523, 587, 659), int(seconds[-1] * 4) + 1)
     wave = 0.5 * music(seconds)
     for number, note in enumerate(notes):
-        part = slice(number * RATE // 4, (number + 1) * RATE // 4)
+        part = slice(number * SAMPLE_RATE_HZ // 4, (number + 1) * SAMPLE_RATE_HZ // 4)
         at = seconds[part] - number / 4
         wave[part] += sum(0.1 / h * np.sin(2 * np.pi * note * h * at) for h in (1, 2, 3, 4)) * np.exp(-4 * at)
     return wave
@@ -240,7 +240,10 @@ def main() -> None:
 def row(name: str, tally: Tally) -> None:
     """Print one folder. Where nothing is written down, the words without the gate are the reference."""
     fed = f"{100 * tally.fed / tally.samples:.1f} %"
-    print(f"{name:20} {tally.tracks:4} {tally.samples / RATE:6.0f} {tally.off.words:5} words  {points(tally)}", end="")
+    print(
+        f"{name:20} {tally.tracks:4} {tally.samples / SAMPLE_RATE_HZ:6.0f} {tally.off.words:5} words  {points(tally)}",
+        end="",
+    )
     print(f"  {tally.changed} changed  {fed} fed  {tally.heard} heard")
 
 

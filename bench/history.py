@@ -71,8 +71,8 @@ async def fill(store: RedisStore, speaker: Speaker, calls: int, finals: int, lon
 async def lengthen(store: RedisStore, number: int, finals: int) -> None:
     """The call's one final, again and again, with later numbers and times."""
     sid = f"CA{number:032x}"
-    *_, end = await store.archive.events(sid)
-    [final] = [json.loads(text) for text in await store.archive.events(sid) if '"final"' in text]
+    *_, end = await store.history.events(sid)
+    [final] = [json.loads(text) for text in await store.history.events(sid) if '"final"' in text]
     pipeline = store.client.pipeline(transaction=False)
     for seq in range(json.loads(end)["seq"] + 1, finals + 5):
         shift_ms = 3000 * seq
@@ -86,7 +86,7 @@ async def lengthen(store: RedisStore, number: int, finals: int) -> None:
 
 async def in_one_piece(store: RedisStore, form: str) -> None:
     """What no request may do: decode and write out a whole call without a pause."""
-    texts = await store.archive.events(f"CA{LONG_CALL:032x}")
+    texts = await store.history.events(f"CA{LONG_CALL:032x}")
     conversation = Conversation()
     for text in texts:
         conversation.add(text)
@@ -149,7 +149,7 @@ async def beside_searches(url: str, store: RedisStore, speaker: Speaker, query: 
 
 async def steps(store: RedisStore, speaker: Speaker, calls: int) -> None:
     """The longest stop of Redis that a search makes in an index of so many calls, by the search's kind."""
-    index = store.outlet._index
+    index = store.event_log._index
     for number in range(calls):
         at_ms = NOW_MS - (number * 7919 % (DAYS * 86_400)) * 1000
         await index.add(f"CA{number:032x}", at_ms, [" ".join(speaker.sentence()) for _ in range(8)])

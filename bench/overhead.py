@@ -20,7 +20,7 @@ from unittest.mock import patch
 from bench import recordings
 from transcriber.audio import sample_calls
 from transcriber.benchmark import bare_vosk, load, material
-from transcriber.benchmark.system_under_test import Side
+from transcriber.benchmark.system_under_test import SystemUnderTest
 from transcriber.benchmark.transcriber_service import service
 from transcriber.benchmark.vosk_server_peer import peer
 from transcriber.catalog import ModelFolder
@@ -66,7 +66,7 @@ async def measure(folder: ModelFolder, args: argparse.Namespace) -> Mapping[str,
         )
 
     async with AsyncExitStack() as stack:
-        sides: dict[str, Side] = {
+        sides: dict[str, SystemUnderTest] = {
             "server, gate off": await stack.enter_async_context(service(folder, gated=False)),
             "server, gate on": await stack.enter_async_context(service(folder)),
         }

@@ -112,7 +112,7 @@ class Round:
     """One wave of calls. `again`: answers to those who were refused and dialled again."""
 
     offered: int
-    outcome: load.Crowd
+    outcome: load.LoadResult
     again: Mapping[str, int]
     most_mb: float
 

@@ -3,7 +3,7 @@
 import statistics
 
 from bench import recordings
-from transcriber.audio.chunk import RATE
+from transcriber.audio.chunk import SAMPLE_RATE_HZ
 from transcriber.recognition.recognizer_pool import RecognizerPool, decode
 from transcriber.recognition.vosk_engine import VoskEngine
 
@@ -20,7 +20,7 @@ def main() -> None:
     engine = VoskEngine(folder)
     spoken = [mulaw for mulaw, _ in recordings.korean().values()] if folder.band == "wide" else []
     tracks = spoken or list(recordings.samples().values())
-    length = PIECE_S * RATE
+    length = PIECE_S * SAMPLE_RATE_HZ
     pieces = [t[at : at + length] for t in tracks for at in range(0, max(1, len(t) - length), length)][: args.pieces]
     pool = RecognizerPool(engine, keep=1)
     pool.warm(1, pieces[0])
@@ -31,7 +31,7 @@ def main() -> None:
         pooled.append(decode(recognizer, piece, engine))
         pool.give(recognizer, heard_s=0.0)  # never too old
     ratios = [a / b for a, b in zip(fresh, pooled, strict=True)]
-    seconds = sum(map(len, pieces)) / RATE
+    seconds = sum(map(len, pieces)) / SAMPLE_RATE_HZ
     print(f"{len(pieces)} pieces, {seconds:.0f} s; CPU s per s of audio, median (min to max)")
     for name, values in (("fresh", fresh), ("pooled", pooled), ("fresh / pooled", ratios)):
         print(f"{name:15} {statistics.median(values):.4f} ({min(values):.4f} to {max(values):.4f})")

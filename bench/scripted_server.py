@@ -17,7 +17,7 @@ LATE_MS: list[float] = []
 
 def watch_lateness() -> None:
     """Note for every frame how much later than its timestamp says it is heard, against the earliest of its stream."""
-    hear = Session.hear
+    hear = Session.receive
 
     def heard(self: Session, outcome: wire.Outcome) -> None:
         if isinstance(outcome, wire.Audio):
@@ -26,7 +26,7 @@ def watch_lateness() -> None:
             LATE_MS.append(lead - self.lead)  # type: ignore[attr-defined]
         hear(self, outcome)
 
-    Session.hear = heard  # type: ignore[method-assign]
+    Session.receive = heard  # type: ignore[method-assign]
 
 
 def tell(file: str, late_ms: float) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from bench import recordings
 from transcriber.events.schema import CallEnded, CallStarted, Final, StreamStarted, StreamStopped, Word
 from transcriber.store.ports import CallQuery
-from transcriber.store.private_redis import EmbeddedRedis
+from transcriber.store.private_redis import PrivateRedis
 from transcriber.store.redis_store import RedisStore, open_store
 from transcriber.store.search_query import parse
 
@@ -74,18 +74,18 @@ async def write_call(store: RedisStore, number: int, texts: Sequence[list[str]])
         start_ms=0, language="en", model="en-demo", parameters={}, at=AT,
     )  # fmt: skip
     at_ms = NOW_MS - (number * 7919 % (DAYS * 86_400)) * 1000
-    await store.outlet.open(started, opened, at_ms=at_ms)
+    await store.event_log.open(started, opened, at_ms=at_ms)
     before = time.perf_counter()
     for place, words in enumerate(texts, 1):
         spoken = tuple(Word(word, 300 * i, 300 * i + 280, 0.9) for i, word in enumerate(words))
-        await store.outlet.append(stream, place, Final(
+        await store.event_log.append(stream, place, Final(
             call_sid=sid, stream_sid=stream, track=SIDES[place % 2], speaker="caller", utterance=place,
             text=" ".join(words), start_ms=3000 * place, end_ms=3000 * place + 2500, confidence=0.9, words=spoken,
             language="en", model="en-demo", at=AT,
         ))  # fmt: skip
     took = time.perf_counter() - before
     stopped = StreamStopped(call_sid=sid, stream_sid=stream, reason="stop", audio_ms={}, errors={}, at=AT)
-    await store.outlet.close(len(texts) + 1, stopped, CallEnded(call_sid=sid, reason="stop", at=AT))
+    await store.event_log.close(len(texts) + 1, stopped, CallEnded(call_sid=sid, reason="stop", at=AT))
     return took
 
 
@@ -108,7 +108,7 @@ async def measure(store: RedisStore, speaker: Speaker, *, searches: int, limit: 
         for _ in range(searches):
             query = CallQuery(terms=parse(speaker.query(kind)), limit=limit)
             before = time.perf_counter()
-            found += len((await store.archive.calls(query)).calls)
+            found += len((await store.history.calls(query)).calls)
             took.append(1000 * (time.perf_counter() - before))
         everything += took
         p50, p95 = np.percentile(took, (50, 95))
@@ -127,7 +127,7 @@ async def used(store: RedisStore, pattern: str) -> int:
 
 async def cost(store: RedisStore, speaker: Speaker) -> None:
     """Writing a final with and without the index, in turns."""
-    add = store.outlet._index.add
+    add = store.event_log._index.add
 
     async def nothing(*_: object) -> None:
         pass
@@ -135,9 +135,9 @@ async def cost(store: RedisStore, speaker: Speaker) -> None:
     with_index, without = 0.0, 0.0
     for number in range(40):
         texts = [speaker.sentence() for _ in range(25)]
-        store.outlet._index.add = nothing  # type: ignore[method-assign,assignment]
+        store.event_log._index.add = nothing  # type: ignore[method-assign,assignment]
         without += await write_call(store, 10**6 + 2 * number, texts)
-        store.outlet._index.add = add  # type: ignore[method-assign]
+        store.event_log._index.add = add  # type: ignore[method-assign]
         with_index += await write_call(store, 10**6 + 2 * number + 1, texts)
     print(f"writing a final: {with_index:.3f} ms with the index, {without:.3f} ms without: {with_index / without:.2f}")
 
@@ -147,7 +147,7 @@ async def run(args: argparse.Namespace) -> None:
     words = (recordings.model("en-demo").path / "graph" / "words.txt").read_text().split()[::2]
     speaker = Speaker([word for word in words if word.isalpha()])
     with tempfile.TemporaryDirectory(prefix="search-") as folder:
-        async with EmbeddedRedis(Path(folder)) as redis, await open_store(redis.url, prefix="s", ttl_s=0) as store:
+        async with PrivateRedis(Path(folder)) as redis, await open_store(redis.url, prefix="s", ttl_s=0) as store:
             before = time.perf_counter()
             await fill(store, speaker, finals=args.finals, per_call=args.per_call)
             print(f"{args.finals} finals in {args.finals // args.per_call} calls: {time.perf_counter() - before:.0f} s")

@@ -12,11 +12,11 @@ import numpy as np
 from scipy.io import wavfile
 
 from bench import recordings
-from transcriber.audio.chunk import RATE
-from transcriber.audio.g711 import SILENCE, decode
+from transcriber.audio.chunk import SAMPLE_RATE_HZ
+from transcriber.audio.g711 import SILENCE, expand
 
-PAUSE = bytes([SILENCE]) * (RATE // 2)
-END = bytes([SILENCE]) * (RATE * 5 // 2)
+PAUSE = bytes([SILENCE]) * (SAMPLE_RATE_HZ // 2)
+END = bytes([SILENCE]) * (SAMPLE_RATE_HZ * 5 // 2)
 """More than the bench wants behind a turn, to tell its end from the end of the call."""
 
 
@@ -40,7 +40,7 @@ def write(path: Path, caller: bytes, agent: bytes) -> None:
     """Both sides as one stereo file, the caller on the left."""
     left = PAUSE + caller + PAUSE + bytes([SILENCE]) * len(agent) + END
     right = PAUSE + bytes([SILENCE]) * len(caller) + PAUSE + agent + END
-    wavfile.write(path, RATE, np.stack([decode(left), decode(right)], axis=1))
+    wavfile.write(path, SAMPLE_RATE_HZ, np.stack([expand(left), expand(right)], axis=1))
 
 
 if __name__ == "__main__":

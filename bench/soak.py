@@ -24,10 +24,19 @@ from bench import recordings
 from bench.growth import Growth, Watched
 from bench.stage import Event, Plan, Stage, until
 from transcriber.audio import sample_calls
-from transcriber.audio.chunk import PER_MS, RATE
+from transcriber.audio.chunk import SAMPLE_RATE_HZ, SAMPLES_PER_MS
 from transcriber.audio.g711 import SILENCE
 from transcriber.errors import ServerUnreachable
-from transcriber.telephony.simulator import CallIds, Recording, Script, Target, dial, frames, open_line, read_recording
+from transcriber.telephony.simulator import (
+    CallIds,
+    MessageBuilder,
+    Recording,
+    Target,
+    connect,
+    dial,
+    frames,
+    read_recording,
+)
 from transcriber.telephony.simulator.message_builder import FIRST_TIMESTAMP_MS
 
 AT_ONCE = 4
@@ -85,7 +94,7 @@ class Times:
 async def short_calls(server: Watched, *, calls: int) -> Growth:
     """So many of SHORT_S, AT_ONCE at a time, as fast as it is taken; read when none is live."""
     whole = read_recording(sample_calls.path(sample_calls.DEFAULT))
-    short = Recording({track: mulaw[: int(SHORT_S * RATE)] for track, mulaw in whole.tracks.items()})
+    short = Recording({track: mulaw[: int(SHORT_S * SAMPLE_RATE_HZ)] for track, mulaw in whole.tracks.items()})
     room = asyncio.Semaphore(AT_ONCE)
 
     async def one() -> None:
@@ -113,9 +122,9 @@ async def _taken(target: Target, recording: Recording) -> bool:
 
 async def long_call(server: Watched, recording: Recording, *, times: int, ids: CallIds) -> Growth:
     """The recording so often in one call, as fast as it is recognised; read on the way."""
-    script, readings = Script(ids, list(recording.tracks)), []
+    script, readings = MessageBuilder(ids, list(recording.tracks)), []
     once, cut = round(recording.duration_s * 1000), list(frames(recording))
-    async with open_line(server.target) as line:
+    async with connect(server.target) as line:
         await line.send(script.connected())
         await line.send(script.start())
         for turn in range(times):
@@ -136,8 +145,8 @@ async def long_call(server: Watched, recording: Recording, *, times: int, ids: C
 def speech(*names: str) -> Recording:
     """Sample calls one after the other with a pause behind, of a length that can be repeated without any shift."""
     parts = [read_recording(sample_calls.path(name)) for name in names]
-    length = sum(round(part.duration_s * RATE) for part in parts) + PAUSE_S * RATE
-    length += -length % (GRID_MS * PER_MS)
+    length = sum(round(part.duration_s * SAMPLE_RATE_HZ) for part in parts) + PAUSE_S * SAMPLE_RATE_HZ
+    length += -length % (GRID_MS * SAMPLES_PER_MS)
     tracks = {track: b"".join(part.tracks[track] for part in parts) for track in parts[0].tracks}
     return Recording({track: mulaw.ljust(length, bytes([SILENCE])) for track, mulaw in tracks.items()})
 
@@ -186,7 +195,7 @@ async def play(
             say(f"{'hours':>10} {'RSS MB':>8} {'files':>6} {'threads':>8} {'tasks':>6}")
             ids = CallIds()
             long = await long_call(server, recording, times=times, ids=ids)
-            events = [json.loads(text) for text in await store.archive.events(ids.call)]
+            events = [json.loads(text) for text in await store.history.events(ids.call)]
             trouble = [event for event in events if event["type"] in ("gap", "stream.error")]
             if trouble or events[-1]["type"] != "call.ended":
                 raise RuntimeError(f"the long call had trouble: {trouble[:3]}")

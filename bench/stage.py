@@ -17,7 +17,7 @@ from typing import Any
 
 from bench.own_redis import OwnRedis
 from transcriber.audio import sample_calls
-from transcriber.audio.chunk import RATE
+from transcriber.audio.chunk import SAMPLE_RATE_HZ
 from transcriber.errors import CallNotFound, ServerUnreachable, StoreError
 from transcriber.runtime import child_process
 from transcriber.settings.sources import PREFIX
@@ -45,8 +45,8 @@ class Plan:
     def recording(self) -> Recording:
         """A sample call over and over, long enough to speak before, during and after the trouble."""
         whole = read_recording(sample_calls.path(sample_calls.DEFAULT))
-        length = int((self.outage_s + 5) * self.speed) * RATE
-        times = -(-length // round(whole.duration_s * RATE))
+        length = int((self.outage_s + 5) * self.speed) * SAMPLE_RATE_HZ
+        times = -(-length // round(whole.duration_s * SAMPLE_RATE_HZ))
         return Recording({track: (mulaw * times)[:length] for track, mulaw in whole.tracks.items()})
 
 
@@ -129,7 +129,9 @@ class Stage:
     """Setting a call's event makes its caller hang up, in order."""
 
     @asynccontextmanager
-    async def server(self, data_dir: str = "data", *flags: str) -> AsyncIterator[tuple[child_process.Child, str]]:
+    async def server(
+        self, data_dir: str = "data", *flags: str
+    ) -> AsyncIterator[tuple[child_process.ChildProcess, str]]:
         """A server and its address. Raises ServerUnreachable."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         command = [sys.executable, "-m", "transcriber", "serve", "--port", "0", "--model", "en-demo"]
@@ -179,7 +181,7 @@ class Stage:
 
     async def history(self, store: RedisStore) -> list[list[Event]]:
         """The events of each call."""
-        return [[json.loads(text) for text in await store.archive.events(ids.call)] for ids in self.ids]
+        return [[json.loads(text) for text in await store.history.events(ids.call)] for ids in self.ids]
 
     async def _each(self, store: RedisStore, holds: Callable[[list[Event]], bool]) -> bool:
         try:
@@ -195,7 +197,7 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(LOOK_S)
 
 
-def kill(running: child_process.Child) -> float:
+def kill(running: child_process.ChildProcess) -> float:
     """SIGKILL; returns the moment."""
     os.kill(running.pid, signal.SIGKILL)
     return time.monotonic()

@@ -21,9 +21,9 @@ from typing import Any
 import psutil
 
 from bench import recordings
-from transcriber.audio.chunk import RATE
+from transcriber.audio.chunk import SAMPLE_RATE_HZ
 from transcriber.catalog import ModelFolder, describe, static_graph
-from transcriber.catalog.compile import Machine, OpenFst, Workshop
+from transcriber.catalog.compile import GraphCompiler, Machine, OpenFst
 from transcriber.catalog.compile.transcribe import hear, link, undithered
 from transcriber.recognition.vosk_engine import VoskEngine
 
@@ -98,7 +98,7 @@ def measure(folder: Path, audio: Sequence[bytes]) -> None:
         rest, before = memory().rss, time.monotonic()
         engine = VoskEngine(view, dynamic=True)
         load_s, loaded = time.monotonic() - before, memory().rss - rest
-    seconds, before = sum(map(len, audio)) / RATE, time.thread_time()
+    seconds, before = sum(map(len, audio)) / SAMPLE_RATE_HZ, time.thread_time()
     texts = [[said.text for said in hear(engine.create(), mulaw, engine.band)] for mulaw in audio]
     fresh, recycler, before = (time.thread_time() - before) / seconds, engine.create(), time.thread_time()
     for mulaw in audio:
@@ -113,7 +113,7 @@ def pieces(folder: ModelFolder, args: argparse.Namespace) -> list[bytes]:
     spoken = [mulaw for mulaw, _ in recordings.korean().values()] if folder.band == "wide" else []
     tracks = spoken or list((recordings.samples() | recordings.telephone()).values())
     if args.piece_s:
-        length = args.piece_s * RATE
+        length = args.piece_s * SAMPLE_RATE_HZ
         tracks = [track[at : at + length] for track in tracks for at in range(0, max(1, len(track) - length), length)]
     return tracks[: args.pieces or None]
 
@@ -123,7 +123,7 @@ def compiled(folder: ModelFolder, scratch: Path) -> Path:
     ignored = shutil.ignore_patterns(static_graph.STATIC)
     links = Path(shutil.copytree(folder.path, scratch / "model", copy_function=link, ignore=ignored))
     before = time.monotonic()
-    with Workshop(describe(links), OpenFst.find()) as workshop:
+    with GraphCompiler(describe(links), OpenFst.find()) as workshop:
         needs = workshop.prepare()
         size = workshop.compose(lambda step, share: None)
         place = workshop.install()

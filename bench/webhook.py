@@ -22,14 +22,14 @@ from bench import recordings
 from bench.search import Speaker, fill
 from transcriber.settings.signing_secret import key_of
 from transcriber.store.feed import RedisFeed
-from transcriber.store.private_redis import EmbeddedRedis
+from transcriber.store.private_redis import PrivateRedis
 from transcriber.store.redis_store import RedisStore, open_store
-from transcriber.webhooks.client import Receiver
+from transcriber.webhooks.client import WebhookClient
 from transcriber.webhooks.dead_letters import DeadLetters
-from transcriber.webhooks.deliverer import Post
-from transcriber.webhooks.dispatcher import KINDS, Sender
-from transcriber.webhooks.metrics import Figures
-from transcriber.webhooks.queue import Deliveries
+from transcriber.webhooks.deliverer import DeliveryContext
+from transcriber.webhooks.dispatcher import KINDS, WebhookDispatcher
+from transcriber.webhooks.metrics import WebhookMetrics
+from transcriber.webhooks.queue import WebhookQueue
 
 SECRET = "whsec_" + "c2VjcmV0" * 5
 CONCURRENCY = 32
@@ -66,11 +66,11 @@ def receive(pipe: Any) -> None:
 
 async def send(store: RedisStore, url: str, wanted: int) -> tuple[float, float]:
     """Wall and CPU seconds of the sender until `wanted` events are delivered."""
-    deliveries = Deliveries(store.client, store.keys, name="bench", consumer="bench", lease_s=30)
-    figures, feed = Figures(), RedisFeed(store.client, store.keys, kinds=KINDS)
+    deliveries = WebhookQueue(store.client, store.keys, name="bench", consumer="bench", lease_s=30)
+    figures, feed = WebhookMetrics(), RedisFeed(store.client, store.keys, kinds=KINDS)
     await deliveries.register(born_ms=0)
-    async with Receiver(url, [key_of(SECRET)], timeout_s=15, concurrency=CONCURRENCY) as receiver:
-        post = Post(
+    async with WebhookClient(url, [key_of(SECRET)], timeout_s=15, concurrency=CONCURRENCY) as receiver:
+        post = DeliveryContext(
             deliveries=deliveries,
             dead_letters=DeadLetters(store.client, store.keys, name="bench", ttl_s=0),
             receiver=receiver,
@@ -79,7 +79,7 @@ async def send(store: RedisStore, url: str, wanted: int) -> tuple[float, float]:
             attempts=20,
             lease_s=30,
         )
-        sender = Sender(post, feed)
+        sender = WebhookDispatcher(post, feed)
         wall, cpu = time.perf_counter(), time.process_time()
         task = asyncio.create_task(sender.run())
         delivered = figures.events.labels(outcome="delivered")
@@ -114,13 +114,13 @@ async def run(args: argparse.Namespace, url: str) -> None:
     """Fill, send both ways, tell."""
     speaker = Speaker(recordings.model("en-demo").path.joinpath("graph/words.txt").read_text().split()[::2])
     with tempfile.TemporaryDirectory(prefix="webhook-") as folder:
-        async with EmbeddedRedis(Path(folder)) as redis, await open_store(redis.url, prefix="s", ttl_s=0) as store:
+        async with PrivateRedis(Path(folder)) as redis, await open_store(redis.url, prefix="s", ttl_s=0) as store:
             await fill(store, speaker, finals=args.finals, per_call=args.per_call)
             wanted = args.finals + args.finals // args.per_call
             bodies = [
                 text.encode()
                 for number in range(args.finals // args.per_call)
-                for text in await store.archive.events(f"CA{number:032x}")
+                for text in await store.history.events(f"CA{number:032x}")
                 if json.loads(text)["type"] in ("final", "call.ended")
             ]
             for name, took in (("sender", await send(store, url, wanted)), ("bare", await post_bare(url, bodies))):

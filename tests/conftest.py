@@ -10,7 +10,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from transcriber.store.private_redis import EmbeddedRedis
+from transcriber.store.private_redis import PrivateRedis
 from transcriber.store.redis_store import RedisStore, open_store
 
 # No timed assertion: on a busy machine an example takes what it takes.
@@ -63,7 +63,7 @@ def redis_url() -> Iterator[str]:
         tempfile.TemporaryDirectory(prefix="redis-") as directory,
         asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner,
     ):
-        embedded = EmbeddedRedis(Path(directory))
+        embedded = PrivateRedis(Path(directory))
         runner.run(embedded.__aenter__())
         yield embedded.url
         runner.run(embedded.__aexit__(None, None, None))

@@ -14,8 +14,8 @@ from bench.own_redis import OwnRedis, own_redis
 from tests.sample_events import STARTED_MS, call_ended, call_started, final, stream_started, stream_stopped
 from transcriber.observability.metrics import Metrics
 from transcriber.outbox.outbox import Outbox
-from transcriber.outbox.server_directory import Folder
-from transcriber.outbox.stream_publisher import Carrier
+from transcriber.outbox.server_directory import ServerDirectory
+from transcriber.outbox.stream_publisher import StreamPublisher
 from transcriber.store.redis_store import RedisStore, open_store
 
 
@@ -31,7 +31,7 @@ class Post:
     """One server's outbox, its folder and the store behind it."""
 
     outbox: Outbox
-    folder: Folder
+    folder: ServerDirectory
     store: RedisStore
     metrics: Metrics
     dead: asyncio.Event
@@ -41,18 +41,18 @@ class Post:
         if not self.dead.is_set():
             await self.outbox.aclose()
 
-    def begin(self, call_sid: str = "CA1", stream_sid: str = "MZ1", *, at_ms: int = STARTED_MS) -> Carrier:
+    def begin(self, call_sid: str = "CA1", stream_sid: str = "MZ1", *, at_ms: int = STARTED_MS) -> StreamPublisher:
         """A new stream."""
         return self.outbox.begin(call_started(call_sid), stream_started(call_sid, stream_sid), at_ms=at_ms)
 
-    async def close(self, carrier: Carrier) -> None:
+    async def close(self, carrier: StreamPublisher) -> None:
         """The stream's end."""
         lease = carrier.lease
         await carrier.close(stream_stopped(lease.call_sid, lease.stream_sid), call_ended(lease.call_sid))
 
     async def events(self, call_sid: str = "CA1") -> list[dict[str, Any]]:
         """What is kept of a call."""
-        return [json.loads(text) for text in await self.store.archive.events(call_sid)]
+        return [json.loads(text) for text in await self.store.history.events(call_sid)]
 
     async def delivered(self) -> None:
         """Until nothing waits."""
@@ -62,17 +62,17 @@ class Post:
 
     async def die(self) -> None:
         """What a crash leaves: nothing more is written, the lock is free, the file stays."""
-        for carrier in list(self.outbox.carriers):
+        for carrier in list(self.outbox.publishers):
             carrier.task.cancel()
             await asyncio.wait((carrier.task,))
         self.dead.set()
         self.folder.release()
 
 
-def say(carrier: Carrier, *texts: str) -> None:
+def say(carrier: StreamPublisher, *texts: str) -> None:
     """Finals of a stream."""
     for text in texts:
-        carrier.keep(final(carrier.lease.call_sid, text, stream_sid=carrier.lease.stream_sid))
+        carrier.send(final(carrier.lease.call_sid, text, stream_sid=carrier.lease.stream_sid))
 
 
 OpenPost = Callable[[], Awaitable[Post]]
@@ -84,10 +84,10 @@ async def open_post(trouble: OwnRedis, tmp_path: Path) -> AsyncIterator[OpenPost
     async with AsyncExitStack() as stack:
 
         async def start() -> Post:
-            folder, metrics = Folder.make(tmp_path / "outbox"), Metrics()
+            folder, metrics = ServerDirectory.make(tmp_path / "outbox"), Metrics()
             store = await open_store(trouble.url, prefix="test", ttl_s=3600, owner=folder.owner)
             await stack.enter_async_context(store)
-            post = Post(Outbox(folder, store.outlet, metrics), folder, store, metrics, asyncio.Event())
+            post = Post(Outbox(folder, store.event_log, metrics), folder, store, metrics, asyncio.Event())
             stack.push_async_callback(post.aclose)
             return post
 

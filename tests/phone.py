@@ -9,15 +9,15 @@ from transcriber.audio import sample_calls
 from transcriber.telephony.simulator import (
     CallIds,
     Frame,
-    Line,
+    MediaStreamClient,
+    MessageBuilder,
     Recording,
-    Script,
     Target,
+    connect,
     frames,
-    open_line,
     read_recording,
 )
-from transcriber.telephony.simulator.client import Pace
+from transcriber.telephony.simulator.client import RealtimeClock
 
 Audio = str | Path | Recording
 
@@ -58,10 +58,10 @@ class Phone:
         """
         recording = _recording(audio)
         chosen = tuple(tracks or recording.tracks)
-        script = Script(ids or CallIds(), chosen, parameters=parameters)
-        async with open_line(self.target, headers=headers) as line:
+        script = MessageBuilder(ids or CallIds(), chosen, parameters=parameters)
+        async with connect(self.target, headers=headers) as line:
             cut = frames(recording, tracks=chosen, frame_ms=frame_ms)
-            call = PhoneCall(line, script, list(cut), pace=Pace(speed))
+            call = PhoneCall(line, script, list(cut), pace=RealtimeClock(speed))
             if start:
                 await call.send(script.connected())
                 await call.send(script.start())
@@ -71,7 +71,9 @@ class Phone:
 class PhoneCall:
     """A call in progress: each method takes up the recording where the last one left it."""
 
-    def __init__(self, line: Line, script: Script, audio: Sequence[Frame], *, pace: Pace) -> None:
+    def __init__(
+        self, line: MediaStreamClient, script: MessageBuilder, audio: Sequence[Frame], *, pace: RealtimeClock
+    ) -> None:
         self.line = line
         self.script = script
         self._audio = audio

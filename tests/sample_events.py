@@ -103,11 +103,11 @@ def call_ended(call_sid: str, *, at: str = "2026-11-23T05:20:05.123Z") -> CallEn
 
 
 async def opened(store: RedisStore, call_sid: str, stream_sid: str = "MZ1", *, at_ms: int = STARTED_MS) -> int:
-    return await store.outlet.open(call_started(call_sid), stream_started(call_sid, stream_sid), at_ms=at_ms)
+    return await store.event_log.open(call_started(call_sid), stream_started(call_sid, stream_sid), at_ms=at_ms)
 
 
 async def closed(store: RedisStore, call_sid: str, stream_sid: str = "MZ1", *, number: int = 1) -> bool:
-    return await store.outlet.close(number, stream_stopped(call_sid, stream_sid), call_ended(call_sid))
+    return await store.event_log.close(number, stream_stopped(call_sid, stream_sid), call_ended(call_sid))
 
 
 async def ended_call(store: RedisStore, call_sid: str, *, at_ms: int = STARTED_MS) -> None:

@@ -10,7 +10,7 @@ from prometheus_client import generate_latest
 from transcriber.cli.main import build_parser
 from transcriber.observability.metrics import Metrics
 from transcriber.settings.definition import Settings
-from transcriber.webhooks.metrics import Figures
+from transcriber.webhooks.metrics import WebhookMetrics
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -38,7 +38,7 @@ def test_every_command_stands_in_the_table() -> None:
 
 
 def test_every_metric_is_named() -> None:
-    shown = b"".join(generate_latest(registry) for registry in (Metrics().registry, Figures().registry))
+    shown = b"".join(generate_latest(registry) for registry in (Metrics().registry, WebhookMetrics().registry))
     names = set(re.findall(r"^# TYPE (transcriber_\w+)", shown.decode(), re.MULTILINE))
     assert [name for name in names if name not in README and name != "transcriber_build_info"] == []
 

@@ -41,7 +41,7 @@ class StoreError(TranscriberError):
         self.reason = reason
 
 
-class OutOfStep(StoreError):
+class StreamStateMismatch(StoreError):
     """The store does not hold a stream as it was left: forgotten, set back, or ended because its server seemed dead.
 
     `written`: its last write the store knows, None if it does not know the stream. Opening it again says how to go on.
@@ -66,7 +66,7 @@ class CallDeleted(StoreError):
         super().__init__("the call was deleted")
 
 
-class EmbeddedRedisError(StoreError):
+class PrivateRedisError(StoreError):
     """The private redis-server could not be found, started or reached."""
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.signal import firwin
 
 from transcriber.audio.chunk import Band
-from transcriber.audio.g711 import MULAW, decode
+from transcriber.audio.g711 import MULAW, expand
 from transcriber.audio.resampler import ONE, Upsampler, half_band
 from transcriber.audio.sample_calls import path
 from transcriber.telephony.simulator import read_recording
@@ -39,7 +39,7 @@ def level(pcm: NDArray[np.int16], low: float, high: float) -> float:
 
 
 def test_mulaw_follows_g711() -> None:
-    assert decode(bytes([0x00, 0x80, 0xFF, 0x7F, 0x0F, 0xF0])).tolist() == [-32124, 32124, 0, 0, -16764, 120]
+    assert expand(bytes([0x00, 0x80, 0xFF, 0x7F, 0x0F, 0xF0])).tolist() == [-32124, 32124, 0, 0, -16764, 120]
     assert np.array_equal(MULAW[:128], -MULAW[128:])
     assert len(np.unique(MULAW)) == 255
 
@@ -64,7 +64,7 @@ def test_flush_leaves_nothing_behind(band: Band) -> None:
 
 def test_telephone_samples_stay_where_they_were() -> None:
     mulaw = tone(440)
-    assert np.array_equal(samples(all_of("telephone", mulaw))[::2], decode(mulaw))
+    assert np.array_equal(samples(all_of("telephone", mulaw))[::2], expand(mulaw))
 
 
 @pytest.mark.parametrize("hertz", [300, 1000, 2500, 3400])

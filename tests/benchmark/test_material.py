@@ -3,14 +3,14 @@
 import pytest
 
 from transcriber.audio import sample_calls
-from transcriber.audio.chunk import PER_MS
+from transcriber.audio.chunk import SAMPLES_PER_MS
 from transcriber.audio.sample_calls import Turn
 from transcriber.benchmark import material
 from transcriber.benchmark.material import Call
 
 
 def spoken(call: Call, turn: Turn) -> bytes:
-    return call.recording.tracks[turn.track][turn.start_ms * PER_MS : turn.end_ms * PER_MS]
+    return call.recording.tracks[turn.track][turn.start_ms * SAMPLES_PER_MS : turn.end_ms * SAMPLES_PER_MS]
 
 
 @pytest.mark.parametrize("name", sample_calls.names())

@@ -112,6 +112,6 @@ def write_call() -> WriteCall:
     """A call written into a server's history event by event: `call = await write_call(running, "CA1")`."""
 
     async def begin(running: Running, call_sid: str = "CA1", **more: Any) -> WrittenCall:
-        return await WrittenCall.begin(running.server.store.outlet, call_sid, **more)
+        return await WrittenCall.begin(running.server.store.event_log, call_sid, **more)
 
     return begin

@@ -12,8 +12,8 @@ from xml.etree import ElementTree
 import pytest
 
 from transcriber.audio import sample_calls
-from transcriber.audio.chunk import RATE
-from transcriber.audio.g711 import SILENCE, decode
+from transcriber.audio.chunk import SAMPLE_RATE_HZ
+from transcriber.audio.g711 import SILENCE, expand
 from transcriber.telephony.simulator import read_recording
 
 ROOT = Path(__file__).parents[2]
@@ -43,11 +43,11 @@ def start(folder: Path, *argv: str) -> "subprocess.Popen[str]":
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A short call: the agent speaks, then nobody."""
     found = tmp_path_factory.mktemp("bench")
-    outbound = read_recording(sample_calls.path(sample_calls.DEFAULT)).tracks["outbound"][RATE:]
-    mulaw = outbound[: int(SPEECH_S * RATE)] + bytes([SILENCE]) * int(QUIET_S * RATE)
+    outbound = read_recording(sample_calls.path(sample_calls.DEFAULT)).tracks["outbound"][SAMPLE_RATE_HZ:]
+    mulaw = outbound[: int(SPEECH_S * SAMPLE_RATE_HZ)] + bytes([SILENCE]) * int(QUIET_S * SAMPLE_RATE_HZ)
     with wave.open(str(found / "call.wav"), "wb") as file:
-        file.setparams((1, 2, RATE, 0, "NONE", ""))
-        file.writeframes(decode(mulaw).tobytes())
+        file.setparams((1, 2, SAMPLE_RATE_HZ, 0, "NONE", ""))
+        file.writeframes(expand(mulaw).tobytes())
     (found / "list.tsv").write_text(f"path\tspeaker\ttranscript\ncall.wav\tagent\t{SAID}\nunknown.wav\tagent\t-\n")
     return found
 

@@ -6,8 +6,9 @@ import pytest
 
 from transcriber.cli.main import main
 from transcriber.errors import ConfigError
-from transcriber.settings import api_keys, definition
+from transcriber.settings import api_keys
 from transcriber.settings.api_keys import Role
+from transcriber.settings.definition import load_settings
 
 
 @pytest.mark.parametrize(
@@ -18,7 +19,7 @@ def test_the_entry_admits_the_key(argv: list[str], roles: Role, capsys: pytest.C
     assert main(["key", *argv]) == 0
     secret, entry = capsys.readouterr().out.splitlines()
     assert secret not in entry
-    settings = definition.load(environ={"TRANSCRIBER_API_KEYS": entry}).settings
+    settings = load_settings(environ={"TRANSCRIBER_API_KEYS": entry}).settings
     shown = api_keys.recognise(secret, map(api_keys.parse, settings.api_keys))
     assert shown is not None
     assert shown.roles == roles
@@ -42,6 +43,6 @@ def test_wrong_usage_is_status_2(argv: list[str], stdin: str, monkeypatch: pytes
 @pytest.mark.parametrize("entry", ["sha256:1234", "raed=sha256:" + "0" * 64, "good,read="])
 def test_a_wrong_entry_is_named_by_its_number_only(entry: str) -> None:
     with pytest.raises(ConfigError, match="api_keys") as caught:
-        definition.load(environ={"TRANSCRIBER_API_KEYS": entry})
+        load_settings(environ={"TRANSCRIBER_API_KEYS": entry})
     assert "1234" not in str(caught.value)
     assert "good" not in str(caught.value)

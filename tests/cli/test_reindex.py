@@ -15,13 +15,13 @@ async def kept(store: RedisStore) -> None:
     """More calls than fit in a slice, the last of them live."""
     for number, call_sid in enumerate(CALLS):
         await opened(store, call_sid, at_ms=STARTED_MS + number)
-        await store.outlet.append("MZ1", 1, final(call_sid, f"hello number {number}"))
+        await store.event_log.append("MZ1", 1, final(call_sid, f"hello number {number}"))
         if call_sid != CALLS[-1]:
-            await store.outlet.close(2, stream_stopped(call_sid), call_ended(call_sid))
+            await store.event_log.close(2, stream_stopped(call_sid), call_ended(call_sid))
 
 
 async def listed(store: RedisStore, **query: object) -> list[str]:
-    page = await store.archive.calls(CallQuery(limit=500, **query))  # type: ignore[arg-type]
+    page = await store.history.calls(CallQuery(limit=500, **query))  # type: ignore[arg-type]
     return [str(call["call_sid"]) for call in page.calls]
 
 

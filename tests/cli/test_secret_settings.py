@@ -9,8 +9,7 @@ import pytest
 
 from transcriber.cli.main import main
 from transcriber.errors import ConfigError
-from transcriber.settings import definition
-from transcriber.settings.definition import Settings
+from transcriber.settings.definition import Settings, load_settings
 
 Told = Callable[..., tuple[int, str]]
 SECRET = "verysecret3Xq" * 3
@@ -91,11 +90,11 @@ def test_a_secret_may_lie_in_a_file(tmp_path: Path, name: str, where: str) -> No
     settings = tmp_path / "settings.toml"
     settings.write_text(f'{name}_file = "{path}"\n')
     loaded = {
-        "environment": lambda: definition.load(environ={f"TRANSCRIBER_{name.upper()}_FILE": path}),
-        "file": lambda: definition.load(environ={}, config=settings),
-        "flag": lambda: definition.load(environ={}, flags={f"{name}_file": path}),
+        "environment": lambda: load_settings(environ={f"TRANSCRIBER_{name.upper()}_FILE": path}),
+        "file": lambda: load_settings(environ={}, config=settings),
+        "flag": lambda: load_settings(environ={}, flags={f"{name}_file": path}),
     }[where]()
-    [plain] = [definition.load(environ={f"TRANSCRIBER_{name.upper()}": VALUES[name]}).settings]
+    [plain] = [load_settings(environ={f"TRANSCRIBER_{name.upper()}": VALUES[name]}).settings]
     assert getattr(loaded.settings, name) == getattr(plain, name)
     assert loaded.sources[name] != "default"
     assert SECRET not in str(loaded.shown())
@@ -105,14 +104,14 @@ def test_the_later_of_both_wins_and_both_at_once_are_refused(tmp_path: Path) -> 
     path = secret_file(tmp_path / "secret", "from-the-file")
     settings = tmp_path / "settings.toml"
     settings.write_text('api_keys = "from-the-settings"\n')
-    loaded = definition.load(config=settings, environ={"TRANSCRIBER_API_KEYS_FILE": path})
+    loaded = load_settings(config=settings, environ={"TRANSCRIBER_API_KEYS_FILE": path})
     assert loaded.settings.api_keys == ("from-the-file",)
     assert loaded.sources["api_keys"] == "TRANSCRIBER_API_KEYS_FILE"
     # What composes write for a variable that nobody has set.
-    assert definition.load(environ={"TRANSCRIBER_API_KEYS_FILE": ""}).settings.api_keys == ()
+    assert load_settings(environ={"TRANSCRIBER_API_KEYS_FILE": ""}).settings.api_keys == ()
     both = {"TRANSCRIBER_API_KEYS": "k" * 30, "TRANSCRIBER_API_KEYS_FILE": path}
     with pytest.raises(ConfigError, match=r"TRANSCRIBER_API_KEYS and TRANSCRIBER_API_KEYS_FILE") as caught:
-        definition.load(environ=both)
+        load_settings(environ=both)
     assert "k" * 30 not in str(caught.value)
 
 
@@ -146,13 +145,13 @@ def test_a_secret_may_lie_in_a_volume_of_kubernetes(tmp_path: Path) -> None:
     secret_file(volume / "keys", SECRET, 0o644)
     (tmp_path / "..data").symlink_to(volume.name)
     (tmp_path / "keys").symlink_to("..data/keys")
-    loaded = definition.load(environ={"TRANSCRIBER_API_KEYS_FILE": str(tmp_path / "keys")})
+    loaded = load_settings(environ={"TRANSCRIBER_API_KEYS_FILE": str(tmp_path / "keys")})
     assert loaded.settings.api_keys == (SECRET,)
 
 
 def test_only_secrets_lie_in_files() -> None:
     with pytest.raises(ConfigError, match="unknown TRANSCRIBER_PORT_FILE"):
-        definition.load(environ={"TRANSCRIBER_PORT_FILE": os.devnull})
+        load_settings(environ={"TRANSCRIBER_PORT_FILE": os.devnull})
 
 
 def test_no_url_that_is_shown_tells_a_password(told: Told, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from tests.listener import final
 from transcriber.cli import tail
 from transcriber.errors import StoreError
 from transcriber.settings.definition import Settings
-from transcriber.store.private_redis import EmbeddedRedis
+from transcriber.store.private_redis import PrivateRedis
 
 Event = dict[str, Any]
 
@@ -58,7 +58,7 @@ async def next_of(queue: "asyncio.Queue[Any]") -> Any:
 async def test_one_call_to_its_end_across_a_restart_of_redis(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path)
     async with AsyncExitStack() as stack:
-        async with EmbeddedRedis(tmp_path / "redis") as server, Redis.from_url(server.url) as redis:
+        async with PrivateRedis(tmp_path / "redis") as server, Redis.from_url(server.url) as redis:
             task, shown, said = await stack.enter_async_context(following(settings, "CA1"))
             await arrived(redis, shown)
             await publish(redis, "transcripts:CA1:final", "not json")
@@ -69,7 +69,7 @@ async def test_one_call_to_its_end_across_a_restart_of_redis(tmp_path: Path) -> 
             assert event == {}
             assert (await next_of(shown))["text"] == "one"
         assert "Redis is away" in await next_of(said)
-        async with EmbeddedRedis(tmp_path / "redis") as server, Redis.from_url(server.url) as redis:
+        async with PrivateRedis(tmp_path / "redis") as server, Redis.from_url(server.url) as redis:
             assert await next_of(said) == "Redis is back"
             await publish(redis, "transcripts:CA1:event", json.dumps({"type": "call.ended"}))
             assert await next_of(shown) == {"type": "call.ended"}

@@ -15,7 +15,7 @@ import pytest
 from tests.process import program
 from tests.web.written_call import WrittenCall
 from tests.webhooks.conftest import SECRET, Receiving, Send, receiving, send
-from transcriber.store.private_redis import EmbeddedRedis, socket_path
+from transcriber.store.private_redis import PrivateRedis, socket_path
 from transcriber.store.redis_store import RedisStore, open_store
 
 __all__ = ["receiving", "send"]
@@ -34,10 +34,10 @@ async def line(child: asyncio.subprocess.Process) -> str:
 @asynccontextmanager
 async def written(folder: Path, call: WrittenCall | None = None) -> AsyncIterator[WrittenCall]:
     """A call on the private Redis of that folder, which begins or goes on."""
-    async with EmbeddedRedis(folder) as server, await open_store(server.url, prefix="transcripts", ttl_s=0) as store:
+    async with PrivateRedis(folder) as server, await open_store(server.url, prefix="transcripts", ttl_s=0) as store:
         if call is None:
-            call = await WrittenCall.begin(store.outlet, "CA1")
-        call.outlet = store.outlet
+            call = await WrittenCall.begin(store.event_log, "CA1")
+        call.outlet = store.event_log
         yield call
 
 
@@ -95,7 +95,7 @@ async def test_webhook_receiver(receiving: Receiving, send: Send, store: RedisSt
     command = (sys.executable, str(EXAMPLES / "receive_webhook.py"), "0")
     async with program(*command, environment={"WEBHOOK_SECRET": SECRET}, errors=asyncio.subprocess.DEVNULL) as child:
         receiving.url = (await line(child)).removeprefix("receiving on ")
-        call = await WrittenCall.begin(store.outlet, "CA1")
+        call = await WrittenCall.begin(store.event_log, "CA1")
         await call.say("hello")
         async with send():
             assert await line(child) == "CA1 3  caller: hello"

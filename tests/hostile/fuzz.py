@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.hostile.frames import LOST, RawSocket, frame, upgraded
 from tests.hostile.messages import Malice
-from transcriber.telephony.media_stream import Audio, Fault, MediaStream, Outcome, Refused, Stopped
+from transcriber.telephony.media_stream import Audio, MediaStream, Outcome, StreamFault, StreamRefused, StreamStopped
 
 PER_STREAM = 200
 MOST_AUDIO = 2 * 8000 + 64 * 1024
@@ -40,7 +40,7 @@ def core(messages: int, *, seed: int, note: Callable[[int], None] = lambda done:
             slowest = max(slowest, time.thread_time() - before)
             check(outcomes, over=over)
             seen.update(type(outcome).__name__ for outcome in outcomes)
-            over = over or any(isinstance(outcome, (Refused, Stopped)) for outcome in outcomes)
+            over = over or any(isinstance(outcome, (StreamRefused, StreamStopped)) for outcome in outcomes)
             if over:
                 break
         json.dumps(stream.faults)
@@ -56,10 +56,10 @@ def check(outcomes: list[Outcome], *, over: bool) -> None:
     for outcome in outcomes:
         assert isinstance(outcome, Outcome)
         match outcome:
-            case Refused(close_code, reason):
+            case StreamRefused(close_code, reason):
                 assert close_code in (1003, 1007, 1008)
                 reason.encode()
-            case Fault(code, message):
+            case StreamFault(code, message):
                 assert code.isidentifier()
                 message.encode()
             case Audio(payload=payload):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from copy import deepcopy
 from typing import Any
 
-from transcriber.telephony.simulator.message_builder import CallIds, Script
+from transcriber.telephony.simulator.message_builder import CallIds, MessageBuilder
 
 FRAME = base64.b64encode(b"\xff" * 160).decode()
 VALUES: tuple[Any, ...] = (
@@ -37,7 +37,7 @@ TAILS = ("", "}", ",", "{}", "\x00", "\ufeff", "//", "null", "]" * 9)
 
 def valid(number: int, ids: CallIds) -> list[Any]:
     """One message of every kind, as Twilio sends it."""
-    script = Script(ids, ["inbound", "outbound"], parameters={"hints": "pizza, ramen", "endpoint_ms": "700"})
+    script = MessageBuilder(ids, ["inbound", "outbound"], parameters={"hints": "pizza, ramen", "endpoint_ms": "700"})
     start = json.loads(script.start())
     media = {"track": "inbound", "chunk": str(number), "timestamp": str(20 * number), "payload": FRAME}
     kinds: dict[str, Any] = {

@@ -38,11 +38,11 @@ async def words(data_dir: Path, *call_sids: str) -> list[list[str]]:
     async with await open_store(socket_url(data_dir / "redis"), prefix="transcripts", ttl_s=0) as store:
         for sid in call_sids:
             async with asyncio.timeout(60), store.feed.follow(sid) as live:
-                if (await store.archive.call(sid))["status"] == "live":
+                if (await store.history.call(sid))["status"] == "live":
                     async for message in live:
                         if json.loads(message.json)["type"] == "call.ended":
                             break
-            events = [json.loads(text) for text in await store.archive.events(sid)]
+            events = [json.loads(text) for text in await store.history.events(sid)]
             found.append(sorted(event["text"] for event in events if event["type"] == "final"))
             assert not [event for event in events if event["type"] in ("gap", "stream.error")]
     return found

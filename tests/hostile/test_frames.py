@@ -16,7 +16,7 @@ from tests.hostile.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, 
 from tests.hostile.fuzz import rss_mb
 from tests.server.conftest import Running, Serve
 from transcriber.telephony.simulator import CallIds
-from transcriber.telephony.simulator.message_builder import Script
+from transcriber.telephony.simulator.message_builder import MessageBuilder
 from transcriber.web.transport import connections
 
 pytestmark = pytest.mark.hostile
@@ -53,7 +53,7 @@ CASES: dict[str, tuple[int, bytes]] = {
 
 
 def start() -> bytes:
-    return frame(Script(CallIds(), ["inbound"]).start().encode())
+    return frame(MessageBuilder(CallIds(), ["inbound"]).start().encode())
 
 
 async def healthy_words(running: Running) -> list[Any]:
@@ -81,7 +81,7 @@ async def test_each_wrong_frame_has_its_close_code(serve: Serve) -> None:
 
 async def test_every_ping_of_a_flood_is_answered_and_audio_still_counts(serve: Serve) -> None:
     running = await serve()
-    script = Script(CallIds(), ["inbound"])
+    script = MessageBuilder(CallIds(), ["inbound"])
     async with upgraded(running.server.url) as socket:
         await socket.send(frame(script.start().encode()) + frame(b"p" * 125, PING) * 5000)
         await socket.send(frame(script.stop().encode()))
@@ -101,7 +101,7 @@ async def test_who_floods_and_does_not_listen_is_cut(serve: Serve, monkeypatch: 
 
 async def test_a_message_in_pieces_with_pings_between_is_whole(serve: Serve) -> None:
     running = await serve()
-    script = Script(CallIds(), ["inbound"])
+    script = MessageBuilder(CallIds(), ["inbound"])
     pieces = [script.start().encode()[at : at + 7] for at in range(0, len(script.start()), 7)]
     async with upgraded(running.server.url) as socket:
         for number, piece in enumerate(pieces):
@@ -114,7 +114,7 @@ async def test_a_message_in_pieces_with_pings_between_is_whole(serve: Serve) -> 
 
 
 async def test_a_reason_is_cut_between_characters(serve: Serve) -> None:
-    message = json.loads(Script(CallIds(), ["inbound"]).start())
+    message = json.loads(MessageBuilder(CallIds(), ["inbound"]).start())
     message["start"]["mediaFormat"]["encoding"] = "😀" * 64
     running = await serve()
     async with upgraded(running.server.url) as socket:

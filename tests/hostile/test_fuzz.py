@@ -31,7 +31,7 @@ def test_messages_read_in_one_pass_mean_what_patience_makes_of_them() -> None:
     malice = Malice(4)
     for _ in range(200):
         for text in malice.stream(100):
-            assert messages.decode(text) == messages._decode_patiently(text), text[:500]
+            assert messages.parse_message(text) == messages._decode_patiently(text), text[:500]
 
 
 async def test_a_server_takes_anything_keeps_nothing_and_serves_the_next(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ async def locked_redis(tmp_path: Path) -> str:  # type: ignore[misc]  # an async
 async def over(store: RedisStore, call_sid: str) -> None:
     """Until the call has ended."""
     async with asyncio.timeout(50), store.feed.follow(call_sid) as live:
-        if (await store.archive.call(call_sid))["status"] != "ended":
+        if (await store.history.call(call_sid))["status"] != "ended":
             async for message in live:
                 if json.loads(message.json)["type"] == "call.ended":
                     return
@@ -141,7 +141,7 @@ async def test_neither_words_nor_numbers_are_logged(tmp_path: Path) -> None:
                 await http.post(url + path, data=form)
         async with await open_store(socket_url(tmp_path / "redis"), prefix="transcripts", ttl_s=0) as store:
             await over(store, call.call_sid)
-            events = [json.loads(text) for text in await store.archive.events(call.call_sid)]
+            events = [json.loads(text) for text in await store.history.events(call.call_sid)]
         child.send_signal(signal.SIGTERM)
         assert child.stdout is not None
         logged = (await asyncio.wait_for(child.stdout.read(), 30)).decode()

@@ -7,12 +7,12 @@ from pathlib import Path
 from tests.outbox_servers import OpenPost, say
 from tests.sample_events import STARTED_MS, call_started, stream_started, until
 from transcriber.events.schema import Word
-from transcriber.outbox.audio_journal import MOST_IN_MEMORY, Journal, Spans, audio_of, opening_of
-from transcriber.outbox.journal_recovery import Recovery
-from transcriber.outbox.stream_writes import Opening, line
-from transcriber.recognition.utterance_tracker import Utterance
+from transcriber.outbox.audio_journal import MOST_IN_MEMORY, AudioJournal, Spans, audio_of, opening_of
+from transcriber.outbox.journal_recovery import JournalRecovery
+from transcriber.outbox.stream_writes import StreamOpened, line
+from transcriber.recognition.utterance_tracker import FinalResult
 
-OPENING = Opening(call=call_started("CA1"), stream=stream_started("CA1"), at_ms=STARTED_MS)
+OPENING = StreamOpened(call=call_started("CA1"), stream=stream_started("CA1"), at_ms=STARTED_MS)
 
 
 def size_of(path: Path) -> int:
@@ -29,9 +29,9 @@ def files_in(folder: Path) -> list[str]:
 
 async def test_what_was_heard_is_read_back_behind_a_position_and_before_a_torn_end(tmp_path: Path) -> None:
     path = tmp_path / "MZ1.mulaw"
-    journal = Journal(path, OPENING)
+    journal = AudioJournal(path, OPENING)
     for at in (0, 160, 1000):
-        journal.hear("inbound", bytes([at % 251]) * 160, at)
+        journal.record("inbound", bytes([at % 251]) * 160, at)
     whole = len(line(OPENING)) + 3 * (160 + 13)
     await until(lambda: holds(path, whole))
     assert opening_of(path) == OPENING
@@ -47,9 +47,9 @@ async def test_what_was_heard_is_read_back_behind_a_position_and_before_a_torn_e
 
 
 async def test_a_disk_too_slow_costs_the_journal_and_not_the_memory(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "MZ1.mulaw", OPENING)
+    journal = AudioJournal(tmp_path / "MZ1.mulaw", OPENING)
     for at in range(0, 2 * MOST_IN_MEMORY, 1000):
-        journal.hear("inbound", bytes(1000), at)
+        journal.record("inbound", bytes(1000), at)
     await journal.remove()
     assert files_in(tmp_path) == []
 
@@ -78,14 +78,14 @@ async def test_a_stream_that_was_closed_is_not_heard_again(open_post: OpenPost) 
     dead.folder.journal("MZ1").write_bytes(line(OPENING))
     await dead.die()
     heir = await open_post()
-    heir.outbox.recovery.set_result(Recovery(heir.store.archive, more_words))
+    heir.outbox.recovery.set_result(JournalRecovery(heir.store.history, more_words))
     await heir.outbox.adopt()
     assert await heir.outbox.settled(within_s=20)
     await until(lambda: asyncio.sleep(0, files_in(dead.folder.path.parent) == [] and not dead.folder.path.exists()))
     assert (await heir.events())[-1]["reason"] == "stop"
-    assert heir.outbox.carriers == set()
+    assert heir.outbox.publishers == set()
 
 
-async def more_words(_parameters: Mapping[str, str], _audio: Mapping[str, Spans]) -> list[tuple[str, Utterance]]:
+async def more_words(_parameters: Mapping[str, str], _audio: Mapping[str, Spans]) -> list[tuple[str, FinalResult]]:
     """A recogniser that hears this time what it did not hear before."""
-    return [("inbound", Utterance(1, "more", (Word("more", 60_000, 60_500, 1.0),)))]
+    return [("inbound", FinalResult(1, "more", (Word("more", 60_000, 60_500, 1.0),)))]

@@ -9,7 +9,7 @@ from bench.own_redis import OwnRedis
 from tests.outbox.test_outbox import texts
 from tests.outbox_servers import OpenPost, Post, say
 from tests.sample_events import until
-from transcriber.outbox.lease_monitor import Keeper
+from transcriber.outbox.lease_monitor import LeaseMonitor
 from transcriber.store.leases import Lease
 
 LEASE_S = 1.0
@@ -23,12 +23,12 @@ def short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("transcriber.outbox.lease_monitor.RENEW_S", LEASE_S / 10)
 
 
-def keeper(post: Post) -> Keeper:
-    return Keeper(post.outbox, post.store.outlet)
+def keeper(post: Post) -> LeaseMonitor:
+    return LeaseMonitor(post.outbox, post.store.event_log)
 
 
 async def status(post: Post, call_sid: str = "CA1") -> Any:
-    return (await post.store.archive.call(call_sid))["status"]
+    return (await post.store.history.call(call_sid))["status"]
 
 
 async def test_a_surviving_server_ends_the_calls_of_a_dead_one(open_post: OpenPost) -> None:

@@ -16,8 +16,8 @@ from tests.outbox.test_audio_journal import files_in
 from tests.outbox_servers import OpenPost, say
 from tests.sample_events import STARTED_MS, call_started, final, stream_started, until
 from transcriber.outbox import append_log
-from transcriber.outbox.spool import MOST_IN_MEMORY, Backlog
-from transcriber.outbox.stream_writes import Addition, Opening
+from transcriber.outbox.spool import MOST_IN_MEMORY, StreamSpool
+from transcriber.outbox.stream_writes import EventAppended, StreamOpened
 
 WHOLE = ["call.started", "stream.started", "final", "stream.stopped", "call.ended"]
 
@@ -184,7 +184,7 @@ async def test_a_redis_emptied_goes_on_behind_the_numbers_it_gave(open_post: Ope
     assert events[0]["resumed"] is True
     assert [event["seq"] for event in events] == list(range(8, 13))
     assert texts(events) == ["while it was away"]
-    assert (await post.store.archive.call("CA1"))["started_at_ms"] == STARTED_MS
+    assert (await post.store.history.call("CA1"))["started_at_ms"] == STARTED_MS
 
 
 async def test_without_disk_events_wait_in_memory(open_post: OpenPost, trouble: OwnRedis) -> None:
@@ -214,7 +214,9 @@ async def test_a_disk_that_fails_and_comes_back_slowly_costs_nothing(
 
     monkeypatch.setattr(append_log, "append", troubled)
     goes_on.set()
-    backlog = Backlog(tmp_path / "MZ1.jsonl", Opening(call=call_started("CA1"), stream=stream_started("CA1"), at_ms=1))
+    backlog = StreamSpool(
+        tmp_path / "MZ1.jsonl", StreamOpened(call=call_started("CA1"), stream=stream_started("CA1"), at_ms=1)
+    )
     put(backlog)
     backlog.spill()
     await asyncio.wait_for(backlog.safe.wait(), 20)
@@ -234,11 +236,11 @@ async def test_a_disk_that_fails_and_comes_back_slowly_costs_nothing(
     assert files_in(tmp_path) == []
 
 
-def put(backlog: Backlog) -> None:
-    assert backlog.put(Addition(backlog.last + 1, 0, final("CA1")))
+def put(backlog: StreamSpool) -> None:
+    assert backlog.put(EventAppended(backlog.last + 1, 0, final("CA1")))
 
 
-async def take(backlog: Backlog, count: int) -> list[int]:
+async def take(backlog: StreamSpool, count: int) -> list[int]:
     """The numbers of the next writes, each delivered."""
     numbers: list[int] = []
     while len(numbers) < count:
@@ -276,7 +278,7 @@ async def test_refusals_of_redis_are_tried_again(open_post: OpenPost, trouble: O
 def test_an_unreadable_file_is_nobodys(tmp_path: Path) -> None:
     path = tmp_path / "MZ1.jsonl"
     path.write_bytes(b'{"at_ms":1,"call_ms":null,"ev')
-    assert Backlog.found(path) is None
+    assert StreamSpool.found(path) is None
 
 
 async def test_nothing_follows_the_end(open_post: OpenPost) -> None:
@@ -294,7 +296,7 @@ async def test_the_end_is_taken_whatever_the_bound(open_post: OpenPost, monkeypa
     monkeypatch.setattr("transcriber.outbox.spool.MOST_BYTES", -1)
     post = await open_post()
     carrier = post.begin()
-    carrier.keep(final("CA1"))
+    carrier.send(final("CA1"))
     await post.close(carrier)
     assert [event["type"] for event in await post.events()][-1] == "call.ended"
     assert texts(await post.events()) == []

@@ -4,10 +4,10 @@ import pytest
 
 from tests.sample_events import call_ended, call_started, dtmf, final, gap, stream_started, stream_stopped
 from transcriber.events.schema import StreamError
-from transcriber.outbox.stream_writes import Addition, Closing, Opening, Write, line, read, shifted
+from transcriber.outbox.stream_writes import EventAppended, StreamClosed, StreamOpened, Write, line, read, shifted
 
 CALL = "CA1"
-OPENING = Opening(
+OPENING = StreamOpened(
     call=call_started(CALL), stream=stream_started(CALL), at_ms=1_700_000_000_000, call_ms=None, after=3, seq=9
 )
 ERROR = StreamError(call_sid=CALL, stream_sid="MZ1", code="bad_base64", message="zahl \n\u2028 다섯", at="")
@@ -17,14 +17,14 @@ ERROR = StreamError(call_sid=CALL, stream_sid="MZ1", code="bad_base64", message=
     "record",
     [
         OPENING,
-        Addition(1, 5, final(CALL, "drei wörter hier")),
-        Addition(2, 5, dtmf(CALL)),
-        Addition(3, 5, gap(CALL)),
-        Addition(4, 5, ERROR),
-        Closing(5, 6, stream_stopped(CALL), call_ended(CALL)),
+        EventAppended(1, 5, final(CALL, "drei wörter hier")),
+        EventAppended(2, 5, dtmf(CALL)),
+        EventAppended(3, 5, gap(CALL)),
+        EventAppended(4, 5, ERROR),
+        StreamClosed(5, 6, stream_stopped(CALL), call_ended(CALL)),
     ],
 )
-def test_a_line_is_read_back_as_it_was_and_no_part_of_it_is_read(record: Opening | Write) -> None:
+def test_a_line_is_read_back_as_it_was_and_no_part_of_it_is_read(record: StreamOpened | Write) -> None:
     text = line(record)
     assert text.count(b"\n") == 1
     assert read(text) == record

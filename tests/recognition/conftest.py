@@ -10,11 +10,11 @@ import vosk
 
 from transcriber.audio.sample_calls import path
 from transcriber.catalog import find, static_graph
-from transcriber.recognition.decode_scheduler import Lane, Lanes
-from transcriber.recognition.options import Manner
+from transcriber.recognition.decode_scheduler import DecodeScheduler, TrackQueue
+from transcriber.recognition.options import RecognitionOptions
 from transcriber.recognition.ports import Engine
 from transcriber.recognition.recognizer_pool import RecognizerPool
-from transcriber.recognition.track_decoder import Heard
+from transcriber.recognition.track_decoder import RecognitionResults
 from transcriber.recognition.vosk_engine import VoskEngine
 
 
@@ -33,13 +33,15 @@ def bare_model(tmp_path_factory: pytest.TempPathFactory) -> Any:
 class Room:
     """Lanes and a pool. Everything is fed, the model's own endpoints are used, unless a test opens a gate."""
 
-    def __init__(self, pool: RecognizerPool, lanes: Lanes) -> None:
+    def __init__(self, pool: RecognizerPool, lanes: DecodeScheduler) -> None:
         self.pool = pool
         self.lanes = lanes
 
-    def open(self, tell: Callable[[Heard], None], *, partials: bool = True, gated: bool = False, **manner: Any) -> Lane:
+    def open(
+        self, tell: Callable[[RecognitionResults], None], *, partials: bool = True, gated: bool = False, **manner: Any
+    ) -> TrackQueue:
         """A lane for one track."""
-        return self.lanes.open(self.pool, tell, manner=Manner(partials=partials, gated=gated, **manner))
+        return self.lanes.open(self.pool, tell, manner=RecognitionOptions(partials=partials, gated=gated, **manner))
 
 
 class LanesOf(Protocol):
@@ -54,7 +56,7 @@ async def lanes_of() -> AsyncIterator[LanesOf]:
     async with AsyncExitStack() as stack:
 
         def make(engine: Engine, *, workers: int = 2, keep: int = 8) -> Room:
-            lanes = Lanes(workers=workers)
+            lanes = DecodeScheduler(workers=workers)
             stack.push_async_callback(asyncio.to_thread, lanes.close)
             return Room(RecognizerPool(engine, keep=keep), lanes)
 

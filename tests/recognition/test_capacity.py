@@ -3,27 +3,27 @@
 import pytest
 
 from transcriber.recognition.capacity import FORGET_S, TRUST_S, Capacity
-from transcriber.recognition.load_monitor import Pace
+from transcriber.recognition.load_monitor import LoadMonitor
 
 
-def spent(pace: Pace, *, audio_s: float, cores_a_track: float) -> None:
+def spent(pace: LoadMonitor, *, audio_s: float, cores_a_track: float) -> None:
     pace.note(waited_s=0.0, cpu_s=audio_s * cores_a_track, audio=round(8000 * audio_s))
 
 
-def capacity(pace: Pace, *, speech_cost: float = 0.05, gated: bool = True, workers: int = 2) -> Capacity:
+def capacity(pace: LoadMonitor, *, speech_cost: float = 0.05, gated: bool = True, workers: int = 2) -> Capacity:
     return Capacity(pace, workers=workers, speech_cost=speech_cost, gated=gated)
 
 
 def test_room_goes_with_the_workers_and_against_the_cost() -> None:
-    usual = capacity(Pace()).tracks()
-    assert capacity(Pace(), workers=4).tracks() > 2 * usual
-    assert capacity(Pace(), speech_cost=0.1).tracks() < usual
-    assert capacity(Pace(), gated=False).tracks() < usual
+    usual = capacity(LoadMonitor()).tracks()
+    assert capacity(LoadMonitor(), workers=4).tracks() > 2 * usual
+    assert capacity(LoadMonitor(), speech_cost=0.1).tracks() < usual
+    assert capacity(LoadMonitor(), gated=False).tracks() < usual
 
 
 def test_few_dear_tracks_leave_more_to_spare_than_many_cheap_ones() -> None:
     """Of five speakers all may speak at once; of a hundred half do."""
-    pace, learnt = Pace(), {}
+    pace, learnt = LoadMonitor(), {}
     for cores_a_track in (0.2, 0.02):
         found = capacity(pace)
         spent(pace, audio_s=1000 * TRUST_S, cores_a_track=cores_a_track)
@@ -33,8 +33,8 @@ def test_few_dear_tracks_leave_more_to_spare_than_many_cheap_ones() -> None:
 
 @pytest.mark.parametrize("cores_a_track", [0.01, 0.1])
 def test_calls_correct_what_was_measured_at_start(cores_a_track: float) -> None:
-    pace = Pace()
-    found, ideal = capacity(pace), capacity(Pace(), speech_cost=cores_a_track / 0.69)
+    pace = LoadMonitor()
+    found, ideal = capacity(pace), capacity(LoadMonitor(), speech_cost=cores_a_track / 0.69)
     before, aim = found.tracks(), ideal.tracks()
     assert before != pytest.approx(aim, rel=0.05)
     for _ in range(200):
@@ -44,7 +44,7 @@ def test_calls_correct_what_was_measured_at_start(cores_a_track: float) -> None:
 
 
 def test_what_was_learnt_is_forgotten_when_calls_change() -> None:
-    pace = Pace()
+    pace = LoadMonitor()
     found = capacity(pace)
     for _ in range(100):
         spent(pace, audio_s=FORGET_S / 10, cores_a_track=0.1)
@@ -56,13 +56,13 @@ def test_what_was_learnt_is_forgotten_when_calls_change() -> None:
 
 
 def test_another_model_begins_anew() -> None:
-    pace = Pace()
+    pace = LoadMonitor()
     found = capacity(pace)
     spent(pace, audio_s=10 * TRUST_S, cores_a_track=0.5)
-    assert found.tracks() < capacity(Pace()).tracks()
+    assert found.tracks() < capacity(LoadMonitor()).tracks()
     found.restart(speech_cost=0.05)
-    assert found.tracks() == capacity(Pace()).tracks()
+    assert found.tracks() == capacity(LoadMonitor()).tracks()
 
 
 def test_one_call_always_finds_room() -> None:
-    assert capacity(Pace(), speech_cost=100.0, workers=1).tracks() == 2
+    assert capacity(LoadMonitor(), speech_cost=100.0, workers=1).tracks() == 2

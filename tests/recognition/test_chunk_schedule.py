@@ -4,39 +4,41 @@ import pytest
 
 from tests.recognition.conftest import LanesOf
 from tests.recognition.test_service import listen, words
-from transcriber.audio.chunk import RATE
+from transcriber.audio.chunk import SAMPLE_RATE_HZ
 from transcriber.audio.resampler import upsample
-from transcriber.recognition.chunk_schedule import STEP, Rhythm, observe
-from transcriber.recognition.options import Manner
+from transcriber.recognition.chunk_schedule import STEP, ChunkSchedule, measure_chunk_schedule
+from transcriber.recognition.options import RecognitionOptions
 from transcriber.recognition.recognizer_pool import RecognizerPool
-from transcriber.recognition.track_decoder import Ear
-from transcriber.recognition.utterance_tracker import Draft
+from transcriber.recognition.track_decoder import TrackDecoder
+from transcriber.recognition.utterance_tracker import PartialResult
 from transcriber.recognition.vosk_engine import VoskEngine
 
-FRAME = RATE // 50
+FRAME = SAMPLE_RATE_HZ // 50
 
 
 def test_moves_have_a_rhythm_in_common() -> None:
-    assert Rhythm.of([8280, 12_120, 19_800, 23_640]) == Rhythm(3840, 600)
-    assert Rhythm.of([600, 4440, 8280]) is None  # too few
-    assert Rhythm.of([80, 240, 320, 400, 560]) is None  # no rhythm
-    rhythm = Rhythm(3840, 600)
+    assert ChunkSchedule.of([8280, 12_120, 19_800, 23_640]) == ChunkSchedule(3840, 600)
+    assert ChunkSchedule.of([600, 4440, 8280]) is None  # too few
+    assert ChunkSchedule.of([80, 240, 320, 400, 560]) is None  # no rhythm
+    rhythm = ChunkSchedule(3840, 600)
     assert [rhythm.lacking(fed) for fed in (0, 599, 600, 601, 4440)] == [600, 1, 3840, 3839, 3840]
 
 
 def test_the_rhythm_of_a_model_is_that_of_every_recognizer(vosk_engine: VoskEngine, sample: dict[str, bytes]) -> None:
-    found = [observe(vosk_engine.create(), upsample(mulaw, vosk_engine.band)) for mulaw in sample.values()]
+    found = [
+        measure_chunk_schedule(vosk_engine.create(), upsample(mulaw, vosk_engine.band)) for mulaw in sample.values()
+    ]
     assert found[0] is not None
     assert found[0] == found[1]
     recycled = vosk_engine.create()
-    assert [observe(recycled, upsample(mulaw, vosk_engine.band)) for mulaw in sample.values()] == found
+    assert [measure_chunk_schedule(recycled, upsample(mulaw, vosk_engine.band)) for mulaw in sample.values()] == found
 
 
 def test_without_speech_there_is_no_rhythm_and_blocks_are_fed(vosk_engine: VoskEngine) -> None:
     pool = RecognizerPool(vosk_engine, keep=1)
-    pool.warm(1, b"\xff" * RATE)
+    pool.warm(1, b"\xff" * SAMPLE_RATE_HZ)
     assert pool.rhythm is None
-    assert Ear(pool, Manner()).due == RATE // 10
+    assert TrackDecoder(pool, RecognitionOptions()).due == SAMPLE_RATE_HZ // 10
 
 
 @pytest.mark.parametrize("track", ["inbound", "outbound"])
@@ -50,15 +52,15 @@ def test_words_show_up_as_soon_as_the_recognizer_has_them(
     told: list[list[tuple[int, str]]] = []
     calls = []
     for patient in (False, True):
-        ear = Ear(pool, Manner())
+        ear = TrackDecoder(pool, RecognitionOptions())
         texts, heard, times = [], 0, 0
         for end in range(FRAME, len(mulaw) + 1, FRAME):
             if patient and end - heard < ear.due:
                 continue
             times += 1
-            news = ear.hear([(mulaw[heard:end], heard)], last=False)
+            news = ear.feed([(mulaw[heard:end], heard)], last=False)
             heard = end
-            texts += [(end, item.text) for item in news if isinstance(item, Draft)]
+            texts += [(end, item.text) for item in news if isinstance(item, PartialResult)]
         told.append(texts)
         calls.append(times)
     assert [text for _, text in told[1]] == [text for _, text in told[0]]

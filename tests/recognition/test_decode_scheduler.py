@@ -9,19 +9,19 @@ import pytest
 from tests.recognition.conftest import LanesOf
 from transcriber.recognition import decode_scheduler as lanes_module
 from transcriber.recognition.scripted_engine import ScriptedEngine, ScriptedRecognizer
-from transcriber.recognition.utterance_tracker import Draft, Utterance
+from transcriber.recognition.utterance_tracker import FinalResult, PartialResult
 
 SECOND = b"\xff" * 8000
 
 
 async def test_all_audio_is_recognised_in_order(lanes_of: LanesOf) -> None:
     lanes = lanes_of(ScriptedEngine(("one two", "three")))
-    told: list[Draft | Utterance] = []
+    told: list[PartialResult | FinalResult] = []
     lane = lanes.open(told.extend, partials=True)
     for second in range(3):
         lane.offer(SECOND, second * 8000)
     await lane.finish()
-    spoken = [item for item in told if isinstance(item, Utterance)]
+    spoken = [item for item in told if isinstance(item, FinalResult)]
     assert [item.text for item in spoken] == ["one two", "three"] * 4
     assert [item.utterance for item in spoken] == list(range(1, 9))
     assert lane.pending == 0
@@ -29,12 +29,12 @@ async def test_all_audio_is_recognised_in_order(lanes_of: LanesOf) -> None:
 
 async def test_the_tail_shorter_than_a_block_is_heard(lanes_of: LanesOf) -> None:
     lanes = lanes_of(ScriptedEngine(("one",)))
-    told: list[Draft | Utterance] = []
+    told: list[PartialResult | FinalResult] = []
     lane = lanes.open(told.extend, partials=False)
     lane.offer(b"\xff" * (2000 - 1), 0)
     lane.offer(b"\xff", 1999)
     await lane.finish()
-    assert [item.text for item in told if isinstance(item, Utterance)] == ["one"]
+    assert [item.text for item in told if isinstance(item, FinalResult)] == ["one"]
 
 
 async def test_a_lane_without_audio_borrows_no_recognizer(lanes_of: LanesOf) -> None:
@@ -102,8 +102,8 @@ async def test_a_failure_ends_its_lane_alone(lanes_of: LanesOf, caplog: pytest.L
     assert lanes.pool.lent == 0
     assert "recognition failed" in caplog.text
     lanes.pool.engine = ScriptedEngine(("fine",))
-    told: list[Draft | Utterance] = []
+    told: list[PartialResult | FinalResult] = []
     healthy = lanes.open(told.extend, partials=False)
     healthy.offer(SECOND, 0)
     await healthy.finish()
-    assert [item.text for item in told if isinstance(item, Utterance)] == ["fine"] * 4
+    assert [item.text for item in told if isinstance(item, FinalResult)] == ["fine"] * 4

@@ -7,24 +7,24 @@ import pytest
 
 from tests.recognition.conftest import LanesOf
 from tests.recognition.test_service import listen, settled, words
-from transcriber.audio.chunk import RATE
-from transcriber.audio.g711 import decode, encode_mulaw
-from transcriber.recognition.utterance_tracker import Draft, Utterance
+from transcriber.audio.chunk import SAMPLE_RATE_HZ
+from transcriber.audio.g711 import compress, expand
+from transcriber.recognition.utterance_tracker import FinalResult, PartialResult
 from transcriber.recognition.vosk_engine import VoskEngine
 from transcriber.recognition.word_errors import word_errors
 
-STEP = RATE // 50
+STEP = SAMPLE_RATE_HZ // 50
 
 
 def breathless(mulaw: bytes) -> bytes:
     """The louder part of a track, four times: speech without a pause for half a minute."""
     steps = [mulaw[at : at + STEP] for at in range(0, len(mulaw), STEP)]
-    return 4 * b"".join(step for step in steps if np.abs(decode(step)).max() > 1500)
+    return 4 * b"".join(step for step in steps if np.abs(expand(step)).max() > 1500)
 
 
 def plucked(seconds: int, *, bent: float = 0.0) -> bytes:
     """Music of a kind: chords of plucked notes, a new one every half second, `bent`: that glide up by so much."""
-    at = np.arange(RATE // 2) / RATE
+    at = np.arange(SAMPLE_RATE_HZ // 2) / SAMPLE_RATE_HZ
     decay = np.exp(-3 * at)
     at += bent * at**2
     chords = [(262, 330, 392), (220, 262, 330), (175, 220, 262), (196, 247, 294)]
@@ -33,8 +33,8 @@ def plucked(seconds: int, *, bent: float = 0.0) -> bytes:
         for chord in chords
         for _ in range(4)
     ]
-    wave = np.tile(np.concatenate(waves), seconds // 8 + 1)[: seconds * RATE]
-    return encode_mulaw((3000 * wave).astype(np.int16))
+    wave = np.tile(np.concatenate(waves), seconds // 8 + 1)[: seconds * SAMPLE_RATE_HZ]
+    return compress((3000 * wave).astype(np.int16))
 
 
 async def test_words_do_not_depend_on_frames(
@@ -51,10 +51,10 @@ async def test_a_long_breath_is_heard_to_its_end_without_partials(
 ) -> None:
     """The gate must know of words that nobody else asked for, or it takes long speech for music."""
     mulaw = breathless(sample["outbound"])
-    assert len(mulaw) > 25 * RATE
+    assert len(mulaw) > 25 * SAMPLE_RATE_HZ
     heard = []
     for partials in (True, False):
-        told: list[Draft | Utterance] = []
+        told: list[PartialResult | FinalResult] = []
         lane = lanes_of(vosk_engine, keep=0).open(told.extend, gated=True, partials=partials)
         for start in range(0, len(mulaw), STEP):
             assert lane.offer(mulaw[start : start + STEP], start)
@@ -78,12 +78,12 @@ async def test_music_is_not_heard_out(vosk_engine: VoskEngine, lanes_of: LanesOf
 async def test_a_tone_gives_hardly_a_word_and_what_is_said_after_it_is_heard(
     vosk_engine: VoskEngine, lanes_of: LanesOf, sample: dict[str, bytes], frequencies: tuple[int, ...]
 ) -> None:
-    at = np.arange(20 * RATE) / RATE
+    at = np.arange(20 * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
     beeps = sum(np.sin(2 * np.pi * each * at) for each in frequencies) * (at % 1 < 0.5)
-    before = encode_mulaw((4000 * beeps).astype(np.int16))
+    before = compress((4000 * beeps).astype(np.int16))
     for track in sample.values():
-        loud = np.flatnonzero(np.abs(decode(track)) > 800)
-        said = track[loud[0] // STEP * STEP :][: 10 * RATE]
+        loud = np.flatnonzero(np.abs(expand(track)) > 800)
+        said = track[loud[0] // STEP * STEP :][: 10 * SAMPLE_RATE_HZ]
         alone = [word for word, _, _ in words(await listen(lanes_of(vosk_engine), said, gated=True))]
         both = words(await listen(lanes_of(vosk_engine), before + said, gated=True))
         after = [word for word, start_ms, _ in both if start_ms >= 19_500]
@@ -96,9 +96,9 @@ async def test_an_hour_of_silence_takes_no_recognizer_and_leaves_nothing(
     vosk_engine: VoskEngine, lanes_of: LanesOf
 ) -> None:
     lanes = lanes_of(vosk_engine)
-    told: list[Draft | Utterance] = []
+    told: list[PartialResult | FinalResult] = []
     lane = lanes.open(told.extend, gated=True)
-    minute = b"\xff" * 60 * RATE
+    minute = b"\xff" * 60 * SAMPLE_RATE_HZ
     held = []
     tracemalloc.start()
     try:

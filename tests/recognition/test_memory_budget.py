@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from transcriber.catalog import ModelFolder
-from transcriber.recognition.model_registry import MEMORY_PER_BYTE, Models
+from transcriber.recognition.model_registry import MEMORY_PER_BYTE, ModelRegistry
 from transcriber.recognition.recognizer_pool import RecognizerPool
 from transcriber.recognition.scripted_engine import ScriptedEngine
 
@@ -27,7 +27,7 @@ async def loaded(folder: ModelFolder) -> RecognizerPool:
     return pool_of(folder.name)
 
 
-async def asked(models: Models, name: str) -> bool:
+async def asked(models: ModelRegistry, name: str) -> bool:
     """Whether a call that asks for the model gets it."""
     pool, fault = await models.choose(model=name, language="")
     return fault is None and pool.engine.model == name
@@ -36,7 +36,7 @@ async def asked(models: Models, name: str) -> bool:
 async def test_a_model_that_became_the_default_takes_no_budget_any_more(tmp_path: Path) -> None:
     folders = folders_in(tmp_path, "one", "two")
     need = MEMORY_PER_BYTE * max(folder.size for folder in folders)
-    models = Models(
+    models = ModelRegistry(
         pool_of("first"),
         installed=lambda: folders,
         load=loaded,
@@ -50,7 +50,7 @@ async def test_a_model_that_became_the_default_takes_no_budget_any_more(tmp_path
 
 async def test_one_that_no_call_uses_makes_room_and_one_in_use_does_not(tmp_path: Path) -> None:
     folders = folders_in(tmp_path, "one", "two", "three")
-    models = Models(
+    models = ModelRegistry(
         pool_of("first"),
         installed=lambda: folders,
         load=loaded,

@@ -4,16 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcriber.recognition.request import Wishes, read
+from transcriber.recognition.request import RecognitionRequest, parse_request
 
 
 def test_no_parameters_no_wishes() -> None:
-    assert read({}) == (Wishes(), [])
-    assert read({"endpoint_ms": " ", "hints": "", "model": ""}, endpoint_ms=900) == (Wishes(endpoint_ms=900), [])
+    assert parse_request({}) == (RecognitionRequest(), [])
+    assert parse_request({"endpoint_ms": " ", "hints": "", "model": ""}, endpoint_ms=900) == (
+        RecognitionRequest(endpoint_ms=900),
+        [],
+    )
 
 
 def test_everything_at_once() -> None:
-    wishes, faults = read(
+    wishes, faults = parse_request(
         {
             "model": " en-demo ",
             "language": "EN-us",
@@ -25,7 +28,7 @@ def test_everything_at_once() -> None:
         }
     )
     assert not faults
-    assert wishes == Wishes(
+    assert wishes == RecognitionRequest(
         model="en-demo",
         language="en-us",
         partials=False,
@@ -56,19 +59,19 @@ def test_everything_at_once() -> None:
     ],
 )
 def test_what_cannot_be_understood_is_a_fault(name: str, value: str, code: str) -> None:
-    wishes, faults = read({name: value})
+    wishes, faults = parse_request({name: value})
     assert [fault.code for fault in faults] == [code]
     assert len(wishes.hints) in (0, 500)
-    assert wishes == Wishes(hints=wishes.hints)
+    assert wishes == RecognitionRequest(hints=wishes.hints)
 
 
 def test_zeros_before_a_number_change_nothing() -> None:
-    assert read({"endpoint_ms": "0" * 5000 + "900"}) == (Wishes(endpoint_ms=900), [])
+    assert parse_request({"endpoint_ms": "0" * 5000 + "900"}) == (RecognitionRequest(endpoint_ms=900), [])
 
 
 def test_hints_keep_joiners_and_lose_what_nobody_says() -> None:
     hints = "می\u200cخواهم,Don\u00adau\u00a0dampf,\u200b,\u200e"
-    assert read({"hints": hints}) == (Wishes(hints=("می\u200cخواهم", "Donau dampf")), [])
+    assert parse_request({"hints": hints}) == (RecognitionRequest(hints=("می\u200cخواهم", "Donau dampf")), [])
 
 
 @given(
@@ -77,6 +80,6 @@ def test_hints_keep_joiners_and_lose_what_nobody_says() -> None:
     )
 )
 def test_any_text_is_read(parameters: dict[str, str]) -> None:
-    wishes, faults = read(parameters)
+    wishes, faults = parse_request(parameters)
     assert 100 <= wishes.endpoint_ms <= 10_000
     assert all(fault.code and fault.message for fault in faults)

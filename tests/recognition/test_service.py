@@ -11,8 +11,8 @@ import vosk
 from tests.recognition.conftest import LanesOf, Room
 from transcriber.audio.chunk import Band
 from transcriber.audio.resampler import upsample
-from transcriber.recognition.decode_scheduler import Lane
-from transcriber.recognition.utterance_tracker import Draft, Utterance
+from transcriber.recognition.decode_scheduler import TrackQueue
+from transcriber.recognition.utterance_tracker import FinalResult, PartialResult
 from transcriber.recognition.vosk_engine import VoskEngine
 
 
@@ -33,9 +33,9 @@ def bare(model: Any, mulaw: bytes, *, band: Band = "telephone") -> list[tuple[st
 
 async def listen(
     lanes: Room, mulaw: bytes, *, frame: int = 160, at: int = 0, gated: bool = False
-) -> list[Draft | Utterance]:
+) -> list[PartialResult | FinalResult]:
     """Play a track into a lane, frame by frame, as fast as it goes."""
-    told: list[Draft | Utterance] = []
+    told: list[PartialResult | FinalResult] = []
     lane = lanes.open(told.extend, gated=gated)
     for start in range(0, len(mulaw), frame):
         assert lane.offer(mulaw[start : start + frame], at + start)
@@ -45,15 +45,15 @@ async def listen(
     return told
 
 
-async def settled(lane: Lane) -> None:
+async def settled(lane: TrackQueue) -> None:
     """Until all that was offered is recognised."""
     async with asyncio.timeout(10):
         while lane.pending >= 800:  # noqa: ASYNC110 - a lane tells what it heard, not when it rests
             await asyncio.sleep(0.001)
 
 
-def words(told: list[Draft | Utterance]) -> list[tuple[str, int, int]]:
-    spoken = [item for item in told if isinstance(item, Utterance)]
+def words(told: list[PartialResult | FinalResult]) -> list[tuple[str, int, int]]:
+    spoken = [item for item in told if isinstance(item, FinalResult)]
     return [(word.word, word.start_ms, word.end_ms) for item in spoken for word in item.words]
 
 
@@ -94,14 +94,14 @@ async def test_partials_grow_number_and_never_break_their_stable_words(
     for mulaw in sample.values():
         stable: list[str] = []
         revision = number = stable_seen = 0
-        lane_told: list[Draft | Utterance] = []
+        lane_told: list[PartialResult | FinalResult] = []
         lane = lanes_of(vosk_engine, workers=1).open(lane_told.extend, partials=True)
         for start in range(0, len(mulaw), 800):
             lane.offer(mulaw[start : start + 800], start)
             await settled(lane)
         await lane.finish()
         for item in lane_told:
-            if isinstance(item, Draft):
+            if isinstance(item, PartialResult):
                 revision = revision + 1 if item.utterance == number else 1
                 assert item.revision == revision
                 number = item.utterance
@@ -119,12 +119,12 @@ async def test_partials_grow_number_and_never_break_their_stable_words(
 async def test_partials_can_be_switched_off(
     vosk_engine: VoskEngine, bare_model: Any, lanes_of: LanesOf, sample: dict[str, bytes]
 ) -> None:
-    told: list[Draft | Utterance] = []
+    told: list[PartialResult | FinalResult] = []
     lane = lanes_of(vosk_engine).open(told.extend, partials=False)
     lane.offer(sample["inbound"], 0)
     await lane.finish()
     assert told
-    assert all(isinstance(item, Utterance) for item in told)
+    assert all(isinstance(item, FinalResult) for item in told)
 
 
 @pytest.mark.parametrize("kind", [b"\xff", b"\x00", b"\x7f\xff", Random(3).randbytes(80_000)])

@@ -7,7 +7,7 @@ import pytest
 from tests.recognition.conftest import LanesOf
 from tests.recognition.test_service import bare, listen, settled, words
 from tests.speech import mulaw_tracks, needs_speech, telephone_files
-from transcriber.recognition.utterance_tracker import Draft, Utterance
+from transcriber.recognition.utterance_tracker import FinalResult, PartialResult
 from transcriber.recognition.vosk_engine import VoskEngine
 
 FRAME_MS = 30
@@ -36,7 +36,7 @@ async def test_no_stable_word_ever_changes(vosk_engine: VoskEngine, lanes_of: La
     promised = 0
     for path in telephone_files():
         for mulaw in mulaw_tracks(path):
-            told: list[Draft | Utterance] = []
+            told: list[PartialResult | FinalResult] = []
             lane = lanes.open(told.extend, partials=True)
             for start in range(0, len(mulaw), 800):
                 lane.offer(mulaw[start : start + 800], start)
@@ -45,6 +45,6 @@ async def test_no_stable_word_ever_changes(vosk_engine: VoskEngine, lanes_of: La
             stable: list[str] = []
             for item in told:
                 assert item.text.split()[: len(stable)] == stable, path
-                stable = item.text.split()[: item.stable] if isinstance(item, Draft) else []
+                stable = item.text.split()[: item.stable] if isinstance(item, PartialResult) else []
                 promised += len(stable)
     assert promised > 250

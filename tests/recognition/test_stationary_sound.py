@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.recognition.test_endpointer import HUSH, VOICE, audio, joined, loud, play
-from transcriber.audio.chunk import RATE
-from transcriber.audio.g711 import decode, encode_mulaw
-from transcriber.recognition.endpointer import Gate
-from transcriber.recognition.endpointer_output import Passage, Speech
+from transcriber.audio.chunk import SAMPLE_RATE_HZ
+from transcriber.audio.g711 import compress, expand
+from transcriber.recognition.endpointer import Endpointer
+from transcriber.recognition.endpointer_output import EndpointerOutput, Speech
 
-SECONDS = np.arange(20 * RATE) / RATE
+SECONDS = np.arange(20 * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
 NOISE = np.random.default_rng(7).normal(size=len(SECONDS))
 
 
@@ -62,7 +62,7 @@ SOUNDS = {
 
 
 def heard(sound: str) -> bytes:
-    return encode_mulaw(np.clip(16_000 * SOUNDS[sound], -32_000, 32_000).astype(np.int16))
+    return compress(np.clip(16_000 * SOUNDS[sound], -32_000, 32_000).astype(np.int16))
 
 
 def noticing(pcm: bytes, strict: bool) -> bool:
@@ -70,7 +70,7 @@ def noticing(pcm: bytes, strict: bool) -> bool:
     return bool(np.abs(np.frombuffer(pcm, "<i2")).max() > 100)
 
 
-def passed(told: Sequence[Passage], since: int = 0) -> int:
+def passed(told: Sequence[EndpointerOutput], since: int = 0) -> int:
     """Samples, from a position on."""
     spans = [(part.at, part.at + len(part.payload)) for part in told if isinstance(part, Speech)]
     return sum(max(0, end - max(at, since)) for at, end in spans)
@@ -78,10 +78,10 @@ def passed(told: Sequence[Passage], since: int = 0) -> int:
 
 @pytest.mark.parametrize("sound", SOUNDS)
 def test_a_sound_that_stays_as_it_is_is_passed_for_seconds_at_most(sound: str) -> None:
-    told = play(Gate(noticing), heard(sound))
+    told = play(Endpointer(noticing), heard(sound))
     bursts = 6 if sound == "fax calls" else 4  # half a second of 3.5, so it takes ten to be sure
-    assert 0 < passed(told) < bursts * RATE
-    assert passed(told, since=12 * RATE) == 0
+    assert 0 < passed(told) < bursts * SAMPLE_RATE_HZ
+    assert passed(told, since=12 * SAMPLE_RATE_HZ) == 0
 
 
 @pytest.mark.parametrize("sound", SOUNDS)
@@ -89,23 +89,23 @@ def test_a_sound_that_stays_as_it_is_is_passed_for_seconds_at_most(sound: str) -
 def test_a_short_word_after_it_is_passed_whole(sound: str, hush_ms: int) -> None:
     before = heard(sound) + audio((HUSH, hush_ms))
     word = audio((VOICE, 300))
-    gate = Gate(noticing)
+    gate = Endpointer(noticing)
     told = [*play(gate, before + word + audio((HUSH, 1000))), *gate.finish()]
     assert passed(told, since=len(before)) >= len(word)
 
 
 @pytest.mark.parametrize("sound", SOUNDS)
 def test_a_voice_over_it_is_passed(sound: str) -> None:
-    mixed = decode(heard(sound)).astype(np.int32) // 8
-    voice = decode(audio((VOICE, 3000)))
+    mixed = expand(heard(sound)).astype(np.int32) // 8
+    voice = expand(audio((VOICE, 3000)))
     mixed[-len(voice) :] += voice
     begun = len(mixed) - len(voice)
-    told = play(Gate(noticing), encode_mulaw(np.clip(mixed, -32_000, 32_000).astype(np.int16)))
-    assert passed(told, since=begun) > len(voice) - RATE // 10
+    told = play(Endpointer(noticing), compress(np.clip(mixed, -32_000, 32_000).astype(np.int16)))
+    assert passed(told, since=begun) > len(voice) - SAMPLE_RATE_HZ // 10
 
 
 def test_minutes_of_it_hold_little_back() -> None:
-    gate = Gate(loud)
+    gate = Endpointer(loud)
     played = heard("dial")
     for number in range(15):
         play(gate, played, at=number * len(played))
@@ -119,7 +119,7 @@ def test_minutes_of_it_hold_little_back() -> None:
     cuts=st.lists(st.integers(0, 10**6), max_size=30),
 )
 def test_cuts_do_not_matter(sounds: list[str], cuts: list[int]) -> None:
-    mulaw = b"".join(heard(sound)[: 5 * RATE] + audio((VOICE, 500), (HUSH, 90)) for sound in sounds)
-    whole, cut = Gate(noticing), Gate(noticing)
+    mulaw = b"".join(heard(sound)[: 5 * SAMPLE_RATE_HZ] + audio((VOICE, 500), (HUSH, 90)) for sound in sounds)
+    whole, cut = Endpointer(noticing), Endpointer(noticing)
     assert joined(play(whole, mulaw)) == joined(play(cut, mulaw, cuts))
     assert whole.finish() == cut.finish()

@@ -1,7 +1,7 @@
 """What listeners are told: news only, firm words that stay, numbers that run on, times where words were spoken."""
 
 from transcriber.events.schema import Word
-from transcriber.recognition.utterance_tracker import Draft, Hypothesis, Listener, Utterance
+from transcriber.recognition.utterance_tracker import FinalResult, Hypothesis, PartialResult, UtteranceTracker
 
 
 def words(text: str, *, confidence: float = 1.0, from_ms: int = 0) -> tuple[Word, ...]:
@@ -10,16 +10,16 @@ def words(text: str, *, confidence: float = 1.0, from_ms: int = 0) -> tuple[Word
     )
 
 
-def listening(at_ms: int = 1000, seconds: int = 5) -> Listener:
+def listening(at_ms: int = 1000, seconds: int = 5) -> UtteranceTracker:
     """A listener that was fed audio which lies at `at_ms` on the stream's clock."""
-    listener = Listener()
+    listener = UtteranceTracker()
     listener.clock.feed(8000 * seconds, at_ms * 8)
     return listener
 
 
 def test_only_changes_are_news() -> None:
     listener = listening()
-    told = [listener.hear(Hypothesis(text)) for text in ("", "my", "my", "my number", "my number", "my numb")]
+    told = [listener.update(Hypothesis(text)) for text in ("", "my", "my", "my number", "my number", "my numb")]
     assert [draft and (draft.revision, draft.text) for draft in told] == [
         None,
         (1, "my"),
@@ -32,20 +32,20 @@ def test_only_changes_are_news() -> None:
 
 def test_words_are_stable_when_lattice_and_best_path_agree() -> None:
     listener = listening()
-    listener.hear(Hypothesis("my number is"))
+    listener.update(Hypothesis("my number is"))
     sure = words("my number") + words("it", from_ms=400)
-    draft = listener.hear(Hypothesis("my number is four", sure))
+    draft = listener.update(Hypothesis("my number is four", sure))
     assert draft is not None
     assert draft.stable == 2
-    unsure = listening().hear(Hypothesis("my number", words("my number", confidence=0.6)))
+    unsure = listening().update(Hypothesis("my number", words("my number", confidence=0.6)))
     assert unsure is not None
     assert unsure.stable == 0
 
 
 def test_stable_words_do_not_shrink_when_no_words_are_known() -> None:
     listener = listening()
-    listener.hear(Hypothesis("my number is", words("my number")))
-    draft = listener.hear(Hypothesis("my number is four"))
+    listener.update(Hypothesis("my number is", words("my number")))
+    draft = listener.update(Hypothesis("my number is four"))
     assert draft is not None
     assert draft.stable == 2
     assert listener.broken == 0
@@ -53,8 +53,8 @@ def test_stable_words_do_not_shrink_when_no_words_are_known() -> None:
 
 def test_a_broken_promise_is_counted() -> None:
     listener = listening()
-    listener.hear(Hypothesis("my number is", words("my number is")))
-    draft = listener.hear(Hypothesis("my numbers"))
+    listener.update(Hypothesis("my number is", words("my number is")))
+    draft = listener.update(Hypothesis("my numbers"))
     assert draft is not None
     assert draft.stable == 1
     assert listener.broken == 1
@@ -63,15 +63,15 @@ def test_a_broken_promise_is_counted() -> None:
 def test_utterances_are_numbered_and_placed_on_the_stream() -> None:
     listener = listening(at_ms=60_000)
     first = listener.close(Hypothesis("hello there", words("hello there", confidence=0.8)))
-    assert first == Utterance(
+    assert first == FinalResult(
         1, "hello there", (Word("hello", 60_000, 60_150, 0.8), Word("there", 60_200, 60_350, 0.8))
     )
     assert first.confidence == 0.8
     listener.clock.feed(8000, 70_000 * 8)
-    draft = listener.hear(Hypothesis("yes", words("yes", from_ms=5000)))
-    assert draft == Draft(2, 1, "yes", 1, 70_000, 71_000)
+    draft = listener.update(Hypothesis("yes", words("yes", from_ms=5000)))
+    assert draft == PartialResult(2, 1, "yes", 1, 70_000, 71_000)
     second = listener.close(Hypothesis("yes", words("yes", from_ms=5000)))
-    assert isinstance(second, Utterance)
+    assert isinstance(second, FinalResult)
     assert (second.utterance, second.words[0].start_ms) == (2, 70_000)
 
 
@@ -79,16 +79,16 @@ def test_silence_is_no_utterance() -> None:
     listener = listening()
     assert listener.close(Hypothesis("")) is None
     spoken = listener.close(Hypothesis("yes", words("yes")))
-    assert isinstance(spoken, Utterance)
+    assert isinstance(spoken, FinalResult)
     assert spoken.utterance == 1
 
 
 def test_words_that_were_nothing_after_all_are_taken_back() -> None:
     listener = listening()
-    listener.hear(Hypothesis("the"))
+    listener.update(Hypothesis("the"))
     taken_back = listener.close(Hypothesis(""))
-    assert isinstance(taken_back, Draft)
+    assert isinstance(taken_back, PartialResult)
     assert (taken_back.utterance, taken_back.revision, taken_back.text) == (1, 2, "")
-    after = listener.hear(Hypothesis("yes"))
+    after = listener.update(Hypothesis("yes"))
     assert after is not None
     assert (after.utterance, after.revision) == (2, 1)

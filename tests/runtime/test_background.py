@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from transcriber.runtime.background import tend
+from transcriber.runtime.background import run_in_background
 
 
 async def test_work_that_breaks_is_logged_and_does_not_keep_the_server_from_leaving(
@@ -24,8 +24,8 @@ async def test_work_that_breaks_is_logged_and_does_not_keep_the_server_from_leav
             left.set()
 
     async with AsyncExitStack() as stack:
-        tend(stack, breaks(), name="looking around")
-        tend(stack, goes_on(), name="going on")
+        run_in_background(stack, breaks(), name="looking around")
+        run_in_background(stack, goes_on(), name="going on")
         await asyncio.wait_for(broken.wait(), 5)
     assert left.is_set()
     assert [record.message for record in caplog.records] == [

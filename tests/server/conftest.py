@@ -32,7 +32,7 @@ class Running:
 
     async def events(self, call_sid: str) -> list[Event]:
         """The kept events of a call, in order."""
-        return [json.loads(text) for text in await self.server.store.archive.events(call_sid)]
+        return [json.loads(text) for text in await self.server.store.history.events(call_sid)]
 
     async def ended(self, call_sid: str, *, within_s: float = 30) -> list[Event]:
         """All events of a call once it has ended."""
@@ -54,12 +54,12 @@ class Running:
         async with asyncio.timeout(20):
             while True:
                 with suppress(CallNotFound):
-                    return await self.server.store.archive.call(call_sid)
+                    return await self.server.store.history.call(call_sid)
                 await asyncio.sleep(0.01)
 
     async def _is_over(self, call_sid: str) -> bool:
         try:
-            return bool((await self.server.store.archive.call(call_sid))["status"] == "ended")
+            return bool((await self.server.store.history.call(call_sid))["status"] == "ended")
         except CallNotFound:
             return False
 

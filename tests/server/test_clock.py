@@ -6,8 +6,8 @@ import pytest
 from tests.server.conftest import Serve
 from tests.server.test_calls import get, of
 from transcriber.audio import sample_calls
-from transcriber.audio.chunk import PER_MS, RATE
-from transcriber.audio.g711 import decode
+from transcriber.audio.chunk import SAMPLE_RATE_HZ, SAMPLES_PER_MS
+from transcriber.audio.g711 import expand
 from transcriber.recognition.vosk_engine import VoskEngine
 from transcriber.telephony.simulator import Recording, read_recording
 from transcriber.telephony.simulator.message_builder import FIRST_TIMESTAMP_MS
@@ -20,8 +20,8 @@ SLACK_MS = 200
 def caller_speech() -> bytes:
     """The caller's side of a sample call from its first loud sample on."""
     track = read_recording(sample_calls.path("08_short_wrong_department")).tracks["inbound"]
-    first = int(np.flatnonzero(np.abs(decode(track)) > 800)[0])
-    return track[first : first + 9 * RATE]
+    first = int(np.flatnonzero(np.abs(expand(track)) > 800)[0])
+    return track[first : first + 9 * SAMPLE_RATE_HZ]
 
 
 @pytest.mark.parametrize("gate", [True, False])
@@ -49,6 +49,6 @@ async def test_a_word_never_lies_in_a_hole(
         inside = min(word["end_ms"], hole[1]) - max(word["start_ms"], hole[0])
         assert inside <= SLACK_MS, (word, hole)
     for final in finals:
-        if gap_ms * PER_MS > LEAP:
+        if gap_ms * SAMPLES_PER_MS > LEAP:
             assert not (final["start_ms"] < hole[0] and final["end_ms"] > hole[1]), (final["text"], hole)
-    assert summary["tracks"]["inbound"]["talk_ms"] <= played_ms + min(gap_ms, LEAP // PER_MS)
+    assert summary["tracks"]["inbound"]["talk_ms"] <= played_ms + min(gap_ms, LEAP // SAMPLES_PER_MS)

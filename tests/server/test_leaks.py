@@ -5,9 +5,9 @@ import gc
 import os
 
 from tests.server.conftest import Serve
-from transcriber.calls.event_emitter import Scribe
+from transcriber.calls.event_emitter import EventEmitter
 from transcriber.calls.session import Session
-from transcriber.recognition.decode_scheduler import Lane
+from transcriber.recognition.decode_scheduler import TrackQueue
 
 
 def count(kind: type) -> int:
@@ -40,7 +40,7 @@ async def test_two_hundred_calls_leave_nothing(serve: Serve) -> None:
         await twenty()
     assert pool.lent == 0
     assert pool.idle <= max(idle, 8)
-    assert (count(Session), count(Scribe), count(Lane)) == (0, 0, 0)
+    assert (count(Session), count(EventEmitter), count(TrackQueue)) == (0, 0, 0)
     assert len(asyncio.all_tasks()) <= tasks
     assert len(os.listdir("/proc/self/fd")) <= files + 2
     assert running.server.sessions.live_tracks == 0

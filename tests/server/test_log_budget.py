@@ -13,7 +13,7 @@ from tests.process import process, ready
 from tests.server.conftest import Running, Serve
 from tests.server.test_slow_peers import ended
 from tests.server.test_tls import Issuer
-from transcriber.observability.log_rate_limit import LINES, LogBudget
+from transcriber.observability.log_rate_limit import LINES, LogRateLimiter
 
 TIMES = 40
 SIGNED = {"twilio_auth_token": ("12345",), "public_url": "https://media.example.net", "rate_per_address": 0}
@@ -98,7 +98,7 @@ async def test_junk_on_a_tls_port_and_connections_that_leave_have_a_budget(tmp_p
 
 def test_what_was_left_out_is_said_when_its_window_is_over(caplog: pytest.LogCaptureFixture) -> None:
     now = 0.0
-    budget, log = LogBudget(lines=2, window_s=60, clock=lambda: now), logging.getLogger("somewhere")
+    budget, log = LogRateLimiter(lines=2, window_s=60, clock=lambda: now), logging.getLogger("somewhere")
     for _ in range(5):
         budget.log(log, logging.WARNING, "junk", "junk from %s", "x")
         budget.log(log, logging.DEBUG, "quiet", "not even looked at")
@@ -116,7 +116,7 @@ def test_what_was_left_out_is_said_when_its_window_is_over(caplog: pytest.LogCap
 
 
 def test_lines_of_libraries_count(caplog: pytest.LogCaptureFixture) -> None:
-    budget, library = LogBudget(lines=2), logging.getLogger("aiohttp.server")
+    budget, library = LogRateLimiter(lines=2), logging.getLogger("aiohttp.server")
     with budget.over("aiohttp.server"):
         for number in range(5):
             library.error("trouble %d", number)

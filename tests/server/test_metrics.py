@@ -8,7 +8,7 @@ import pytest
 from tests.process import process, ready, said
 from tests.server.conftest import Serve
 from transcriber.errors import ConfigError
-from transcriber.settings.definition import load
+from transcriber.settings.definition import load_settings
 
 
 async def text_of(url: str) -> tuple[int, str]:
@@ -55,10 +55,10 @@ async def test_the_figures_may_have_a_listener_of_their_own(tmp_path: object) ->
 )
 def test_an_address_that_is_none_is_refused(address: str) -> None:
     with pytest.raises(ConfigError, match=r"metrics_address .*must be HOST:PORT"):
-        load(environ={"TRANSCRIBER_METRICS_ADDRESS": address})
+        load_settings(environ={"TRANSCRIBER_METRICS_ADDRESS": address})
 
 
 def test_the_servers_own_address_is_none_for_the_metrics() -> None:
-    settings = load(environ={"TRANSCRIBER_METRICS_ADDRESS": "127.0.0.1:8080"}).settings
+    settings = load_settings(environ={"TRANSCRIBER_METRICS_ADDRESS": "127.0.0.1:8080"}).settings
     with pytest.raises(ConfigError, match="TRANSCRIBER_METRICS_ADDRESS is the address of the server itself"):
         settings.require_safe()

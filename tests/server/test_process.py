@@ -56,7 +56,7 @@ async def test_sigterm_finishes_live_calls_and_loses_nothing(tmp_path: Path, *, 
         await ready(child)
         async with await open_store(socket_url(tmp_path / "redis"), prefix="transcripts", ttl_s=0) as store:
             for sid, reason, audio_ms in zip(sids, ("stop", "shutdown"), (22_000, 8000), strict=True):
-                events = [json.loads(text) for text in await store.archive.events(sid)]
+                events = [json.loads(text) for text in await store.history.events(sid)]
                 assert events[-1]["type"] == "call.ended"
                 assert events[-1]["reason"] == reason
                 assert abs(events[-2]["audio_ms"]["inbound"] - audio_ms) < 500
@@ -114,12 +114,12 @@ async def test_calls_of_a_server_that_died_are_interrupted(tmp_path: Path, death
     async with process("--data-dir", str(tmp_path)) as child:
         await ready(child)
         async with await open_store(socket_url(tmp_path / "redis"), prefix="transcripts", ttl_s=0) as store:
-            events = [json.loads(text) for text in await store.archive.events(call.call_sid)]
+            events = [json.loads(text) for text in await store.history.events(call.call_sid)]
             assert published in events
             assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
             assert (events[-1]["type"], events[-1]["reason"]) == ("call.ended", "interrupted")
-            assert (await store.archive.call(call.call_sid))["status"] == "interrupted"
-            await store.archive.delete(call.call_sid)
+            assert (await store.history.call(call.call_sid))["status"] == "interrupted"
+            await store.history.delete(call.call_sid)
 
 
 async def test_another_model_for_new_calls_without_a_restart(tmp_path: Path) -> None:
@@ -147,6 +147,6 @@ async def test_another_model_for_new_calls_without_a_restart(tmp_path: Path) -> 
         await ready(child)
         async with await open_store(socket_url(tmp_path / "redis"), prefix="transcripts", ttl_s=0) as store:
             for call, model in ((before, "en-demo"), (after, "vosk-model-small-en-9.9")):
-                events = [json.loads(text) for text in await store.archive.events(call.call_sid)]
+                events = [json.loads(text) for text in await store.history.events(call.call_sid)]
                 assert events[-1]["type"] == "call.ended"
                 assert {event["model"] for event in events if event["type"] == "final"} == {model}

@@ -14,7 +14,7 @@ import pytest
 from tests.phone import Phone
 from tests.process import process, ready
 from transcriber.errors import ServerUnreachable
-from transcriber.store.private_redis import EmbeddedRedis
+from transcriber.store.private_redis import PrivateRedis
 from transcriber.store.redis_store import open_store
 from transcriber.telephony.simulator import CallIds
 
@@ -99,7 +99,7 @@ async def test_a_viewer_that_reconnects_200_times_reads_the_stream(tmp_path: Pat
 
     @asynccontextmanager
     async def server() -> AsyncIterator[asyncio.subprocess.Process]:
-        flags = ("--data-dir", str(tmp_path), "--drain-s", "0", "--redis-url", EmbeddedRedis(redis_folder).url)
+        flags = ("--data-dir", str(tmp_path), "--drain-s", "0", "--redis-url", PrivateRedis(redis_folder).url)
         async with process("--port", str(unused_tcp_port), *flags) as child:
             await ready(child)
             yield child
@@ -107,14 +107,14 @@ async def test_a_viewer_that_reconnects_200_times_reads_the_stream(tmp_path: Pat
             await child.communicate()
 
     async with AsyncExitStack() as stack:
-        redis = await stack.enter_async_context(EmbeddedRedis(redis_folder))
+        redis = await stack.enter_async_context(PrivateRedis(redis_folder))
         first = await stack.enter_async_context(AsyncExitStack())
         await first.enter_async_context(server())
         watching = asyncio.create_task(viewer.watch())
         async with talking(url, ids):
             await viewer.connected(RECONNECTIONS // 4)
             await redis.__aexit__(None, None, None)
-            redis = await stack.enter_async_context(EmbeddedRedis(redis_folder))
+            redis = await stack.enter_async_context(PrivateRedis(redis_folder))
             await viewer.connected(RECONNECTIONS // 2)
             await first.aclose()
             await stack.enter_async_context(server())
@@ -125,7 +125,7 @@ async def test_a_viewer_that_reconnects_200_times_reads_the_stream(tmp_path: Pat
         async with aiohttp.ClientSession() as session, asyncio.timeout(20):
             await viewer.follow(session)
         async with await open_store(redis.url, prefix="transcripts", ttl_s=0) as store:
-            kept = await store.archive.events(ids.call)
+            kept = await store.history.events(ids.call)
     assert viewer.read == list(enumerate(kept, 1))
     finals, ends = (sum(f'"type":"{kind}"' in text for text in kept) for kind in ("final", "call.ended"))
     assert (finals > 10, ends > 1, viewer.partials > 0) == (True, True, True), (finals, ends, viewer.partials)

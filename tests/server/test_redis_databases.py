@@ -12,7 +12,7 @@ from tests.sample_events import until
 from tests.server.conftest import Serve, subscribed
 from tests.server.troubled import spoken
 from transcriber.errors import ConfigError
-from transcriber.settings.definition import load
+from transcriber.settings.definition import load_settings
 
 
 @pytest.fixture
@@ -39,12 +39,12 @@ def test_a_database_of_its_own_wants_a_prefix_of_its_own(url: str, refused: bool
     environment = {"TRANSCRIBER_REDIS_URL": url}
     if refused:
         with pytest.raises(ConfigError, match="set TRANSCRIBER_REDIS_PREFIX") as caught:
-            load(environ=environment)
+            load_settings(environ=environment)
         assert "secret" not in str(caught.value)
     else:
-        load(environ=environment)
+        load_settings(environ=environment)
     for prefix in ("mine", "transcripts"):
-        assert load(environ=environment | {"TRANSCRIBER_REDIS_PREFIX": prefix}).settings.redis_prefix == prefix
+        assert load_settings(environ=environment | {"TRANSCRIBER_REDIS_PREFIX": prefix}).settings.redis_prefix == prefix
 
 
 async def test_a_server_on_another_database_without_a_prefix_does_not_start(redis: OwnRedis, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from tests.server.conftest import Running, Serve
 from transcriber.errors import ServerUnreachable
 from transcriber.settings.api_keys import written
 from transcriber.telephony.simulator import CallIds
-from transcriber.telephony.simulator.message_builder import Script
+from transcriber.telephony.simulator.message_builder import MessageBuilder
 from transcriber.web.routes import media
 
 TOKEN = "12345"
@@ -21,7 +21,7 @@ PUBLIC = {"twilio_auth_token": (TOKEN,), "public_url": "https://media.example.ne
 
 def start(ids: CallIds, **changes: Any) -> str:
     """A start message with changes to its `start` object."""
-    message = json.loads(Script(ids, ["inbound"]).start())
+    message = json.loads(MessageBuilder(ids, ["inbound"]).start())
     message["start"] |= changes
     return json.dumps(message)
 

@@ -6,13 +6,13 @@ from numpy.typing import NDArray
 
 from tests.server.conftest import Event, Running, Serve
 from tests.server.test_calls import kinds, of
-from transcriber.audio.chunk import RATE
-from transcriber.audio.g711 import decode, encode_mulaw
+from transcriber.audio.chunk import SAMPLE_RATE_HZ
+from transcriber.audio.g711 import compress, expand
 from transcriber.audio.sample_calls import path
 from transcriber.recognition.vosk_engine import VoskEngine
 from transcriber.telephony.simulator import Recording, read_recording
 
-SECONDS = np.arange(20 * RATE) / RATE
+SECONDS = np.arange(20 * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
 QUIET = ["call.started", "stream.started", "stream.stopped", "call.ended"]
 
 
@@ -26,13 +26,13 @@ async def played(running: Running, mulaw: bytes) -> list[Event]:
 
 def pcm(samples: NDArray[np.float64]) -> bytes:
     """Samples of -1 to 1, clipped, as mu-law."""
-    return encode_mulaw(np.clip(samples * 32767, -32768, 32767).astype(np.int16))
+    return compress(np.clip(samples * 32767, -32768, 32767).astype(np.int16))
 
 
 @pytest.mark.parametrize(
     "mulaw",
     [
-        pytest.param(bytes(20 * RATE), id="all zero bytes"),
+        pytest.param(bytes(20 * SAMPLE_RATE_HZ), id="all zero bytes"),
         pytest.param(pcm(np.random.default_rng(5).normal(0, 0.2, len(SECONDS))), id="noise"),
         pytest.param(pcm(0.3 * np.sin(2 * np.pi * 425 * SECONDS)), id="tone"),
         pytest.param(
@@ -47,7 +47,7 @@ async def test_no_words_come_of_sound_without_any(serve: Serve, demo_model: Vosk
 
 async def test_clipped_speech_is_still_heard(serve: Serve, demo_model: VoskEngine) -> None:
     mulaw = read_recording(path("08_short_wrong_department")).tracks["outbound"]
-    events = await played(await serve(engine=demo_model), pcm(decode(mulaw) / 32768 * 6))
+    events = await played(await serve(engine=demo_model), pcm(expand(mulaw) / 32768 * 6))
     assert "stream.error" not in kinds(events)
     heard = " ".join(final["text"] for final in of(events, "final"))
     assert "transfer you to technical support" in heard

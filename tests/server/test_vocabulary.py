@@ -60,7 +60,7 @@ async def heard(phone: Phone, store: RedisStore, parameters: Mapping[str, str]) 
     async with store.feed.follow(call.call_sid) as live, asyncio.timeout(30):
         while True:
             with suppress(CallNotFound):
-                events = [json.loads(text) for text in await store.archive.events(call.call_sid)]
+                events = [json.loads(text) for text in await store.history.events(call.call_sid)]
                 if events[-1]["type"] == "call.ended":
                     return events
             await anext(aiter(live))

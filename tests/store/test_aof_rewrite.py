@@ -13,8 +13,8 @@ from redis.asyncio import Redis
 from tests.sample_events import call_ended, call_started, final, stream_started, stream_stopped, until
 from transcriber.errors import CallNotFound, StoreError
 from transcriber.observability.metrics import Metrics
-from transcriber.store.aof_rewrite import MARK, Erasure
-from transcriber.store.private_redis import EmbeddedRedis
+from transcriber.store.aof_rewrite import MARK, AofRewrite
+from transcriber.store.private_redis import PrivateRedis
 from transcriber.store.redis_store import RedisStore, open_store
 
 SECRET = "unrepeatable"
@@ -29,7 +29,7 @@ async def directory() -> AsyncIterator[Path]:
 @asynccontextmanager
 async def opened(directory: Path) -> AsyncIterator[RedisStore]:
     async with (
-        EmbeddedRedis(directory) as server,
+        PrivateRedis(directory) as server,
         await open_store(server.url, prefix="test", ttl_s=0) as store,
     ):
         yield store
@@ -37,9 +37,9 @@ async def opened(directory: Path) -> AsyncIterator[RedisStore]:
 
 async def told(store: RedisStore, call_sid: str, text: str) -> None:
     at_ms = int(time.time() * 1000) - 10_000
-    await store.outlet.open(call_started(call_sid), stream_started(call_sid), at_ms=at_ms)
-    await store.outlet.append("MZ1", 1, final(call_sid, text))
-    await store.outlet.close(2, stream_stopped(call_sid), call_ended(call_sid))
+    await store.event_log.open(call_started(call_sid), stream_started(call_sid), at_ms=at_ms)
+    await store.event_log.append("MZ1", 1, final(call_sid, text))
+    await store.event_log.close(2, stream_stopped(call_sid), call_ended(call_sid))
 
 
 def on_disk(directory: Path, text: str = SECRET) -> list[str]:
@@ -52,7 +52,7 @@ def value(metrics: Metrics, name: str) -> float | None:
 
 
 @asynccontextmanager
-async def running(erasure: Erasure) -> AsyncIterator[None]:
+async def running(erasure: AofRewrite) -> AsyncIterator[None]:
     task = asyncio.create_task(erasure.run())
     try:
         yield
@@ -67,22 +67,22 @@ async def test_a_deleted_calls_text_leaves_the_file_and_others_stay(
     monkeypatch.setattr("transcriber.store.aof_rewrite.QUIET_S", 0.05)
     metrics = Metrics()
     async with opened(directory) as store:
-        erasure = Erasure(store.client, directory, metrics)
+        erasure = AofRewrite(store.client, directory, metrics)
         store.deletions.around.append(erasure.expected)
         async with running(erasure):
             for number in range(5):
                 await told(store, f"CA{number}", f"{SECRET} {number}")
             await told(store, "CAkept", "goodbye")
             assert on_disk(directory) != []
-            await asyncio.gather(*(store.archive.delete(f"CA{number}") for number in range(5)))
+            await asyncio.gather(*(store.history.delete(f"CA{number}") for number in range(5)))
             assert value(metrics, "erasures_pending") == 5
             await until(lambda: asyncio.sleep(0, value(metrics, "erasures_pending") == 0))
             assert on_disk(directory) == []
             assert not (directory / MARK).exists()
             await told(store, "CAlater", "afterwards")
     async with opened(directory) as store:
-        assert len(await store.archive.events("CAkept")) == 5
-        assert len(await store.archive.events("CAlater")) == 5
+        assert len(await store.history.events("CAkept")) == 5
+        assert len(await store.history.events("CAlater")) == 5
     assert value(metrics, "erasure_failures_total") == 0
 
 
@@ -91,13 +91,13 @@ async def test_a_deletion_that_was_cut_off_is_finished_by_the_next_start(
 ) -> None:
     monkeypatch.setattr("transcriber.store.aof_rewrite.QUIET_S", 0.05)
     async with opened(directory) as store:
-        store.deletions.around.append(Erasure(store.client, directory, Metrics()).expected)
+        store.deletions.around.append(AofRewrite(store.client, directory, Metrics()).expected)
         await told(store, "CA1", SECRET)
-        await store.archive.delete("CA1")
+        await store.history.delete("CA1")
     assert on_disk(directory) != []
     metrics = Metrics()
     async with opened(directory) as store:
-        erasure = Erasure(store.client, directory, metrics)
+        erasure = AofRewrite(store.client, directory, metrics)
         assert value(metrics, "erasures_pending") == 1
         async with running(erasure):
             await until(lambda: asyncio.sleep(0, not (directory / MARK).exists()))
@@ -106,10 +106,10 @@ async def test_a_deletion_that_was_cut_off_is_finished_by_the_next_start(
 
 async def test_a_server_that_leaves_does_what_waits(directory: Path) -> None:
     async with opened(directory) as store:
-        erasure = Erasure(store.client, directory, Metrics())
+        erasure = AofRewrite(store.client, directory, Metrics())
         store.deletions.around.append(erasure.expected)
         await told(store, "CA1", SECRET)
-        await store.archive.delete("CA1")
+        await store.history.delete("CA1")
         await erasure.leave()
         assert on_disk(directory) == []
         assert not (directory / MARK).exists()
@@ -127,10 +127,10 @@ async def test_a_file_that_cannot_be_rewritten_is_said_and_tried_again(
         )
         socket = str(directory / "redis.sock")
         async with Redis(unix_socket_path=socket, username="limited", password="any") as limited:
-            erasure = Erasure(limited, directory, metrics)
+            erasure = AofRewrite(limited, directory, metrics)
             store.deletions.around.append(erasure.expected)
             await told(store, "CA1", SECRET)
-            await store.archive.delete("CA1")
+            await store.history.delete("CA1")
             async with running(erasure):
                 await until(lambda: asyncio.sleep(0, (value(metrics, "erasure_failures_total") or 0) > 1))
                 assert (directory / MARK).exists()
@@ -144,9 +144,9 @@ async def test_a_file_that_cannot_be_rewritten_is_said_and_tried_again(
 async def test_a_deletion_of_nothing_rewrites_nothing(directory: Path) -> None:
     metrics = Metrics()
     async with opened(directory) as store:
-        store.deletions.around.append(Erasure(store.client, directory, metrics).expected)
+        store.deletions.around.append(AofRewrite(store.client, directory, metrics).expected)
         with pytest.raises(CallNotFound):
-            await store.archive.delete("CA1")
+            await store.history.delete("CA1")
         assert value(metrics, "erasures_pending") == 0
         assert not (directory / MARK).exists()
 
@@ -154,7 +154,7 @@ async def test_a_deletion_of_nothing_rewrites_nothing(directory: Path) -> None:
 async def test_a_rewriting_that_began_before_a_deletion_ended_is_not_its_last(directory: Path) -> None:
     metrics = Metrics()
     async with opened(directory) as store:
-        erasure = Erasure(store.client, directory, metrics)
+        erasure = AofRewrite(store.client, directory, metrics)
         await told(store, "CA1", SECRET)
         async with erasure.expected():
             await erasure.rewrite()
@@ -166,11 +166,11 @@ async def test_a_rewriting_that_began_before_a_deletion_ended_is_not_its_last(di
 
 async def test_a_deletion_that_cannot_be_noted_is_not_begun(directory: Path) -> None:
     async with opened(directory) as store:
-        store.deletions.around.append(Erasure(store.client, directory / "gone", Metrics()).expected)
+        store.deletions.around.append(AofRewrite(store.client, directory / "gone", Metrics()).expected)
         await told(store, "CA1", SECRET)
         with pytest.raises(StoreError, match="note"):
-            await store.archive.delete("CA1")
-        assert len(await store.archive.events("CA1")) == 5
+            await store.history.delete("CA1")
+        assert len(await store.history.events("CA1")) == 5
 
 
 async def test_calls_that_expired_leave_the_file_within_a_day(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +178,7 @@ async def test_calls_that_expired_leave_the_file_within_a_day(directory: Path, m
         monkeypatch.setattr(f"transcriber.store.aof_rewrite.{name}", 0.05)
     async with opened(directory) as store:
         await told(store, "CA1", SECRET)
-        async with running(Erasure(store.client, directory, Metrics())):
+        async with running(AofRewrite(store.client, directory, Metrics())):
             for key in [key async for key in store.client.scan_iter(match="*")]:
                 await store.client.pexpire(key, 1)
             await until(lambda: asyncio.sleep(0, on_disk(directory) == []))

@@ -14,17 +14,17 @@ from tests.outbox_servers import OpenPost, Post, say
 from tests.sample_events import call_ended, call_started, stream_started, stream_stopped, until
 from transcriber.errors import CallNotFound
 from transcriber.outbox.audio_journal import Spans
-from transcriber.outbox.journal_recovery import Recovery
-from transcriber.outbox.lease_monitor import Keeper
-from transcriber.outbox.set_aside_audio import Remains
-from transcriber.outbox.stream_publisher import Carrier
-from transcriber.outbox.stream_writes import Opening, line
-from transcriber.recognition.utterance_tracker import Utterance
+from transcriber.outbox.journal_recovery import JournalRecovery
+from transcriber.outbox.lease_monitor import LeaseMonitor
+from transcriber.outbox.set_aside_audio import SetAsideAudio
+from transcriber.outbox.stream_publisher import StreamPublisher
+from transcriber.outbox.stream_writes import StreamOpened, line
+from transcriber.recognition.utterance_tracker import FinalResult
 from transcriber.store.ports import CallQuery
 from transcriber.store.redis_store import RedisStore
 from transcriber.store.search_query import parse
 from transcriber.webhooks.dead_letters import DeadLetter, DeadLetters
-from transcriber.webhooks.queue import Deliveries
+from transcriber.webhooks.queue import WebhookQueue
 
 AT = "2026-11-23T05:20:00.123Z"
 
@@ -33,7 +33,7 @@ def ago(seconds: float) -> int:
     return int((time.time() - seconds) * 1000)
 
 
-async def written(post: Post, carrier: Carrier, *words: str) -> None:
+async def written(post: Post, carrier: StreamPublisher, *words: str) -> None:
     say(carrier, *words)
     await post.delivered()
 
@@ -43,7 +43,7 @@ async def assert_gone(post: Post, call_sid: str = "CA1") -> None:
     with pytest.raises(CallNotFound):
         await post.events(call_sid)
     store = post.store
-    assert (await store.archive.calls(CallQuery())).calls == []
+    assert (await store.history.calls(CallQuery())).calls == []
     names = [key async for key in store.client.scan_iter(match=f"*{call_sid}*")]
     assert names == [store.keys.deleted(call_sid)]
     for key in [key async for key in store.client.scan_iter(match="*", count=1000)]:
@@ -72,7 +72,7 @@ async def test_what_a_dead_server_left_of_a_deleted_call_never_comes_back(
     await other.close(mine)
     await other.delivered()
     await other.outbox.interrupt(left.lease)
-    await other.store.archive.delete("CA1")
+    await other.store.history.delete("CA1")
     heir = await open_post()
     await heir.outbox.adopt()
     assert await heir.outbox.settled(within_s=20)
@@ -86,8 +86,8 @@ async def test_a_slow_server_is_told_that_its_call_was_deleted(open_post: OpenPo
     carrier = slow.outbox.begin(call_started("CA1"), stream_started("CA1"), at_ms=ago(30), refuse=refused.set_result)
     await written(slow, carrier, "before the deletion")
     await other.outbox.interrupt(carrier.lease)
-    await other.store.archive.delete("CA1")
-    await slow.store.outlet._index_texts("CA1", ["late words"])  # the second half of a write that stalled
+    await other.store.history.delete("CA1")
+    await slow.store.event_log._index_texts("CA1", ["late words"])  # the second half of a write that stalled
     say(carrier, "after it")
     assert await asyncio.wait_for(refused, 10) == "deleted"
     await carrier.close(stream_stopped("CA1"), call_ended("CA1"))
@@ -100,8 +100,8 @@ async def test_an_idle_stream_of_a_deleted_call_is_found_by_its_lease(open_post:
     carrier = slow.begin(at_ms=ago(30))
     await written(slow, carrier, "before")
     await other.outbox.interrupt(carrier.lease)
-    await other.store.archive.delete("CA1")
-    await Keeper(slow.outbox, slow.store.outlet).round()
+    await other.store.history.delete("CA1")
+    await LeaseMonitor(slow.outbox, slow.store.event_log).round()
     await asyncio.wait_for(carrier.task, 10)
     await assert_gone(slow)
 
@@ -113,7 +113,7 @@ async def test_a_stream_after_the_deletion_begins_a_new_history_whose_numbers_go
     await post.close(first)
     await post.delivered()
     last = (await post.events())[-1]["seq"]
-    await post.store.archive.delete("CA1")
+    await post.store.history.delete("CA1")
     await asyncio.sleep(0.002)  # Redis's clock has milliseconds
     began_ms = ago(0)
     second = post.begin(at_ms=began_ms)  # by the same sid: nothing forbids it
@@ -124,9 +124,9 @@ async def test_a_stream_after_the_deletion_begins_a_new_history_whose_numbers_go
     assert texts(events) == ["afterwards"]
     assert [event["seq"] for event in events] == list(range(last + 1, last + 6))
     assert (events[0]["type"], events[0]["resumed"]) == ("call.started", True)
-    assert (await post.store.archive.call("CA1"))["started_at_ms"] == began_ms
-    assert len((await post.store.archive.calls(CallQuery(terms=parse("afterwards")))).calls) == 1
-    await post.store.archive.delete("CA1")
+    assert (await post.store.history.call("CA1"))["started_at_ms"] == began_ms
+    assert len((await post.store.history.calls(CallQuery(terms=parse("afterwards")))).calls) == 1
+    await post.store.history.delete("CA1")
     await assert_gone(post)
 
 
@@ -135,20 +135,20 @@ async def test_audio_of_a_deleted_call_is_neither_heard_again_nor_kept(open_post
     at_ms = ago(30)
     carrier = dead.begin(at_ms=at_ms)
     await written(dead, carrier, "said")
-    opening = Opening(call=call_started("CA1"), stream=stream_started("CA1"), at_ms=at_ms)
+    opening = StreamOpened(call=call_started("CA1"), stream=stream_started("CA1"), at_ms=at_ms)
     dead.folder.journal("MZ1").write_bytes(line(opening))
     await dead.die()
     await other.outbox.interrupt(carrier.lease)
-    await other.store.archive.delete("CA1")
+    await other.store.history.delete("CA1")
     heir = await open_post()
-    heir.outbox.recovery.set_result(Recovery(heir.store.archive, never))
+    heir.outbox.recovery.set_result(JournalRecovery(heir.store.history, never))
     await heir.outbox.adopt()
     assert await heir.outbox.settled(within_s=20)
     await until(lambda: asyncio.sleep(0, not dead.folder.path.exists()))
     await assert_gone(heir)
 
 
-async def never(_parameters: Mapping[str, str], _audio: Mapping[str, Spans]) -> list[tuple[str, Utterance]]:
+async def never(_parameters: Mapping[str, str], _audio: Mapping[str, Spans]) -> list[tuple[str, FinalResult]]:
     raise AssertionError("audio of a deleted call was heard")
 
 
@@ -159,13 +159,13 @@ async def test_audio_that_was_set_aside_goes_with_its_call_or_with_its_age(open_
         carrier = post.begin(call_sid, f"MZ{call_sid}", at_ms=ago(30))
         await written(post, carrier, "said")
         await post.close(carrier)
-        opening = Opening(call=call_started(call_sid), stream=stream_started(call_sid), at_ms=ago(30))
+        opening = StreamOpened(call=call_started(call_sid), stream=stream_started(call_sid), at_ms=ago(30))
         (root / f"gone-{call_sid}.mulaw.tried").write_bytes(line(opening) + b"audio")
     long_ago = time.time() - 91 * 86_400
     os.utime(root / "gone-CA3.mulaw.tried", (long_ago, long_ago))
     await post.delivered()
-    await post.store.archive.delete("CA1")
-    await Remains(root, post.store.deletions).look()
+    await post.store.history.delete("CA1")
+    await SetAsideAudio(root, post.store.deletions).look()
     assert files_in(root) == ["gone-CA2.mulaw.tried"]
 
 
@@ -192,26 +192,26 @@ async def test_what_was_left_for_too_long_is_not_delivered_any_more(open_post: O
 
 async def test_dead_letters_go_with_the_call(store: RedisStore) -> None:
     for call_sid in ("CA1", "CA2"):
-        await store.outlet.open(call_started(call_sid), stream_started(call_sid), at_ms=ago(30))
-        await store.outlet.close(1, stream_stopped(call_sid), call_ended(call_sid))
+        await store.event_log.open(call_started(call_sid), stream_started(call_sid), at_ms=ago(30))
+        await store.event_log.close(1, stream_stopped(call_sid), call_ended(call_sid))
     letters = {}
     for name in ("crm", "other"):
-        await Deliveries(store.client, store.keys, name=name, consumer="one", lease_s=30).register(born_ms=0)
+        await WebhookQueue(store.client, store.keys, name=name, consumer="one", lease_s=30).register(born_ms=0)
         letters[name] = DeadLetters(store.client, store.keys, name=name, ttl_s=0)
         for call_sid in ("CA1", "CA2", "CA10"):
-            await letters[name].bury(DeadLetter(call_sid, 3, "500", 20, AT))
-    await store.archive.delete("CA1")
+            await letters[name].add(DeadLetter(call_sid, 3, "500", 20, AT))
+    await store.history.delete("CA1")
     for name in ("crm", "other"):
         assert [letter.call_sid for letter in await letters[name].all()] == ["CA10", "CA2"]
-    await letters["crm"].bury(DeadLetter("CA1", 4, "500", 20, AT))  # a sender that still had it in hand
+    await letters["crm"].add(DeadLetter("CA1", 4, "500", 20, AT))  # a sender that still had it in hand
     assert [letter.call_sid for letter in await letters["crm"].all()] == ["CA10", "CA2"]
 
 
 async def test_dead_letters_of_a_webhook_that_an_older_version_registered_go_too(store: RedisStore) -> None:
-    await store.outlet.open(call_started("CA1"), stream_started("CA1"), at_ms=ago(30))
-    await store.outlet.close(1, stream_stopped("CA1"), call_ended("CA1"))
+    await store.event_log.open(call_started("CA1"), stream_started("CA1"), at_ms=ago(30))
+    await store.event_log.close(1, stream_stopped("CA1"), call_ended("CA1"))
     await store.client.hset(f"{store.keys.prefix}:webhook:old:dead", "CA1:3", "{}")
-    await store.archive.delete("CA1")
+    await store.history.delete("CA1")
     assert await store.client.exists(f"{store.keys.prefix}:webhook:old:dead") == 0
 
 
@@ -219,7 +219,7 @@ async def test_dead_letters_have_an_age_limit_though_history_has_none(store: Red
     letters = DeadLetters(store.client, store.keys, name="crm", ttl_s=0)
     for days in (1, 89, 91, 400):
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - days * 86_400))
-        await letters.bury(DeadLetter("CA1", days, "500", 20, at))
+        await letters.add(DeadLetter("CA1", days, "500", 20, at))
     assert await letters.forget_old(now_s=time.time()) == 2
     assert [letter.seq for letter in await letters.all()] == [1, 89]
     assert await store.client.ttl(f"{store.keys.webhook('crm')}:dead") > 0
@@ -231,7 +231,7 @@ async def test_what_remembers_a_deletion_holds_no_word_and_does_not_stay_for_eve
     await written(post, carrier, "a word of the call")
     await post.close(carrier)
     await post.delivered()
-    await post.store.archive.delete("CA1")
+    await post.store.history.delete("CA1")
     key = post.store.keys.deleted("CA1")
     kept = await post.store.client.hgetall(key)
     assert sorted(kept) == ["at_ms", "began:MZ1", "seq"]
@@ -248,15 +248,15 @@ async def test_a_server_whose_streams_ended_before_those_of_others_keeps_nothing
     for post, carrier in streams:  # the other one's is the last
         await post.close(carrier)
         await post.delivered()
-    await other.store.archive.delete("CA1")
+    await other.store.history.delete("CA1")
     await asyncio.sleep(0.002)  # Redis's clock has milliseconds
     again = one.begin("CA1", "MZ3", at_ms=ago(0))
     await written(one, again, "refund once more")
-    found = await one.store.archive.calls(CallQuery(terms=parse("refund more")))
+    found = await one.store.history.calls(CallQuery(terms=parse("refund more")))
     assert [call["call_sid"] for call in found.calls] == ["CA1"]
     await one.close(again)
     await one.delivered()
-    await one.store.archive.delete("CA1")
+    await one.store.history.delete("CA1")
     await assert_gone(one)
 
 
@@ -269,6 +269,6 @@ async def test_a_stream_that_ended_takes_no_word_of_the_calls_other_streams_out_
     await post.close(first)
     await written(post, second, "please", "wait here")
     for q in ("refund please", '"wait here"', "refund wait"):
-        assert [call["call_sid"] for call in (await post.store.archive.calls(CallQuery(terms=parse(q)))).calls] == [
+        assert [call["call_sid"] for call in (await post.store.history.calls(CallQuery(terms=parse(q)))).calls] == [
             "CA1"
         ]

@@ -21,7 +21,7 @@ async def all_pages(store: RedisStore, query: Callable[[str | None], CallQuery])
     found: list[str] = []
     cursor = None
     while True:
-        page = await store.archive.calls(query(cursor))
+        page = await store.history.calls(query(cursor))
         found += sids(page)
         cursor = page.cursor
         if cursor is None:
@@ -31,14 +31,14 @@ async def all_pages(store: RedisStore, query: Callable[[str | None], CallQuery])
 async def test_calls_are_listed_newest_first(store: RedisStore) -> None:
     for n in range(3):
         await ended_call(store, f"CA{n}", at_ms=STARTED_MS + n)
-    page = await store.archive.calls(CallQuery())
+    page = await store.history.calls(CallQuery())
     assert sids(page) == ["CA2", "CA1", "CA0"]
     assert page.cursor is None
-    assert page.calls[0] == await store.archive.call("CA2")
+    assert page.calls[0] == await store.history.call("CA2")
 
 
 async def test_no_calls_are_an_empty_page(store: RedisStore) -> None:
-    assert await store.archive.calls(CallQuery()) == CallPage([], None)
+    assert await store.history.calls(CallQuery()) == CallPage([], None)
 
 
 async def test_pages_are_stable_while_calls_arrive(store: RedisStore) -> None:
@@ -47,7 +47,7 @@ async def test_pages_are_stable_while_calls_arrive(store: RedisStore) -> None:
     found: list[str] = []
     cursor = None
     for newer in range(4):
-        page = await store.archive.calls(CallQuery(limit=3, cursor=cursor))
+        page = await store.history.calls(CallQuery(limit=3, cursor=cursor))
         found += sids(page)
         cursor = page.cursor
         await ended_call(store, f"CAnew{newer}", at_ms=STARTED_MS + 100 + newer)
@@ -66,9 +66,9 @@ async def test_pages_pass_over_no_call_of_the_same_millisecond(store: RedisStore
 async def test_a_call_deleted_between_pages_shifts_nothing(store: RedisStore) -> None:
     for n in range(6):
         await ended_call(store, f"CA{n}", at_ms=STARTED_MS + n)
-    first = await store.archive.calls(CallQuery(limit=3))
-    await store.archive.delete("CA3")
-    second = await store.archive.calls(CallQuery(limit=3, cursor=first.cursor))
+    first = await store.history.calls(CallQuery(limit=3))
+    await store.history.delete("CA3")
+    second = await store.history.calls(CallQuery(limit=3, cursor=first.cursor))
     assert sids(second) == ["CA2", "CA1", "CA0"]
 
 
@@ -77,7 +77,7 @@ async def test_calls_by_status(store: RedisStore) -> None:
         await ended_call(store, f"CA{n:03}", at_ms=STARTED_MS + n)
     for n in (5, 77):
         await opened(store, f"CA{n:03}", "MZagain", at_ms=STARTED_MS + 500)
-    assert sids(await store.archive.calls(CallQuery(status="live"))) == ["CA077", "CA005"]
+    assert sids(await store.history.calls(CallQuery(status="live"))) == ["CA077", "CA005"]
     ended = await all_pages(store, lambda cursor: CallQuery(status="ended", limit=50, cursor=cursor))
     assert len(ended) == 118
 
@@ -89,17 +89,17 @@ async def test_live_calls_leave_their_index_with_their_end(store: RedisStore) ->
         *(closed(store, "CA1", f"MZ{n}") for n in range(10)),
         *(opened(store, "CA1", f"MZlater{n}") for n in range(3)),
     )
-    assert sids(await store.archive.calls(CallQuery(status="live"))) == ["CA1"]
+    assert sids(await store.history.calls(CallQuery(status="live"))) == ["CA1"]
     for n in range(3):
         await closed(store, "CA1", f"MZlater{n}")
-    assert sids(await store.archive.calls(CallQuery(status="live"))) == []
+    assert sids(await store.history.calls(CallQuery(status="live"))) == []
     assert await store.client.exists(store.keys.live) == 0
 
 
 async def test_a_stale_member_of_the_live_index_is_not_listed(store: RedisStore) -> None:
     await ended_call(store, "CA1")
     await store.client.zadd(store.keys.live, {"CA1": STARTED_MS, "CAgone": STARTED_MS})
-    assert sids(await store.archive.calls(CallQuery(status="live"))) == []
+    assert sids(await store.history.calls(CallQuery(status="live"))) == []
     assert await store.client.zrange(store.keys.live, 0, -1) == ["CA1"]
 
 
@@ -107,7 +107,7 @@ async def test_calls_by_time_include_both_ends(store: RedisStore) -> None:
     for n in range(6):
         await ended_call(store, f"CA{n}", at_ms=STARTED_MS + n)
     query = CallQuery(since_ms=STARTED_MS + 1, until_ms=STARTED_MS + 4)
-    assert sids(await store.archive.calls(query)) == ["CA4", "CA3", "CA2", "CA1"]
+    assert sids(await store.history.calls(query)) == ["CA4", "CA3", "CA2", "CA1"]
     paged = await all_pages(
         store,
         lambda cursor: CallQuery(since_ms=STARTED_MS + 1, until_ms=STARTED_MS + 4, limit=1, cursor=cursor),
@@ -119,57 +119,57 @@ async def test_an_expired_call_leaves_the_list(store: RedisStore) -> None:
     for n in range(3):
         await ended_call(store, f"CA{n}", at_ms=STARTED_MS + n)
     await store.client.delete(store.keys.call("CA1"))
-    assert sids(await store.archive.calls(CallQuery())) == ["CA2", "CA0"]
+    assert sids(await store.history.calls(CallQuery())) == ["CA2", "CA0"]
     assert await store.client.zrange(store.keys.calls, 0, -1) == ["CA0", "CA2"]
 
 
 @pytest.mark.parametrize("cursor", ["", "!", "äöü", "bm8gY29sb24=", "MTIzOg==", "bm90OmE=", "A"])
 async def test_a_malformed_cursor_is_a_bad_request(store: RedisStore, cursor: str) -> None:
     with pytest.raises(BadRequest, match="cursor"):
-        await store.archive.calls(CallQuery(cursor=cursor))
+        await store.history.calls(CallQuery(cursor=cursor))
 
 
 async def test_events_after_a_number(store: RedisStore) -> None:
     await opened(store, "CA1")
     for number in range(1, 6):
-        await store.outlet.append("MZ1", number, final("CA1", f"number {number}"))
-    after = [json.loads(text) for text in await store.archive.events("CA1", after=4)]
+        await store.event_log.append("MZ1", number, final("CA1", f"number {number}"))
+    after = [json.loads(text) for text in await store.history.events("CA1", after=4)]
     assert [(event["seq"], event["text"]) for event in after] == [(5, "number 3"), (6, "number 4"), (7, "number 5")]
-    assert await store.archive.events("CA1", after=7) == []
-    assert len(await store.archive.events("CA1", after=-1)) == 7
+    assert await store.history.events("CA1", after=7) == []
+    assert len(await store.history.events("CA1", after=-1)) == 7
 
 
 async def test_events_beyond_one_batch(store: RedisStore) -> None:
     for seq in range(1, 2501):
         await store.client.xadd(store.keys.events("CA1"), {"event": str(seq)}, id=f"{seq}-0")
-    assert await store.archive.events("CA1") == [str(seq) for seq in range(1, 2501)]
+    assert await store.history.events("CA1") == [str(seq) for seq in range(1, 2501)]
 
 
 async def test_what_is_not_there_is_said_to_be_not_there(store: RedisStore) -> None:
     with pytest.raises(CallNotFound, match="CA9"):
-        await store.archive.call("CA9")
+        await store.history.call("CA9")
     with pytest.raises(CallNotFound):
-        await store.archive.events("CA9")
+        await store.history.events("CA9")
     with pytest.raises(CallNotFound):
-        await store.archive.delete("CA9")
+        await store.history.delete("CA9")
 
 
 async def test_a_deleted_call_leaves_only_that_it_was_deleted(store: RedisStore) -> None:
     await ended_call(store, "CA1")
-    await store.archive.delete("CA1")
+    await store.history.delete("CA1")
     left = [key async for key in store.client.scan_iter(match=f"{store.keys.prefix}*")]
     assert left == [store.keys.deleted("CA1")]
     with pytest.raises(CallNotFound):
-        await store.archive.delete("CA1")
+        await store.history.delete("CA1")
 
 
 async def test_a_live_call_is_not_deleted(store: RedisStore) -> None:
     await opened(store, "CA1")
     with pytest.raises(CallIsLive, match="CA1"):
-        await store.archive.delete("CA1")
-    assert (await store.archive.call("CA1"))["status"] == "live"
+        await store.history.delete("CA1")
+    assert (await store.history.call("CA1"))["status"] == "live"
     await closed(store, "CA1")
-    await store.archive.delete("CA1")
+    await store.history.delete("CA1")
 
 
 FORTY_DAYS_MS = 40 * 86_400_000
@@ -182,9 +182,9 @@ async def test_a_server_whose_clock_jumped_unlists_nobody(store: RedisStore) -> 
     await opened(store, "CAahead", at_ms=now_ms + FORTY_DAYS_MS)
     await opened(store, "CAbehind", at_ms=now_ms - FORTY_DAYS_MS)
     await opened(store, "CAlater", at_ms=now_ms)
-    page = await store.archive.calls(CallQuery(limit=100))
+    page = await store.history.calls(CallQuery(limit=100))
     assert len(page.calls) == 33
-    ahead = await store.archive.call("CAahead")
+    ahead = await store.history.call("CAahead")
     assert now_ms <= ahead["started_at_ms"] <= time.time_ns() // 1_000_000
 
 
@@ -192,8 +192,8 @@ async def test_times_on_the_call_clock_survive_a_clock_that_runs_ahead(store: Re
     ahead_ms = time.time_ns() // 1_000_000 + FORTY_DAYS_MS
     assert await opened(store, "CA1", at_ms=ahead_ms) == 0
     started, stream = call_started("CA1"), stream_started("CA1")
-    assert await store.outlet.open(started, stream, at_ms=ahead_ms, call_ms=ahead_ms) == 0  # as after an outage
-    later_ms = (await store.archive.call("CA1"))["started_at_ms"] + 1500
+    assert await store.event_log.open(started, stream, at_ms=ahead_ms, call_ms=ahead_ms) == 0  # as after an outage
+    later_ms = (await store.history.call("CA1"))["started_at_ms"] + 1500
     assert await opened(store, "CA1", "MZ2", at_ms=later_ms) == 1500
 
 

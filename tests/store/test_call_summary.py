@@ -21,7 +21,7 @@ CALL = "CA1"
 
 
 async def test_a_whole_call_with_two_streams(store: RedisStore) -> None:
-    outlet = store.outlet
+    outlet = store.event_log
     await outlet.open(call_started(CALL), stream_started(CALL, "MZ1"), at_ms=STARTED_MS)
     await outlet.open(call_started(CALL), stream_started(CALL, "MZ2", track="outbound"), at_ms=STARTED_MS)
     await outlet.append("MZ1", 1, final(CALL, "one two three"))
@@ -30,7 +30,7 @@ async def test_a_whole_call_with_two_streams(store: RedisStore) -> None:
     await outlet.append("MZ1", 3, gap(CALL))
     await outlet.close(4, stream_stopped(CALL, "MZ1"), call_ended(CALL))
     await outlet.close(2, stream_stopped(CALL, "MZ2", track="outbound"), call_ended(CALL))
-    assert await store.archive.call(CALL) == {
+    assert await store.history.call(CALL) == {
         "call_sid": CALL,
         "status": "ended",
         "account_sid": "AC1",
@@ -58,7 +58,7 @@ async def test_a_whole_call_with_two_streams(store: RedisStore) -> None:
 
 
 async def test_a_moment_of_a_track_is_talk_once_however_many_streams_carry_it(store: RedisStore) -> None:
-    outlet = store.outlet
+    outlet = store.event_log
     for sid in ("MZ1", "MZ2"):
         await outlet.open(call_started(CALL), stream_started(CALL, sid), at_ms=STARTED_MS)
     talks = [("MZ1", 100, 1100), ("MZ2", 120, 1150), ("MZ1", 3000, 4000), ("MZ2", 2900, 3900), ("MZ2", 3950, 5000)]
@@ -68,7 +68,7 @@ async def test_a_moment_of_a_track_is_talk_once_however_many_streams_carry_it(st
         said = replace(final(CALL, stream_sid=sid), start_ms=start_ms, end_ms=end_ms)
         await outlet.append(sid, numbers[sid], said)
         await outlet.append(sid, numbers[sid], said)
-    found = await store.archive.call(CALL)
+    found = await store.history.call(CALL)
     assert found["tracks"]["inbound"]["talk_ms"] == 1050 + 2000
     assert found["finals"] == 5
     assert set(found["tracks"]) == {"inbound"}

@@ -29,7 +29,7 @@ CALL = "CA1"
 
 
 async def kept(store: RedisStore, call_sid: str = CALL) -> list[dict[str, Any]]:
-    return [json.loads(text) for text in await store.archive.events(call_sid)]
+    return [json.loads(text) for text in await store.history.events(call_sid)]
 
 
 async def types(store: RedisStore) -> list[str]:
@@ -38,7 +38,7 @@ async def types(store: RedisStore) -> list[str]:
 
 async def test_an_event_is_kept_as_one_json_object_with_its_number(store: RedisStore) -> None:
     await opened(store, CALL)
-    await store.outlet.append("MZ1", 1, final(CALL, "zahl fünf 다섯"))
+    await store.event_log.append("MZ1", 1, final(CALL, "zahl fünf 다섯"))
     rows: Any = await store.client.xrange(store.keys.events(CALL), min="3", max="3")
     [(entry_id, fields)] = rows
     assert entry_id == "3-0"
@@ -54,7 +54,7 @@ async def test_numbers_have_no_holes_with_many_writers_on_two_streams(store: Red
         for sid, server in servers.items():
             await asyncio.gather(*(opened(server, CALL, f"{sid}-{writer}") for writer in range(10)))
         writes = [
-            server.outlet.append(f"{sid}-{writer}", number, final(CALL, f"{sid} {writer} {number}"))
+            server.event_log.append(f"{sid}-{writer}", number, final(CALL, f"{sid} {writer} {number}"))
             for number in range(1, 11)
             for writer in range(10)
             for sid, server in servers.items()
@@ -64,7 +64,7 @@ async def test_numbers_have_no_holes_with_many_writers_on_two_streams(store: Red
             for start in range(0, len(writes), 20):
                 await asyncio.gather(*writes[start : start + 20])
             published = [data for _, data in await received(channel, 200)]
-    events = await store.archive.events(CALL)
+    events = await store.history.events(CALL)
     assert [json.loads(text)["seq"] for text in events] == list(range(1, 222))
     assert published == [text for text in events if json.loads(text)["type"] == "final"]
 
@@ -72,11 +72,11 @@ async def test_numbers_have_no_holes_with_many_writers_on_two_streams(store: Red
 async def test_published_is_what_was_kept_in_the_same_order(store: RedisStore) -> None:
     async with subscribed(store, f"{store.keys.prefix}:{CALL}:*") as channel:
         await opened(store, CALL)
-        await store.outlet.append("MZ1", 1, final(CALL))
-        await store.outlet.append("MZ1", 2, dtmf(CALL))
+        await store.event_log.append("MZ1", 1, final(CALL))
+        await store.event_log.append("MZ1", 2, dtmf(CALL))
         await closed(store, CALL, number=3)
         messages = await received(channel, 6)
-    assert [data for _, data in messages] == list(await store.archive.events(CALL))
+    assert [data for _, data in messages] == list(await store.history.events(CALL))
     kinds = [name.rpartition(":")[2] for name, _ in messages]
     assert kinds == ["event", "event", "final", "event", "event", "event"]
 
@@ -85,12 +85,12 @@ async def test_a_repeated_write_is_recognised(store: RedisStore) -> None:
     assert await opened(store, CALL) == await opened(store, CALL) == 0
     async with subscribed(store, f"{store.keys.prefix}:*") as channel:
         for _ in range(3):
-            await store.outlet.append("MZ1", 1, final(CALL))
+            await store.event_log.append("MZ1", 1, final(CALL))
         assert [await closed(store, CALL, number=2) for _ in range(3)] == [True, True, True]
         assert len(await received(channel, 3)) == 3
         assert await channel.get_message(timeout=0.05) is None
     assert await types(store) == ["call.started", "stream.started", "final", "stream.stopped", "call.ended"]
-    summary = await store.archive.call(CALL)
+    summary = await store.history.call(CALL)
     assert (summary["finals"], summary["streams"], summary["errors"]) == (1, 1, 3)
 
 
@@ -107,7 +107,7 @@ async def test_the_call_starts_with_its_first_stream_and_ends_with_its_last(stor
     await opened(store, CALL, "MZ1")
     await opened(store, CALL, "MZ2", at_ms=STARTED_MS + 700)
     await closed(store, CALL, "MZ1")
-    assert (await store.archive.call(CALL))["status"] == "live"
+    assert (await store.history.call(CALL))["status"] == "live"
     await closed(store, CALL, "MZ2")
     assert await types(store) == [
         "call.started",
@@ -130,7 +130,7 @@ async def test_a_stream_after_the_end_resumes_the_call(store: RedisStore) -> Non
     events = await kept(store)
     assert [event["type"] for event in events[4:]] == ["call.started", "stream.started"]
     assert events[4]["resumed"] is True
-    summary = await store.archive.call(CALL)
+    summary = await store.history.call(CALL)
     assert (summary["status"], summary["ended_at"], summary["end_reason"]) == ("live", None, None)
 
 
@@ -149,7 +149,7 @@ async def test_streams_opened_at_once_start_the_call_once(store: RedisStore) -> 
 async def test_a_partial_is_published_and_not_kept(store: RedisStore) -> None:
     await opened(store, CALL)
     async with subscribed(store, f"{store.keys.prefix}:*:partial") as channel:
-        await store.outlet.publish(partial(CALL, "so far"))
+        await store.event_log.publish(partial(CALL, "so far"))
         [(name, data)] = await received(channel, 1)
     assert name == f"{store.keys.prefix}:{CALL}:partial"
     assert json.loads(data)["text"] == "so far"
@@ -160,8 +160,8 @@ async def test_every_final_of_every_call_by_one_pattern(store: RedisStore) -> No
     async with subscribed(store, f"{store.keys.prefix}:*:final") as channel:
         for call_sid in ("CA1", "CA2"):
             await opened(store, call_sid)
-            await store.outlet.publish(partial(call_sid))
-            await store.outlet.append("MZ1", 1, final(call_sid))
+            await store.event_log.publish(partial(call_sid))
+            await store.event_log.append("MZ1", 1, final(call_sid))
         messages = await received(channel, 2)
         assert [name for name, _ in messages] == [store.keys.channel(sid, "final") for sid in ("CA1", "CA2")]
         assert await channel.get_message(timeout=0.05) is None
@@ -205,7 +205,7 @@ async def test_all_names_begin_with_the_prefix(store: RedisStore) -> None:
 async def test_the_script_is_loaded_again_after_redis_forgot_it(store: RedisStore) -> None:
     await opened(store, CALL)
     await store.client.script_flush()
-    await store.outlet.append("MZ1", 1, final(CALL))
+    await store.event_log.append("MZ1", 1, final(CALL))
     assert (await types(store))[-1] == "final"
 
 
@@ -214,9 +214,9 @@ async def test_a_failure_of_redis_is_a_store_error(store: RedisStore) -> None:
     with pytest.raises(StoreError, match=r"cannot open the stream: .*WRONGTYPE"):
         await opened(store, CALL)
     with pytest.raises(StoreError, match="cannot write an event"):
-        await store.outlet.append("MZ1", 1, final(CALL))
+        await store.event_log.append("MZ1", 1, final(CALL))
     with pytest.raises(StoreError, match="cannot close the stream"):
-        await store.outlet.close(1, stream_stopped(CALL), call_ended(CALL))
+        await store.event_log.close(1, stream_stopped(CALL), call_ended(CALL))
 
 
 async def test_a_write_that_took_too_long_and_happened_is_not_repeated(store: RedisStore, redis_url: str) -> None:
@@ -227,12 +227,12 @@ async def test_a_write_that_took_too_long_and_happened_is_not_repeated(store: Re
         os.kill(info["process_id"], signal.SIGSTOP)
         try:
             with pytest.raises(StoreError, match="cannot write an event"):
-                await hasty.outlet.append("MZ1", 1, final(CALL))
+                await hasty.event_log.append("MZ1", 1, final(CALL))
         finally:
             os.kill(info["process_id"], signal.SIGCONT)
         await until(lambda: written(store, 3))
         assert (await types(store)).count("final") == 1  # it happened, though nobody was told
-        await hasty.outlet.append("MZ1", 1, final(CALL))
+        await hasty.event_log.append("MZ1", 1, final(CALL))
     assert (await types(store)).count("final") == 1
 
 

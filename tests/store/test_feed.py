@@ -11,7 +11,7 @@ from tests.sample_events import final, opened, partial, until
 from transcriber.errors import StoreError
 from transcriber.store.feed import BEHIND, RedisFeed
 from transcriber.store.ports import Published
-from transcriber.store.private_redis import EmbeddedRedis
+from transcriber.store.private_redis import PrivateRedis
 from transcriber.store.redis_store import RedisStore, open_store
 
 
@@ -28,15 +28,15 @@ async def test_nothing_published_after_entering_is_missed(store: RedisStore) -> 
     await opened(store, "CA1")
     for number in range(1, 20):
         async with store.feed.follow("CA1") as feed:
-            await store.outlet.append("MZ1", number, final("CA1", f"said {number}"))
+            await store.event_log.append("MZ1", number, final("CA1", f"said {number}"))
             assert texts(await take(feed, 1)) == [f"said {number}"]
 
 
 async def test_a_message_names_its_call_and_channel(store: RedisStore) -> None:
     async with store.feed.follow() as feed:
         await opened(store, "CA1")
-        await store.outlet.append("MZ1", 1, final("CA1"))
-        await store.outlet.publish(partial("CA2"))
+        await store.event_log.append("MZ1", 1, final("CA1"))
+        await store.event_log.publish(partial("CA2"))
         messages = await take(feed, 4)
     assert [(message.call_sid, message.channel) for message in messages] == [
         ("CA1", "event"),
@@ -44,13 +44,13 @@ async def test_a_message_names_its_call_and_channel(store: RedisStore) -> None:
         ("CA1", "final"),
         ("CA2", "partial"),
     ]
-    assert messages[2].json == (await store.archive.events("CA1"))[2]
+    assert messages[2].json == (await store.history.events("CA1"))[2]
 
 
 async def test_every_follower_gets_its_own_calls(store: RedisStore) -> None:
     async with store.feed.follow("CA1") as one, store.feed.follow("CA2") as two, store.feed.follow() as both:
         for call_sid in ("CA1", "CA2"):
-            await store.outlet.publish(partial(call_sid, call_sid))
+            await store.event_log.publish(partial(call_sid, call_sid))
         assert texts(await take(both, 2)) == ["CA1", "CA2"]
         assert texts(await take(one, 1)) == ["CA1"]
         assert texts(await take(two, 1)) == ["CA2"]
@@ -68,18 +68,18 @@ async def test_a_slow_follower_loses_partials_first_and_is_then_dropped(store: R
     await opened(store, "CA1")
     slow_feed = RedisFeed(store.client, store.keys, most_waiting=3)
     async with slow_feed.follow("CA1") as slow, store.feed.follow("CA1") as quick:
-        await store.outlet.publish(partial("CA1", "partial 1"))
-        await store.outlet.publish(partial("CA1", "partial 2"))
+        await store.event_log.publish(partial("CA1", "partial 1"))
+        await store.event_log.publish(partial("CA1", "partial 2"))
         for number in (1, 2):
-            await store.outlet.append("MZ1", number, final("CA1", f"final {number}"))
+            await store.event_log.append("MZ1", number, final("CA1", f"final {number}"))
         assert len(await take(quick, 4)) == 4
-        await store.outlet.publish(partial("CA1", "partial 3"))
-        await store.outlet.append("MZ1", 3, final("CA1", "final 3"))
-        await store.outlet.publish(partial("CA1", "partial 4"))
-        await store.outlet.append("MZ1", 4, final("CA1", "final 4"))
+        await store.event_log.publish(partial("CA1", "partial 3"))
+        await store.event_log.append("MZ1", 3, final("CA1", "final 3"))
+        await store.event_log.publish(partial("CA1", "partial 4"))
+        await store.event_log.append("MZ1", 4, final("CA1", "final 4"))
         assert len(await take(quick, 4)) == 4
         async with slow_feed.follow("CA1") as marker:
-            await store.outlet.publish(partial("CA1", "marker"))
+            await store.event_log.publish(partial("CA1", "marker"))
             await take(marker, 1)  # everything before it has reached the slow one
         assert texts(await take(slow, 3)) == ["final 1", "final 2", "final 3"]
         with pytest.raises(StoreError, match="behind"):
@@ -92,12 +92,12 @@ async def test_of_a_reader_that_is_behind_only_the_newest_partial_of_each_track_
     async with store.feed.follow("CA1") as slow, store.feed.follow("CA1") as quick:
         read = asyncio.create_task(until_last(quick))
         for number in range(1, BEHIND + 1):
-            await store.outlet.append("MZ1", number, final("CA1", "final"))
+            await store.event_log.append("MZ1", number, final("CA1", "final"))
         for number in range(1, 6):
             for track in ("inbound", "outbound"):
-                await store.outlet.publish(replace(partial("CA1", f"{track} {number}"), track=track))
+                await store.event_log.publish(replace(partial("CA1", f"{track} {number}"), track=track))
             await store.client.publish(store.keys.channel("CA1", "partial"), f"[{number}]")
-        await store.outlet.append("MZ1", BEHIND + 1, final("CA1", "last"))
+        await store.event_log.append("MZ1", BEHIND + 1, final("CA1", "last"))
         assert len(await read) == BEHIND + 16
         waiting = (await until_last(slow))[BEHIND:]
     assert waiting == ["[1]", "[2]", "[3]", "[4]", "inbound 5", "outbound 5", "[5]", "last"]
@@ -119,7 +119,7 @@ async def test_a_lost_connection_is_told_and_then_made_again(store: RedisStore) 
         with pytest.raises(StoreError):
             await take(feed, 1)
     async with store.feed.follow("CA1") as feed:
-        await store.outlet.publish(partial("CA1", "after"))
+        await store.event_log.publish(partial("CA1", "after"))
         assert texts(await take(feed, 1)) == ["after"]
 
 
@@ -131,7 +131,7 @@ async def kill_subscriptions(store: RedisStore) -> None:
 async def test_what_came_before_the_loss_is_still_delivered(store: RedisStore) -> None:
     await opened(store, "CA1")
     async with store.feed.follow("CA1") as feed:
-        await store.outlet.append("MZ1", 1, final("CA1", "before"))
+        await store.event_log.append("MZ1", 1, final("CA1", "before"))
         await kill_subscriptions(store)
         assert texts(await take(feed, 1)) == ["before"]
         with pytest.raises(StoreError):
@@ -140,7 +140,7 @@ async def test_what_came_before_the_loss_is_still_delivered(store: RedisStore) -
 
 async def test_redis_away_and_back(tmp_path_factory: pytest.TempPathFactory) -> None:
     directory = tmp_path_factory.mktemp("redis")
-    async with EmbeddedRedis(directory) as server:
+    async with PrivateRedis(directory) as server:
         store = await open_store(server.url, prefix="transcripts", ttl_s=0)
         async with store.feed.follow() as feed:
             await server.__aexit__(None, None, None)
@@ -148,9 +148,9 @@ async def test_redis_away_and_back(tmp_path_factory: pytest.TempPathFactory) -> 
                 await take(feed, 1)
     with pytest.raises(StoreError, match="Redis does not answer"):
         await store.ping()
-    async with EmbeddedRedis(directory):
+    async with PrivateRedis(directory):
         async with store.feed.follow() as feed:
-            await store.outlet.publish(partial("CA1", "back"))
+            await store.event_log.publish(partial("CA1", "back"))
             assert texts(await take(feed, 1)) == ["back"]
         await store.aclose()
 
@@ -161,7 +161,7 @@ async def test_a_message_that_is_not_text_is_survived(store: RedisStore) -> None
         with pytest.raises(StoreError, match="could not be read"):
             await take(feed, 1)
     async with store.feed.follow() as feed:
-        await store.outlet.publish(partial("CA1", "after"))
+        await store.event_log.publish(partial("CA1", "after"))
         assert texts(await take(feed, 1)) == ["after"]
 
 
@@ -176,7 +176,7 @@ async def test_leaving_stops_the_queueing(store: RedisStore) -> None:
     async with store.feed.follow() as feed:
         pass
     async with store.feed.follow() as other:
-        await store.outlet.publish(partial("CA1"))
+        await store.event_log.publish(partial("CA1"))
         await take(other, 1)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.02):

@@ -12,9 +12,9 @@ from tests.outbox.test_outbox import texts, without_holes
 from tests.outbox_servers import OpenPost, Post, say
 from tests.sample_events import STARTED_MS, call_started, final, stream_started, until
 from transcriber.errors import StreamTaken
-from transcriber.outbox.journal_recovery import Recovery
-from transcriber.outbox.stream_publisher import Carrier
-from transcriber.outbox.stream_writes import Opening, line
+from transcriber.outbox.journal_recovery import JournalRecovery
+from transcriber.outbox.stream_publisher import StreamPublisher
+from transcriber.outbox.stream_writes import StreamOpened, line
 from transcriber.store.redis_store import open_store
 
 
@@ -36,7 +36,7 @@ def by_stream(events: list[dict[str, Any]]) -> dict[str, list[str]]:
     return found
 
 
-async def begun(post: Post, carrier: Carrier, *words: str) -> None:
+async def begun(post: Post, carrier: StreamPublisher, *words: str) -> None:
     say(carrier, *words)
     await post.delivered()
 
@@ -52,7 +52,7 @@ async def test_a_second_stream_of_a_sid_that_lives_is_refused(open_post: OpenPos
     assert await asyncio.wait_for(refused, 10) == "duplicate"
     say(second, "of nobody")
     await other.close(second)
-    assert other.outbox.carriers == set()
+    assert other.outbox.publishers == set()
     assert other.folder.files() == []
     await begun(one, mine, "after")
     await one.close(mine)
@@ -72,10 +72,10 @@ async def test_writes_of_a_stream_that_has_become_anothers_are_refused(open_post
     await begun(other, theirs, "new")
     for number in (1, 2, 4):
         with pytest.raises(StreamTaken):
-            await slow.store.outlet.append("MZ1", number, final("CA1", "late"))
+            await slow.store.event_log.append("MZ1", number, final("CA1", "late"))
     await other.close(theirs)
     with pytest.raises(StreamTaken):
-        await slow.store.outlet.append("MZ1", 1, final("CA1", "late"))
+        await slow.store.event_log.append("MZ1", 1, final("CA1", "late"))
 
 
 async def test_a_server_that_was_slow_goes_on_by_another_name(open_post: OpenPost) -> None:
@@ -145,21 +145,21 @@ async def test_what_a_dead_server_left_of_a_sid_that_lives_elsewhere_is_kept(
     await begun(living, mine, "afterwards")
     events = await living.events()
     assert by_stream(events) == {"MZ1": ["of the living", "afterwards"], f"MZ1.{dead.folder.owner}": ["left behind"]}
-    assert (await living.store.archive.call("CA1"))["status"] == "live"
+    assert (await living.store.history.call("CA1"))["status"] == "live"
     assert not dead.folder.path.exists()
     await living.close(mine)
-    assert (await living.store.archive.call("CA1"))["status"] == "ended"
+    assert (await living.store.history.call("CA1"))["status"] == "ended"
 
 
 async def test_audio_of_a_dead_server_is_heard_again_beside_the_stream_that_has_its_sid(open_post: OpenPost) -> None:
     dead, living = await open_post(), await open_post()
     mine = living.begin(at_ms=STARTED_MS + 5)
     await begun(living, mine, "of the living")
-    opening = Opening(call=call_started("CA1"), stream=stream_started("CA1"), at_ms=STARTED_MS)
+    opening = StreamOpened(call=call_started("CA1"), stream=stream_started("CA1"), at_ms=STARTED_MS)
     dead.folder.journal("MZ1").write_bytes(line(opening))
     await dead.die()
     heir = await open_post()
-    heir.outbox.recovery.set_result(Recovery(heir.store.archive, more_words))
+    heir.outbox.recovery.set_result(JournalRecovery(heir.store.history, more_words))
     await heir.outbox.adopt()
     assert await heir.outbox.settled(within_s=20)
     await until(lambda: asyncio.sleep(0, not dead.folder.path.exists()))
@@ -198,7 +198,7 @@ async def test_a_stream_of_an_older_version_goes_on(open_post: OpenPost) -> None
     await begun(slow, carrier, "before")
     await slow.store.client.hdel(slow.store.keys.call("CA1"), "owner:MZ1")
     with pytest.raises(StreamTaken):
-        await other.store.outlet.append("MZ1", 1, final("CA1", "of another"))
+        await other.store.event_log.append("MZ1", 1, final("CA1", "of another"))
     await other.outbox.interrupt(carrier.lease)
     await begun(slow, carrier, "after")
     await slow.close(carrier)
@@ -209,7 +209,7 @@ async def test_of_many_servers_that_open_a_sid_at_once_one_has_it(open_post: Ope
     post = await open_post()
     stores = [await open_store(trouble.url, prefix="test", ttl_s=3600, owner=f"server{n}") for n in range(5)]
     opening = [
-        store.outlet.open(call_started("CA1"), stream_started("CA1"), at_ms=STARTED_MS + number)
+        store.event_log.open(call_started("CA1"), stream_started("CA1"), at_ms=STARTED_MS + number)
         for number, store in enumerate(stores)
     ]
     answers = await asyncio.gather(*opening, return_exceptions=True)
@@ -217,7 +217,7 @@ async def test_of_many_servers_that_open_a_sid_at_once_one_has_it(open_post: Ope
     winner = next(number for number, answer in enumerate(answers) if isinstance(answer, int))
     [lease] = await post.store.client.zrange(post.store.keys.leases, 0, -1)
     assert lease == f"server{winner} CA1 MZ1"
-    kinds = [json.loads(text)["type"] for text in await post.store.archive.events("CA1")]
+    kinds = [json.loads(text)["type"] for text in await post.store.history.events("CA1")]
     assert kinds == ["call.started", "stream.started"]
     for store in stores:
         await store.aclose()

@@ -13,9 +13,9 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from tests.sample_events import until
-from transcriber.errors import EmbeddedRedisError
+from transcriber.errors import PrivateRedisError
 from transcriber.store import redis_binary
-from transcriber.store.private_redis import EmbeddedRedis, socket_path, socket_url
+from transcriber.store.private_redis import PrivateRedis, socket_path, socket_url
 
 OWNER = """
 import asyncio, sys
@@ -73,7 +73,7 @@ async def pings(client: Redis) -> bool:
 
 
 async def test_it_starts_private_and_leaves_no_process(directory: Path) -> None:
-    async with EmbeddedRedis(directory) as server, Redis.from_url(server.url) as client:
+    async with PrivateRedis(directory) as server, Redis.from_url(server.url) as client:
         pid = await process_id(client)
         assert mode(directory) == 0o700
         assert (await client.config_get("port"))["port"] == "0"
@@ -83,23 +83,23 @@ async def test_it_starts_private_and_leaves_no_process(directory: Path) -> None:
 
 
 async def test_data_persist_over_a_restart(directory: Path) -> None:
-    async with EmbeddedRedis(directory) as server, Redis.from_url(server.url) as client:
+    async with PrivateRedis(directory) as server, Redis.from_url(server.url) as client:
         await client.set("key", "kept")
-    async with EmbeddedRedis(directory) as server, Redis.from_url(server.url) as client:
+    async with PrivateRedis(directory) as server, Redis.from_url(server.url) as client:
         assert await client.get("key") == b"kept"
 
 
 async def test_it_can_be_used_again(directory: Path) -> None:
-    server = EmbeddedRedis(directory)
+    server = PrivateRedis(directory)
     for _ in range(2):
         async with server, Redis.from_url(server.url) as client:
             assert await client.ping()
 
 
 async def test_a_second_user_of_the_directory_is_refused(directory: Path) -> None:
-    async with EmbeddedRedis(directory) as server:
-        with pytest.raises(EmbeddedRedisError, match=f"{directory} is in use by another server"):
-            await EmbeddedRedis(directory).__aenter__()
+    async with PrivateRedis(directory) as server:
+        with pytest.raises(PrivateRedisError, match=f"{directory} is in use by another server"):
+            await PrivateRedis(directory).__aenter__()
         async with Redis.from_url(server.url) as client:
             assert await client.ping()
 
@@ -112,14 +112,14 @@ async def test_it_survives_the_kill_of_the_previous_owner(directory: Path) -> No
     pid = int(await owner.stdout.readline())
     owner.send_signal(signal.SIGKILL)
     await owner.wait()
-    async with EmbeddedRedis(directory) as server, Redis.from_url(server.url) as client:
+    async with PrivateRedis(directory) as server, Redis.from_url(server.url) as client:
         assert await process_id(client) != pid
         assert await client.get("key") == b"of the killed owner"
     await until(lambda: is_gone(pid))
 
 
 async def test_an_orphan_is_asked_to_save_and_leave(directory: Path) -> None:
-    async with EmbeddedRedis(directory):
+    async with PrivateRedis(directory):
         pass  # makes the directory
     orphan = await asyncio.create_subprocess_exec(
         *(redis_binary.find(), "--port", "0", "--unixsocket", socket_path(directory)),
@@ -128,23 +128,23 @@ async def test_an_orphan_is_asked_to_save_and_leave(directory: Path) -> None:
     async with Redis.from_url(socket_url(directory)) as client:
         await until(lambda: pings(client))
         await client.set("key", "of the orphan")
-    async with EmbeddedRedis(directory) as server, Redis.from_url(server.url) as client:
+    async with PrivateRedis(directory) as server, Redis.from_url(server.url) as client:
         assert await client.get("key") == b"of the orphan"
         assert await process_id(client) != orphan.pid
     assert await orphan.wait() == 0
 
 
 async def test_a_killed_redis_server_loses_nothing_it_had_synced(directory: Path) -> None:
-    async with EmbeddedRedis(directory) as server, Redis.from_url(server.url) as client:
+    async with PrivateRedis(directory) as server, Redis.from_url(server.url) as client:
         await client.config_set("appendfsync", "always")
         await client.set("key", "synced")
         os.kill(await process_id(client), signal.SIGKILL)
-    async with EmbeddedRedis(directory) as server, Redis.from_url(server.url) as client:
+    async with PrivateRedis(directory) as server, Redis.from_url(server.url) as client:
         assert await client.get("key") == b"synced"
 
 
 async def test_one_that_dies_is_started_again_with_its_data(directory: Path) -> None:
-    async with EmbeddedRedis(directory) as server, Redis.from_url(server.url) as client:
+    async with PrivateRedis(directory) as server, Redis.from_url(server.url) as client:
         await client.set("key", "kept")
         for _ in range(2):
             killed = await process_id(client)
@@ -159,8 +159,8 @@ async def test_one_that_dies_is_started_again_with_its_data(directory: Path) -> 
 async def test_no_program_is_a_clear_error(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    with pytest.raises(EmbeddedRedisError, match=r"install .*TRANSCRIBER_REDIS_URL"):
-        await EmbeddedRedis(directory).__aenter__()
+    with pytest.raises(PrivateRedisError, match=r"install .*TRANSCRIBER_REDIS_URL"):
+        await PrivateRedis(directory).__aenter__()
 
 
 async def test_the_program_on_the_path_is_preferred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,9 +176,9 @@ async def test_a_program_that_is_no_redis_is_refused(tmp_path: Path) -> None:
     program = tmp_path / "redis-server"
     program.write_text("#!/bin/sh\necho something else\n")
     program.chmod(0o755)
-    with pytest.raises(EmbeddedRedisError, match="is not a redis-server"):
+    with pytest.raises(PrivateRedisError, match="is not a redis-server"):
         await redis_binary.major_version(program)
-    with pytest.raises(EmbeddedRedisError, match="does not run"):
+    with pytest.raises(PrivateRedisError, match="does not run"):
         await redis_binary.major_version(tmp_path / "absent")
 
 
@@ -189,31 +189,31 @@ async def test_data_of_a_newer_redis_are_not_passed_over(directory: Path, monkey
         return 6
 
     monkeypatch.setattr(redis_binary, "major_version", six)
-    with pytest.raises(EmbeddedRedisError, match="7 or newer"):
-        await EmbeddedRedis(directory).__aenter__()
+    with pytest.raises(PrivateRedisError, match="7 or newer"):
+        await PrivateRedis(directory).__aenter__()
 
 
 async def test_a_damaged_history_shows_what_the_log_says(directory: Path) -> None:
-    async with EmbeddedRedis(directory) as server, Redis.from_url(server.url) as client:
+    async with PrivateRedis(directory) as server, Redis.from_url(server.url) as client:
         await client.set("key", "kept")
     damage(directory)
-    with pytest.raises(EmbeddedRedisError, match=r"stopped at once.*redis\.log says.*append only file"):
-        await EmbeddedRedis(directory).__aenter__()
-    with pytest.raises(EmbeddedRedisError, match="stopped at once"):  # not "in use": the lock was given back
-        await EmbeddedRedis(directory).__aenter__()
+    with pytest.raises(PrivateRedisError, match=r"stopped at once.*redis\.log says.*append only file"):
+        await PrivateRedis(directory).__aenter__()
+    with pytest.raises(PrivateRedisError, match="stopped at once"):  # not "in use": the lock was given back
+        await PrivateRedis(directory).__aenter__()
 
 
 async def test_a_directory_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(EmbeddedRedisError, match="file"):
-        await EmbeddedRedis(tmp_path / "file" / "redis").__aenter__()
+    with pytest.raises(PrivateRedisError, match="file"):
+        await PrivateRedis(tmp_path / "file" / "redis").__aenter__()
 
 
 async def test_a_path_too_long_for_a_socket_is_no_obstacle(tmp_path: Path) -> None:
     directory = tmp_path / ("long" * 25) / "redis"
     socket = socket_path(directory)
     assert len(os.fsencode(socket)) <= 100
-    async with EmbeddedRedis(directory) as server:
+    async with PrivateRedis(directory) as server:
         assert server.url == socket_url(directory)
         assert mode(socket.parent) == 0o700
         async with Redis.from_url(server.url) as client:
@@ -223,7 +223,7 @@ async def test_a_path_too_long_for_a_socket_is_no_obstacle(tmp_path: Path) -> No
 
 async def test_a_path_with_strange_letters_works(directory: Path) -> None:
     strange = directory / "a b#ü%20'"
-    async with EmbeddedRedis(strange) as server, Redis.from_url(server.url) as client:
+    async with PrivateRedis(strange) as server, Redis.from_url(server.url) as client:
         await client.set("key", "kept")
-    async with EmbeddedRedis(strange) as server, Redis.from_url(server.url) as client:
+    async with PrivateRedis(strange) as server, Redis.from_url(server.url) as client:
         assert await client.get("key") == b"kept"

@@ -14,15 +14,15 @@ async def test_a_burst_waits_for_connections_instead_of_failing(store: RedisStor
     sids = [f"MZ{n}" for n in range(8 * MOST_CONNECTIONS)]
     for start in range(0, len(sids), MOST_CONNECTIONS):
         await asyncio.gather(*(opened(store, "CA1", sid) for sid in sids[start : start + MOST_CONNECTIONS]))
-    await asyncio.gather(*(store.outlet.append(sid, 1, final("CA1", stream_sid=sid)) for sid in sids))
-    assert (await store.archive.call("CA1"))["finals"] == 8 * MOST_CONNECTIONS
+    await asyncio.gather(*(store.event_log.append(sid, 1, final("CA1", stream_sid=sid)) for sid in sids))
+    assert (await store.history.call("CA1"))["finals"] == 8 * MOST_CONNECTIONS
 
 
 async def test_a_cancelled_command_leaves_no_answer_for_the_next(redis_url: str, store: RedisStore) -> None:
     async with await open_store(f"{redis_url}?max_connections=1", prefix=store.keys.prefix, ttl_s=60) as narrow:
         await narrow.client.set(narrow.keys.channel("a", "event"), "of the next")
         for turns in range(20):
-            task = asyncio.create_task(narrow.archive.events("CA1"))
+            task = asyncio.create_task(narrow.history.events("CA1"))
             for _ in range(turns):
                 await asyncio.sleep(0)
             task.cancel()

@@ -16,13 +16,13 @@ async def spoken(store: RedisStore, call_sid: str, *texts: str, at_ms: int = STA
     """A call in which these finals were said."""
     await opened(store, call_sid, at_ms=at_ms)
     for number, text in enumerate(texts, 1):
-        await store.outlet.append("MZ1", number, final(call_sid, text))
+        await store.event_log.append("MZ1", number, final(call_sid, text))
     if end:
         await closed(store, call_sid, number=len(texts) + 1)
 
 
 async def search(store: RedisStore, q: str, **more: Any) -> list[str]:
-    return sids(await store.archive.calls(CallQuery(terms=parse(q), **more)))
+    return sids(await store.history.calls(CallQuery(terms=parse(q), **more)))
 
 
 async def test_all_words_beginnings_and_phrases(store: RedisStore) -> None:
@@ -42,7 +42,7 @@ async def test_all_words_beginnings_and_phrases(store: RedisStore) -> None:
 
 async def test_matches_are_marked(store: RedisStore) -> None:
     await spoken(store, "CA1", "a card", "nothing", "the credit card", "card one", "card two")
-    [call] = (await store.archive.calls(CallQuery(terms=parse("card credit")))).calls
+    [call] = (await store.history.calls(CallQuery(terms=parse("card credit")))).calls
     assert call["match_count"] == 4
     assert [match["text"] for match in call["matches"]] == ["a card", "the credit card", "card one"]
     assert call["matches"][1] == {
@@ -70,7 +70,7 @@ async def test_filters_hold_for_searches(store: RedisStore) -> None:
 async def test_pages_are_whole_while_calls_arrive(store: RedisStore) -> None:
     for number in range(40):  # many at the same millisecond, on several days
         await spoken(store, f"CA{number:02}", "same words", at_ms=STARTED_MS - DAY_MS * (number // 15))
-    first = await store.archive.calls(CallQuery(terms=parse("words same"), limit=7))
+    first = await store.history.calls(CallQuery(terms=parse("words same"), limit=7))
     await spoken(store, "CAnew", "same words", at_ms=STARTED_MS + 5)
     rest = await all_pages(
         store, lambda cursor: CallQuery(terms=parse("words same"), limit=7, cursor=cursor or first.cursor)
@@ -87,7 +87,7 @@ async def test_a_search_of_common_words_that_never_meet_ends(store: RedisStore) 
 
 async def test_a_deleted_call_leaves_nothing_in_the_index(store: RedisStore) -> None:
     await spoken(store, "CA1", "one two", "three")
-    await store.archive.delete("CA1")
+    await store.history.delete("CA1")
     assert await search(store, "one") == []
     left = [key async for key in store.client.scan_iter(match=f"*{store.keys.prefix}*")]
     assert left == [store.keys.deleted("CA1")]
@@ -110,7 +110,7 @@ async def test_what_an_earlier_version_indexed_is_found_in_order_and_removed(sto
     expected = sorted(range(40), key=lambda number: (-(number // 15), number), reverse=True)
     assert found == [f"CA{number:02}" for number in expected]
     for call_sid in found:
-        await store.archive.delete(call_sid)
+        await store.history.delete(call_sid)
     left = [key async for key in store.client.scan_iter(match=f"*{store.keys.prefix}*", count=1000)]
     assert sorted(left) == sorted(store.keys.deleted(call_sid) for call_sid in found)
 
@@ -126,6 +126,6 @@ async def test_an_expired_call_is_passed_over_and_the_index_expires(store: Redis
 
 async def test_a_final_that_is_written_again_is_found_once(store: RedisStore) -> None:
     await opened(store, "CA1")
-    await asyncio.gather(*(store.outlet.append("MZ1", 1, final("CA1", "only once")) for _ in range(3)))
-    [call] = (await store.archive.calls(CallQuery(terms=parse("once")))).calls
+    await asyncio.gather(*(store.event_log.append("MZ1", 1, final("CA1", "only once")) for _ in range(3)))
+    [call] = (await store.history.calls(CallQuery(terms=parse("once")))).calls
     assert call["match_count"] == 1

@@ -76,12 +76,12 @@ async def test_a_page_that_would_read_too_much_is_short_and_has_a_cursor(
     for number in range(12):
         await spoken(store, f"CA{number:02}", "hello", at_ms=STARTED_MS + number)
     monkeypatch.setattr(call_history, "MOST_EVENTS_READ", 25)
-    page = await store.archive.calls(CallQuery(terms=parse("hello"), limit=200))
+    page = await store.history.calls(CallQuery(terms=parse("hello"), limit=200))
     assert 0 < len(page.calls) < 12
     assert page.cursor
     monkeypatch.setattr(call_history, "MOST_CALLS_READ", 5)
     assert await all_pages(store, lambda cursor: CallQuery(status="interrupted", limit=50, cursor=cursor)) == []
-    page = await store.archive.calls(CallQuery(status="interrupted"))
+    page = await store.history.calls(CallQuery(status="interrupted"))
     assert (len(page.calls), bool(page.cursor)) == (0, True)
 
 
@@ -112,6 +112,6 @@ async def test_a_call_of_very_many_words_goes_in_and_out_in_parts(store: RedisSt
     await spoken(store, "CA1", " ".join(words), "and another")
     for q in ("word0 another", f'"{words[-2]} {words[-1]}"', "word749 word1*"):
         assert await search(store, q) == ["CA1"]
-    await store.archive.delete("CA1")
+    await store.history.delete("CA1")
     left = [key async for key in store.client.scan_iter(match=f"*{store.keys.prefix}*")]
     assert left == [store.keys.deleted("CA1")]

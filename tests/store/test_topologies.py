@@ -30,13 +30,13 @@ from tests.store.test_call_history import sids
 from transcriber.errors import CallNotFound, StoreError
 from transcriber.observability.metrics import Metrics
 from transcriber.outbox.outbox import Outbox
-from transcriber.outbox.server_directory import Folder
+from transcriber.outbox.server_directory import ServerDirectory
 from transcriber.store import redis_binary
 from transcriber.store.ports import CallQuery
 from transcriber.store.redis_store import RedisStore, open_store
 from transcriber.store.search_query import parse
 from transcriber.webhooks.dead_letters import DeadLetter, DeadLetters
-from transcriber.webhooks.queue import Deliveries
+from transcriber.webhooks.queue import WebhookQueue
 
 SLOTS = 16384
 SENTINEL = """
@@ -90,18 +90,18 @@ async def use_all_of(store: RedisStore) -> None:
     async with store.feed.follow() as feed:
         for n, call_sid in enumerate(calls):
             await opened(store, call_sid, at_ms=STARTED_MS + n)
-            await store.outlet.append("MZ1", 1, final(call_sid))
-            await store.outlet.publish(partial(call_sid))
+            await store.event_log.append("MZ1", 1, final(call_sid))
+            await store.event_log.publish(partial(call_sid))
             assert await closed(store, call_sid, number=2) is True
         async with asyncio.timeout(5):
             heard = [await anext(feed) for _ in range(6 * len(calls))]
     for call_sid in calls:
-        kept = await store.archive.events(call_sid)
+        kept = await store.history.events(call_sid)
         assert [m.json for m in heard if m.call_sid == call_sid and m.channel != "partial"] == list(kept)
         assert len(kept) == 5
-    found = await store.archive.calls(CallQuery(terms=parse("words")))
+    found = await store.history.calls(CallQuery(terms=parse("words")))
     assert found.calls
-    page = await store.archive.calls(CallQuery(status="ended"))
+    page = await store.history.calls(CallQuery(status="ended"))
     assert [call["call_sid"] for call in page.calls] == calls[::-1]
     await deliver_all_of(store, calls)
     await store.check_rights()
@@ -109,32 +109,32 @@ async def use_all_of(store: RedisStore) -> None:
     assert await store.refusal() == ""
     await store.client.delete(store.keys.calls)
     assert [done async for done in store.repairs.rebuild()][-1] == len(calls)
-    assert sids(await store.archive.calls(CallQuery())) == calls[::-1]
-    await store.archive.delete("CA3")
+    assert sids(await store.history.calls(CallQuery())) == calls[::-1]
+    await store.history.delete("CA3")
     with pytest.raises(CallNotFound):
-        await store.archive.call("CA3")
+        await store.history.call("CA3")
     ticket = await store.tickets.issue("CA1")
     assert await store.tickets.redeem(ticket, "CA1") is True
 
 
 async def deliver_all_of(store: RedisStore, calls: list[str]) -> None:
     """What a webhook asks of Redis."""
-    deliveries = Deliveries(store.client, store.keys, name="crm", consumer="one", lease_s=30)
+    deliveries = WebhookQueue(store.client, store.keys, name="crm", consumer="one", lease_s=30)
     assert await deliveries.register(born_ms=0) is True
     assert sorted([call_sid async for call_sid in deliveries.unsent()]) == calls
     for call_sid in calls:
         parcels = await deliveries.take(call_sid)
         assert isinstance(parcels, list)
-        assert [parcel.json for parcel in parcels] == list(await store.archive.events(call_sid))
+        assert [parcel.json for parcel in parcels] == list(await store.history.events(call_sid))
         await deliveries.failed(parcels[0], attempts=1)
         assert await deliveries.renew(call_sid) is True
         assert await deliveries.take(call_sid, done=parcels) == []
     assert [call_sid async for call_sid in deliveries.unsent()] == []
     letters = DeadLetters(store.client, store.keys, name="crm", ttl_s=60)
     letter = DeadLetter(calls[0], 3, "500", 20, "2026-11-23T05:20:00.123Z")
-    assert await letters.bury(letter) is True
+    assert await letters.add(letter) is True
     assert await letters.all() == [letter]
-    exhumed = await letters.exhume(letter)
+    exhumed = await letters.load_event(letter)
     assert exhumed is not None
     assert exhumed.seq == 3
 
@@ -161,7 +161,7 @@ async def test_a_failover_through_sentinel_loses_nothing(tmp_path: Path) -> None
         config = tmp_path / "sentinel" / "sentinel.conf"
         config.write_text(SENTINEL.format(port=master_port))
         async with redis_server(tmp_path / "sentinel", str(config), "--sentinel") as sentinel_port:
-            folder = Folder.make(tmp_path / "outbox")
+            folder = ServerDirectory.make(tmp_path / "outbox")
             url = f"redis+sentinel://127.0.0.1:{sentinel_port}/mymaster/0"
             async with (
                 Redis(port=master_port) as master,
@@ -170,25 +170,25 @@ async def test_a_failover_through_sentinel_loses_nothing(tmp_path: Path) -> None
                 await open_store(url, prefix="transcripts", ttl_s=3600, owner=folder.owner) as store,
             ):
                 replica_pid = (await replica.info("server"))["process_id"]
-                outbox = Outbox(folder, store.outlet, Metrics())
+                outbox = Outbox(folder, store.event_log, Metrics())
                 carrier = outbox.begin(call_started("CA1"), stream_started("CA1"), at_ms=STARTED_MS)
-                carrier.keep(final("CA1", "before"))
+                carrier.send(final("CA1", "before"))
                 await until(lambda: knows_a_replica(sentinel), within_s=30)
                 await until(lambda: asyncio.sleep(0, not outbox.waiting))
                 await until(lambda: is_replicated(master), within_s=30)
                 os.kill(replica_pid, signal.SIGSTOP)
                 await command(master, "CLIENT", "KILL", "TYPE", "replica")
-                carrier.keep(final("CA1", "unseen by the replica"))
+                carrier.send(final("CA1", "unseen by the replica"))
                 await until(lambda: asyncio.sleep(0, not outbox.waiting))
                 with suppress(RedisError):
                     await command(master, "SHUTDOWN", "NOSAVE")
                 os.kill(replica_pid, signal.SIGCONT)
                 for n in range(20):
-                    carrier.keep(final("CA1", f"during {n}"))
+                    carrier.send(final("CA1", f"during {n}"))
                 await carrier.close(stream_stopped("CA1"), call_ended("CA1"))
                 await until(lambda: asyncio.sleep(0, not outbox.waiting), within_s=40)
                 await until(lambda: is_readable(store))
-                events = [json.loads(text) for text in await store.archive.events("CA1")]
+                events = [json.loads(text) for text in await store.history.events("CA1")]
                 await outbox.aclose()
                 assert (await replica.info("replication"))["role"] == "master"
     said = [event["text"] for event in events if event["type"] == "final"]
@@ -199,7 +199,7 @@ async def test_a_failover_through_sentinel_loses_nothing(tmp_path: Path) -> None
 async def is_readable(store: RedisStore) -> bool:
     """Histories are read over connections of their own, which have to ask the sentinel, too."""
     with suppress(StoreError):
-        return bool(await store.archive.events("CA1"))
+        return bool(await store.history.events("CA1"))
     return False
 
 
@@ -243,11 +243,11 @@ async def test_a_call_that_moves_to_another_node_goes_on(tmp_path: Path) -> None
         url = f"redis+cluster://127.0.0.1:{ports[0]}"
         async with await open_store(url, prefix="transcripts", ttl_s=3600) as store:
             await opened(store, "CA1")
-            await store.outlet.append("MZ1", 1, final("CA1"))
+            await store.event_log.append("MZ1", 1, final("CA1"))
             await move("{CA1}", clients, ports)  # what is written next is answered with MOVED
-            await store.outlet.append("MZ1", 2, final("CA1"))
+            await store.event_log.append("MZ1", 2, final("CA1"))
             assert await closed(store, "CA1", number=3) is True
-            numbers = [json.loads(text)["seq"] for text in await store.archive.events("CA1")]
+            numbers = [json.loads(text)["seq"] for text in await store.history.events("CA1")]
             assert numbers == [1, 2, 3, 4, 5, 6]
 
 

@@ -13,14 +13,14 @@ from tests.telephony.test_messages import STREAM, start_message
 from transcriber.telephony.media_stream import (
     SPARE_NOTES,
     Audio,
-    Fault,
+    AudioGap,
+    DtmfReceived,
     MediaStream,
-    Missing,
     Outcome,
-    Pressed,
-    Refused,
-    Started,
-    Stopped,
+    StreamFault,
+    StreamRefused,
+    StreamStarted,
+    StreamStopped,
 )
 
 
@@ -34,7 +34,7 @@ def live() -> MediaStream:
     """A stream behind its start."""
     stream = MediaStream()
     [started] = stream.receive(json.dumps(start_message()))
-    assert isinstance(started, Started)
+    assert isinstance(started, StreamStarted)
     return stream
 
 
@@ -48,7 +48,7 @@ def audio_of(outcomes: Sequence[Outcome], track: str = "inbound") -> bytes:
 
 
 def codes(outcomes: Sequence[Outcome]) -> list[str]:
-    return [item.code for item in outcomes if isinstance(item, Fault)]
+    return [item.code for item in outcomes if isinstance(item, StreamFault)]
 
 
 def test_connected_is_optional_and_tracks_are_told_apart() -> None:
@@ -62,7 +62,7 @@ def test_connected_is_optional_and_tracks_are_told_apart() -> None:
     )
     assert audio_of(outcomes) == b"a" * 160 + b"c" * 160
     assert audio_of(outcomes, "outbound") == b"b" * 160
-    assert outcomes[-1] == Stopped()
+    assert outcomes[-1] == StreamStopped()
     assert stream.audio_ms() == {"inbound": 40, "outbound": 20}
     assert not stream.faults
     assert feed(stream, media(6, 195)) == []
@@ -84,14 +84,14 @@ def test_connected_is_optional_and_tracks_are_told_apart() -> None:
 )
 def test_what_is_no_beginning_is_refused(first: Any, code: int) -> None:
     [refused] = feed(MediaStream(), {"event": "connected"}, first)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, StreamRefused)
     assert refused.close_code == code
     assert refused.reason
 
 
 def test_no_json_ends_a_live_stream() -> None:
     [refused] = feed(live(), "{")
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, StreamRefused)
     assert refused.close_code == 1007
 
 
@@ -114,7 +114,7 @@ def test_nonsense_in_a_live_stream_is_reported_once_and_loses_no_audio() -> None
         frame = bytes([number]) * 160
         outcomes += feed(stream, media(number, 155 + 20 * (number - 2), audio=frame), *nonsense)
     assert audio_of(outcomes) == b"".join(bytes([number]) * 160 for number in range(2, 52))
-    assert not [item for item in outcomes if isinstance(item, (Missing, Refused))]
+    assert not [item for item in outcomes if isinstance(item, (AudioGap, StreamRefused))]
     reported = codes(outcomes)
     assert len(reported) == len(set(reported))
     assert set(reported) == set(stream.faults)
@@ -132,14 +132,14 @@ def test_a_sequence_that_jumps_is_counted() -> None:
 
 def test_missing_audio_is_silence_and_a_gap() -> None:
     outcomes = feed(live(), media(2, 155), media(3, 175), media(9, 1000))
-    assert [item for item in outcomes if isinstance(item, Missing)] == [Missing("inbound", 195, 1000)]
+    assert [item for item in outcomes if isinstance(item, AudioGap)] == [AudioGap("inbound", 195, 1000)]
     assert len(audio_of(outcomes)) == 320 + 805 * 8 + 160
 
 
 def test_keys_carry_the_time_they_were_pressed() -> None:
     dtmf = {"event": "dtmf", "sequenceNumber": "4", "dtmf": {"track": "inbound_track", "digit": "5"}}
     outcomes = feed(live(), media(2, 155), media(3, 175), dtmf)
-    assert outcomes[-1] == Pressed("inbound", "5", 195)
+    assert outcomes[-1] == DtmfReceived("inbound", "5", 195)
 
 
 @given(st.lists(st.text(max_size=40) | st.binary(max_size=40).map(repr), max_size=20), st.booleans())
@@ -169,7 +169,7 @@ def dtmf(sequence: int) -> dict[str, Any]:
 def test_keys_beyond_all_typing_are_counted_and_not_kept() -> None:
     stream = live()
     outcomes = feed(stream, *map(dtmf, range(2, 5002)))
-    assert len([item for item in outcomes if isinstance(item, Pressed)]) == SPARE_NOTES
+    assert len([item for item in outcomes if isinstance(item, DtmfReceived)]) == SPARE_NOTES
     assert codes(outcomes) == ["too_many_events"]
     assert stream.faults == {"too_many_events": 5000 - SPARE_NOTES}
 
@@ -181,7 +181,7 @@ def test_somebody_who_types_as_fast_as_hands_can_is_heard_out() -> None:
         messages = [media(sequence, second * 1000, audio=b"\x01" * 8000)]
         messages += [dtmf(sequence + number) for number in range(1, 21 if second < 50 else 2)]
         sequence += len(messages)
-        pressed += len([item for item in feed(stream, *messages) if isinstance(item, Pressed)])
+        pressed += len([item for item in feed(stream, *messages) if isinstance(item, DtmfReceived)])
     assert pressed == 20 * 50 + 3550
     assert not stream.faults
 
@@ -190,9 +190,9 @@ def test_an_hour_with_a_hole_behind_every_frame_keeps_gaps_all_along_and_its_key
     stream = live()
     frames = range(45_000)
     gaps = [
-        item for number in frames for item in feed(stream, media(number + 2, number * 80)) if isinstance(item, Missing)
+        item for number in frames for item in feed(stream, media(number + 2, number * 80)) if isinstance(item, AudioGap)
     ]
     assert len(gaps) == SPARE_NOTES + len(frames) * 20 // 1000
     assert gaps[-1].to_ms > 3_590_000
     assert stream.faults["too_many_events"] == len(frames) - 1 - len(gaps)
-    assert [item for item in feed(stream, dtmf(45_002)) if isinstance(item, Pressed)]
+    assert [item for item in feed(stream, dtmf(45_002)) if isinstance(item, DtmfReceived)]

@@ -28,7 +28,7 @@ def start_message(**changes: Any) -> dict[str, Any]:
 
 
 def decode(message: Any) -> messages.Message:
-    return messages.decode(json.dumps(message))
+    return messages.parse_message(json.dumps(message))
 
 
 def test_the_documented_messages_are_read() -> None:
@@ -86,8 +86,8 @@ def test_nonsense_counters_count_as_absent(number: object) -> None:
     ],
 )
 def test_what_cannot_be_used_says_why(text: str, code: str) -> None:
-    message = messages.decode(text)
-    assert isinstance(message, messages.Malformed)
+    message = messages.parse_message(text)
+    assert isinstance(message, messages.MalformedMessage)
     assert message.code == code
     assert message.message
 
@@ -107,13 +107,13 @@ def test_what_cannot_be_used_says_why(text: str, code: str) -> None:
 )
 def test_a_start_that_cannot_be_keyed_is_bad(changes: dict[str, Any]) -> None:
     message = decode(start_message(**changes))
-    assert isinstance(message, messages.Malformed)
+    assert isinstance(message, messages.MalformedMessage)
     assert message.code == "bad_start"
 
 
 def test_parameters_are_fit_for_json_and_logs() -> None:
     raw = json.dumps(start_message(customParameters={"a\n": "x\ud800\x1b[2J", "n": 3}))
-    start = messages.decode(raw)
+    start = messages.parse_message(raw)
     assert isinstance(start, messages.Start)
     assert start.parameters == {"a ": "x? [2J"}
     json.dumps(start.parameters, ensure_ascii=False).encode()
@@ -133,14 +133,14 @@ SCRIPTS = [
 
 @pytest.mark.parametrize("value", SCRIPTS)
 def test_parameters_keep_what_scripts_need(value: str) -> None:
-    start = messages.decode(json.dumps(start_message(customParameters={value: value})))
+    start = messages.parse_message(json.dumps(start_message(customParameters={value: value})))
     assert isinstance(start, messages.Start)
     assert start.parameters == {value: value}
 
 
 @pytest.mark.parametrize("value", ["\n", "\x00", "\x7f", "\x85", "\u2028", "\u202e", "\u2066"])
 def test_parameters_lose_what_breaks_or_turns_lines(value: str) -> None:
-    start = messages.decode(json.dumps(start_message(customParameters={"a": f"x{value}y"})))
+    start = messages.parse_message(json.dumps(start_message(customParameters={"a": f"x{value}y"})))
     assert isinstance(start, messages.Start)
     assert start.parameters == {"a": "x y"}
 
@@ -148,13 +148,13 @@ def test_parameters_lose_what_breaks_or_turns_lines(value: str) -> None:
 def test_a_number_without_end_is_no_number_and_no_broken_message() -> None:
     number = "9" * 5000
     media = f'{{"event":"media","sequenceNumber":{number},"media":{{"timestamp":{number},"payload":"AAAA"}}}}'
-    assert messages.decode(media) == messages.Media(None, "inbound", None, bytes(3))
-    assert messages.decode(f'{{"event":"stop","sequenceNumber":{number}}}') == messages.Stop(None)
+    assert messages.parse_message(media) == messages.Media(None, "inbound", None, bytes(3))
+    assert messages.parse_message(f'{{"event":"stop","sequenceNumber":{number}}}') == messages.Stop(None)
 
 
 @given(st.text())
 def test_no_text_raises(text: str) -> None:
-    assert messages.decode(text) is not None
+    assert messages.parse_message(text) is not None
 
 
 json_values = st.recursive(
@@ -171,4 +171,4 @@ bodies = st.dictionaries(keys, json_values | st.dictionaries(keys, json_values, 
 
 @given(events, bodies)
 def test_no_object_raises(event: str, body: dict[str, Any]) -> None:
-    assert messages.decode(json.dumps({**body, "event": event})) is not None
+    assert messages.parse_message(json.dumps({**body, "event": event})) is not None

@@ -20,11 +20,11 @@ from transcriber.errors import AudioFileError, ServerUnreachable
 from transcriber.telephony.simulator import (
     CallIds,
     Frame,
+    MessageBuilder,
     Recording,
-    Script,
     Target,
+    compress,
     dial,
-    encode_mulaw,
     frames,
     read_recording,
 )
@@ -83,18 +83,18 @@ def g711_mulaw(code: int) -> int:
 
 def test_the_encoder_inverts_the_g711_table() -> None:
     values = np.array([g711_mulaw(code) for code in range(256)], np.int16)
-    codes = encode_mulaw(values)
+    codes = compress(values)
     # 0x7F is a second zero, which G.711 writes as 0xFF.
     assert codes == bytes(0xFF if code == 0x7F else code for code in range(256))
 
 
 def test_the_encoder_is_within_half_a_step_everywhere() -> None:
     samples = np.arange(-32636, 32637, dtype=np.int32)
-    codes = np.frombuffer(encode_mulaw(samples.astype(np.int16)), np.uint8)
+    codes = np.frombuffer(compress(samples.astype(np.int16)), np.uint8)
     values = np.array([g711_mulaw(code) for code in range(256)])[codes]
     step = 8 << ((~codes.astype(np.int32) >> 4) & 7)
     assert np.all(np.abs(values - samples) <= step / 2)
-    loudest = encode_mulaw(np.array([-32768, 32767], np.int16))
+    loudest = compress(np.array([-32768, 32767], np.int16))
     assert loudest == b"\x00\x80"
 
 
@@ -128,7 +128,7 @@ def test_alaw(tmp_path: Path) -> None:
     # G.711, table 1b: the smallest values, the largest ones, one in the middle; codes as on the wire.
     codes, values = [0xD5, 0x55, 0xAA, 0x2A, 0x80], [8, -8, 32256, -32256, 5504]
     track = read_recording(write(tmp_path, wav(6, 8, bytes(codes)))).tracks["inbound"]
-    assert track == encode_mulaw(np.array(values, np.int16))
+    assert track == compress(np.array(values, np.int16))
 
 
 @pytest.mark.parametrize("rate", [11_025, 16_000, 44_100, 48_000])
@@ -227,7 +227,7 @@ def parsed(messages: Sequence[str]) -> list[dict[str, Any]]:
 
 def test_messages_are_typed_as_twilio_types_them() -> None:
     ids = CallIds(account="AC" + "0" * 32, call="CA" + "1" * 32, stream="MZ" + "2" * 32)
-    script = Script(ids, ["inbound", "outbound"], parameters={"tenant": "t-17"})
+    script = MessageBuilder(ids, ["inbound", "outbound"], parameters={"tenant": "t-17"})
     connected, start, media, other, dtmf, mark, stop = parsed(
         [
             script.connected(),

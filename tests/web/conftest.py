@@ -11,7 +11,7 @@ from pytest_aiohttp import AiohttpClient
 
 from tests.server.conftest import serve
 from tests.web.written_call import WrittenCall
-from transcriber.calls.session_manager import Sessions
+from transcriber.calls.session_manager import SessionManager
 from transcriber.observability.metrics import Metrics
 from transcriber.settings.definition import Settings
 from transcriber.store.redis_store import RedisStore
@@ -23,7 +23,7 @@ __all__ = ["serve"]
 Client = TestClient[web.Request, web.Application]
 
 
-class Registry(Sessions):
+class Registry(SessionManager):
     """Has no streams, only remembers what the web asked of them."""
 
     full = False
@@ -60,7 +60,7 @@ def services(store: RedisStore, registry: Registry) -> Services:
 
     return Services(
         settings=Settings(),
-        archive=store.archive,
+        history=store.history,
         feed=store.feed,
         tickets=store.tickets,
         sessions=registry,
@@ -81,6 +81,6 @@ def web_client(aiohttp_client: AiohttpClient, services: Services) -> WebClient:
 @pytest.fixture
 def begin_call(store: RedisStore) -> Callable[..., Awaitable[WrittenCall]]:
     async def begin(call_sid: str = "CA1", **more: Any) -> WrittenCall:
-        return await WrittenCall.begin(store.outlet, call_sid, **more)
+        return await WrittenCall.begin(store.event_log, call_sid, **more)
 
     return begin

@@ -240,7 +240,7 @@ async def test_a_call_deleted_while_it_is_read_is_over(
 
     async def gone() -> None:
         await call.end()
-        await store.archive.delete("CA1")
+        await store.history.delete("CA1")
 
     assert await (await reading(await web_client({"feed": ThisFeed(store.feed, gone)}))).rest() == []
 
@@ -277,7 +277,7 @@ async def test_a_reader_who_leaves_is_forgotten(web_client: WebClient, store: Re
     async with asyncio.timeout(WITHIN_S):
         while counted not in await (await client.get("/metrics")).text():
             await call.say("anybody there")
-    assert await store.archive.events(call.call_sid)  # the call itself went on
+    assert await store.history.events(call.call_sid)  # the call itself went on
 
 
 async def test_readers_are_let_go_when_the_server_closes(web_client: WebClient, begin_call: Any) -> None:

@@ -12,7 +12,7 @@ from tests.web.conftest import Client, WebClient
 from tests.web.test_live import reading
 from tests.web.written_call import WrittenCall
 from transcriber.runtime import time_slices
-from transcriber.runtime.time_slices import Turns
+from transcriber.runtime.time_slices import TimeSlices
 from transcriber.store.redis_client import READING_CONNECTIONS
 from transcriber.store.redis_store import RedisStore
 from transcriber.web.limits.reading import AT_ONCE, MOST_WAITING, READING
@@ -40,7 +40,7 @@ async def long_call(begin_call: Any, store: RedisStore) -> WrittenCall:
     call: WrittenCall = await begin_call("CA1")
     await call.say("hello this is a long call")
     await call.end()
-    *_, final, _, end = [json.loads(text) for text in await store.archive.events("CA1")]
+    *_, final, _, end = [json.loads(text) for text in await store.history.events("CA1")]
     pipeline = store.client.pipeline(transaction=False)
     for seq in range(end["seq"] + 1, FINALS):
         event = final | {"seq": seq, "start_ms": 2000 * seq, "end_ms": 2000 * seq + 1500}
@@ -143,7 +143,7 @@ async def test_searches_and_long_transcripts_cost_more_than_one(web_client: WebC
 
 
 async def test_work_of_several_goes_in_turns() -> None:
-    ours, done = Turns(slice_s=0), list[str]()
+    ours, done = TimeSlices(slice_s=0), list[str]()
 
     async def other() -> None:
         while len(done) - done.count("other") < 6:

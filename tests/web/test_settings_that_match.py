@@ -9,7 +9,8 @@ import pytest
 from tests.web.conftest import WebClient
 from transcriber.cli.main import main
 from transcriber.errors import ConfigError
-from transcriber.settings import api_keys, definition
+from transcriber.settings import api_keys
+from transcriber.settings.definition import load_settings
 
 KEY = "k" * 32
 SID = "AC" + "0123456789abcdef" * 2
@@ -18,7 +19,7 @@ PROJECT = "0a1b2c3d-0a1b-4a1b-8a1b-0a1b2c3d4e5f"
 
 def loaded(name: str, value: str) -> Any:
     more = {"TRANSCRIBER_PUBLIC_URL": "https://x.example"} if name == "twilio_auth_token" else {}
-    return getattr(definition.load(environ={f"TRANSCRIBER_{name.upper()}": value, **more}).settings, name)
+    return getattr(load_settings(environ={f"TRANSCRIBER_{name.upper()}": value, **more}).settings, name)
 
 
 @pytest.mark.parametrize(

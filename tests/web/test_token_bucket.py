@@ -3,11 +3,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcriber.web.limits.token_bucket import Rate
+from transcriber.web.limits.token_bucket import TokenBuckets
 
 
 def test_a_whole_budget_at_once_then_a_steady_trickle() -> None:
-    rate = Rate(60)
+    rate = TokenBuckets(60)
     assert [rate.charge("a", 100.0) for _ in range(61)] == [0.0] * 60 + [1.0]
     assert rate.charge("b", 100.0) == 0.0
     assert rate.charge("a", 100.5) == 0.5
@@ -17,13 +17,13 @@ def test_a_whole_budget_at_once_then_a_steady_trickle() -> None:
 
 
 def test_zero_is_no_limit_and_nothing_is_remembered() -> None:
-    rate = Rate(0)
+    rate = TokenBuckets(0)
     assert not any(rate.charge("a", 0.0) for _ in range(10_000))
     assert len(rate) == 0
 
 
 def test_names_are_forgotten_when_they_are_whole_again_or_too_many() -> None:
-    rate = Rate(60, remembered=100)
+    rate = TokenBuckets(60, remembered=100)
     for number in range(1000):
         rate.charge(number, 0.0)
     assert len(rate) == 100
@@ -33,7 +33,7 @@ def test_names_are_forgotten_when_they_are_whole_again_or_too_many() -> None:
 
 @given(st.integers(1, 500), st.lists(st.floats(0, 5, allow_nan=False), max_size=300))
 def test_no_window_ever_holds_more_than_twice_the_budget(per_minute: int, pauses: list[float]) -> None:
-    rate, now, granted = Rate(per_minute), 0.0, list[float]()
+    rate, now, granted = TokenBuckets(per_minute), 0.0, list[float]()
     for pause in pauses:
         now += pause
         wait_s = rate.charge("a", now)

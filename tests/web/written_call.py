@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from transcriber.events.schema import CallEnded, CallStarted, Final, Partial, StreamStarted, StreamStopped, Word
-from transcriber.store.event_log import RedisOutlet
+from transcriber.store.event_log import RedisEventLog
 
 AT = "2026-11-23T05:20:00.123Z"
 SPEAKERS = {"inbound": "caller", "outbound": "agent"}
@@ -15,14 +15,14 @@ SPEAKERS = {"inbound": "caller", "outbound": "agent"}
 class WrittenCall:
     """One call of one stream; `begin` has written seq 1 (call.started) and 2 (stream.started)."""
 
-    outlet: RedisOutlet
+    outlet: RedisEventLog
     call_sid: str
     stream_sid: str
     number: int = 0
 
     @classmethod
     async def begin(
-        cls, outlet: RedisOutlet, call_sid: str, *, at_ms: int | None = None, stream_sid: str = ""
+        cls, outlet: RedisEventLog, call_sid: str, *, at_ms: int | None = None, stream_sid: str = ""
     ) -> "WrittenCall":
         call = cls(outlet, call_sid, stream_sid or f"MZ{call_sid}")
         await outlet.open(

@@ -19,12 +19,12 @@ from transcriber.settings.signing_secret import key_of
 from transcriber.store.feed import RedisFeed
 from transcriber.store.ports import Feed
 from transcriber.store.redis_store import RedisStore
-from transcriber.webhooks.client import Receiver
+from transcriber.webhooks.client import WebhookClient
 from transcriber.webhooks.dead_letters import DeadLetters
-from transcriber.webhooks.deliverer import Post
-from transcriber.webhooks.dispatcher import KINDS, Sender
-from transcriber.webhooks.metrics import Figures
-from transcriber.webhooks.queue import Deliveries
+from transcriber.webhooks.deliverer import DeliveryContext
+from transcriber.webhooks.dispatcher import KINDS, WebhookDispatcher
+from transcriber.webhooks.metrics import WebhookMetrics
+from transcriber.webhooks.queue import WebhookQueue
 
 SECRET = "whsec_" + "c2VjcmV0" * 5
 NAME = "test"
@@ -99,10 +99,10 @@ async def receiving(aiohttp_server: Callable[[web.Application], Awaitable[TestSe
 class Sending:
     """A sender at work in this process."""
 
-    sender: Sender
+    sender: WebhookDispatcher
     task: "asyncio.Task[None]"
-    figures: Figures
-    receiver: Receiver
+    figures: WebhookMetrics
+    receiver: WebhookClient
     dead_letters: DeadLetters
 
     def figure(self, name: str, **labels: str) -> float | None:
@@ -127,21 +127,21 @@ def send(store: RedisStore, receiving: Receiving) -> Send:
         following: Feed | None = None,
     ) -> AsyncIterator[Sending]:
         consumer = f"consumer-{os.urandom(4).hex()}"
-        deliveries = Deliveries(store.client, store.keys, name=name, consumer=consumer, lease_s=lease_s)
+        deliveries = WebhookQueue(store.client, store.keys, name=name, consumer=consumer, lease_s=lease_s)
         dead_letters = DeadLetters(store.client, store.keys, name=name, ttl_s=3600)
         await deliveries.register(born_ms=born_ms)
         feed = RedisFeed(store.client, store.keys, kinds=KINDS)
-        async with Receiver(receiving.url, [key_of(SECRET)], timeout_s=timeout_s, concurrency=AT_ONCE) as receiver:
-            post = Post(
+        async with WebhookClient(receiving.url, [key_of(SECRET)], timeout_s=timeout_s, concurrency=AT_ONCE) as receiver:
+            post = DeliveryContext(
                 deliveries=deliveries,
                 dead_letters=dead_letters,
                 receiver=receiver,
-                figures=Figures(),
+                figures=WebhookMetrics(),
                 stopping=asyncio.Event(),
                 attempts=attempts,
                 lease_s=lease_s,
             )
-            sender = Sender(post, following or feed)
+            sender = WebhookDispatcher(post, following or feed)
             task = asyncio.create_task(sender.run())
             try:
                 yield Sending(sender, task, post.figures, receiver, dead_letters)
@@ -156,7 +156,7 @@ def send(store: RedisStore, receiving: Receiving) -> Send:
 @pytest.fixture
 def begin_call(store: RedisStore) -> Callable[..., Awaitable[WrittenCall]]:
     async def begin(call_sid: str = "CA1", **more: Any) -> WrittenCall:
-        return await WrittenCall.begin(store.outlet, call_sid, **more)
+        return await WrittenCall.begin(store.event_log, call_sid, **more)
 
     return begin
 

@@ -14,7 +14,7 @@ import pytest
 from tests.web.written_call import WrittenCall
 from tests.webhooks.conftest import SECRET, Receiving, command
 from transcriber.cli.main import main
-from transcriber.store.private_redis import EmbeddedRedis
+from transcriber.store.private_redis import PrivateRedis
 from transcriber.store.redis_store import RedisStore, open_store
 
 
@@ -86,10 +86,10 @@ async def test_redis_goes_and_comes_back(tmp_path: Path, receiving: Receiving, u
 @asynccontextmanager
 async def redis_with_call(folder: Path, call: WrittenCall | None = None) -> AsyncIterator[tuple[str, WrittenCall]]:
     """A redis-server of its own, with a call that begins or goes on."""
-    async with EmbeddedRedis(folder) as server, await open_store(server.url, prefix="transcripts", ttl_s=0) as store:
+    async with PrivateRedis(folder) as server, await open_store(server.url, prefix="transcripts", ttl_s=0) as store:
         if call is None:
-            call = await WrittenCall.begin(store.outlet, "CA1")
-        call.outlet = store.outlet
+            call = await WrittenCall.begin(store.event_log, "CA1")
+        call.outlet = store.event_log
         yield server.url, call
 
 

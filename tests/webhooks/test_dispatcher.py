@@ -19,7 +19,7 @@ from transcriber.store.feed import RedisFeed
 from transcriber.store.ports import Published
 from transcriber.store.redis_store import RedisStore
 from transcriber.webhooks import protocol
-from transcriber.webhooks.client import Receiver
+from transcriber.webhooks.client import WebhookClient
 from transcriber.webhooks.dead_letters import DeadLetters
 from transcriber.webhooks.redelivery import replay
 
@@ -107,7 +107,7 @@ async def test_the_body_is_the_event_as_it_was_kept(
     await call.say("héllo \u2028 <b>")
     async with send():
         [event] = await receiving.took(1)
-    [stored] = await store.archive.events("CA1", after=2)
+    [stored] = await store.history.events("CA1", after=2)
     assert event["text"] == "héllo \u2028 <b>"
     assert int(receiving.headers[0]["Content-Length"]) == len(stored.encode())
 
@@ -312,7 +312,7 @@ async def test_a_call_deleted_while_its_event_waits_is_forgotten(
     await call.end()
     async with send(attempts=1_000_000, lease_s=0.3) as sending:
         await receiving.until(lambda: len(receiving.tried) > 1)
-        await store.archive.delete("CA1")
+        await store.history.delete("CA1")
         await until(lambda: _is(sending.figure("calls_held"), 0))
         await other.say("still here")
         await receiving.until(lambda: receiving.texts("CA2") == ["still here"])
@@ -361,7 +361,7 @@ async def test_thousands_of_dead_letters_are_replayed(store: RedisStore, receivi
     letter = json.dumps({"reason": "500", "attempts": 3, "at": "2026-11-27T05:00:00.000Z"})
     key = f"{store.keys.webhook(NAME)}:dead"
     await store.client.hset(key, mapping={f"CA{number}:3": letter for number in range(MANY)})
-    async with Receiver(receiving.url, [key_of(SECRET)], timeout_s=10.0, concurrency=8) as receiver:
+    async with WebhookClient(receiving.url, [key_of(SECRET)], timeout_s=10.0, concurrency=8) as receiver:
         result = await replay(dead_letters, receiver)
     assert (result.delivered, result.kept, result.lost) == (0, 0, MANY)
     assert await dead_letters.count() == 0

@@ -10,7 +10,7 @@ import pytest
 
 from tests.web.written_call import WrittenCall
 from tests.webhooks.conftest import Answer, Event, Receiving, command
-from transcriber.store.private_redis import EmbeddedRedis
+from transcriber.store.private_redis import PrivateRedis
 from transcriber.store.redis_store import RedisStore, open_store
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(180)]
@@ -50,7 +50,7 @@ async def senders(*arguments: str, url: str) -> AsyncIterator["asyncio.Queue[Non
 @asynccontextmanager
 async def private_store(folder: Path) -> AsyncIterator[tuple[str, RedisStore]]:
     """A redis-server of its own and a store on it."""
-    async with EmbeddedRedis(folder) as redis, await open_store(redis.url, prefix="transcripts", ttl_s=0) as store:
+    async with PrivateRedis(folder) as redis, await open_store(redis.url, prefix="transcripts", ttl_s=0) as store:
         yield redis.url, store
 
 
@@ -64,22 +64,22 @@ async def test_everything_arrives_in_order_whatever_happens(tmp_path: Path, rece
     arguments = (receiving.url, "--all", "--takeover-s", "2")
     async with AsyncExitStack() as stack:
         async with (
-            EmbeddedRedis(tmp_path) as redis,
+            PrivateRedis(tmp_path) as redis,
             await open_store(redis.url, prefix="transcripts", ttl_s=0) as store,
         ):
             died = await stack.enter_async_context(senders(*arguments, url=redis.url))
-            calls = [await WrittenCall.begin(store.outlet, f"CA{number}") for number in range(CALLS)]
+            calls = [await WrittenCall.begin(store.event_log, f"CA{number}") for number in range(CALLS)]
             for number in range(FINALS):
                 await asyncio.gather(*(call.say(f"{number}") for call in calls))
                 await receiving.took((number // 2) * CALLS)
             for _ in range(KILLS // 2):
                 await asyncio.wait_for(died.get(), 60)
         async with (
-            EmbeddedRedis(tmp_path) as redis,
+            PrivateRedis(tmp_path) as redis,
             await open_store(redis.url, prefix="transcripts", ttl_s=0) as store,
         ):
             for call in calls:
-                call.outlet = store.outlet
+                call.outlet = store.event_log
             await asyncio.gather(*(call.end() for call in calls))
             ended = [*map(str, range(FINALS)), "end"]
             async with asyncio.timeout(90):

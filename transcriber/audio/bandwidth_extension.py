@@ -101,7 +101,7 @@ def _noise() -> NDArray[np.complex128]:
     return np.asarray(np.exp(1j * phases), np.complex128)
 
 
-class Extension:
+class BandwidthExtender:
     """Adds the upper band to one track's clean 16 kHz samples. Not shared between tracks."""
 
     def __init__(self, network: Network | None = None) -> None:

@@ -6,9 +6,9 @@ import msgspec
 
 Band = Literal["telephone", "wide"]
 """What a model was trained on: speech from telephones, 300 to 3,400 Hz, or speech up to 8 kHz."""
-RATE = 8000
+SAMPLE_RATE_HZ = 8000
 """Samples per second of telephone audio."""
-PER_MS = RATE // 1000
+SAMPLES_PER_MS = SAMPLE_RATE_HZ // 1000
 TRACKS = ("inbound", "outbound")
 """What the two sides of a call are called, in the order of a recording's channels."""
 

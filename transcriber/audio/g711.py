@@ -19,12 +19,12 @@ MULAW_EXACT = MULAW.astype(np.float64)
 """The 16-bit sample of each code, and the same as floats."""
 
 
-def decode(mulaw: bytes) -> NDArray[np.int16]:
+def expand(mulaw: bytes) -> NDArray[np.int16]:
     """Mu-law bytes to 16-bit samples at the same rate."""
     return MULAW[np.frombuffer(mulaw, np.uint8)]
 
 
-def encode_mulaw(samples: NDArray[np.int16]) -> bytes:
+def compress(samples: NDArray[np.int16]) -> bytes:
     """16-bit samples to G.711 mu-law, off by half a quantising step at most (ITU-T G.711, table 2)."""
     wide = samples.astype(np.int32)
     magnitude = np.minimum(np.abs(wide), 32635) + 0x84

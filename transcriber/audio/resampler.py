@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transcriber.audio.bandwidth_extension import DELAY as EXTENSION_DELAY
-from transcriber.audio.bandwidth_extension import Extension
+from transcriber.audio.bandwidth_extension import BandwidthExtender
 from transcriber.audio.chunk import Band
 from transcriber.audio.g711 import MULAW_EXACT
 
@@ -36,7 +36,7 @@ class Upsampler:
     """
 
     def __init__(self, band: Band) -> None:
-        self._extension = Extension() if band == "wide" else None
+        self._extension = BandwidthExtender() if band == "wide" else None
         self._taps = _TAPS
         self._reach = len(self._taps) // 2
         self._held = np.zeros(self._reach - 1)

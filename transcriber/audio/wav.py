@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from transcriber.audio.chunk import RATE, TRACKS
-from transcriber.audio.g711 import MULAW, SILENCE, encode_mulaw
+from transcriber.audio.chunk import SAMPLE_RATE_HZ, TRACKS
+from transcriber.audio.g711 import MULAW, SILENCE, compress
 from transcriber.errors import AudioFileError
 
 PCM, FLOAT, ALAW, MULAW_TAG, EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
@@ -27,7 +27,7 @@ class Recording:
     @property
     def duration_s(self) -> float:
         """Seconds from the first sample to the last."""
-        return max(map(len, self.tracks.values())) / RATE
+        return max(map(len, self.tracks.values())) / SAMPLE_RATE_HZ
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +69,10 @@ def _read(path: Path) -> list[bytes]:
     data = data[: len(data) - len(data) % width]
     if not data:
         raise AudioFileError(f"{path}: holds no audio")
-    if form.tag == MULAW_TAG and form.rate == RATE:
+    if form.tag == MULAW_TAG and form.rate == SAMPLE_RATE_HZ:
         return [bytes(data[side :: form.channels]) for side in range(form.channels)]
     samples = _samples(bytes(data), form).reshape(-1, form.channels)
-    return [encode_mulaw(_at_8k(samples[:, side], form.rate)) for side in range(form.channels)]
+    return [compress(_at_8k(samples[:, side], form.rate)) for side in range(form.channels)]
 
 
 def _parts(raw: bytes) -> tuple[_Format, memoryview]:
@@ -142,9 +142,9 @@ def _alaw_table() -> NDArray[np.float64]:
 
 
 def _at_8k(samples: NDArray[np.float64], rate: int) -> NDArray[np.int16]:
-    if rate != RATE:
+    if rate != SAMPLE_RATE_HZ:
         from scipy.signal import resample_poly  # slow to import, and most recordings do not need it
 
-        common = math.gcd(rate, RATE)
-        samples = resample_poly(samples, RATE // common, rate // common)
+        common = math.gcd(rate, SAMPLE_RATE_HZ)
+        samples = resample_poly(samples, SAMPLE_RATE_HZ // common, rate // common)
     return np.clip(np.round(samples), -32768, 32767).astype(np.int16)

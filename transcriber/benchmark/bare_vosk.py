@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any, ParamSpec, TypeVar
 
-from transcriber.audio.chunk import RATE, Band
+from transcriber.audio.chunk import SAMPLE_RATE_HZ, Band
 from transcriber.audio.g711 import SILENCE
 from transcriber.audio.resampler import upsample
 from transcriber.errors import ModelError
@@ -24,7 +24,7 @@ from transcriber.runtime import blas_kernels
 P = ParamSpec("P")
 T = TypeVar("T")
 BLOCK_MS = 100
-BLOCK = 2 * 2 * RATE * BLOCK_MS // 1000
+BLOCK = 2 * 2 * SAMPLE_RATE_HZ * BLOCK_MS // 1000
 WARM_BLOCKS = 50
 FRAME = 160
 
@@ -88,7 +88,7 @@ def cost(model: str, band: Band, tracks: Sequence[bytes], *, warm_on: bytes | No
         worker.start()
     for worker in workers:
         worker.join()
-    return (time.process_time() - before) / (sum(map(len, tracks)) / RATE)
+    return (time.process_time() - before) / (sum(map(len, tracks)) / SAMPLE_RATE_HZ)
 
 
 def _feed(recognizer: Any, block: bytes) -> None:
@@ -117,7 +117,7 @@ def _library(model: str) -> Any:
 def _recognizer(library: Any) -> Any:
     import vosk
 
-    return vosk.KaldiRecognizer(library, 2 * RATE)
+    return vosk.KaldiRecognizer(library, 2 * SAMPLE_RATE_HZ)
 
 
 def _work(answers: Connection, task: Callable[..., object], args: Sequence[Any], kwargs: dict[str, Any]) -> None:

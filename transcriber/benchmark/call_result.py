@@ -59,7 +59,7 @@ class Delay:
 
 
 @dataclass(slots=True)
-class Heard:
+class CallResult:
     """A call's outcome. `troubles`: codes of errors that the server reported in it."""
 
     call: Call

@@ -5,9 +5,9 @@ import time
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 
-from transcriber.benchmark.call_result import Delay, Heard
+from transcriber.benchmark.call_result import CallResult, Delay
 from transcriber.benchmark.material import Call
-from transcriber.benchmark.system_under_test import Side, Use, busy_s
+from transcriber.benchmark.system_under_test import SystemUnderTest, Use, busy_s
 from transcriber.errors import ServerUnreachable, TranscriberError
 
 SPREAD_S = 4.0
@@ -15,13 +15,13 @@ SPREAD_S = 4.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Crowd:
+class LoadResult:
     """The outcome of calls made at once. `used`: what the side used meanwhile (memory: at its end).
 
     `others_cores`: what neither the side nor the caller used, but somebody else on this machine (None: not known).
     """
 
-    heard: Sequence[Heard]
+    heard: Sequence[CallResult]
     failures: Sequence[str]
     used: Use | None
     track_s: float
@@ -49,7 +49,7 @@ class Crowd:
         """CPU seconds per second of a track, Redis and all."""
         return None if self.used is None else (self.used.cpu_s + self.used.redis_cpu_s) / self.track_s
 
-    def sound(self) -> "Crowd":
+    def sound(self) -> "LoadResult":
         """Itself. Raises ServerUnreachable if a call failed or the server had trouble in one."""
         if self.failures:
             raise ServerUnreachable(f"{len(self.failures)} calls failed; the first: {self.failures[0]}")
@@ -58,29 +58,29 @@ class Crowd:
         return self
 
 
-async def play(side: Side, calls: Sequence[Call]) -> Crowd:
+async def play(side: SystemUnderTest, calls: Sequence[Call]) -> LoadResult:
     """Every call in real time, all at once."""
     spread_s = min(SPREAD_S, calls[0].recording.duration_s / 4)
 
-    async def one(number: int, call: Call) -> Heard | TranscriberError:
+    async def one(number: int, call: Call) -> CallResult | TranscriberError:
         await asyncio.sleep(spread_s * number / len(calls))
         return await _outcome(side, call, speed=1.0)
 
     return await _gather(side, calls, [one(number, call) for number, call in enumerate(calls)])
 
 
-async def rush(side: Side, calls: Sequence[Call], *, at_once: int) -> Crowd:
+async def rush(side: SystemUnderTest, calls: Sequence[Call], *, at_once: int) -> LoadResult:
     """Every call, as fast as it is taken, so many at a time."""
     room = asyncio.Semaphore(at_once)
 
-    async def one(call: Call) -> Heard | TranscriberError:
+    async def one(call: Call) -> CallResult | TranscriberError:
         async with room:
             return await _outcome(side, call, speed=0.0)
 
     return await _gather(side, calls, [one(call) for call in calls])
 
 
-async def _outcome(side: Side, call: Call, *, speed: float) -> Heard | TranscriberError:
+async def _outcome(side: SystemUnderTest, call: Call, *, speed: float) -> CallResult | TranscriberError:
     try:
         return await side.call(call, speed=speed)
     except TranscriberError as error:
@@ -88,8 +88,10 @@ async def _outcome(side: Side, call: Call, *, speed: float) -> Heard | Transcrib
 
 
 async def _gather(
-    side: Side, calls: Sequence[Call], running: Sequence[Coroutine[None, None, Heard | TranscriberError]]
-) -> Crowd:
+    side: SystemUnderTest,
+    calls: Sequence[Call],
+    running: Sequence[Coroutine[None, None, CallResult | TranscriberError]],
+) -> LoadResult:
     before, began_s, own_s, all_s = side.use(), time.monotonic(), time.process_time(), busy_s()
     results = await asyncio.gather(*running)
     after, wall_s = side.use(), time.monotonic() - began_s
@@ -100,8 +102,8 @@ async def _gather(
         )
         rest_s = busy_s() - all_s - (time.process_time() - own_s) - used.cpu_s - used.redis_cpu_s
         others_cores = round(max(0.0, rest_s / wall_s), 2)
-    return Crowd(
-        heard=[result for result in results if isinstance(result, Heard)],
+    return LoadResult(
+        heard=[result for result in results if isinstance(result, CallResult)],
         failures=[str(result) for result in results if isinstance(result, TranscriberError)],
         used=used,
         track_s=sum(call.track_s for call in calls),

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from transcriber.audio import sample_calls
-from transcriber.audio.chunk import PER_MS, RATE
-from transcriber.audio.g711 import SILENCE, decode
+from transcriber.audio.chunk import SAMPLE_RATE_HZ, SAMPLES_PER_MS
+from transcriber.audio.g711 import SILENCE, expand
 from transcriber.audio.sample_calls import Turn
 from transcriber.errors import AudioFileError
 from transcriber.telephony.simulator import Recording, read_recording
 
 FRAME_MS = 20
-FRAME = FRAME_MS * PER_MS
+FRAME = FRAME_MS * SAMPLES_PER_MS
 SPEECH_BELOW_PEAK_DB = 30.0
 """A frame so much below the 95th percentile of its track still counts as speech."""
 PAUSE_MS = 600
@@ -47,7 +47,7 @@ class Call:
         """Its beginning; what is said there is then not known."""
         if self.recording.duration_s <= seconds:
             return self
-        tracks = {track: mulaw[: round(seconds * RATE)] for track, mulaw in self.recording.tracks.items()}
+        tracks = {track: mulaw[: round(seconds * SAMPLE_RATE_HZ)] for track, mulaw in self.recording.tracks.items()}
         turns = tuple(turn for turn in self.turns if turn.end_ms <= seconds * 1000)
         return replace(self, recording=Recording(tracks), turns=turns, said={})
 
@@ -56,12 +56,14 @@ class Call:
 
         `share` 0 is the call itself. What is said is then not known.
         """
-        length_ms = -(-max(map(len, self.recording.tracks.values())) // PER_MS)
+        length_ms = -(-max(map(len, self.recording.tracks.values())) // SAMPLES_PER_MS)
         cut_ms = min((0, length_ms, *self._pauses()), key=lambda at_ms: abs(at_ms - share * length_ms))
         if cut_ms in (0, length_ms):
             return self
-        cut, quiet = cut_ms * PER_MS, bytes([SILENCE])
-        whole = {track: mulaw.ljust(length_ms * PER_MS, quiet) for track, mulaw in self.recording.tracks.items()}
+        cut, quiet = cut_ms * SAMPLES_PER_MS, bytes([SILENCE])
+        whole = {
+            track: mulaw.ljust(length_ms * SAMPLES_PER_MS, quiet) for track, mulaw in self.recording.tracks.items()
+        }
         turns = []
         for turn in self.turns:
             start_ms = (turn.start_ms - cut_ms) % length_ms
@@ -149,7 +151,7 @@ def _by_energy(recording: Recording) -> tuple[Turn, ...]:
 
 def _loud(mulaw: bytes) -> list[tuple[int, int]]:
     """(start, end) in ms of what is loud for this track, over short holes."""
-    samples = decode(mulaw).astype(np.float64)
+    samples = expand(mulaw).astype(np.float64)
     frames = samples[: len(samples) // FRAME * FRAME].reshape(-1, FRAME)
     if not len(frames):
         return []

@@ -10,7 +10,7 @@ Row = Mapping[str, Value]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class SectionReport:
     """Rows with the same keys, units in the keys. `about`: what was played, how often. `notes`: how it was measured.
 
     `steps`: rows of their own kind, on the way to the others.

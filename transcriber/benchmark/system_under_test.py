@@ -7,7 +7,7 @@ from typing import Protocol
 
 import psutil
 
-from transcriber.benchmark.call_result import Heard
+from transcriber.benchmark.call_result import CallResult
 from transcriber.benchmark.material import Call
 
 PATIENCE_S = 60.0
@@ -27,7 +27,7 @@ class Use:
     redis_bytes: int
 
 
-class Side(Protocol):
+class SystemUnderTest(Protocol):
     """A server that runs, and how a call is made to it."""
 
     @property
@@ -40,14 +40,14 @@ class Side(Protocol):
     def endpoint_ms(self) -> int | None:
         """Silence after which it ends an utterance; None: its model's own rules."""
 
-    async def call(self, call: Call, *, speed: float = 1.0) -> Heard:
+    async def call(self, call: Call, *, speed: float = 1.0) -> CallResult:
         """Play it (0: as fast as it is taken) and wait for its last words. Raises TranscriberError."""
 
     def use(self) -> Use | None:
         """None for a server that is not our child."""
 
 
-Opening = AbstractAsyncContextManager[Side]
+Opening = AbstractAsyncContextManager[SystemUnderTest]
 
 
 def use_of(pid: int) -> Use:

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from transcriber.benchmark.call_result import Heard, Utterance
+from transcriber.benchmark.call_result import CallResult, Utterance
 from transcriber.benchmark.material import Call
 from transcriber.benchmark.system_under_test import PATIENCE_S, Use, use_of
 from transcriber.catalog import ModelFolder
@@ -38,7 +38,7 @@ class _Listening:
     """Gathers one call's events."""
 
     def __init__(self, call: Call) -> None:
-        self.heard = Heard(call)
+        self.heard = CallResult(call)
         self.ended = asyncio.Event()
         self._first: dict[tuple[str, int], float] = {}
 
@@ -75,7 +75,7 @@ class Service:
         self._pid = pid
         self._live: dict[str, _Listening] = {}
 
-    async def call(self, call: Call, *, speed: float = 1.0) -> Heard:
+    async def call(self, call: Call, *, speed: float = 1.0) -> CallResult:
         """See `Side`."""
         ids, listening = CallIds(), _Listening(call)
         self._live[ids.call] = listening
@@ -139,7 +139,7 @@ async def room(model: ModelFolder) -> int:
 
 
 @asynccontextmanager
-async def _serving(model: ModelFolder, flags: Sequence[str]) -> AsyncIterator[tuple[child_process.Child, Path]]:
+async def _serving(model: ModelFolder, flags: Sequence[str]) -> AsyncIterator[tuple[child_process.ChildProcess, Path]]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     with tempfile.TemporaryDirectory(prefix="transcriber-bench-") as folder:
         command = [sys.executable, "-m", "transcriber", "serve", "--port", "0", "--data-dir", folder]

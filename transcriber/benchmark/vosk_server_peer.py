@@ -16,15 +16,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
 
-from transcriber.audio.chunk import RATE, Band
-from transcriber.audio.g711 import decode
+from transcriber.audio.chunk import SAMPLE_RATE_HZ, Band
+from transcriber.audio.g711 import expand
 from transcriber.audio.resampler import upsample
-from transcriber.benchmark.call_result import Heard, Utterance
+from transcriber.benchmark.call_result import CallResult, Utterance
 from transcriber.benchmark.material import Call
 from transcriber.benchmark.system_under_test import PATIENCE_S, Use, use_of
 from transcriber.errors import ConfigError, ServerUnreachable
 from transcriber.runtime import child_process
-from transcriber.telephony.simulator.client import Pace
+from transcriber.telephony.simulator.client import RealtimeClock
 
 CHUNK_MS = 100
 """Audio in one message: what our own service feeds at a time."""
@@ -44,9 +44,9 @@ class Peer:
         self._rate = rate
         self._band = band
 
-    async def call(self, call: Call, *, speed: float = 1.0) -> Heard:
+    async def call(self, call: Call, *, speed: float = 1.0) -> CallResult:
         """See `Side`. When played as fast as possible, every answer is awaited, as the protocol's own clients do."""
-        heard, pace, failure = Heard(call), Pace(speed), ""
+        heard, pace, failure = CallResult(call), RealtimeClock(speed), ""
         try:
             async with asyncio.TaskGroup() as group:
                 for track, mulaw in call.recording.tracks.items():
@@ -63,7 +63,7 @@ class Peer:
         """See `Side`."""
         return None if self._pid is None else use_of(self._pid)
 
-    async def _track(self, heard: Heard, track: str, mulaw: bytes, pace: Pace, *, in_turn: bool) -> None:
+    async def _track(self, heard: CallResult, track: str, mulaw: bytes, pace: RealtimeClock, *, in_turn: bool) -> None:
         pcm, size = self._pcm(mulaw), 2 * self._rate * CHUNK_MS // 1000
         async with aiohttp.ClientSession(timeout=TIMEOUT) as session, session.ws_connect(self._url) as line:
             await line.send_json({"config": {"sample_rate": self._rate, "words": True}})
@@ -87,15 +87,15 @@ class Peer:
                     reading.cancel()
 
     def _pcm(self, mulaw: bytes) -> bytes:
-        if self._rate == RATE:
-            return decode(mulaw).tobytes()
+        if self._rate == SAMPLE_RATE_HZ:
+            return expand(mulaw).tobytes()
         return upsample(mulaw, self._band)
 
 
 class _Answers:
     """Reads one connection's answers; the n-th is to the n-th message of audio."""
 
-    def __init__(self, heard: Heard, track: str) -> None:
+    def __init__(self, heard: CallResult, track: str) -> None:
         self._heard = heard
         self._track = track
         self._sent_ms: list[float] = []

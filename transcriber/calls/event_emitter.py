@@ -6,31 +6,31 @@ Nothing waits here; how they reach the store is the delivery's business. Times a
 import time
 from collections.abc import Mapping
 
-from transcriber.events.factory import Fact, Identity
+from transcriber.events.factory import Fact, StreamEventFactory
 from transcriber.events.schema import iso_time
-from transcriber.outbox.ports import Delivery, Outbox, Refuse
-from transcriber.recognition.utterance_tracker import Draft
+from transcriber.outbox.ports import EventSink, Outbox, Refuse
+from transcriber.recognition.utterance_tracker import PartialResult
 
 
-class Scribe:
+class EventEmitter:
     """The writer of one stream. All methods belong to the event loop's thread."""
 
-    def __init__(self, identity: Identity, outbox: Outbox, *, refuse: Refuse) -> None:
+    def __init__(self, identity: StreamEventFactory, outbox: Outbox, *, refuse: Refuse) -> None:
         self._identity = identity
         call, stream = identity.started(_now())
-        self._delivery: Delivery = outbox.begin(call, stream, at_ms=time.time_ns() // 1_000_000, refuse=refuse)
+        self._delivery: EventSink = outbox.begin(call, stream, at_ms=time.time_ns() // 1_000_000, refuse=refuse)
 
-    def note(self, fact: Fact, track: str = "") -> None:
+    def emit(self, fact: Fact, track: str = "") -> None:
         """Something to be kept and published; `track` is an utterance's."""
-        self._delivery.keep(self._identity.event(fact, track, at=_now()))
+        self._delivery.send(self._identity.event(fact, track, at=_now()))
 
-    def sketch(self, draft: Draft, track: str) -> None:
+    def emit_partial(self, draft: PartialResult, track: str) -> None:
         """Something to be published only; replaces what waits of the same track."""
-        self._delivery.show(self._identity.partial(draft, track, at=_now()))
+        self._delivery.send_partial(self._identity.partial(draft, track, at=_now()))
 
-    def hear(self, track: str, payload: bytes, at: int) -> None:
+    def record_audio(self, track: str, payload: bytes, at: int) -> None:
         """Audio that is going to be recognised, for the journal."""
-        self._delivery.hear(track, payload, at)
+        self._delivery.record_audio(track, payload, at)
 
     async def close(self, reason: str, *, audio_ms: Mapping[str, int], faults: Mapping[str, int]) -> None:
         """The end of the stream. Returns when all of it is written, or safe and on its way."""

@@ -6,18 +6,18 @@ from collections.abc import Collection
 from transcriber.audio.chunk import TRACKS
 from transcriber.calls.session import Session
 from transcriber.observability.metrics import Metrics
-from transcriber.recognition.service import Ears
+from transcriber.recognition.service import RecognitionService
 
 log = logging.getLogger(__name__)
 
 
-def measure(metrics: Metrics, live: Collection[Session], *, ears: Ears, capacity: int) -> None:
+def measure(metrics: Metrics, live: Collection[Session], *, ears: RecognitionService, capacity: int) -> None:
     """The gauges, as they are now. `capacity`: how many tracks there may be."""
     metrics.streams_live.set(len(live))
     metrics.tracks_live.set(sum(len(session.start.tracks) for session in live))
     metrics.calls_live.set(len({session.start.call_sid for session in live}))
     metrics.recognition_backlog_seconds.set(max((session.backlog_s for session in live), default=0.0))
-    metrics.recognition_wait_seconds.set(ears.lanes.pace.wait_s)
+    metrics.recognition_wait_seconds.set(ears.lanes.load.wait_s)
     metrics.tracks_capacity.set(capacity)
     lags = [session.lag_s for session in live]
     for track in TRACKS:

@@ -19,7 +19,7 @@ LEAST_OF_ADDRESS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class SocketCredentials:
     """What a socket showed before its start. `site`: the address it counts for while unproved; empty: of nobody's.
 
     `ticket`: one that was spent, and the call it is good for.
@@ -31,7 +31,7 @@ class Proof:
     call_sid: str = ""
 
 
-class Waiting:
+class PendingSockets:
     """How many there are. Belongs to the event loop's thread."""
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Waiting:
         return "address" if site and self._unproved[site] >= max(LEAST_OF_ADDRESS, room // SHARE) else None
 
     @contextmanager
-    def one(self, proof: Proof) -> Iterator[None]:
+    def one(self, proof: SocketCredentials) -> Iterator[None]:
         """It waits inside the block."""
         if proof.proved:
             self._proved += 1

@@ -11,14 +11,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from enum import Enum, auto
 
-from transcriber.audio.chunk import RATE
-from transcriber.calls.event_emitter import Scribe
-from transcriber.events.factory import Identity
+from transcriber.audio.chunk import SAMPLE_RATE_HZ
+from transcriber.calls.event_emitter import EventEmitter
+from transcriber.events.factory import StreamEventFactory
 from transcriber.outbox.ports import Outbox
-from transcriber.recognition.decode_scheduler import Lane
-from transcriber.recognition.service import Hearing
-from transcriber.recognition.track_decoder import Heard
-from transcriber.recognition.utterance_tracker import Utterance
+from transcriber.recognition.decode_scheduler import TrackQueue
+from transcriber.recognition.service import StreamRecognition
+from transcriber.recognition.track_decoder import RecognitionResults
+from transcriber.recognition.utterance_tracker import FinalResult
 from transcriber.telephony import media_stream as wire
 from transcriber.telephony.twilio.messages import Start
 
@@ -43,7 +43,7 @@ class Session:
         start: Start,
         received: wire.MediaStream,
         *,
-        hearing: Hearing,
+        hearing: StreamRecognition,
         outbox: Outbox,
         speakers: Mapping[str, str],
     ) -> None:
@@ -55,8 +55,8 @@ class Session:
         """Done, with the reason, when somebody other than the sender ends the stream."""
         self._faults: Counter[str] = Counter()
         self._soon: asyncio.Task[None] | None = None
-        self._scribe = Scribe(
-            Identity(
+        self._scribe = EventEmitter(
+            StreamEventFactory(
                 start=start,
                 speakers=speakers,
                 language=engine.language,
@@ -66,7 +66,9 @@ class Session:
             outbox,
             refuse=self.end,
         )
-        self._lanes: dict[str, Lane] = {track: hearing.lane(self._listener(track)) for track in start.tracks}
+        self._lanes: dict[str, TrackQueue] = {
+            track: hearing.track_queue(self._listener(track)) for track in start.tracks
+        }
         self._still_ticks = max(STILL_TICKS, math.ceil(hearing.manner.endpoint_ms / 1000 / TICK_S))
         self._still = dict.fromkeys(start.tracks, (0, 0))
         """By track the audio received up to the latest tick, and for how many ticks it has been all."""
@@ -76,7 +78,7 @@ class Session:
     @property
     def lag_s(self) -> dict[str, float]:
         """Seconds of audio received and not yet recognised, by track."""
-        return {track: lane.pending / RATE for track, lane in self._lanes.items()}
+        return {track: lane.pending / SAMPLE_RATE_HZ for track, lane in self._lanes.items()}
 
     @property
     def backlog_s(self) -> float:
@@ -88,17 +90,19 @@ class Session:
         """What was wrong with the stream, by code."""
         return self.received.faults + self._faults
 
-    def hear(self, outcome: wire.Outcome) -> None:
+    def receive(self, outcome: wire.Outcome) -> None:
         """Take what the wire said. Never waits."""
         match outcome:
             case wire.Audio(track, payload, at):
-                self._scribe.hear(track, payload, at)
+                self._scribe.record_audio(track, payload, at)
                 if not self._lanes[track].offer(payload, at):
-                    self.report(wire.Fault("audio_refused", "recognition is too far behind or failed: audio was lost"))
-            case wire.Missing() | wire.Pressed():
-                self._scribe.note(outcome)
-            case wire.Fault():
-                self._scribe.note(outcome)
+                    self.report(
+                        wire.StreamFault("audio_refused", "recognition is too far behind or failed: audio was lost")
+                    )
+            case wire.AudioGap() | wire.DtmfReceived():
+                self._scribe.emit(outcome)
+            case wire.StreamFault():
+                self._scribe.emit(outcome)
 
     def tick(self) -> None:
         """To be called every TICK_S: a track whose frames have stopped (mute, a leg that left) is told so.
@@ -112,11 +116,11 @@ class Session:
             if ticks >= self._still_ticks and self.state is State.LIVE:
                 self._lanes[track].still()
 
-    def report(self, fault: wire.Fault) -> None:
+    def report(self, fault: wire.StreamFault) -> None:
         """Count a fault of ours; its code's first time becomes a stream.error event."""
         self._faults[fault.code] += 1
         if self._faults[fault.code] == 1:
-            self._scribe.note(fault)
+            self._scribe.emit(fault)
 
     def end(self, reason: str) -> None:
         """Ask whoever reads the stream to finish it."""
@@ -138,7 +142,7 @@ class Session:
             if heard_at() <= since:
                 self.end(reason)
                 return
-        self.report(wire.Fault("still_sending", "a status callback called the stream over, but audio goes on"))
+        self.report(wire.StreamFault("still_sending", "a status callback called the stream over, but audio goes on"))
         self._soon = None
 
     async def finish(self, reason: str, *, within_s: float) -> None:
@@ -148,8 +152,8 @@ class Session:
         """
         if self.state is not State.LIVE:
             return
-        for outcome in self.received.rest():
-            self.hear(outcome)
+        for outcome in self.received.flush():
+            self.receive(outcome)
         self.state = State.FINISHING
         if self._soon is not None:
             self._soon.cancel()
@@ -163,16 +167,16 @@ class Session:
         finishing = [lane.finish() for lane in self._lanes.values()]
         done, late = await asyncio.wait(finishing, timeout=within_s)
         if late:
-            self.report(wire.Fault("recognition_late", "recognition took too long: the last words are missing"))
+            self.report(wire.StreamFault("recognition_late", "recognition took too long: the last words are missing"))
         if any(lane.exception() for lane in done):
-            self.report(wire.Fault("recognition_failed", "recognition of a track failed: words may be missing"))
+            self.report(wire.StreamFault("recognition_failed", "recognition of a track failed: words may be missing"))
 
-    def _listener(self, track: str) -> Callable[[Heard], None]:
-        def tell(heard: Heard) -> None:
+    def _listener(self, track: str) -> Callable[[RecognitionResults], None]:
+        def tell(heard: RecognitionResults) -> None:
             for item in heard:
-                if isinstance(item, Utterance):
-                    self._scribe.note(item, track)
+                if isinstance(item, FinalResult):
+                    self._scribe.emit(item, track)
                 else:
-                    self._scribe.sketch(item, track)
+                    self._scribe.emit_partial(item, track)
 
         return tell

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from transcriber.calls import metrics as session_metrics
-from transcriber.calls.pending_sockets import USUAL_TRACKS, Proof, Waiting
+from transcriber.calls.pending_sockets import USUAL_TRACKS, PendingSockets, SocketCredentials
 from transcriber.calls.session import TICK_S, Session
-from transcriber.calls.speaker_labels import Speakers
+from transcriber.calls.speaker_labels import SpeakerLabels
 from transcriber.errors import StoreError
-from transcriber.observability.log_rate_limit import LogBudget
+from transcriber.observability.log_rate_limit import LogRateLimiter
 from transcriber.observability.metrics import Metrics
 from transcriber.outbox.ports import Outbox
-from transcriber.recognition.service import Ears
+from transcriber.recognition.service import RecognitionService
 from transcriber.store.ports import Tickets
 from transcriber.telephony import media_stream as wire
 from transcriber.telephony.twilio.messages import Start
@@ -23,11 +23,11 @@ from transcriber.telephony.twilio.messages import Start
 log = logging.getLogger(__name__)
 CALLBACK_GRACE_S = 2.0
 """A status callback may overtake the last messages of its stream."""
-NOTHING = Proof()
+NOTHING = SocketCredentials()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class AdmissionPolicy:
     """Who is let in, and for how long. `max_tracks` says how many live tracks there may be now; times in seconds."""
 
     max_tracks: Callable[[], int]
@@ -40,20 +40,20 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
+class SessionParts:
     """What the registry works with."""
 
-    ears: Ears
+    ears: RecognitionService
     outbox: Outbox
     tickets: Tickets
     metrics: Metrics
-    log_budget: LogBudget = field(default_factory=LogBudget)
+    log_budget: LogRateLimiter = field(default_factory=LogRateLimiter)
 
 
-class Sessions:
+class SessionManager:
     """The registry. All methods belong to the event loop's thread."""
 
-    def __init__(self, rules: Rules, parts: Parts) -> None:
+    def __init__(self, rules: AdmissionPolicy, parts: SessionParts) -> None:
         self.rules = rules
         self.draining = False
         self._ears = parts.ears
@@ -63,8 +63,8 @@ class Sessions:
         self._log_budget = parts.log_budget
         self._metrics.sockets_unproved.set_function(lambda: self.waiting.unproved)
         self._live: dict[str, Session] = {}
-        self._speakers = Speakers()
-        self.waiting = Waiting()
+        self._speakers = SpeakerLabels()
+        self.waiting = PendingSockets()
         self._heard_at: dict[str, float] = {}
         self._hurry = asyncio.Event()
         self._empty = asyncio.Event()
@@ -84,7 +84,7 @@ class Sessions:
     def full(self) -> bool:
         """Whether one more usual stream would be too much. Sockets that proved nothing do not count."""
         expected = self.live_tracks + self.waiting.tracks + USUAL_TRACKS
-        return expected > max(self.rules.max_tracks(), USUAL_TRACKS) or self._ears.lanes.pace.behind
+        return expected > max(self.rules.max_tracks(), USUAL_TRACKS) or self._ears.lanes.load.behind
 
     def full_of_unproved(self, site: str) -> Literal["address", "all"] | None:
         """Whether one more socket that proves nothing would be too much: for its address, or for all together."""
@@ -97,15 +97,17 @@ class Sessions:
         """Seconds of audio that wait for recognition, of the track that is furthest behind."""
         return max((session.backlog_s for session in self._live.values()), default=0.0)
 
-    async def admit(self, start: Start, received: wire.MediaStream, proof: Proof = NOTHING) -> Session | wire.Refused:
+    async def admit(
+        self, start: Start, received: wire.MediaStream, proof: SocketCredentials = NOTHING
+    ) -> Session | wire.StreamRefused:
         """The session of an announced stream, or why there is none. `proof`: what its socket showed before."""
         refused = self._refusal(start) or await self._check_ticket(start, proof)
         if refused is not None:
             return refused
         # Whoever proved nothing leaves room for those that did and are about to start.
         kept = 0 if proof.proved or start.parameters.get("ticket") else self.waiting.tracks
-        hearing = await self._ears.hearing(start.parameters)
-        if isinstance(hearing, wire.Refused):
+        hearing = await self._ears.open_stream(start.parameters)
+        if isinstance(hearing, wire.StreamRefused):
             return hearing
         if (refused := self._refusal(start, kept=kept)) is not None:
             return refused
@@ -148,7 +150,7 @@ class Sessions:
     def report(self, stream_sid: str, code: str, message: str) -> None:
         """Make something a stream.error event of the stream, if it is one of ours."""
         if (session := self._live.get(stream_sid)) is not None:
-            session.report(wire.Fault(code, message))
+            session.report(wire.StreamFault(code, message))
 
     async def tick(self) -> None:
         """Notice tracks whose frames have stopped; runs as long as the server."""
@@ -187,25 +189,25 @@ class Sessions:
         """Drain no longer than it takes to finish what was received."""
         self._hurry.set()
 
-    def _refusal(self, start: Start, *, kept: int = 0) -> wire.Refused | None:
+    def _refusal(self, start: Start, *, kept: int = 0) -> wire.StreamRefused | None:
         if self.rules.account_sids and start.account_sid not in self.rules.account_sids:
-            return wire.Refused(1008, "streams of this account are not accepted")
+            return wire.StreamRefused(1008, "streams of this account are not accepted")
         if self.draining:
-            return wire.Refused(1001, "the server is shutting down")
+            return wire.StreamRefused(1001, "the server is shutting down")
         if start.stream_sid in self._live:
-            return wire.Refused(1008, "a stream with this streamSid is live already")
+            return wire.StreamRefused(1008, "a stream with this streamSid is live already")
         if self.live_tracks + kept + len(start.tracks) > self.rules.max_tracks():
-            return wire.Refused(1013, "over capacity, try again later")
+            return wire.StreamRefused(1013, "over capacity, try again later")
         return None
 
-    async def _check_ticket(self, start: Start, proof: Proof) -> wire.Refused | None:
+    async def _check_ticket(self, start: Start, proof: SocketCredentials) -> wire.StreamRefused | None:
         ticket = start.parameters.get("ticket", "")
         if proof.ticket and proof.call_sid != start.call_sid:
-            return wire.Refused(1008, "the ticket is not good for this call")
+            return wire.StreamRefused(1008, "the ticket is not good for this call")
         if proof.ticket and ticket in ("", proof.ticket):
             return None
         if not ticket:
-            return wire.Refused(1008, "a ticket is required") if self.rules.require_ticket else None
+            return wire.StreamRefused(1008, "a ticket is required") if self.rules.require_ticket else None
         try:
             good = await self._tickets.redeem(ticket, start.call_sid)
         except StoreError as error:
@@ -214,8 +216,8 @@ class Sessions:
             # Where none is demanded, one that cannot be checked proves as much as none.
             if not self.rules.require_ticket:
                 return None
-            return wire.Refused(1013, "the ticket could not be checked, try again later")
-        return None if good else wire.Refused(1008, "the ticket is not good for this call")
+            return wire.StreamRefused(1013, "the ticket could not be checked, try again later")
+        return None if good else wire.StreamRefused(1008, "the ticket is not good for this call")
 
     def _report_shared_tracks(self, session: Session) -> None:
         mine = session.start
@@ -226,7 +228,7 @@ class Sessions:
             why = (
                 f"another live stream of this call carries {carried}, too: both are transcribed, talk time counts once"
             )
-            session.report(wire.Fault("duplicate_track", why))
+            session.report(wire.StreamFault("duplicate_track", why))
 
     def _measure(self) -> None:
         session_metrics.measure(self._metrics, self._live.values(), ears=self._ears, capacity=self.rules.max_tracks())

@@ -9,7 +9,7 @@ MOST_CALLS = 10_000
 """So many calls' labels are remembered; those labelled longest ago are forgotten."""
 
 
-class Speakers:
+class SpeakerLabels:
     """The labels of this server's calls, for streams that come later and give none."""
 
     def __init__(self) -> None:

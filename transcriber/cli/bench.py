@@ -17,12 +17,12 @@ from rich.text import Text
 
 from transcriber.benchmark import chart, machine, material, transcriber_service, vosk_server_peer
 from transcriber.benchmark.plan import Plan
-from transcriber.benchmark.section_report import Finding, Row, Value
+from transcriber.benchmark.section_report import Row, SectionReport, Value
 from transcriber.benchmark.sections import accuracy, capacity, cost, latency, memory, parity
 from transcriber.catalog import ModelFolder, find
 from transcriber.cli.command import Subparsers, add_command
 from transcriber.errors import AudioFileError, ConfigError
-from transcriber.settings.definition import load
+from transcriber.settings.definition import load_settings
 
 SECTIONS = ("parity", "accuracy", "cost", "capacity", "latency", "memory")
 """In the order in which they run: latency wants to know the capacity."""
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     chosen = [name for name in SECTIONS if name in args.section or not args.section]
     if args.picture and "capacity" not in chosen:
         args.usage_error("--picture shows the capacity section: ask for that too")
-    settings = load().settings
+    settings = load_settings().settings
     model = find(args.model or settings.model, settings.data_dir)
     model.check()
     if args.peer and not vosk_server_peer.is_address(args.peer):
@@ -99,7 +99,7 @@ def _material(args: argparse.Namespace) -> list[material.Call]:
 
 async def _measure(
     args: argparse.Namespace, chosen: Sequence[str], model: ModelFolder, calls: Sequence[material.Call]
-) -> list[Finding]:
+) -> list[SectionReport]:
     findings = []
     with _progress() as say:
         say("how many tracks there is room for")
@@ -152,7 +152,7 @@ def _draw(path: Path, result: capacity.Capacity, plan: Plan) -> None:
         raise ConfigError(f"--picture {path}: {error.strerror or error}") from None
 
 
-def _show(found: Finding) -> None:
+def _show(found: SectionReport) -> None:
     print(f"\n{found.section}: {found.about}")
     for rows in (found.rows, found.steps):
         if rows:

@@ -10,7 +10,7 @@ from transcriber import catalog
 from transcriber.catalog import ModelFolder, static_graph, validation
 from transcriber.catalog.trial import Trials
 from transcriber.cli.command import Subparsers, add_command
-from transcriber.cli.serve import add_setting_flags, load_settings
+from transcriber.cli.serve import add_setting_flags, settings_of
 from transcriber.cli.terminal_text import printable
 from transcriber.errors import ConfigError, TranscriberError
 from transcriber.observability.url_credentials import without_credentials
@@ -41,7 +41,7 @@ def add(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print each setting with its source, then each check. Raises ConfigError on settings that cannot be used."""
-    loaded = load_settings(args)
+    loaded = settings_of(args)
     width = max(len(name) for name, _, _ in loaded.shown())
     for name, value, source in loaded.shown():
         print(f"{name:<{width}}  {printable(value) or '-':<28}  {source}")

@@ -9,7 +9,7 @@ from typing import Any
 
 from transcriber.cli.http_client import Connection, ConnectionBroke, call_path
 from transcriber.errors import CallNotFound, ServerUnreachable
-from transcriber.events.schema import parsed
+from transcriber.events.schema import parse
 
 RETRY_S = 0.1
 LONGEST_MESSAGE = 1 << 22
@@ -87,7 +87,7 @@ async def follow(api: Connection, call_sid: str, *, patience_s: float = 10.0) ->
 
 
 def _event(text: str) -> dict[str, Any]:
-    event = parsed(text)
+    event = parse(text)
     if not event:
         raise ServerUnreachable("the server sends events that are not JSON objects: is it a transcriber?")
     return event

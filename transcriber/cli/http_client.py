@@ -21,7 +21,8 @@ from transcriber.errors import (
     ServerUnreachable,
     TranscriberError,
 )
-from transcriber.settings import api_keys, definition, local_key, secret_file
+from transcriber.settings import api_keys, local_key, secret_file
+from transcriber.settings.definition import Settings, load_settings
 from transcriber.settings.sources import IN_THE_PROCESS_LIST
 from transcriber.telephony.simulator.certificate_pinning import ANOTHER_CERTIFICATE, fingerprint_of
 from transcriber.telephony.simulator.client import MEDIA_PATH
@@ -71,9 +72,9 @@ def add_flags(parser: argparse.ArgumentParser, *, key_flag: bool = False) -> Non
     add_config_flag(parser)
 
 
-def find_server(args: argparse.Namespace) -> tuple[Server, definition.Settings]:
+def find_server(args: argparse.Namespace) -> tuple[Server, Settings]:
     """The server the flags or the settings name. Raises ConfigError."""
-    settings = definition.load(config=args.config).settings
+    settings = load_settings(config=args.config).settings
     if args.url is None and settings.port == 0:
         raise ConfigError("port 0 in the settings means any free one: say with --url where the server is")
     url = _base_url(args.url or settings.local_url)
@@ -94,7 +95,7 @@ def _given_key(args: argparse.Namespace) -> str | None:
         raise ConfigError(f"--api-key-file: {error}") from None
 
 
-def _own_key(settings: definition.Settings, *, here: bool) -> str | None:
+def _own_key(settings: Settings, *, here: bool) -> str | None:
     """The settings' first key that may do everything, else their first; hashes cannot be shown to a server.
 
     Without any, the one that the server has made for itself, shown only to this machine's own address.

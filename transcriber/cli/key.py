@@ -6,7 +6,8 @@ import sys
 from transcriber.cli.command import Subparsers, add_command
 from transcriber.cli.http_client import add_config_flag
 from transcriber.errors import ConfigError
-from transcriber.settings import api_keys, definition, local_key
+from transcriber.settings import api_keys, local_key
+from transcriber.settings.definition import load_settings
 
 SHORTEST = 24
 
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _show_local(args: argparse.Namespace) -> int:
     """The key that the settings' server made for itself, and the page's address with it. Raises ConfigError."""
-    settings = definition.load(config=args.config).settings
+    settings = load_settings(config=args.config).settings
     key = local_key.find(settings.data_dir)
     if key is None:
         raise ConfigError(

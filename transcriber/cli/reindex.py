@@ -7,8 +7,7 @@ import sys
 from transcriber.cli.command import Subparsers, add_command
 from transcriber.cli.http_client import add_config_flag
 from transcriber.cli.server_store import open_servers_store
-from transcriber.settings import definition
-from transcriber.settings.definition import Settings
+from transcriber.settings.definition import Settings, load_settings
 
 SAID_EVERY = 10_000
 
@@ -30,7 +29,7 @@ def add(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Go through all of them, a slice at a time. Raises StoreError; what was done until then stays."""
-    done = asyncio.run(_reindex(definition.load(config=args.config).settings))
+    done = asyncio.run(_reindex(load_settings(config=args.config).settings))
     print(f"{done} calls are listed and indexed")
     return 0
 

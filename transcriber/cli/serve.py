@@ -15,10 +15,10 @@ from transcriber.cli.command import Subparsers, add_command
 from transcriber.observability import logs
 from transcriber.observability.url_credentials import without_credentials
 from transcriber.runtime import allocator
-from transcriber.runtime.background import tend
+from transcriber.runtime.background import run_in_background
 from transcriber.server.server import Server, running
 from transcriber.settings import local_key, sources
-from transcriber.settings.definition import Loaded, Settings, load
+from transcriber.settings.definition import Loaded, Settings, load_settings
 from transcriber.telephony.twilio.signature import PublicAddress
 
 MOST_FILES = 65_536
@@ -55,17 +55,17 @@ def add_setting_flags(parser: argparse.ArgumentParser) -> None:
             group.add_argument(f"{flag}-file", dest=item.name + sources.FILE, metavar="FILE", help=doc)
 
 
-def load_settings(args: argparse.Namespace) -> Loaded:
+def settings_of(args: argparse.Namespace) -> Loaded:
     """The settings of a command with `add_setting_flags`. Raises ConfigError."""
     flags = {name: value for name in FLAGS if (value := getattr(args, name)) is not None}
-    loaded = load(config=args.config, flags=flags)
+    loaded = load_settings(config=args.config, flags=flags)
     loaded.settings.require_safe()
     return loaded
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or Ctrl-C (a second one hurries); SIGHUP renews model and certificate. TranscriberError."""
-    settings = load_settings(args).settings
+    settings = settings_of(args).settings
     logs.set_up(settings.log_level, settings.log_format)
     _allow_many_files()
     asyncio.run(_serve(settings))
@@ -93,7 +93,7 @@ async def _serve(settings: Settings) -> None:
                 loop.add_signal_handler(number, _stopped, stop, server)
             for line in _greeting(server):
                 _say(line)
-            tend(stack, _reload(reload, server), name="heeding SIGHUP")
+            run_in_background(stack, _reload(reload, server), name="heeding SIGHUP")
             _leave_what_stays()
             await stop.wait()
     except asyncio.CancelledError:

@@ -12,9 +12,8 @@ from transcriber.cli.live_display import Screen
 from transcriber.cli.server_store import open_servers_store
 from transcriber.cli.terminal_text import printable
 from transcriber.errors import StoreError
-from transcriber.events.schema import parsed
-from transcriber.settings import definition
-from transcriber.settings.definition import Settings
+from transcriber.events.schema import parse
+from transcriber.settings.definition import Settings, load_settings
 
 RETRY_S = 1.0
 Event = dict[str, Any]
@@ -41,7 +40,7 @@ def add(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Follow until the call ends, or until Ctrl-C. Raises StoreError when Redis is not there at the start."""
-    settings = definition.load(config=args.config).settings
+    settings = load_settings(config=args.config).settings
     screen = Screen(as_json=args.json, sides=True, ids=args.call_sid is None)
 
     def show(event: Event) -> None:
@@ -72,7 +71,7 @@ async def follow(
                     say("Redis is back")
                 connected, away = True, False
                 async for item in published:
-                    event = parsed(item.json)
+                    event = parse(item.json)
                     show(event)
                     if call_sid is not None and event.get("type") == "call.ended":
                         return

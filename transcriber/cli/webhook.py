@@ -20,17 +20,16 @@ from transcriber.cli.server_store import open_servers_store
 from transcriber.cli.terminal_text import json_line, printable
 from transcriber.errors import ConfigError
 from transcriber.observability import logs
-from transcriber.settings import definition
-from transcriber.settings.definition import Settings
+from transcriber.settings.definition import Settings, load_settings
 from transcriber.settings.signing_secret import key_of
 from transcriber.store.feed import RedisFeed
 from transcriber.store.redis_store import RedisStore
-from transcriber.webhooks.client import Receiver, checked_url
+from transcriber.webhooks.client import WebhookClient, checked_url
 from transcriber.webhooks.dead_letters import DeadLetters
-from transcriber.webhooks.deliverer import Post
-from transcriber.webhooks.dispatcher import KINDS, Sender
-from transcriber.webhooks.metrics import OUTCOMES, Figures
-from transcriber.webhooks.queue import Deliveries
+from transcriber.webhooks.deliverer import DeliveryContext
+from transcriber.webhooks.dispatcher import KINDS, WebhookDispatcher
+from transcriber.webhooks.metrics import OUTCOMES, WebhookMetrics
+from transcriber.webhooks.queue import WebhookQueue
 from transcriber.webhooks.redelivery import replay
 
 ATTEMPTS, CONCURRENCY, TIMEOUT_S, TAKEOVER_S = 20, 32, 15.0, 30.0
@@ -91,7 +90,7 @@ def add(subparsers: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Send until SIGTERM or Ctrl-C, or tend the dead letters. Raises TranscriberError."""
     _check(args)
-    settings = definition.load(config=args.config).settings
+    settings = load_settings(config=args.config).settings
     if args.dead or args.discard:
         return asyncio.run(_tend(args, settings))
     if args.url is None:
@@ -119,7 +118,7 @@ def _check(args: argparse.Namespace) -> None:
 
 
 async def _send(args: argparse.Namespace, settings: Settings) -> None:
-    figures = Figures()
+    figures = WebhookMetrics()
     async with (
         await open_servers_store(settings) as store,
         _receiver(args, settings) as receiver,
@@ -127,7 +126,7 @@ async def _send(args: argparse.Namespace, settings: Settings) -> None:
     ):
         deliveries = _deliveries(args, store)
         new = await deliveries.register(born_ms=0 if args.all else None)
-        post = Post(
+        post = DeliveryContext(
             deliveries=deliveries,
             dead_letters=_dead_letters(args, settings, store),
             receiver=receiver,
@@ -136,7 +135,7 @@ async def _send(args: argparse.Namespace, settings: Settings) -> None:
             attempts=args.attempts,
             lease_s=args.takeover_s,
         )
-        sender = Sender(post, feed)
+        sender = WebhookDispatcher(post, feed)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, sender.stop)
         with _metrics(args, figures):
@@ -174,18 +173,18 @@ async def _replay(args: argparse.Namespace, settings: Settings) -> int:
     return 1 if result.kept else 0
 
 
-def _deliveries(args: argparse.Namespace, store: RedisStore) -> Deliveries:
+def _deliveries(args: argparse.Namespace, store: RedisStore) -> WebhookQueue:
     consumer = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-    return Deliveries(store.client, store.keys, name=args.name, consumer=consumer, lease_s=args.takeover_s)
+    return WebhookQueue(store.client, store.keys, name=args.name, consumer=consumer, lease_s=args.takeover_s)
 
 
 def _dead_letters(args: argparse.Namespace, settings: Settings, store: RedisStore) -> DeadLetters:
     return DeadLetters(store.client, store.keys, name=args.name, ttl_s=settings.history_ttl_s)
 
 
-def _receiver(args: argparse.Namespace, settings: Settings) -> Receiver:
+def _receiver(args: argparse.Namespace, settings: Settings) -> WebhookClient:
     keys = [key_of(secret) for secret in settings.webhook_secret]
-    return Receiver(args.url, keys, timeout_s=args.timeout_s, concurrency=args.concurrency)
+    return WebhookClient(args.url, keys, timeout_s=args.timeout_s, concurrency=args.concurrency)
 
 
 @asynccontextmanager
@@ -198,7 +197,7 @@ async def _feed(store: RedisStore) -> AsyncIterator[RedisFeed]:
 
 
 @contextmanager
-def _metrics(args: argparse.Namespace, figures: Figures) -> Iterator[None]:
+def _metrics(args: argparse.Namespace, figures: WebhookMetrics) -> Iterator[None]:
     if args.metrics_port is None:
         yield
         return

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from transcriber.events.schema import parsed
+from transcriber.events.schema import parse
 
 
 class _Head(msgspec.Struct, gc=False):
@@ -42,7 +42,7 @@ class Conversation:
         try:
             head = _heads.decode(text)
         except (msgspec.DecodeError, RecursionError):  # JSON to Python, or none at all
-            event = parsed(text)
+            event = parse(text)
             text = json.dumps(event)
             head = _Head(event.get("type"), event.get("track"), event.get("seq"), event.get("start_ms"))
         if head.type == "final" and self._track in (None, head.track):
@@ -58,7 +58,7 @@ class Conversation:
 
     def finals(self) -> Iterator[Mapping[str, Any]]:
         """The finals, each decoded when its turn comes."""
-        return map(parsed, self._texts)
+        return map(parse, self._texts)
 
 
 def whole(value: object, default: int = 0) -> int:

@@ -15,16 +15,16 @@ from transcriber.events.schema import (
     StreamStarted,
     StreamStopped,
 )
-from transcriber.recognition.utterance_tracker import Draft, Utterance
+from transcriber.recognition.utterance_tracker import FinalResult, PartialResult
 from transcriber.telephony import media_stream as wire
 from transcriber.telephony.twilio.messages import Start
 
-Fact = Utterance | wire.Missing | wire.Pressed | wire.Fault
+Fact = FinalResult | wire.AudioGap | wire.DtmfReceived | wire.StreamFault
 """What is to be kept of a stream between its start and its end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
+class StreamEventFactory:
     """What every event of a stream repeats. `at` is the wall clock."""
 
     start: Start
@@ -65,9 +65,9 @@ class Identity:
         """What is kept of a fact; `track` is an utterance's."""
         call_sid, stream_sid = self.start.call_sid, self.start.stream_sid
         match fact:
-            case Utterance():
+            case FinalResult():
                 return self._final(fact, track, at=at)
-            case wire.Missing(missing_from, from_ms, to_ms):
+            case wire.AudioGap(missing_from, from_ms, to_ms):
                 return Gap(
                     call_sid=call_sid,
                     stream_sid=stream_sid,
@@ -76,7 +76,7 @@ class Identity:
                     to_ms=to_ms,
                     at=at,
                 )
-            case wire.Pressed(pressed_on, digit, at_ms):
+            case wire.DtmfReceived(pressed_on, digit, at_ms):
                 return Dtmf(
                     call_sid=call_sid,
                     stream_sid=stream_sid,
@@ -85,10 +85,10 @@ class Identity:
                     start_ms=at_ms,
                     at=at,
                 )
-            case wire.Fault(code, message):
+            case wire.StreamFault(code, message):
                 return StreamError(call_sid=call_sid, stream_sid=stream_sid, code=code, message=message, at=at)
 
-    def partial(self, draft: Draft, track: str, *, at: str) -> Partial:
+    def partial(self, draft: PartialResult, track: str, *, at: str) -> Partial:
         """What is published of a draft."""
         return Partial(
             call_sid=self.start.call_sid,
@@ -106,7 +106,7 @@ class Identity:
             at=at,
         )
 
-    def _final(self, spoken: Utterance, track: str, *, at: str) -> Final:
+    def _final(self, spoken: FinalResult, track: str, *, at: str) -> Final:
         return Final(
             call_sid=self.start.call_sid,
             stream_sid=self.start.stream_sid,

@@ -171,12 +171,12 @@ def to_json(event: Event) -> str:
     return _dump({"v": VERSION, "type": event.type, **_fields(event)})
 
 
-def around_seq(event: Event) -> tuple[str, str]:
+def json_around_seq(event: Event) -> tuple[str, str]:
     """The JSON of a persisted event as (head, tail): the store writes head + seq + tail in its atomic step."""
     return f'{{"v":{VERSION},"type":"{event.type}","seq":', "," + _dump(_fields(event))[1:]
 
 
-def parsed(text: str) -> dict[str, Any]:
+def parse(text: str) -> dict[str, Any]:
     """An event's JSON as it was kept or published; empty for what is no JSON object: anybody may publish."""
     try:
         event = msgspec.json.decode(text)

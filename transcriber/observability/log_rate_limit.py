@@ -22,7 +22,7 @@ class _Kind:
     left_out: int = 0
 
 
-class LogBudget:
+class LogRateLimiter:
     """`LINES` a window of each kind. A kind is a name in the code, never part of what a stranger sends.
 
     Metrics count what the log leaves out. Belongs to the event loop's thread, but for `over`.

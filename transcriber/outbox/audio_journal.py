@@ -10,7 +10,7 @@ import struct
 from collections.abc import Mapping
 from pathlib import Path
 
-from transcriber.outbox.stream_writes import Opening, line, read
+from transcriber.outbox.stream_writes import StreamOpened, line, read
 
 log = logging.getLogger(__name__)
 FLUSH_S = 0.25
@@ -21,10 +21,10 @@ _HEAD = struct.Struct("<BQI")
 Spans = list[tuple[bytes, int]]
 
 
-class Journal:
+class AudioJournal:
     """One stream's. All methods belong to the event loop's thread; `hear` never waits."""
 
-    def __init__(self, path: Path, opening: Opening) -> None:
+    def __init__(self, path: Path, opening: StreamOpened) -> None:
         self._path = path
         self._tracks = opening.stream.tracks
         self._new = bytearray(line(opening))
@@ -32,7 +32,7 @@ class Journal:
         self._failed = False
         self._writing: asyncio.Task[None] | None = None
 
-    def hear(self, track: str, payload: bytes, at: int) -> None:
+    def record(self, track: str, payload: bytes, at: int) -> None:
         """Mu-law of a track, and the position of its first sample on the stream's clock."""
         if self._failed:
             return
@@ -71,18 +71,18 @@ class Journal:
         self._new.clear()
 
 
-def opening_of(path: Path) -> Opening | None:
+def opening_of(path: Path) -> StreamOpened | None:
     """Whose journal it is; None if that cannot be read. Blocks."""
     with path.open("rb") as file:
         opening = read(file.readline())
-    return opening if isinstance(opening, Opening) else None
+    return opening if isinstance(opening, StreamOpened) else None
 
 
 def audio_of(path: Path, after: Mapping[str, int]) -> Mapping[str, Spans]:
     """By track what was heard behind the position `after`, 0 unless given; a torn end is left out. Blocks."""
     with path.open("rb") as file:
         opening = read(file.readline())
-        if not isinstance(opening, Opening):
+        if not isinstance(opening, StreamOpened):
             return {}
         tracks = opening.stream.tracks
         found: dict[str, Spans] = {track: [] for track in tracks}

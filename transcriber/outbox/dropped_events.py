@@ -7,7 +7,7 @@ from transcriber.observability.metrics import Metrics
 log = logging.getLogger(__name__)
 
 
-class Losses:
+class DroppedEvents:
     """One stream's."""
 
     def __init__(self, metrics: Metrics) -> None:

@@ -8,39 +8,39 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from transcriber.audio.chunk import PER_MS, RATE
+from transcriber.audio.chunk import SAMPLE_RATE_HZ, SAMPLES_PER_MS
 from transcriber.errors import CallNotFound
-from transcriber.events.factory import Identity
-from transcriber.events.schema import Event, iso_time, parsed
+from transcriber.events.factory import StreamEventFactory
+from transcriber.events.schema import Event, iso_time, parse
 from transcriber.outbox.audio_journal import Spans, audio_of
-from transcriber.outbox.stream_writes import Opening
-from transcriber.recognition.utterance_tracker import Utterance
-from transcriber.runtime.time_slices import Turns
-from transcriber.store.ports import Archive
+from transcriber.outbox.stream_writes import StreamOpened
+from transcriber.recognition.utterance_tracker import FinalResult
+from transcriber.runtime.time_slices import TimeSlices
+from transcriber.store.ports import CallHistory
 from transcriber.telephony.twilio.messages import Start
 
 log = logging.getLogger(__name__)
 CONTEXT_MS = 600_000
 """So much before the last final is heard as well: a recogniser that knows the voice hears the same words."""
 SLACK_MS = 50
-Rehear = Callable[[Mapping[str, str], Mapping[str, Spans]], Awaitable[Sequence[tuple[str, Utterance]]]]
+Retranscribe = Callable[[Mapping[str, str], Mapping[str, Spans]], Awaitable[Sequence[tuple[str, FinalResult]]]]
 """From custom parameters and audio by track to utterances and their tracks."""
 
 
 @dataclass(frozen=True, slots=True)
-class Recovery:
+class JournalRecovery:
     """What is needed for it."""
 
-    archive: Archive
-    rehear: Rehear
-    _turns: Turns = field(default_factory=Turns)
+    archive: CallHistory
+    rehear: Retranscribe
+    _turns: TimeSlices = field(default_factory=TimeSlices)
 
-    async def finals(self, opening: Opening, path: Path) -> list[Event]:
+    async def finals(self, opening: StreamOpened, path: Path) -> list[Event]:
         """What history lacks of a journal's stream; times of the stream. Raises StoreError, OSError, ModelError."""
         last = await self._last(opening)
-        after = {track: max(0, final.end_ms - CONTEXT_MS) * PER_MS for track, final in last.items()}
+        after = {track: max(0, final.end_ms - CONTEXT_MS) * SAMPLES_PER_MS for track, final in last.items()}
         audio = await asyncio.to_thread(audio_of, path, after)
-        seconds = sum(len(payload) for spans in audio.values() for payload, _ in spans) / RATE
+        seconds = sum(len(payload) for spans in audio.values() for payload, _ in spans) / SAMPLE_RATE_HZ
         log.warning("%.1f s of audio that a dead server had received are heard again", seconds)
         identity, at = _identity(opening), iso_time(time.time())
         numbers = {track: final.utterance for track, final in last.items()}
@@ -50,17 +50,17 @@ class Recovery:
             words = tuple(word for word in spoken.words if word.start_ms >= end_ms - SLACK_MS)
             if words:
                 numbers[track] = numbers.get(track, 0) + 1
-                new = Utterance(numbers[track], " ".join(word.word for word in words), words)
+                new = FinalResult(numbers[track], " ".join(word.word for word in words), words)
                 found.append(identity.event(new, track, at=at))
         return found
 
-    async def _last(self, opening: Opening) -> dict[str, "_Last"]:
+    async def _last(self, opening: StreamOpened) -> dict[str, "_Last"]:
         """The last final of each track that is in history."""
         offset_ms: int | None = None
         last: dict[str, Mapping[str, Any]] = {}
         try:
             async for page in self.archive.pages(opening.call.call_sid):
-                for event in await self._turns.everything(map(parsed, page)):
+                for event in await self._turns.everything(map(parse, page)):
                     if event.get("stream_sid") != opening.stream.stream_sid:
                         continue
                     if event.get("type") == "stream.started" and offset_ms is None:
@@ -79,7 +79,7 @@ class _Last:
     """On the stream's clock."""
 
 
-def _identity(opening: Opening) -> Identity:
+def _identity(opening: StreamOpened) -> StreamEventFactory:
     call, stream = opening.call, opening.stream
     start = Start(
         sequence=None,
@@ -88,8 +88,8 @@ def _identity(opening: Opening) -> Identity:
         account_sid=call.account_sid,
         tracks=stream.tracks,
         encoding="audio/x-mulaw",
-        sample_rate=RATE,
+        sample_rate=SAMPLE_RATE_HZ,
         channels=1,
         parameters=stream.parameters,
     )
-    return Identity(start=start, speakers=stream.speakers, language=stream.language, model=stream.model)
+    return StreamEventFactory(start=start, speakers=stream.speakers, language=stream.language, model=stream.model)

@@ -10,7 +10,7 @@ import time
 
 from transcriber.errors import StoreError
 from transcriber.outbox.outbox import Outbox
-from transcriber.store.event_log import RedisOutlet
+from transcriber.store.event_log import RedisEventLog
 from transcriber.store.leases import LEASE_S
 from transcriber.store.redis_errors import redis_failures
 
@@ -22,10 +22,10 @@ MISSED_S = 3 * RENEW_S
 """A longer pause between two rounds means that the machine slept."""
 
 
-class Keeper:
+class LeaseMonitor:
     """Runs beside the server; belongs to the event loop's thread."""
 
-    def __init__(self, outbox: Outbox, outlet: RedisOutlet) -> None:
+    def __init__(self, outbox: Outbox, outlet: RedisEventLog) -> None:
         self._outbox = outbox
         self._condition = outlet.condition
         self._outlet = outlet
@@ -66,7 +66,7 @@ class Keeper:
             log.error("the outbox cannot be looked through: %s", error)
 
     async def _renew(self) -> None:
-        ours = {carrier.lease: carrier for carrier in self._outbox.carriers}
+        ours = {carrier.lease: carrier for carrier in self._outbox.publishers}
         try:
             with redis_failures("cannot renew the leases"):
                 lost = await self._leases.renew(ours)
@@ -76,7 +76,7 @@ class Keeper:
             raise
         self._condition.worked("leases")
         for lease in lost:
-            ours[lease].doubt()
+            ours[lease].verify()
 
     async def _audit(self) -> None:
         """Streams without a lease get one: whoever lives renews it, and the others are found by its end."""

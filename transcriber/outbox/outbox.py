@@ -15,16 +15,16 @@ from typing import TypeVar
 from transcriber.errors import StoreError
 from transcriber.events.schema import CallStarted, Event, StreamStarted, iso_time
 from transcriber.observability.metrics import Metrics
-from transcriber.outbox.audio_journal import Journal, opening_of
-from transcriber.outbox.journal_recovery import Recovery
+from transcriber.outbox.audio_journal import AudioJournal, opening_of
+from transcriber.outbox.journal_recovery import JournalRecovery
 from transcriber.outbox.ports import Refuse
-from transcriber.outbox.server_directory import TRIED, Folder
-from transcriber.outbox.spool import Backlog
+from transcriber.outbox.server_directory import TRIED, ServerDirectory
+from transcriber.outbox.spool import StreamSpool
 from transcriber.outbox.stream_naming import renamed
-from transcriber.outbox.stream_publisher import Carrier
-from transcriber.outbox.stream_writes import Closing, Opening
+from transcriber.outbox.stream_publisher import StreamPublisher
+from transcriber.outbox.stream_writes import StreamClosed, StreamOpened
 from transcriber.runtime.cancellation import cancel
-from transcriber.store.event_log import RedisOutlet
+from transcriber.store.event_log import RedisEventLog
 from transcriber.store.leases import Lease
 from transcriber.store.redis_errors import redis_failures
 
@@ -36,27 +36,33 @@ PAUSE_S = 1.0
 class Outbox:
     """Implements `ports.Outbox`. All methods belong to the event loop's thread."""
 
-    def __init__(self, folder: Folder, outlet: RedisOutlet, metrics: Metrics, *, journals: bool = False) -> None:
-        self.recovery: asyncio.Future[Recovery] = asyncio.get_running_loop().create_future()
+    def __init__(
+        self, folder: ServerDirectory, outlet: RedisEventLog, metrics: Metrics, *, journals: bool = False
+    ) -> None:
+        self.recovery: asyncio.Future[JournalRecovery] = asyncio.get_running_loop().create_future()
         """Set as soon as speech can be recognised."""
-        self.carriers: set[Carrier] = set()
+        self.publishers: set[StreamPublisher] = set()
         self._folder = folder
         self._outlet = outlet
         self._metrics = metrics
         self._journals = journals
-        self._adopted: dict[Folder, asyncio.Task[None]] = {}
+        self._adopted: dict[ServerDirectory, asyncio.Task[None]] = {}
         self._recovering: set[asyncio.Task[None]] = set()
         metrics.outbox_events.set_function(lambda: self.waiting)
-        metrics.outbox_unsafe_events.set_function(lambda: sum(one.backlog.unsafe for one in self.carriers))
-        metrics.outbox_age_seconds.set_function(lambda: max((one.backlog.age_s for one in self.carriers), default=0.0))
+        metrics.outbox_unsafe_events.set_function(lambda: sum(one.backlog.unsafe for one in self.publishers))
+        metrics.outbox_age_seconds.set_function(
+            lambda: max((one.backlog.age_s for one in self.publishers), default=0.0)
+        )
 
-    def begin(self, call: CallStarted, stream: StreamStarted, *, at_ms: int, refuse: Refuse | None = None) -> Carrier:
+    def begin(
+        self, call: CallStarted, stream: StreamStarted, *, at_ms: int, refuse: Refuse | None = None
+    ) -> StreamPublisher:
         """See `ports.Outbox`."""
         lease = Lease(self._folder.owner, call.call_sid, stream.stream_sid)
-        opening = Opening(call=call, stream=stream, at_ms=at_ms)
-        journal = Journal(self._folder.journal(stream.stream_sid), opening) if self._journals else None
-        backlog = Backlog(self._folder.file(stream.stream_sid), opening)
-        carrier = Carrier(
+        opening = StreamOpened(call=call, stream=stream, at_ms=at_ms)
+        journal = AudioJournal(self._folder.journal(stream.stream_sid), opening) if self._journals else None
+        backlog = StreamSpool(self._folder.file(stream.stream_sid), opening)
+        carrier = StreamPublisher(
             lease, backlog, self._outlet, metrics=self._metrics, others=self._others, journal=journal, refuse=refuse
         )
         return self._send(carrier)
@@ -64,17 +70,17 @@ class Outbox:
     @property
     def waiting(self) -> int:
         """Events that are not in Redis yet."""
-        return sum(carrier.backlog.waiting for carrier in self.carriers)
+        return sum(carrier.backlog.waiting for carrier in self.publishers)
 
     @property
     def fails(self) -> bool:
         """Whether events of some stream can be brought nowhere: neither Redis nor the disk takes them."""
-        return any(carrier.trouble and carrier.backlog.disk_fails for carrier in self.carriers)
+        return any(carrier.trouble and carrier.backlog.disk_fails for carrier in self.publishers)
 
     @property
     def trouble(self) -> str:
         """Why Redis does not take what some stream writes, in one word; empty when it takes everything."""
-        return next((carrier.trouble for carrier in self.carriers if carrier.trouble), "")
+        return next((carrier.trouble for carrier in self.publishers if carrier.trouble), "")
 
     async def adopt(self) -> None:
         """Take over what dead servers of this data directory have left; it is brought to Redis in the background."""
@@ -92,7 +98,7 @@ class Outbox:
 
     async def aclose(self) -> None:
         """Deliver what Redis takes now; the rest stays in the folder for whoever comes next."""
-        await asyncio.gather(*(carrier.leave() for carrier in list(self.carriers)))
+        await asyncio.gather(*(carrier.leave() for carrier in list(self.publishers)))
         await cancel(*self._adopted.values(), *self._recovering)
         await asyncio.to_thread(self._folder.release)
 
@@ -102,10 +108,10 @@ class Outbox:
             self._metrics.streams_interrupted.inc()
             log.warning("stream %s was live when its server died: it ends as interrupted", lease.stream_sid)
 
-    def _send(self, carrier: Carrier) -> Carrier:
-        self.carriers.add(carrier)
+    def _send(self, carrier: StreamPublisher) -> StreamPublisher:
+        self.publishers.add(carrier)
         carrier.task.add_done_callback(self._report)
-        carrier.task.add_done_callback(lambda _: self.carriers.discard(carrier))
+        carrier.task.add_done_callback(lambda _: self.publishers.discard(carrier))
         return carrier
 
     def _keep(self, task: "asyncio.Task[None]") -> None:
@@ -113,16 +119,16 @@ class Outbox:
         task.add_done_callback(self._report)
         task.add_done_callback(self._recovering.discard)
 
-    def _others(self, lease: Lease) -> list[Carrier]:
-        return [one for one in self.carriers if one.lease.call_sid == lease.call_sid and one.lease != lease]
+    def _others(self, lease: Lease) -> list[StreamPublisher]:
+        return [one for one in self.publishers if one.lease.call_sid == lease.call_sid and one.lease != lease]
 
     def _report(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("events stay in the outbox", exc_info=error)
 
-    async def _settle(self, folder: Folder) -> None:
+    async def _settle(self, folder: ServerDirectory) -> None:
         """A dead server's streams: those with nothing left end at once, others when their rest is delivered."""
-        rest: list[tuple[Lease, Path, Opening]] = []
+        rest: list[tuple[Lease, Path, StreamOpened]] = []
         try:
             journals = await asyncio.to_thread(_journals, folder)
             carriers = await self._deliver_left(folder)
@@ -146,13 +152,13 @@ class Outbox:
         if rest:
             self._keep(asyncio.create_task(self._recover(folder, rest), name=f"journals-{folder.owner}"))
 
-    async def _deliver_left(self, folder: Folder) -> list[tuple[Lease, Carrier, bool]]:
+    async def _deliver_left(self, folder: ServerDirectory) -> list[tuple[Lease, StreamPublisher, bool]]:
         """Carriers of what waits in the folder, by stream, and whether the stream's end is among it."""
-        outlet = self._outlet.of(folder.owner)
+        outlet = self._outlet.for_lease(folder.owner)
         carriers = []
         for path in folder.files():
             too_old = await asyncio.to_thread(folder.is_too_old, path)
-            if (found := await asyncio.to_thread(Backlog.found, path)) is None:
+            if (found := await asyncio.to_thread(StreamSpool.found, path)) is None:
                 log.error("%s cannot be read", path)
                 if too_old:
                     await asyncio.to_thread(path.unlink)
@@ -164,13 +170,13 @@ class Outbox:
                 await backlog.discard()
                 continue
             lease = _lease(folder, backlog.opening)
-            carrier = Carrier(lease, backlog, outlet, metrics=self._metrics, others=self._others, left=True)
-            carriers.append((lease, self._send(carrier), isinstance(last, Closing)))
+            carrier = StreamPublisher(lease, backlog, outlet, metrics=self._metrics, others=self._others, left=True)
+            carriers.append((lease, self._send(carrier), isinstance(last, StreamClosed)))
         return carriers
 
-    async def _recover(self, folder: Folder, rest: list[tuple[Lease, Path, Opening]]) -> None:
+    async def _recover(self, folder: ServerDirectory, rest: list[tuple[Lease, Path, StreamOpened]]) -> None:
         """Streams with a journal: what follows their last final is heard again, then they end."""
-        outlet = self._outlet.of(folder.owner)
+        outlet = self._outlet.for_lease(folder.owner)
         try:
             carriers = []
             for own, path, first in rest:
@@ -180,8 +186,8 @@ class Outbox:
                 if after is None:  # its server died between the stream's end and the journal's
                     await asyncio.to_thread(path.unlink)
                     continue
-                backlog = Backlog(folder.file(lease.stream_sid), replace(opening, after=after))
-                carrier = Carrier(lease, backlog, outlet, metrics=self._metrics, others=self._others)
+                backlog = StreamSpool(folder.file(lease.stream_sid), replace(opening, after=after))
+                carrier = StreamPublisher(lease, backlog, outlet, metrics=self._metrics, others=self._others)
                 carriers.append((self._send(carrier), path, opening))  # at once, so that their leases are renewed
             recovery = await asyncio.shield(self.recovery)
             for carrier, path, opening in carriers:
@@ -198,14 +204,18 @@ class Outbox:
             await asyncio.to_thread(folder.release)
 
     async def _rehear(
-        self, folder: Folder, path: Path, finals: Callable[[Path], Awaitable[list[Event]]], carrier: Carrier
+        self,
+        folder: ServerDirectory,
+        path: Path,
+        finals: Callable[[Path], Awaitable[list[Event]]],
+        carrier: StreamPublisher,
     ) -> None:
         """Once: should it be this audio that brings servers down, the next start leaves it alone."""
         trying = path.with_name(path.name + TRIED)
         await asyncio.to_thread(path.rename, trying)
         try:
             for final in await self._insist(partial(finals, trying)):
-                carrier.keep(final)
+                carrier.send(final)
             if carrier.backlog.waiting:
                 carrier.backlog.spill()
                 await carrier.backlog.safe.wait()
@@ -230,11 +240,11 @@ class Outbox:
                 await asyncio.sleep(PAUSE_S)
 
 
-def _lease(folder: Folder, opening: Opening) -> Lease:
+def _lease(folder: ServerDirectory, opening: StreamOpened) -> Lease:
     return Lease(folder.owner, opening.call.call_sid, opening.stream.stream_sid)
 
 
-def _journals(folder: Folder) -> dict[Lease, tuple[Path, Opening]]:
+def _journals(folder: ServerDirectory) -> dict[Lease, tuple[Path, StreamOpened]]:
     """The folder's journals by stream; one that does not even say whose it is goes."""
     found = {}
     for path in folder.tried():

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from transcriber.errors import StoreError
 from transcriber.events.schema import Partial
 from transcriber.observability.metrics import Metrics
-from transcriber.store.event_log import RedisOutlet
+from transcriber.store.event_log import RedisEventLog
 
 
-class Drafts:
+class PendingPartials:
     """One stream's."""
 
-    def __init__(self, outlet: RedisOutlet, metrics: Metrics) -> None:
+    def __init__(self, outlet: RedisEventLog, metrics: Metrics) -> None:
         self._outlet = outlet
         self._metrics = metrics
         self._newest: dict[str, Partial] = {}
@@ -19,7 +19,7 @@ class Drafts:
     def __bool__(self) -> bool:
         return bool(self._newest)
 
-    def show(self, draft: Partial) -> None:
+    def put(self, draft: Partial) -> None:
         """To be published, in place of what waits of its track."""
         self._newest[draft.track] = draft
 

@@ -6,16 +6,16 @@ from typing import Literal, Protocol
 from transcriber.events.schema import CallEnded, CallStarted, Event, Partial, StreamStarted, StreamStopped
 
 
-class Delivery(Protocol):
+class EventSink(Protocol):
     """One stream's way to the outlet, whatever becomes of the store. Nothing but `close` waits. Times of the stream."""
 
-    def keep(self, event: Event) -> None:
+    def send(self, event: Event) -> None:
         """An event to be kept and published, in this order, once."""
 
-    def show(self, draft: Partial) -> None:
+    def send_partial(self, draft: Partial) -> None:
         """To be published only: replaces what waits of the same track, and a Final of the track takes it back."""
 
-    def hear(self, track: str, payload: bytes, at: int) -> None:
+    def record_audio(self, track: str, payload: bytes, at: int) -> None:
         """Audio that is going to be recognised: mu-law and the position of its first sample. For a journal, if any."""
 
     async def close(self, stream: StreamStopped, call: CallEnded) -> None:
@@ -30,7 +30,7 @@ Refuse = Callable[[Refusal], None]
 class Outbox(Protocol):
     """Where a session's events go."""
 
-    def begin(self, call: CallStarted, stream: StreamStarted, *, at_ms: int, refuse: Refuse | None = None) -> Delivery:
+    def begin(self, call: CallStarted, stream: StreamStarted, *, at_ms: int, refuse: Refuse | None = None) -> EventSink:
         """A new stream. `at_ms`: epoch milliseconds of its zero. `refuse`: called if it may not be one.
 
         Nothing is kept of it then.

@@ -17,7 +17,7 @@ JOURNAL = ".mulaw"
 TRIED = ".tried"
 
 
-class Folder:
+class ServerDirectory:
     """`<root>/<owner>/`, locked while its server lives. The lock is the kernel's: it ends with the process, always."""
 
     def __init__(self, path: Path, lock: int) -> None:

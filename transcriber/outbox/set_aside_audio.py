@@ -11,17 +11,17 @@ from pathlib import Path
 
 from transcriber.errors import StoreError
 from transcriber.outbox.audio_journal import opening_of
-from transcriber.outbox.server_directory import JOURNAL, TRIED, Folder
-from transcriber.store.call_deletion import Deletions
+from transcriber.outbox.server_directory import JOURNAL, TRIED, ServerDirectory
+from transcriber.store.call_deletion import CallDeletion
 
 log = logging.getLogger(__name__)
 LOOK_S = 5.0
 
 
-class Remains:
+class SetAsideAudio:
     """`root`: where servers' folders and what they set aside lie."""
 
-    def __init__(self, root: Path, deletions: Deletions) -> None:
+    def __init__(self, root: Path, deletions: CallDeletion) -> None:
         self._root = root
         self._deletions = deletions
 
@@ -49,7 +49,7 @@ class Remains:
             return []
 
     async def _is_due(self, path: Path) -> bool:
-        if await asyncio.to_thread(Folder.is_too_old, path):
+        if await asyncio.to_thread(ServerDirectory.is_too_old, path):
             log.warning("%s is too old to be kept and goes", path)
             return True
         if (opening := await asyncio.to_thread(opening_of, path)) is None:

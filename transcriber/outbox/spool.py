@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from transcriber.outbox import append_log
-from transcriber.outbox.stream_writes import Addition, Closing, Opening, Write, line, read
+from transcriber.outbox.stream_writes import EventAppended, StreamClosed, StreamOpened, Write, line, read
 
 log = logging.getLogger(__name__)
 MOST_IN_MEMORY = 1_000
@@ -27,13 +27,13 @@ REMEMBERED = 32
 """Delivered writes that are kept for a Redis that turns out to have lost them."""
 
 
-class Backlog:
+class StreamSpool:
     """All methods belong to the event loop's thread; the file is worked on elsewhere, one step at a time.
 
     `opening`: what the file's first line will say; whoever delivers keeps it true.
     """
 
-    def __init__(self, path: Path, opening: Opening) -> None:
+    def __init__(self, path: Path, opening: StreamOpened) -> None:
         self.opening = opening
         self.safe = asyncio.Event()
         """Set while nothing waits that is not in the file."""
@@ -55,7 +55,7 @@ class Backlog:
         """Whether the file could not be written the last time."""
 
     @classmethod
-    def found(cls, path: Path) -> "tuple[Backlog, Write | None] | None":
+    def found(cls, path: Path) -> "tuple[StreamSpool, Write | None] | None":
         """What a dead server left, and the last write of it. Blocks. Raises OSError.
 
         None if not even the first line is whole.
@@ -63,13 +63,13 @@ class Backlog:
         last: Write | None = None
         with path.open("rb") as file:
             opening = read(file.readline())
-            if not isinstance(opening, Opening):
+            if not isinstance(opening, StreamOpened):
                 return None
             count, start = 0, file.tell()
             size = start
             for text in file:
                 record = read(text) if text.endswith(b"\n") else None
-                if record is None or isinstance(record, Opening):
+                if record is None or isinstance(record, StreamOpened):
                     break  # torn: nothing behind it was ever called safe
                 last, count, size = record, count + 1, size + len(text)
         backlog = cls(path, opening)
@@ -104,7 +104,7 @@ class Backlog:
     def put(self, write: Write) -> bool:
         """Behind all others. False: over the bound, not taken; the end always is."""
         full = self._size > MOST_BYTES or (self.disk_fails and self.unsafe >= MOST_WITHOUT_DISK)
-        if full and not isinstance(write, Closing):
+        if full and not isinstance(write, StreamClosed):
             return False
         self.safe.clear()
         self._put = write.number
@@ -213,7 +213,7 @@ class Backlog:
                 log.error("events wait in memory only, the outbox cannot be written: %s", error)
             self.disk_fails = True
 
-    def _first(self) -> Opening:
+    def _first(self) -> StreamOpened:
         return replace(self.opening, after=self._near[0].number - 1 if self._near else self._put)
 
     async def _add(self, batch: list[Write]) -> None:
@@ -229,7 +229,7 @@ class Backlog:
         texts, self._read_at = await asyncio.to_thread(
             append_log.lines, self._path, self._read_at, min(self._far, READ_AT_ONCE)
         )
-        records = [record for text in texts if isinstance(record := read(text), Addition | Closing)]
+        records = [record for text in texts if isinstance(record := read(text), EventAppended | StreamClosed)]
         if len(records) < len(texts) or not texts:
             log.error("%s was changed by somebody: %d events of it are lost", self._path, self._far - len(records))
             self._far = len(records)

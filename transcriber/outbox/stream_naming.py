@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import TypeVar
 
 from transcriber.events.schema import CallEnded, CallStarted, Event, StreamError
-from transcriber.outbox.stream_writes import Opening
+from transcriber.outbox.stream_writes import StreamOpened
 from transcriber.store.leases import Lease
 
 E = TypeVar("E", bound=Event)
 
 
-def renamed(opening: Opening, stream_sid: str) -> Opening:
+def renamed(opening: StreamOpened, stream_sid: str) -> StreamOpened:
     """The beginning of the same stream by that name."""
     return replace(opening, stream=replace(opening.stream, stream_sid=stream_sid))
 

@@ -13,18 +13,18 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from transcriber.errors import CallDeleted, OutOfStep, StoreError, StreamTaken
+from transcriber.errors import CallDeleted, StoreError, StreamStateMismatch, StreamTaken
 from transcriber.events.schema import CallEnded, Event, Final, Partial, StreamStopped, iso_time
 from transcriber.observability.metrics import Metrics
-from transcriber.outbox.audio_journal import Journal
-from transcriber.outbox.dropped_events import Losses
-from transcriber.outbox.pending_partials import Drafts
+from transcriber.outbox.audio_journal import AudioJournal
+from transcriber.outbox.dropped_events import DroppedEvents
+from transcriber.outbox.pending_partials import PendingPartials
 from transcriber.outbox.ports import Refusal, Refuse
-from transcriber.outbox.spool import Backlog
+from transcriber.outbox.spool import StreamSpool
 from transcriber.outbox.stream_naming import duplicate_error, named, renamed
-from transcriber.outbox.stream_writes import Addition, Closing, Write, shifted
-from transcriber.outbox.write_retry import Patience, wait
-from transcriber.store.event_log import RedisOutlet
+from transcriber.outbox.stream_writes import EventAppended, StreamClosed, Write, shifted
+from transcriber.outbox.write_retry import WriteRetry, wait
+from transcriber.store.event_log import RedisEventLog
 from transcriber.store.leases import Lease, other_name
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ LEAVE_S = 5.0
 """The same when the server goes, and Redis takes what is written."""
 
 
-class Carrier:
+class StreamPublisher:
     """Implements `ports.Delivery`. All methods belong to the event loop's thread.
 
     `lease`: whose stream it is. `others`: the carriers of its call's other streams. `left`: nothing will be added.
@@ -45,12 +45,12 @@ class Carrier:
     def __init__(
         self,
         lease: Lease,
-        backlog: Backlog,
-        outlet: RedisOutlet,
+        backlog: StreamSpool,
+        outlet: RedisEventLog,
         *,
         metrics: Metrics,
-        others: Callable[[Lease], Iterable["Carrier"]],
-        journal: Journal | None = None,
+        others: Callable[[Lease], Iterable["StreamPublisher"]],
+        journal: AudioJournal | None = None,
         left: bool = False,
         refuse: Refuse | None = None,
     ) -> None:
@@ -66,12 +66,12 @@ class Carrier:
         self._open = self._over = self._skip = self._ended = False
         self.begun = asyncio.Event()
         """Set once Redis knew of the stream, and when it never will from here."""
-        self._losses = Losses(metrics)
-        self._patience = Patience(backlog, metrics)
+        self._losses = DroppedEvents(metrics)
+        self._patience = WriteRetry(backlog, metrics)
         self._strayed = 0
         """Writes in a row for which Redis was out of step."""
         self.refused: Refusal | None = None
-        self._drafts = Drafts(outlet, metrics)
+        self._drafts = PendingPartials(outlet, metrics)
         self._news = asyncio.Event()
         self._idle = asyncio.Event()
         self._leaving = asyncio.Event()
@@ -84,33 +84,33 @@ class Carrier:
         """Why Redis did not take the last write, in one word; empty when it did."""
         return self._patience.trouble
 
-    def keep(self, event: Event) -> None:
+    def send(self, event: Event) -> None:
         """See `ports.Delivery`. Over the bound, or after the end, it is dropped, counted and logged."""
         if self.refused:
             return
         if isinstance(event, Final):
             self._drafts.withdraw(event.track)
-        if not self._ended and self.backlog.put(Addition(self.backlog.last + 1, _now_ms(), event)):
+        if not self._ended and self.backlog.put(EventAppended(self.backlog.last + 1, _now_ms(), event)):
             self._idle.clear()
             self._news.set()
         else:
             self._losses.add(1)
 
-    def show(self, draft: Partial) -> None:
+    def send_partial(self, draft: Partial) -> None:
         """See `ports.Delivery`."""
-        self._drafts.show(draft)
+        self._drafts.put(draft)
         self._news.set()
 
-    def hear(self, track: str, payload: bytes, at: int) -> None:
+    def record_audio(self, track: str, payload: bytes, at: int) -> None:
         """See `ports.Delivery`."""
         if self._journal is not None:
-            self._journal.hear(track, payload, at)
+            self._journal.record(track, payload, at)
 
     async def close(self, stream: StreamStopped, call: CallEnded) -> None:
         """See `ports.Delivery`."""
         self._ended = True
         if not self.refused:
-            self.backlog.put(Closing(self.backlog.last + 1, _now_ms(), stream, call))
+            self.backlog.put(StreamClosed(self.backlog.last + 1, _now_ms(), stream, call))
             self._idle.clear()
             self._news.set()
             await wait(self.backlog.safe, CLOSE_S)
@@ -122,7 +122,7 @@ class Carrier:
         self._left = True
         self._news.set()
 
-    def doubt(self) -> None:
+    def verify(self) -> None:
         """The lease was gone: see how the store holds the stream."""
         self._open = False
         self._news.set()
@@ -143,7 +143,7 @@ class Carrier:
             self._news.clear()
             try:
                 await self._step(await self.backlog.head())
-            except OutOfStep as error:
+            except StreamStateMismatch as error:
                 self._go_back(error)
                 if self._strayed > 1:
                     await self._patience.failed(error, self._leaving)
@@ -182,13 +182,13 @@ class Carrier:
 
     async def _deliver(self, write: Write) -> None:
         match write:
-            case Addition(number, _, event):
+            case EventAppended(number, _, event):
                 placed = self._placed(event)
                 await self._patience.attempt(self._outlet.append(self.lease.stream_sid, number, placed))
                 if isinstance(event, Final):
                     self._metrics.finals.inc()
                     self._metrics.words.inc(len(event.words))
-            case Closing(number, _, stream, call):
+            case StreamClosed(number, _, stream, call):
                 # A stream that came before this one's end keeps the call from ending, however slow Redis is.
                 for other in self._others(self.lease):
                     await other.begun.wait()
@@ -206,7 +206,7 @@ class Carrier:
         self._patience.succeeded()
         self.backlog.opening = replace(self.backlog.opening, seq=self._outlet.seq(self.lease.call_sid))
 
-    def _go_back(self, error: OutOfStep) -> None:
+    def _go_back(self, error: StreamStateMismatch) -> None:
         self._open = False
         self._strayed += 1
         lacking = 0 if error.written is None else self.backlog.rewind(error.written)
@@ -225,7 +225,7 @@ class Carrier:
         self._metrics.duplicate_streams.labels("renamed").inc()
         log.error("another server has a stream of this sid: what was heard here is kept as %s", self.lease.stream_sid)
         if not (self._ended or self._left):
-            self.keep(duplicate_error(self.lease, at=iso_time(time.time())))
+            self.send(duplicate_error(self.lease, at=iso_time(time.time())))
 
     async def _drop(self, why: Refusal) -> None:
         """Nothing of the stream is kept from here."""

@@ -31,7 +31,7 @@ KINDS: Mapping[str, type[Event]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opening:
+class StreamOpened:
     """A stream's beginning. `at_ms`: epoch milliseconds of its zero; `call_ms`: of the call's, once that is known.
 
     Behind write number `after` it goes on; its call has been given the numbers up to `seq`.
@@ -46,7 +46,7 @@ class Opening:
 
 
 @dataclass(frozen=True, slots=True)
-class Addition:
+class EventAppended:
     """One event of a running stream: its write number, and when (epoch milliseconds) it was noted."""
 
     number: int
@@ -55,7 +55,7 @@ class Addition:
 
 
 @dataclass(frozen=True, slots=True)
-class Closing:
+class StreamClosed:
     """A stream's end, likewise; `call` counts only if no other stream of the call is live."""
 
     number: int
@@ -64,23 +64,23 @@ class Closing:
     call: CallEnded
 
 
-Write = Addition | Closing
+Write = EventAppended | StreamClosed
 
 
-def line(record: Opening | Write) -> bytes:
+def line(record: StreamOpened | Write) -> bytes:
     """The record as one line of JSON."""
     match record:
-        case Opening(call=call, stream=stream):
+        case StreamOpened(call=call, stream=stream):
             data = {name: getattr(record, name) for name in ("at_ms", "call_ms", "after", "seq")}
             data["events"] = [_data(call), _data(stream)]
-        case Addition(number, noted_ms, event):
+        case EventAppended(number, noted_ms, event):
             data = {"number": number, "noted_ms": noted_ms, "events": [_data(event)]}
-        case Closing(number, noted_ms, stopped, ended):
+        case StreamClosed(number, noted_ms, stopped, ended):
             data = {"number": number, "noted_ms": noted_ms, "events": [_data(stopped), _data(ended)]}
     return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
-def read(text: bytes) -> Opening | Write | None:
+def read(text: bytes) -> StreamOpened | Write | None:
     """The record of a line; None for one that was torn or damaged."""
     try:
         data = json.loads(text)
@@ -88,11 +88,11 @@ def read(text: bytes) -> Opening | Write | None:
         match events:
             case [CallStarted() as call, StreamStarted() as stream]:
                 more = {name: data[name] for name in ("at_ms", "call_ms", "after", "seq")}
-                return Opening(call=call, stream=stream, **more)
+                return StreamOpened(call=call, stream=stream, **more)
             case [StreamStopped() as stopped, CallEnded() as ended]:
-                return Closing(data["number"], data["noted_ms"], stopped, ended)
+                return StreamClosed(data["number"], data["noted_ms"], stopped, ended)
             case [event]:
-                return Addition(data["number"], data["noted_ms"], event)
+                return EventAppended(data["number"], data["noted_ms"], event)
     except (ValueError, KeyError, TypeError):
         pass
     return None

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from transcriber.errors import StoreError
 from transcriber.observability.metrics import Metrics
-from transcriber.outbox.spool import Backlog
+from transcriber.outbox.spool import StreamSpool
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -18,10 +18,10 @@ UNCLEAR_S = 0.25
 """A write that has taken so long is saved before anything else happens."""
 
 
-class Patience:
+class WriteRetry:
     """One stream's; its writes wait in the backlog."""
 
-    def __init__(self, backlog: Backlog, metrics: Metrics) -> None:
+    def __init__(self, backlog: StreamSpool, metrics: Metrics) -> None:
         self._backlog = backlog
         self._metrics = metrics
         self._tries = 0

@@ -2,7 +2,7 @@
 
 import math
 
-from transcriber.recognition.load_monitor import Pace
+from transcriber.recognition.load_monitor import LoadMonitor
 
 BURSTS = 2.0
 """Room is kept for so many standard deviations of what the tracks want at once: people speak in bursts."""
@@ -21,7 +21,7 @@ FORGET_S = 6_000.0
 class Capacity:
     """An estimate that follows the calls. `speech_cost`: CPU seconds for a second of speech, recognised in one go."""
 
-    def __init__(self, pace: Pace, *, workers: int, speech_cost: float, gated: bool) -> None:
+    def __init__(self, pace: LoadMonitor, *, workers: int, speech_cost: float, gated: bool) -> None:
         self._pace = pace
         self._workers = workers
         self._share = TALKING if gated else 1.0

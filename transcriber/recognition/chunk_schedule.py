@@ -21,24 +21,24 @@ RESTART = 600 * 16_000
 
 
 @dataclass(frozen=True, slots=True)
-class Rhythm:
+class ChunkSchedule:
     """A recognizer moves on when it was fed `phase` samples (16 kHz) and any number of times `every`."""
 
     every: int
     phase: int
 
     @staticmethod
-    def of(moves: Sequence[int]) -> "Rhythm | None":
+    def of(moves: Sequence[int]) -> "ChunkSchedule | None":
         """What these moves have in common, each the samples that had been fed by then. None: nothing, or too few."""
         every = gcd(*(move - moves[0] for move in moves))
-        return Rhythm(every, moves[0] % every) if len(moves) >= FEWEST and STEP < every <= LONGEST else None
+        return ChunkSchedule(every, moves[0] % every) if len(moves) >= FEWEST and STEP < every <= LONGEST else None
 
     def lacking(self, fed: int) -> int:
         """Samples until the next move, at least one."""
         return self.every - (fed - self.phase) % self.every
 
 
-def observe(recognizer: Recognizer, pcm: bytes) -> Rhythm | None:
+def measure_chunk_schedule(recognizer: Recognizer, pcm: bytes) -> ChunkSchedule | None:
     """Feed speech (16 kHz 16-bit PCM) to a recognizer that was fed nothing yet, and watch when its words change.
 
     Afterwards it is as new. None: too few words to tell.
@@ -55,4 +55,4 @@ def observe(recognizer: Recognizer, pcm: bytes) -> Rhythm | None:
             recognizer.result()
             text = ""
     recognizer.finish()
-    return Rhythm.of(moves)
+    return ChunkSchedule.of(moves)

@@ -14,24 +14,24 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from transcriber.audio.chunk import RATE
-from transcriber.recognition.load_monitor import Pace
-from transcriber.recognition.options import Manner
+from transcriber.audio.chunk import SAMPLE_RATE_HZ
+from transcriber.recognition.load_monitor import LoadMonitor
+from transcriber.recognition.options import RecognitionOptions
 from transcriber.recognition.recognizer_pool import RecognizerPool
-from transcriber.recognition.track_decoder import Ear, Heard
+from transcriber.recognition.track_decoder import RecognitionResults, TrackDecoder
 
 log = logging.getLogger(__name__)
 
-TURN = RATE
+TURN = SAMPLE_RATE_HZ
 """Samples at 8 kHz fed in one turn."""
-LONGEST_BACKLOG = 600 * RATE
+LONGEST_BACKLOG = 600 * SAMPLE_RATE_HZ
 """A lane's bound, ten minutes. Beyond it new audio is refused, and the session reports the gap."""
 
 
-class Lane:
+class TrackQueue:
     """The ordered recognition of one track. Every public method belongs to the event loop's thread."""
 
-    def __init__(self, lanes: "Lanes", ear: Ear, tell: Callable[[Heard], None]) -> None:
+    def __init__(self, lanes: "DecodeScheduler", ear: TrackDecoder, tell: Callable[[RecognitionResults], None]) -> None:
         self.pending = 0
         """Samples at 8 kHz that wait or are being recognised."""
         self._lanes = lanes
@@ -74,7 +74,7 @@ class Lane:
             self._queue_up()
 
     def _ready(self) -> bool:
-        return self.pending >= max(self._due, self._lanes.pace.chunk)
+        return self.pending >= max(self._due, self._lanes.load.chunk)
 
     def _queue_up(self) -> None:
         self._queued = True
@@ -93,18 +93,18 @@ class Lane:
             taken += len(spans[-1][0])
         last = finishing and not self._audio
         error: Exception | None = None
-        heard: Heard = ()
+        heard: RecognitionResults = ()
         try:
-            hurried = self._lanes.pace.hurried
-            heard = self._ear.hear(spans, last=last, still=still and not self._audio, hurried=hurried)
+            hurried = self._lanes.load.hurried
+            heard = self._ear.feed(spans, last=last, still=still and not self._audio, hurried=hurried)
         except Exception as problem:  # a worker outlives a lane; the session is told
             log.exception("recognition failed")
             self._ear.give_up()
             error = problem
-        self._lanes.pace.note(waited_s=waited_s, cpu_s=time.thread_time() - before_s, audio=taken)
+        self._lanes.load.note(waited_s=waited_s, cpu_s=time.thread_time() - before_s, audio=taken)
         self._lanes.report(self._turn_over, heard, taken, last, error)
 
-    def _turn_over(self, heard: Heard, taken: int, last: bool, error: Exception | None) -> None:
+    def _turn_over(self, heard: RecognitionResults, taken: int, last: bool, error: Exception | None) -> None:
         self._queued = self._still = False
         self._open = self._ear.open
         self._due = self._ear.due
@@ -122,22 +122,28 @@ class Lane:
             self._queue_up()
 
 
-class Lanes:
+class DecodeScheduler:
     """The worker threads. Made on the event loop's thread, closed off it."""
 
     def __init__(self, *, workers: int) -> None:
-        self.pace = Pace()
+        self.load = LoadMonitor()
         self.loop = asyncio.get_running_loop()
-        self.ready: queue.SimpleQueue[Lane | None] = queue.SimpleQueue()
+        self.ready: queue.SimpleQueue[TrackQueue | None] = queue.SimpleQueue()
         self._threads = [
             threading.Thread(target=self._work, name=f"recognition-{number}", daemon=True) for number in range(workers)
         ]
         for thread in self._threads:
             thread.start()
 
-    def open(self, pool: RecognizerPool, tell: Callable[[Heard], None], *, manner: Manner | None = None) -> Lane:
+    def open(
+        self,
+        pool: RecognizerPool,
+        tell: Callable[[RecognitionResults], None],
+        *,
+        manner: RecognitionOptions | None = None,
+    ) -> TrackQueue:
         """A lane for one track; `tell` is called on the event loop with what was heard, in order."""
-        return Lane(self, Ear(pool, manner or Manner()), tell)
+        return TrackQueue(self, TrackDecoder(pool, manner or RecognitionOptions()), tell)
 
     def report(self, turn_over: Callable[..., None], *outcome: object) -> None:
         """From a worker to the event loop."""

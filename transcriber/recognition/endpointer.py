@@ -9,37 +9,37 @@ only looks now and then.
 
 from collections.abc import Callable, Iterator
 
-from transcriber.audio.chunk import PER_MS
-from transcriber.audio.g711 import SILENCE, decode
-from transcriber.recognition.endpointer_output import Passage, Pause, Speech
+from transcriber.audio.chunk import SAMPLES_PER_MS
+from transcriber.audio.g711 import SILENCE, expand
+from transcriber.recognition.endpointer_output import EndOfUtterance, EndpointerOutput, Speech
 from transcriber.recognition.preroll import GRID, PRE_ROLL, Beat, PreRoll
-from transcriber.recognition.stationary_sound import Steadiness
+from transcriber.recognition.stationary_sound import StationarySoundDetector
 from transcriber.settings.endpoint_limits import ENDPOINT_MS
 
-STEP = 20 * PER_MS
+STEP = 20 * SAMPLES_PER_MS
 """What the voice detector judges at a time."""
-TAIL = 500 * PER_MS
+TAIL = 500 * SAMPLES_PER_MS
 """Silence passed after the voice: the decoder looks ahead, and without it the last word would be cut."""
-SOFT_LIMIT = 20_000 * PER_MS
+SOFT_LIMIT = 20_000 * SAMPLES_PER_MS
 """An utterance as long as this ends at the next short pause …"""
-BREATH = 200 * PER_MS
+SHORT_PAUSE = 200 * SAMPLES_PER_MS
 """… of so much."""
-HARD_LIMIT = 30_000 * PER_MS
+HARD_LIMIT = 30_000 * SAMPLES_PER_MS
 """And at this length anywhere: an utterance that never ends would hold the decoder's memory."""
-WORDLESS = 10_000 * PER_MS
+WORDLESS = 10_000 * SAMPLES_PER_MS
 """Sound without a word for so long makes the gate doze …"""
-DOZE = 8_000 * PER_MS
+SUSPENDED = 8_000 * SAMPLES_PER_MS
 """… and it looks again after so much, or after a pause …"""
-PROBE = 2_000 * PER_MS
+PROBE = 2_000 * SAMPLES_PER_MS
 """… for so long."""
-WARY = 60_000 * PER_MS
+STRICT_VAD = 60_000 * SAMPLES_PER_MS
 """After an utterance in which no word was found only what surely is a voice counts for so long."""
 VOICED_TO_OPEN, OPEN_WINDOW = 2, 0b11111
 VOICED_TO_STAY, STAY_WINDOW = 2, 0b111
 """How many of the latest steps (as bits) must be voiced."""
 
 
-class Gate:
+class Endpointer:
     """Cuts a track into utterances. One thread at a time; the result does not depend on how the audio arrived.
 
     `is_voice` judges one STEP of 16-bit little-endian PCM at 8 kHz, strictly where told so; it may keep a state.
@@ -55,12 +55,12 @@ class Gate:
     ) -> None:
         self._is_voice = is_voice
         self._beat = beat
-        self._endpoint = endpoint_ms * PER_MS
+        self._endpoint = endpoint_ms * SAMPLES_PER_MS
         self._rest = bytearray()
         self._next = 0
         self._voiced = 0
         """The latest steps' verdicts, one bit each."""
-        self._steady = Steadiness()
+        self._steady = StationarySoundDetector()
         self._open = False
         self._quiet = 0
         """Samples since the voice was last heard."""
@@ -77,26 +77,26 @@ class Gate:
         self._held = PreRoll()
         self._reach = beat.longest + STEP * OPEN_WINDOW.bit_length() if beat else PRE_ROLL + GRID
         """Samples held while nothing is passed."""
-        self._passages: list[Passage] = []
+        self._passages: list[EndpointerOutput] = []
 
     @property
-    def passing(self) -> bool:
+    def in_speech(self) -> bool:
         """Whether what comes next is passed on at once."""
         return self._open and self._quiet < TAIL
 
     @property
-    def open(self) -> bool:
+    def utterance_open(self) -> bool:
         """Whether an utterance is going on, or what is held back may turn out to be one."""
         return self._open or bool(self._steady.in_doubt)
 
     @property
-    def patience(self) -> int:
+    def samples_to_endpoint(self) -> int:
         """Samples after which an utterance that goes on would be over, if they were silent."""
         return max(0, self._limit - self._quiet - len(self._rest)) if self._open else self._endpoint
 
     @property
     def _limit(self) -> int:
-        return BREATH if self._length >= SOFT_LIMIT else self._endpoint
+        return SHORT_PAUSE if self._length >= SOFT_LIMIT else self._endpoint
 
     def heard_word(self) -> None:
         """The recogniser found a word in what was passed."""
@@ -104,9 +104,9 @@ class Gate:
 
     def heard_nothing(self) -> None:
         """The recogniser found no word in the utterance that ended."""
-        self._wary = WARY
+        self._wary = STRICT_VAD
 
-    def push(self, payload: bytes, at: int) -> Iterator[Passage]:
+    def push(self, payload: bytes, at: int) -> Iterator[EndpointerOutput]:
         """Mu-law at a position: what of it, and of the audio held before, is to be recognised, in order.
 
         Goes on only as passages are taken, so that after a Pause it can be told what was found.
@@ -122,27 +122,27 @@ class Gate:
         whole = len(self._rest) // STEP * STEP
         audio = bytes(self._rest[:whole])
         del self._rest[:whole]
-        pcm = decode(audio).tobytes()
+        pcm = expand(audio).tobytes()
         for start in range(0, whole, STEP):
             voiced = self._is_voice(pcm[2 * start : 2 * (start + STEP)], self._wary > 0)
             self._wary = max(0, self._wary - STEP)
             self._take(Speech(audio[start : start + STEP], begun + start), voiced=voiced)
-            if self._passages and isinstance(self._passages[-1], Pause):
+            if self._passages and isinstance(self._passages[-1], EndOfUtterance):
                 yield from self._told()
         yield from self._told()
 
-    def finish(self) -> list[Passage]:
+    def finish(self) -> list[EndpointerOutput]:
         """The track is over: the rest of an utterance that is going on, which needs no more silence to be decoded."""
         if self._open and self._quiet <= TAIL and self._rest:
             self._pass(Speech(bytes(self._rest), self._next - len(self._rest)))
         self._rest.clear()
         return self._told()
 
-    def _told(self) -> list[Passage]:
+    def _told(self) -> list[EndpointerOutput]:
         passages, self._passages = self._passages, []
         return passages
 
-    def cease(self) -> list[Passage]:
+    def cease(self) -> list[EndpointerOutput]:
         """Nothing more came for long: an utterance that is going on is over, as if silence had come."""
         self._break_off()
         return self._told()
@@ -169,7 +169,7 @@ class Gate:
     def _take(self, step: Speech, *, voiced: bool) -> None:
         doubt = self._steady.in_doubt
         lasting = self._steady.lasting
-        self._steady.hear(step.payload, voiced=voiced)
+        self._steady.detect(step.payload, voiced=voiced)
         if lasting and not self._steady.lasting:
             self._voiced = OPEN_WINDOW  # what was in doubt is speech
         else:
@@ -199,7 +199,7 @@ class Gate:
 
     def _go_on(self, step: Speech, doubt: int) -> None:
         if (self._voiced & STAY_WINDOW).bit_count() >= VOICED_TO_STAY:
-            if self._quiet >= BREATH:
+            if self._quiet >= SHORT_PAUSE:
                 self._trust()
             self._quiet = 0
             self._release()
@@ -216,16 +216,16 @@ class Gate:
         if self._quiet >= self._limit:
             self._end()
         elif self._wordless >= WORDLESS:
-            self._doze = DOZE
+            self._doze = SUSPENDED
             self._end()
         elif self._length >= HARD_LIMIT:
             self._length = 0
-            self._passages.append(Pause())
+            self._passages.append(EndOfUtterance())
 
     def _end(self, until: int | None = None) -> None:
         if self._quiet < TAIL:
             self._pass(Speech(bytes([SILENCE]) * (TAIL - self._quiet), self._fit_at))
-        self._passages.append(Pause(until))
+        self._passages.append(EndOfUtterance(until))
         self._open = False
         self._voiced = 0
 

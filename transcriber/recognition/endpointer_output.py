@@ -18,7 +18,7 @@ class Speech(msgspec.Struct, frozen=True, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Pause:
+class EndOfUtterance:
     """The utterance is over: what was passed so far is all of it.
 
     `until`: the track has come no further than this position; silence that was passed behind it was made up.
@@ -27,4 +27,4 @@ class Pause:
     until: int | None = None
 
 
-Passage = Speech | Pause
+EndpointerOutput = Speech | EndOfUtterance

@@ -6,9 +6,9 @@ without a look at the lattice; `behind`: no new calls. Audio that was admitted i
 
 import time
 
-from transcriber.audio.chunk import RATE
+from transcriber.audio.chunk import SAMPLE_RATE_HZ
 
-LARGEST_CHUNK = 8 * RATE // 10
+LARGEST_CHUNK = 8 * SAMPLE_RATE_HZ // 10
 """Samples at 8 kHz: 800 ms."""
 HURRIED_S = 0.2
 BEHIND_S = 1.0
@@ -18,7 +18,7 @@ STALE_S = 2.0
 """Without a turn for so long nobody waits."""
 
 
-class Pace:
+class LoadMonitor:
     """Moving means over the latest turns. Noted by the workers, read by anybody; a lost update is harmless."""
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Pace:
         self._wait_s += MEMORY * (waited_s - self._wait_s)
         self._noted_at = time.monotonic()
         self.cpu_s += cpu_s
-        self.audio_s += audio / RATE
+        self.audio_s += audio / SAMPLE_RATE_HZ
 
     @property
     def wait_s(self) -> float:
@@ -44,7 +44,7 @@ class Pace:
     @property
     def chunk(self) -> int:
         """Samples at 8 kHz below which no lane queues up now: as much as comes in while it waits."""
-        return min(LARGEST_CHUNK, round(2 * self._wait_s * RATE))
+        return min(LARGEST_CHUNK, round(2 * self._wait_s * SAMPLE_RATE_HZ))
 
     @property
     def hurried(self) -> bool:

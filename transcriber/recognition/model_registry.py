@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from transcriber.catalog import ModelFolder
 from transcriber.errors import ModelError
 from transcriber.recognition.recognizer_pool import RecognizerPool
-from transcriber.telephony.media_stream import Fault
+from transcriber.telephony.media_stream import StreamFault
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ MEMORY_PER_BYTE = 5
 """Memory of a loaded model over its size on disk: 4.3 of the Korean one, 2 of the demo."""
 
 
-class Models:
+class ModelRegistry:
     """`installed` lists what could be loaded, and blocks; `load` makes a warm pool of a folder.
 
     Both may raise ModelError or OSError.
@@ -55,7 +55,7 @@ class Models:
         self.default = self._pools[pool.engine.model] = pool
         self._bytes.pop(pool.engine.model, None)
 
-    async def choose(self, *, model: str, language: str) -> tuple[RecognizerPool, Fault | None]:
+    async def choose(self, *, model: str, language: str) -> tuple[RecognizerPool, StreamFault | None]:
         """The pool for a call's wishes (empty: no wish); with a fault when it is not what was asked for."""
         if not model and (not language or _speaks(self.default.engine.language, language)):
             return self.default, None
@@ -100,8 +100,8 @@ class Models:
             log.info("letting %s go to make room", name)
             del self._pools[name], self._bytes[name]
 
-    def _instead(self, code: str, reason: str) -> Fault:
-        return Fault(f"model_{code}", f"{reason}; {self.default.engine.model!r} is used")
+    def _instead(self, code: str, reason: str) -> StreamFault:
+        return StreamFault(f"model_{code}", f"{reason}; {self.default.engine.model!r} is used")
 
 
 def _speaks(language: str, wanted: str) -> bool:

@@ -12,7 +12,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from transcriber.audio.chunk import RATE
+from transcriber.audio.chunk import SAMPLE_RATE_HZ
 from transcriber.audio.g711 import SILENCE
 from transcriber.catalog.model_folder import describe
 from transcriber.catalog.static_graph import graph_folder, preferred
@@ -25,7 +25,7 @@ from transcriber.recognition.warm_up_speech import unheard_speech, warm_speech
 
 NICENESS = 5
 LOOK_AT_WORDS, GRAMMAR_WORDS = 1000, 200
-PAUSE = bytes([SILENCE]) * RATE
+PAUSE = bytes([SILENCE]) * SAMPLE_RATE_HZ
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from transcriber.settings.endpoint_limits import ENDPOINT_MS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manner:
+class RecognitionOptions:
     """How a track is to be heard. Without `gated` everything is fed and the model's own endpoints are used."""
 
     partials: bool = True

@@ -4,16 +4,16 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from transcriber.audio.chunk import PER_MS
+from transcriber.audio.chunk import SAMPLES_PER_MS
 from transcriber.recognition.endpointer_output import Speech
 
-PRE_ROLL = 300 * PER_MS
+PRE_ROLL = 300 * SAMPLES_PER_MS
 """Passed from before the voice was noticed …"""
-LEAST_PRE_ROLL = 180 * PER_MS
+LEAST_PRE_ROLL = 180 * SAMPLES_PER_MS
 """… but so little where the recognizer's beat is known, …"""
-FIRST_WORD = 520 * PER_MS
+FIRST_WORD = 520 * SAMPLES_PER_MS
 """… or up to a beat more, so that it moves on when the voice is there for so long: first words are known by then."""
-GRID = 30 * PER_MS
+GRID = 30 * SAMPLES_PER_MS
 """What is left out is left out in whole numbers of these, as far as the pre-roll allows. Acoustic models look at every
 
 third frame of 10 ms: fed one frame earlier or later, the same speech reads otherwise.

@@ -8,13 +8,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from transcriber.audio.chunk import RATE
+from transcriber.audio.chunk import SAMPLE_RATE_HZ
 from transcriber.audio.resampler import Upsampler, upsample
-from transcriber.recognition.chunk_schedule import Rhythm, observe
+from transcriber.recognition.chunk_schedule import ChunkSchedule, measure_chunk_schedule
 from transcriber.recognition.ports import Engine, Recognizer
 
 log = logging.getLogger(__name__)
-BLOCK = RATE // 10
+BLOCK = SAMPLE_RATE_HZ // 10
 OLD_S = 600.0
 """A recognizer that has heard so much audio is let go. What it has composed of a dynamic graph only grows, by 260 MB
 with the Korean model; most of the gain in speed is there after some seconds, all of it after five minutes."""
@@ -32,7 +32,7 @@ class RecognizerPool:
         self, engine: Engine, *, keep: int, least: int = 1, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.engine = engine
-        self.rhythm: Rhythm | None = None
+        self.rhythm: ChunkSchedule | None = None
         """Of its recognizers; not known before they were warmed."""
         self._keep = keep
         self._least = least
@@ -93,17 +93,17 @@ class RecognizerPool:
         Large models compose their graph while they decode: a cold recognizer costs several times more than a warm one.
         """
         warmed = [self.take() for _ in range(max(1, count))]
-        self.rhythm = observe(warmed[0], upsample(speech, self.engine.band))
+        self.rhythm = measure_chunk_schedule(warmed[0], upsample(speech, self.engine.band))
         for recognizer in warmed[1:]:
             decode(recognizer, speech, self.engine)
         for recognizer in warmed:
-            self.give(recognizer, heard_s=len(speech) / RATE)
+            self.give(recognizer, heard_s=len(speech) / SAMPLE_RATE_HZ)
 
     def cost(self, speech: bytes) -> float:
         """CPU seconds that a warm recognizer needs for a second of speech (8 kHz mu-law) that it has not heard yet."""
         recognizer = self.take()
         cost = decode(recognizer, speech, self.engine)
-        self.give(recognizer, heard_s=len(speech) / RATE)
+        self.give(recognizer, heard_s=len(speech) / SAMPLE_RATE_HZ)
         log.info("a warm recognizer of %s takes %.3f CPU s per s of speech", self.engine.model, cost)
         return cost
 
@@ -117,4 +117,4 @@ def decode(recognizer: Recognizer, mulaw: bytes, engine: Engine) -> float:
             recognizer.result()
         recognizer.partial(settled=True)
     recognizer.finish()
-    return (time.thread_time() - before) / max(1.0, len(mulaw) / RATE)
+    return (time.thread_time() - before) / max(1.0, len(mulaw) / SAMPLE_RATE_HZ)

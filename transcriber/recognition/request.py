@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from transcriber.settings.endpoint_limits import ENDPOINT_MS, LEAST_ENDPOINT_MS, MOST_ENDPOINT_MS
-from transcriber.telephony.media_stream import Fault
+from transcriber.telephony.media_stream import StreamFault
 from transcriber.telephony.twilio.messages import clean
 
 MOST_PHRASES = 500
@@ -21,7 +21,7 @@ YES, NO = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
+class RecognitionRequest:
     """Empty names: the server's default. `grammar`: nothing else can be recognised; `hints`: likelier than others."""
 
     model: str = ""
@@ -32,10 +32,12 @@ class Wishes:
     grammar: tuple[str, ...] = ()
 
 
-def read(parameters: Mapping[str, str], *, endpoint_ms: int = ENDPOINT_MS) -> tuple[Wishes, list[Fault]]:
+def parse_request(
+    parameters: Mapping[str, str], *, endpoint_ms: int = ENDPOINT_MS
+) -> tuple[RecognitionRequest, list[StreamFault]]:
     """The wishes, and a fault for each parameter that cannot be understood. `endpoint_ms`: the server's default."""
-    faults: list[Fault] = []
-    wishes = Wishes(
+    faults: list[StreamFault] = []
+    wishes = RecognitionRequest(
         model=parameters.get("model", "").strip(),
         language=parameters.get("language", "").strip().lower(),
         partials=_flag(parameters, "partials", faults),
@@ -46,14 +48,14 @@ def read(parameters: Mapping[str, str], *, endpoint_ms: int = ENDPOINT_MS) -> tu
     return wishes, faults
 
 
-def _flag(parameters: Mapping[str, str], name: str, faults: list[Fault]) -> bool:
+def _flag(parameters: Mapping[str, str], name: str, faults: list[StreamFault]) -> bool:
     said = parameters.get(name, "").strip().lower()
     if said and said not in YES + NO:
-        faults.append(Fault(f"{name}_invalid", f"parameter {name!r} must be true or false; true is used"))
+        faults.append(StreamFault(f"{name}_invalid", f"parameter {name!r} must be true or false; true is used"))
     return said not in NO
 
 
-def _milliseconds(parameters: Mapping[str, str], default: int, faults: list[Fault]) -> int:
+def _milliseconds(parameters: Mapping[str, str], default: int, faults: list[StreamFault]) -> int:
     said = parameters.get("endpoint_ms", "").strip()
     if not said:
         return default
@@ -61,7 +63,7 @@ def _milliseconds(parameters: Mapping[str, str], default: int, faults: list[Faul
     if re.fullmatch("[0-9]{1,9}", digits) and LEAST_ENDPOINT_MS <= int(digits) <= MOST_ENDPOINT_MS:
         return int(digits)
     faults.append(
-        Fault(
+        StreamFault(
             "endpoint_ms_invalid",
             f"parameter 'endpoint_ms' must be a whole number from {LEAST_ENDPOINT_MS} to {MOST_ENDPOINT_MS}; "
             f"{default} is used",
@@ -70,7 +72,7 @@ def _milliseconds(parameters: Mapping[str, str], default: int, faults: list[Faul
     return default
 
 
-def _phrases(parameters: Mapping[str, str], name: str, faults: list[Fault]) -> tuple[str, ...]:
+def _phrases(parameters: Mapping[str, str], name: str, faults: list[StreamFault]) -> tuple[str, ...]:
     """Comma-separated, or a JSON list of strings."""
     said = parameters.get(name, "").strip()
     pieces: list[str] = said.split(",")
@@ -80,13 +82,17 @@ def _phrases(parameters: Mapping[str, str], name: str, faults: list[Fault]) -> t
         except (ValueError, RecursionError):
             listed = None
         if not isinstance(listed, list) or not all(isinstance(piece, str) for piece in listed):
-            faults.append(Fault(f"{name}_invalid", f"parameter {name!r} is neither a list of words nor JSON; not used"))
+            faults.append(
+                StreamFault(f"{name}_invalid", f"parameter {name!r} is neither a list of words nor JSON; not used")
+            )
             return ()
         pieces = [clean(piece) for piece in listed]  # JSON has escapes for what was cleaned away around it
     spelled = (" ".join(_UNHEARD.sub("", piece).split()) for piece in pieces)
     phrases = tuple(dict.fromkeys(phrase for phrase in spelled if phrase))
     if len(phrases) > MOST_PHRASES:
-        faults.append(Fault(f"{name}_invalid", f"parameter {name!r} has more than {MOST_PHRASES} phrases; cut there"))
+        faults.append(
+            StreamFault(f"{name}_invalid", f"parameter {name!r} has more than {MOST_PHRASES} phrases; cut there")
+        )
     return phrases[:MOST_PHRASES]
 
 

@@ -4,34 +4,34 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from transcriber.audio.chunk import RATE
+from transcriber.audio.chunk import SAMPLE_RATE_HZ
 from transcriber.errors import ModelError
-from transcriber.recognition.service import Ears
-from transcriber.recognition.track_decoder import Heard
-from transcriber.recognition.utterance_tracker import Utterance
-from transcriber.telephony.media_stream import Refused
+from transcriber.recognition.service import RecognitionService
+from transcriber.recognition.track_decoder import RecognitionResults
+from transcriber.recognition.utterance_tracker import FinalResult
+from transcriber.telephony.media_stream import StreamRefused
 
-MOST_WAITING = 60 * RATE
+MOST_WAITING = 60 * SAMPLE_RATE_HZ
 PAUSE_S = 0.05
 
 
-async def rehear(
-    ears: Ears, parameters: Mapping[str, str], audio: Mapping[str, Sequence[tuple[bytes, int]]]
-) -> list[tuple[str, Utterance]]:
+async def retranscribe(
+    ears: RecognitionService, parameters: Mapping[str, str], audio: Mapping[str, Sequence[tuple[bytes, int]]]
+) -> list[tuple[str, FinalResult]]:
     """The utterances of a stream with these custom parameters, with their tracks, in the order in which they ended.
 
     `audio`: by track mu-law and the position of its first sample. Raises ModelError, and what recognition raises.
     """
-    hearing = await ears.hearing(parameters)
-    if isinstance(hearing, Refused):
+    hearing = await ears.open_stream(parameters)
+    if isinstance(hearing, StreamRefused):
         raise ModelError(hearing.reason)
-    found: list[tuple[str, Utterance]] = []
+    found: list[tuple[str, FinalResult]] = []
 
-    def tell(track: str, heard: Heard) -> None:
-        found.extend((track, item) for item in heard if isinstance(item, Utterance))
+    def tell(track: str, heard: RecognitionResults) -> None:
+        found.extend((track, item) for item in heard if isinstance(item, FinalResult))
 
     async def hear(track: str, spans: Sequence[tuple[bytes, int]]) -> None:
-        lane = hearing.lane(partial(tell, track))
+        lane = hearing.track_queue(partial(tell, track))
         for payload, at in spans:
             while lane.pending > MOST_WAITING:  # noqa: ASYNC110 - a lane tells nobody how far it is
                 await asyncio.sleep(PAUSE_S)

@@ -10,12 +10,12 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
-from transcriber.audio.chunk import PER_MS, RATE
-from transcriber.audio.g711 import decode
+from transcriber.audio.chunk import SAMPLE_RATE_HZ, SAMPLES_PER_MS
+from transcriber.audio.g711 import expand
 
 STEPS = 3
 """Of the gate's, 20 ms each, that make a block …"""
-BLOCK = STEPS * 20 * PER_MS
+BLOCK = STEPS * 20 * SAMPLES_PER_MS
 """… in samples: long enough to part frequencies, shorter than a note."""
 SIZE = 512
 """Of a block's Fourier transform; a bin is 15.6 Hz."""
@@ -52,11 +52,11 @@ REACH = 3
 
 Spectrum = NDArray[np.float64]
 _HANN = np.hanning(BLOCK)
-_ROWS, _COLUMNS = ([round(hz * SIZE / RATE) - LOWEST for hz in tones] for tones in (KEY_ROWS, KEY_COLUMNS))
+_ROWS, _COLUMNS = ([round(hz * SIZE / SAMPLE_RATE_HZ) - LOWEST for hz in tones] for tones in (KEY_ROWS, KEY_COLUMNS))
 _BANDS = np.arange(0, SIZE // 2 - LOWEST, 32)
 
 
-class Steadiness:
+class StationarySoundDetector:
     """Judges one track, step by step, in order. One thread at a time."""
 
     def __init__(self) -> None:
@@ -84,12 +84,12 @@ class Steadiness:
         """Samples up to now that may turn out to be speech after all. Some 1.5 s at most."""
         return min(self._stretch, HELD) * BLOCK + sum(map(len, self._steps)) if self.lasting else 0
 
-    def hear(self, step: bytes, *, voiced: bool) -> None:
+    def detect(self, step: bytes, *, voiced: bool) -> None:
         """The track's next step, mu-law, and what a voice detector makes of it."""
         self._steps.append(step)
         self._voiced |= voiced
         if len(self._steps) == STEPS:
-            self._quiet = 0 if self._voiced and self._compare(decode(b"".join(self._steps))) else self._quiet + 1
+            self._quiet = 0 if self._voiced and self._compare(expand(b"".join(self._steps))) else self._quiet + 1
             self._stretch += 1
             self._conclude()
             self._steps.clear()

@@ -6,24 +6,24 @@ depend on frames or load. Everything here blocks; one worker thread at a time.
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from transcriber.audio.chunk import PER_MS, RATE
+from transcriber.audio.chunk import SAMPLE_RATE_HZ, SAMPLES_PER_MS
 from transcriber.audio.g711 import SILENCE
 from transcriber.audio.resampler import Upsampler
 from transcriber.recognition.chunk_schedule import RESTART
-from transcriber.recognition.endpointer import TAIL, Gate
-from transcriber.recognition.endpointer_output import Passage, Pause, Speech
-from transcriber.recognition.options import Manner
+from transcriber.recognition.endpointer import TAIL, Endpointer
+from transcriber.recognition.endpointer_output import EndOfUtterance, EndpointerOutput, Speech
+from transcriber.recognition.options import RecognitionOptions
 from transcriber.recognition.ports import Recognizer
 from transcriber.recognition.preroll import Beat
 from transcriber.recognition.recognizer_pool import RecognizerPool
-from transcriber.recognition.utterance_tracker import Draft, Listener, Utterance
-from transcriber.recognition.vad import Detector
+from transcriber.recognition.utterance_tracker import FinalResult, PartialResult, UtteranceTracker
+from transcriber.recognition.vad import WebRtcVad
 from transcriber.settings.endpoint_limits import ENDPOINT_MS
 from transcriber.telephony.track_clock import HOLE
 
-BLOCK = 100 * PER_MS
+BLOCK = 100 * SAMPLES_PER_MS
 """What a recognizer is fed at a time without a gate, as by a plain client of Vosk. With it: what lets it move on."""
-IDLE = 200 * PER_MS
+IDLE = 200 * SAMPLES_PER_MS
 """How much of a track may go by before the gate hears it, while nothing is passed."""
 BYTES_PER_SAMPLE = 4
 """Of 16 kHz 16-bit PCM for one at 8 kHz."""
@@ -36,18 +36,18 @@ MONOTONE = 5
 LISTEN_MS = 1000
 """How often an utterance without partials is looked at all the same, so that the gate knows of its words."""
 
-Heard = Sequence[Draft | Utterance]
+RecognitionResults = Sequence[PartialResult | FinalResult]
 
 
-class Ear:
+class TrackDecoder:
     """Hears one track."""
 
-    def __init__(self, pool: RecognizerPool, manner: Manner) -> None:
+    def __init__(self, pool: RecognizerPool, manner: RecognitionOptions) -> None:
         self._pool = pool
         self._manner = manner
         self._rhythm = pool.rhythm if manner.gated else None
         self._gate = self._new_gate() if manner.gated else None
-        self._listener = Listener(manner.hints)
+        self._listener = UtteranceTracker(manner.hints)
         self._upsampler = Upsampler(pool.engine.band)
         self._pcm = bytearray()
         self._held_back = 0
@@ -67,15 +67,15 @@ class Ear:
         self._said: list[str] = []
         """The last words that counted, as long as they are one and the same."""
 
-    def hear(
+    def feed(
         self, spans: Sequence[tuple[bytes, int]], *, last: bool, still: bool = False, hurried: bool = False
-    ) -> Heard:
+    ) -> RecognitionResults:
         """Feed the spans; at the end of the track also the rest, and give the recognizer back.
 
         `still`: nothing has followed them for so long that the utterance is over. `hurried`: recognition is behind, so
         that only what is needed is done.
         """
-        heard: list[Draft | Utterance | None] = []
+        heard: list[PartialResult | FinalResult | None] = []
         fed = self._fed
         for payload, at in _joined(spans):
             heard += self._take(self._gate.push(payload, at) if self._gate else self._everything(payload, at))
@@ -86,22 +86,22 @@ class Ear:
             heard += self._take(self._gate.cease() if self._gate else self._silence())
         elif self._recognizer is not None and self._fed != fed:
             heard.append(self._look(self._recognizer, hurried=hurried))
-        return [item for item in heard if item is not None and (self._manner.partials or isinstance(item, Utterance))]
+        return [item for item in heard if item is not None and (self._manner.partials or isinstance(item, FinalResult))]
 
     @property
     def open(self) -> bool:
         """Whether an utterance may be going on."""
-        return self._gate.open if self._gate else self._listener.clock.fed > self._ended_at
+        return self._gate.utterance_open if self._gate else self._listener.clock.fed > self._ended_at
 
-    def _silence(self) -> Iterator[Passage]:
+    def _silence(self) -> Iterator[EndpointerOutput]:
         """Without a gate: what lets the recognizer hear the last word, and the end."""
         yield Speech(bytes([SILENCE]) * TAIL, self._next)
-        yield Pause(self._next)
+        yield EndOfUtterance(self._next)
 
-    def _everything(self, payload: bytes, at: int) -> Iterator[Passage]:
+    def _everything(self, payload: bytes, at: int) -> Iterator[EndpointerOutput]:
         """Without a gate: only a leap of the clock ends an utterance from outside."""
         if self._next and at - self._next >= HOLE:
-            yield Pause(self._next)
+            yield EndOfUtterance(self._next)
         self._next = at + len(payload)
         yield Speech(payload, at)
 
@@ -111,8 +111,8 @@ class Ear:
             self._pool.drop(self._recognizer)
             self._recognizer = None
 
-    def _take(self, passages: Iterable[Passage]) -> list[Draft | Utterance | None]:
-        heard: list[Draft | Utterance | None] = []
+    def _take(self, passages: Iterable[EndpointerOutput]) -> list[PartialResult | FinalResult | None]:
+        heard: list[PartialResult | FinalResult | None] = []
         for passage in passages:
             if isinstance(passage, Speech):
                 self._listener.clock.feed(len(passage.payload), passage.at)
@@ -126,15 +126,18 @@ class Ear:
         """After so many samples more it is worth to hear them: the recognizer moves on, or an utterance may be over."""
         if self._gate is None or self._rhythm is None:
             return BLOCK
-        if not self._gate.passing:
-            return min(IDLE, self._gate.patience)
+        if not self._gate.in_speech:
+            return min(IDLE, self._gate.samples_to_endpoint)
         lacking = self._block_bytes - len(self._pcm)
-        return min(max(0, lacking // BYTES_PER_SAMPLE + self._upsampler.delay - self._held_back), self._gate.patience)
+        return min(
+            max(0, lacking // BYTES_PER_SAMPLE + self._upsampler.delay - self._held_back),
+            self._gate.samples_to_endpoint,
+        )
 
-    def _new_gate(self) -> Gate:
+    def _new_gate(self) -> Endpointer:
         rhythm = self._rhythm
         beat = Beat(rhythm.every // 2, lambda: rhythm.lacking(self._fed) // 2) if rhythm else None
-        return Gate(Detector().is_voice, endpoint_ms=self._manner.endpoint_ms, beat=beat)
+        return Endpointer(WebRtcVad().is_voice, endpoint_ms=self._manner.endpoint_ms, beat=beat)
 
     @property
     def _block_bytes(self) -> int:
@@ -161,18 +164,18 @@ class Ear:
         del self._pcm[:size]
         return block
 
-    def _feed(self, block: bytes) -> Draft | Utterance | None:
+    def _feed(self, block: bytes) -> PartialResult | FinalResult | None:
         """Let the recognizer hear a block; what the utterance was, if the model holds it to be over."""
         if self._recognizer is None:
             self._recognizer = self._pool.take(self._manner.grammar)
         self._fed += len(block) // 2
         doubtful = self._recognizer.accept(block)
-        self._doubt_ms = self._doubt_ms + len(block) / BYTES_PER_SAMPLE / PER_MS if doubtful else 0.0
+        self._doubt_ms = self._doubt_ms + len(block) / BYTES_PER_SAMPLE / SAMPLES_PER_MS if doubtful else 0.0
         if doubtful and (self._gate is None or self._doubt_ms > self._manner.endpoint_ms - ENDPOINT_MS):
             return self._end(self._recognizer)
         return None
 
-    def _pause(self, until: int | None) -> list[Draft | Utterance | None]:
+    def _pause(self, until: int | None) -> list[PartialResult | FinalResult | None]:
         heard = [self._feed(block) for block in self._rest()]
         if self._recognizer is not None:
             heard.append(self._end(self._recognizer, until))
@@ -181,26 +184,26 @@ class Ear:
         self._found = False
         return heard
 
-    def _end(self, recognizer: Recognizer, until: int | None = None) -> Draft | Utterance | None:
+    def _end(self, recognizer: Recognizer, until: int | None = None) -> PartialResult | FinalResult | None:
         self._doubt_ms = 0.0
         self._ended_at = self._listener.clock.fed
         self._fed = 0 if self._fed > RESTART else self._fed
-        return self._note(self._listener.close(recognizer.result(), until_ms=until and until // PER_MS))
+        return self._note(self._listener.close(recognizer.result(), until_ms=until and until // SAMPLES_PER_MS))
 
-    def _look(self, recognizer: Recognizer, *, hurried: bool) -> Draft | None:
+    def _look(self, recognizer: Recognizer, *, hurried: bool) -> PartialResult | None:
         if not self._manner.partials:
             if self._listener.clock.fed_ms < self._look_at_ms:
                 return None
             self._look_at_ms = self._listener.clock.fed_ms + LISTEN_MS
             hurried = True
         settled = not hurried and self._listener.unsettled >= WORTH_A_LOOK
-        draft = self._listener.hear(recognizer.partial(settled=settled))
+        draft = self._listener.update(recognizer.partial(settled=settled))
         if draft is not None:
             self._credit(draft.text.split(), over=False)
         return draft
 
-    def _note(self, spoken: Draft | Utterance | None) -> Draft | Utterance | None:
-        if isinstance(spoken, Utterance) and spoken.confidence >= SURE:
+    def _note(self, spoken: PartialResult | FinalResult | None) -> PartialResult | FinalResult | None:
+        if isinstance(spoken, FinalResult) and spoken.confidence >= SURE:
             self._credit(spoken.text.split(), over=True)
         return spoken
 
@@ -214,7 +217,7 @@ class Ear:
         if over:
             self._said = (lately if monotone else words)[-MONOTONE:]
 
-    def _close(self) -> list[Draft | Utterance | None]:
+    def _close(self) -> list[PartialResult | FinalResult | None]:
         heard = [self._feed(block) for block in self._rest()]
         recognizer = self._recognizer
         if recognizer is None:
@@ -225,7 +228,7 @@ class Ear:
         if self._manner.grammar:
             self._pool.drop(recognizer)
         else:
-            self._pool.give(recognizer, heard_s=self._listener.clock.fed / RATE)
+            self._pool.give(recognizer, heard_s=self._listener.clock.fed / SAMPLE_RATE_HZ)
         return heard
 
 

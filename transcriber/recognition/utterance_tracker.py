@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from transcriber.events.schema import Word
 from transcriber.recognition.hints import NO_HINTS, Hints
-from transcriber.telephony.track_clock import ClockMap
+from transcriber.telephony.track_clock import TimestampMapper
 
 FIRM = 0.9
 ONSET_MS = 500
@@ -29,7 +29,7 @@ class Hypothesis:
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class PartialResult:
     """A partial that is news; times on the stream's clock."""
 
     utterance: int
@@ -41,7 +41,7 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
-class Utterance:
+class FinalResult:
     """A finished utterance with words; times on the stream's clock."""
 
     utterance: int
@@ -54,11 +54,11 @@ class Utterance:
         return round(sum(word.confidence for word in self.words) / len(self.words), 3) if self.words else 0.0
 
 
-class Listener:
+class UtteranceTracker:
     """Numbers the utterances of one track and decides what is worth telling."""
 
     def __init__(self, hints: Hints = NO_HINTS) -> None:
-        self.clock = ClockMap()
+        self.clock = TimestampMapper()
         self._hints = hints
         self.broken = 0
         """How often a word called stable changed after all."""
@@ -74,7 +74,7 @@ class Listener:
         """Words of the latest draft that may still change."""
         return len(self._text.split()) - len(self._stable)
 
-    def hear(self, hypothesis: Hypothesis) -> Draft | None:
+    def update(self, hypothesis: Hypothesis) -> PartialResult | None:
         """A look at the utterance so far: a draft if its text has changed."""
         if hypothesis.text == self._text and not hypothesis.words:
             return None
@@ -89,16 +89,16 @@ class Listener:
             self._start_ms = self._placed(hypothesis.words[0]).start_ms
         return self._draft(hypothesis.text, max(now_ms, self._start_ms))
 
-    def close(self, hypothesis: Hypothesis, *, until_ms: int | None = None) -> Utterance | Draft | None:
+    def close(self, hypothesis: Hypothesis, *, until_ms: int | None = None) -> FinalResult | PartialResult | None:
         """The utterance is over: what it was, or (nothing after all) a draft that takes back what was shown.
 
         No word of it lies behind `until_ms`.
         """
         self._firm_up(hypothesis)
-        spoken: Utterance | Draft | None = None
+        spoken: FinalResult | PartialResult | None = None
         if hypothesis.words:
             words = self._hints.correct(tuple(_before(self._placed(word), until_ms) for word in hypothesis.words))
-            spoken = Utterance(self._utterance, " ".join(word.word for word in words), words)
+            spoken = FinalResult(self._utterance, " ".join(word.word for word in words), words)
             self._earliest_ms = words[-1].end_ms
         elif self._text:
             spoken = self._draft("", self.clock.end_ms(self.clock.fed_ms))
@@ -108,10 +108,10 @@ class Listener:
         self.clock.forget_before(self.clock.fed_ms)
         return spoken
 
-    def _draft(self, text: str, end_ms: int) -> Draft:
+    def _draft(self, text: str, end_ms: int) -> PartialResult:
         self._revision += 1
         self._text = text
-        return Draft(self._utterance, self._revision, text, len(self._stable), self._start_ms, end_ms)
+        return PartialResult(self._utterance, self._revision, text, len(self._stable), self._start_ms, end_ms)
 
     def _firm_up(self, hypothesis: Hypothesis) -> None:
         words = hypothesis.text.split()

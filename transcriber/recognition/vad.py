@@ -2,13 +2,13 @@
 
 import webrtcvad
 
-from transcriber.audio.chunk import RATE
+from transcriber.audio.chunk import SAMPLE_RATE_HZ
 
 MODE, STRICT_MODE = 2, 3
 """Of 0 (hears voice in much) to 3 (in little); chosen with OPEN_WINDOW and STAY_WINDOW of the gate."""
 
 
-class Detector:
+class WebRtcVad:
     """A track's voice detector. One thread at a time."""
 
     def __init__(self) -> None:
@@ -20,4 +20,4 @@ class Detector:
         if strict != self._strict:
             self._strict = strict
             self._vad.set_mode(STRICT_MODE if strict else MODE)
-        return bool(self._vad.is_speech(pcm, RATE))
+        return bool(self._vad.is_speech(pcm, SAMPLE_RATE_HZ))

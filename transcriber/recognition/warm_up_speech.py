@@ -1,7 +1,7 @@
 """The speech that recognizers are warmed and measured on: of a sample call, 8 kHz mu-law."""
 
 from transcriber.audio import sample_calls
-from transcriber.audio.chunk import RATE
+from transcriber.audio.chunk import SAMPLE_RATE_HZ
 from transcriber.telephony.simulator import read_recording
 
 WARM_SPEECH_S = 4
@@ -19,4 +19,4 @@ def unheard_speech() -> bytes:
 
 def _speech(side: str, *, from_s: int) -> bytes:
     track = read_recording(sample_calls.path(sample_calls.DEFAULT)).tracks[side]
-    return track[from_s * RATE : (from_s + WARM_SPEECH_S) * RATE]
+    return track[from_s * SAMPLE_RATE_HZ : (from_s + WARM_SPEECH_S) * SAMPLE_RATE_HZ]

@@ -11,7 +11,7 @@ from transcriber.runtime.cancellation import cancel
 log = logging.getLogger(__name__)
 
 
-def tend(stack: AsyncExitStack, work: Coroutine[Any, Any, None], *, name: str) -> None:
+def run_in_background(stack: AsyncExitStack, work: Coroutine[Any, Any, None], *, name: str) -> None:
     """Begin work that has no end of its own; it goes with the stack."""
     task = asyncio.create_task(work, name=name)
     task.add_done_callback(_report)

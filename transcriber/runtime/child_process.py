@@ -15,7 +15,7 @@ LAST_LINES = 20
 KNOCK_S = 0.1
 
 
-class Child:
+class ChildProcess:
     """A running program. `lines`: the last it wrote, on either stream."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
@@ -101,7 +101,7 @@ class Child:
 
 
 @asynccontextmanager
-async def running(command: Sequence[str], *, environment: Mapping[str, str]) -> AsyncIterator[Child]:
+async def running(command: Sequence[str], *, environment: Mapping[str, str]) -> AsyncIterator[ChildProcess]:
     """The program, ended with the block. Raises ServerUnreachable when it cannot be started."""
     try:
         process = await asyncio.create_subprocess_exec(
@@ -114,7 +114,7 @@ async def running(command: Sequence[str], *, environment: Mapping[str, str]) -> 
         )
     except OSError as error:
         raise ServerUnreachable(f"{command[0]} cannot be started: {error.strerror or error}") from None
-    child = Child(process)
+    child = ChildProcess(process)
     try:
         yield child
     finally:

@@ -10,7 +10,7 @@ SLICE_S = 0.003
 """How long a slice may hold the loop; it ends with the item that passes it."""
 
 
-class Turns:
+class TimeSlices:
     """Those who share it take turns, first come, first served: one slice in each round of the loop, however many they
 
     are. Belongs to one event loop.

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from transcriber.errors import ConfigError
-from transcriber.runtime.background import tend
+from transcriber.runtime.background import run_in_background
 from transcriber.settings.definition import Settings
 from transcriber.web.app import create_app, create_metrics_app
 from transcriber.web.services import Services
@@ -50,11 +50,11 @@ async def accept(
     """Serve from now on, until the stack ends."""
     budget = services.log_budget
     stack.enter_context(budget.over(*LIBRARIES))
-    tend(stack, budget.watch(), name="telling what the log leaves out")
+    run_in_background(stack, budget.watch(), name="telling what the log leaves out")
     connections = Connections(services.metrics, most=most_connections(), log_budget=budget)
-    tend(stack, connections.watch(), name="cutting overdue connections")
+    run_in_background(stack, connections.watch(), name="cutting overdue connections")
     if certificate is not None:
-        tend(stack, certificate.watch(), name="looking at the certificate")
+        run_in_background(stack, certificate.watch(), name="looking at the certificate")
     proxies = networks(services.settings.trusted_proxies)
     runner = await _set_up(create_app(services), stack)
     context = certificate.context if certificate else None

@@ -11,7 +11,7 @@ from transcriber.catalog import ModelFolder, find, home_of, installed, static_gr
 from transcriber.catalog.trial import Trials
 from transcriber.errors import ModelError
 from transcriber.recognition.capacity import Capacity
-from transcriber.recognition.model_registry import Models
+from transcriber.recognition.model_registry import ModelRegistry
 from transcriber.recognition.ports import Engine
 from transcriber.recognition.recognizer_pool import RecognizerPool
 from transcriber.recognition.vosk_engine import VoskEngine
@@ -23,7 +23,7 @@ Build = tuple[Path, int]
 """Which build of a model is loaded: the folder Vosk reads, and when its acoustic model was written."""
 
 
-class Engines:
+class ModelLoader:
     """Loads models, those that were not tried yet after a trial, and warms their recognizers.
 
     All of it belongs to the event loop's thread, and what takes long happens off it.
@@ -44,17 +44,17 @@ class Engines:
             engine = await self._load(folder)
         return await asyncio.to_thread(self._warm, engine, 2 * self.workers)
 
-    def models(self, default: RecognizerPool) -> Models:
+    def models(self, default: RecognizerPool) -> ModelRegistry:
         """The default and whatever else is installed and asked for."""
         machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        return Models(
+        return ModelRegistry(
             default,
             installed=lambda: installed(self._settings.data_dir),
             load=self._on_request,
             budget_bytes=self._settings.models_memory_mb << 20 or machine // 2,
         )
 
-    async def change(self, models: Models, capacity: Capacity) -> None:
+    async def change(self, models: ModelRegistry, capacity: Capacity) -> None:
         """Let new calls have the model that the settings name now, if it is not the one that is loaded.
 
         It may be newer, or compiled since. Live calls keep theirs. One that cannot be loaded is logged and changes

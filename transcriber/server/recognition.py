@@ -8,11 +8,11 @@ from typing import Any
 
 from transcriber.catalog import DEMO
 from transcriber.recognition.capacity import Capacity
-from transcriber.recognition.decode_scheduler import Lanes
+from transcriber.recognition.decode_scheduler import DecodeScheduler
 from transcriber.recognition.ports import Engine
 from transcriber.recognition.recognizer_pool import RecognizerPool
-from transcriber.recognition.service import Ears
-from transcriber.server.model_loader import Engines
+from transcriber.recognition.service import RecognitionService
+from transcriber.server.model_loader import ModelLoader
 from transcriber.settings.definition import Settings
 
 
@@ -20,9 +20,9 @@ from transcriber.settings.definition import Settings
 class Recognition:
     """A server's."""
 
-    ears: Ears
+    ears: RecognitionService
     capacity: Capacity
-    engines: Engines
+    engines: ModelLoader
 
     @property
     def engine(self) -> Engine:
@@ -40,20 +40,20 @@ class Recognition:
 
 async def open_recognition(
     settings: Settings,
-    engines: Engines,
+    engines: ModelLoader,
     loading: "asyncio.Task[tuple[RecognizerPool, float]]",
     stack: AsyncExitStack,
 ) -> Recognition:
     """Once the default is loaded; the workers go with the stack. Raises ModelError."""
     pool, cost = await loading
-    lanes = Lanes(workers=engines.workers)
+    lanes = DecodeScheduler(workers=engines.workers)
     stack.push_async_callback(asyncio.to_thread, lanes.close)
-    ears = Ears(
+    ears = RecognitionService(
         lanes=lanes,
         models=engines.models(pool),
         gated=settings.speech_gate,
         endpoint_ms=settings.endpoint_ms,
         strict=settings.strict_model,
     )
-    capacity = Capacity(lanes.pace, workers=engines.workers, speech_cost=cost, gated=settings.speech_gate)
+    capacity = Capacity(lanes.load, workers=engines.workers, speech_cost=cost, gated=settings.speech_gate)
     return Recognition(ears, capacity, engines)

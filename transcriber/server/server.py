@@ -8,18 +8,18 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from transcriber.calls.session_manager import Parts, Rules, Sessions
+from transcriber.calls.session_manager import AdmissionPolicy, SessionManager, SessionParts
 from transcriber.observability.metrics import Metrics
-from transcriber.outbox.journal_recovery import Recovery
+from transcriber.outbox.journal_recovery import JournalRecovery
 from transcriber.recognition.capacity import Capacity
 from transcriber.recognition.ports import Engine
-from transcriber.recognition.retranscription import rehear
-from transcriber.runtime.background import tend
+from transcriber.recognition.retranscription import retranscribe
+from transcriber.runtime.background import run_in_background
 from transcriber.runtime.cancellation import cancel
 from transcriber.server.listeners import accept, listen, url_of
-from transcriber.server.model_loader import Engines
+from transcriber.server.model_loader import ModelLoader
 from transcriber.server.recognition import open_recognition
-from transcriber.server.storage import limping, open_storage, readiness
+from transcriber.server.storage import degradations, open_storage, readiness
 from transcriber.settings import local_key
 from transcriber.settings.definition import Settings
 from transcriber.store.redis_store import RedisStore
@@ -37,7 +37,7 @@ class Server:
     url: str
     settings: Settings
     engine: Engine
-    sessions: Sessions
+    sessions: SessionManager
     store: RedisStore
     max_tracks: int
     change_model: Callable[[], Awaitable[None]]
@@ -60,27 +60,27 @@ async def running(
         certificate = Certificate(settings.tls_cert, settings.tls_key) if settings.tls_cert else None
         listening = listen(settings, stack)
         own_key = local_key.obtain(settings.data_dir) if settings.wants_own_key else ""
-        engines = Engines(settings, workers=settings.workers or os.cpu_count() or 1, say=say)
+        engines = ModelLoader(settings, workers=settings.workers or os.cpu_count() or 1, say=say)
         loading = asyncio.create_task(engines.default(engine))
         stack.push_async_callback(cancel, loading)
         metrics = Metrics()
         metrics.tasks.set_function(partial(_tasks, asyncio.get_running_loop()))
         store, outbox = await open_storage(settings, metrics, stack, say)
         recognition = await open_recognition(settings, engines, loading, stack)
-        outbox.recovery.set_result(Recovery(store.archive, partial(rehear, recognition.ears)))
-        parts = Parts(ears=recognition.ears, outbox=outbox, tickets=store.tickets, metrics=metrics)
-        sessions = Sessions(_rules(settings, recognition.capacity), parts)
-        tend(stack, sessions.watch(), name="ending silent streams")
-        tend(stack, sessions.tick(), name="noticing tracks whose frames have stopped")
+        outbox.recovery.set_result(JournalRecovery(store.history, partial(retranscribe, recognition.ears)))
+        parts = SessionParts(ears=recognition.ears, outbox=outbox, tickets=store.tickets, metrics=metrics)
+        sessions = SessionManager(_rules(settings, recognition.capacity), parts)
+        run_in_background(stack, sessions.watch(), name="ending silent streams")
+        run_in_background(stack, sessions.tick(), name="noticing tracks whose frames have stopped")
         services = Services(
             settings=settings,
             local_key=own_key,
-            archive=store.archive,
+            history=store.history,
             feed=store.feed,
             tickets=store.tickets,
             sessions=sessions,
             readiness=readiness(settings, store, outbox),
-            limping=limping(store, outbox),
+            degradations=degradations(store, outbox),
             metrics=metrics,
             model=recognition.about,
             log_budget=parts.log_budget,
@@ -104,8 +104,8 @@ def _tasks(loop: asyncio.AbstractEventLoop) -> int:
     return len(asyncio.all_tasks(loop))
 
 
-def _rules(settings: Settings, capacity: Capacity) -> Rules:
-    return Rules(
+def _rules(settings: Settings, capacity: Capacity) -> AdmissionPolicy:
+    return AdmissionPolicy(
         max_tracks=(lambda: settings.max_tracks) if settings.max_tracks else capacity.tracks,
         account_sids=settings.twilio_account_sid,
         require_ticket=settings.require_ticket,

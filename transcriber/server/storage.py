@@ -6,14 +6,14 @@ from contextlib import AsyncExitStack
 
 from transcriber.errors import ConfigError, StoreError
 from transcriber.observability.metrics import Metrics
-from transcriber.outbox.lease_monitor import Keeper
+from transcriber.outbox.lease_monitor import LeaseMonitor
 from transcriber.outbox.outbox import Outbox
-from transcriber.outbox.server_directory import Folder
-from transcriber.outbox.set_aside_audio import Remains
-from transcriber.runtime.background import tend
+from transcriber.outbox.server_directory import ServerDirectory
+from transcriber.outbox.set_aside_audio import SetAsideAudio
+from transcriber.runtime.background import run_in_background
 from transcriber.settings.definition import Settings
-from transcriber.store.aof_rewrite import Erasure
-from transcriber.store.private_redis import EmbeddedRedis
+from transcriber.store.aof_rewrite import AofRewrite
+from transcriber.store.private_redis import PrivateRedis
 from transcriber.store.redis_store import RedisStore, open_store
 
 SETTLE_S = 5.0
@@ -31,14 +31,14 @@ async def open_storage(
     except BaseException:
         await asyncio.to_thread(folder.release)
         raise
-    tend(stack, store.repairs.run(), name="repairing the indexes")
+    run_in_background(stack, store.repairs.run(), name="repairing the indexes")
     return store, await _open_outbox(folder, store, metrics, stack, say, journals=settings.journal)
 
 
-async def _folder(settings: Settings) -> Folder:
+async def _folder(settings: Settings) -> ServerDirectory:
     root = settings.data_dir / "outbox"
     try:
-        return await asyncio.to_thread(Folder.make, root)
+        return await asyncio.to_thread(ServerDirectory.make, root)
     except OSError as error:
         raise ConfigError(f"{root} cannot be used ({error.strerror}): set another TRANSCRIBER_DATA_DIR") from None
 
@@ -49,7 +49,7 @@ async def _open_store(
     """The store on the Redis of the settings, or on one of our own."""
     url, directory = settings.redis_url, settings.data_dir / "redis"
     if not url:
-        url = (await stack.enter_async_context(EmbeddedRedis(directory))).url
+        url = (await stack.enter_async_context(PrivateRedis(directory))).url
         say(f"redis: a private server of our own, data in {directory}")
     store = await stack.enter_async_context(
         await open_store(url, prefix=settings.redis_prefix, ttl_s=settings.history_ttl_s, owner=owner, metrics=metrics)
@@ -57,10 +57,10 @@ async def _open_store(
     if settings.redis_url:
         await _look_around(store, stack, say)
     else:
-        erasure = Erasure(store.client, directory, metrics)
+        erasure = AofRewrite(store.client, directory, metrics)
         store.deletions.around.append(erasure.expected)
         stack.push_async_callback(erasure.leave)
-        tend(stack, erasure.run(), name="erasing what was deleted")
+        run_in_background(stack, erasure.run(), name="erasing what was deleted")
     return store
 
 
@@ -71,11 +71,11 @@ async def _look_around(store: RedisStore, stack: AsyncExitStack, say: Callable[[
             await trial()
         except StoreError as error:  # it may be granted while we run; until then /readyz says it
             say(f"redis: WARNING: {error}")
-    tend(stack, store.beacon.run(), name="showing the database")
+    run_in_background(stack, store.beacon.run(), name="showing the database")
 
 
 async def _open_outbox(
-    folder: Folder,
+    folder: ServerDirectory,
     store: RedisStore,
     metrics: Metrics,
     stack: AsyncExitStack,
@@ -84,19 +84,19 @@ async def _open_outbox(
     journals: bool,
 ) -> Outbox:
     """The way to the store; what dead servers have left there is settled first, as far as that is quick."""
-    outbox = Outbox(folder, store.outlet, metrics, journals=journals)
+    outbox = Outbox(folder, store.event_log, metrics, journals=journals)
     stack.push_async_callback(outbox.aclose)
     await outbox.adopt()
-    remains = Remains(folder.path.parent, store.deletions)
+    remains = SetAsideAudio(folder.path.parent, store.deletions)
     store.deletions.after.append(remains.look)
-    tend(stack, remains.run(), name="clearing away what was set aside")
+    run_in_background(stack, remains.run(), name="clearing away what was set aside")
     if not await outbox.settled(within_s=SETTLE_S):
         say(f"outbox: {outbox.waiting} events of an earlier server are still being delivered")
-    tend(stack, Keeper(outbox, store.outlet).run(), name="keeping the leases")
+    run_in_background(stack, LeaseMonitor(outbox, store.event_log).run(), name="keeping the leases")
     return outbox
 
 
-def limping(store: RedisStore, outbox: Outbox) -> Report:
+def degradations(store: RedisStore, outbox: Outbox) -> Report:
     """Redis takes no writes, by real ones and by one of ours: calls are taken and heard, and what they say waits."""
 
     async def wrong() -> Mapping[str, str]:

@@ -223,7 +223,7 @@ class Loaded:
         return rows
 
 
-def load(
+def load_settings(
     *, config: Path | None = None, environ: Mapping[str, str] | None = None, flags: Mapping[str, str] | None = None
 ) -> Loaded:
     """Merge all sources. Raises ConfigError that names the setting, its source and what it must be."""

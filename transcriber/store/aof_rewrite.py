@@ -30,7 +30,7 @@ LEAVE_S = 10.0
 LOOK_S = 0.2
 
 
-class Erasure:
+class AofRewrite:
     """`directory`: where the server keeps its data. All methods belong to the event loop's thread."""
 
     def __init__(self, client: Client, directory: Path, metrics: Metrics) -> None:

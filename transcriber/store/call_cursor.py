@@ -15,7 +15,7 @@ LAST_MS = 253_402_300_799_999
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Place:
+class CallCursor:
     """New calls come before it, so pages behind it never shift."""
 
     started_ms: int
@@ -26,7 +26,7 @@ class Place:
         return base64.urlsafe_b64encode(f"{self.started_ms}:{self.call_sid}".encode()).decode()
 
     @classmethod
-    def of_cursor(cls, cursor: str) -> "Place":
+    def of_cursor(cls, cursor: str) -> "CallCursor":
         """The place of a cursor. Raises BadRequest."""
         try:
             started, _, call_sid = base64.b64decode(cursor, altchars=b"-_", validate=True).decode().partition(":")
@@ -42,16 +42,16 @@ class Place:
 class Looked(Generic[T]):
     """Something in the order of calls was looked at: what was found there, if anything, and what that cost."""
 
-    place: Place
+    place: CallCursor
     found: T | None
     cost: int = 1
 
 
 async def paged(
     walk: AsyncGenerator[Looked[T]], *, limit: int, most_cost: int
-) -> tuple[list[tuple[Place, T]], str | None]:
+) -> tuple[list[tuple[CallCursor, T]], str | None]:
     """Up to `limit` finds, fewer once they have cost `most_cost`; and the cursor to go on from, None at the end."""
-    page: list[tuple[Place, T]] = []
+    page: list[tuple[CallCursor, T]] = []
     cost = 0
     async with aclosing(walk) as looks:
         async for looked in looks:

@@ -16,7 +16,7 @@ from transcriber.store.keys import Keys
 from transcriber.store.redis_client import Client
 from transcriber.store.redis_errors import redis_failures
 from transcriber.store.search_index import SearchIndex
-from transcriber.store.stored_events import Events
+from transcriber.store.stored_events import StoredEvents
 
 LEFT_FOR_S = 90 * 86_400
 """What a dead server left is delivered for so long after it was written, and then goes."""
@@ -24,10 +24,10 @@ REMEMBERED_S = LEFT_FOR_S + 86_400
 """Longer than what is left behind is delivered, by any two clocks."""
 
 
-class Deletions:
+class CallDeletion:
     """`around`: entered before each deletion, left after it. `after`: what is to be done then. May raise StoreError."""
 
-    def __init__(self, client: Client, keys: Keys, index: SearchIndex, calls: CallList, events: Events) -> None:
+    def __init__(self, client: Client, keys: Keys, index: SearchIndex, calls: CallList, events: StoredEvents) -> None:
         self.around: list[Callable[[], AbstractAsyncContextManager[None]]] = []
         self.after: list[Callable[[], Awaitable[None]]] = []
         self._client = client

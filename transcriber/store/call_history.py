@@ -4,17 +4,17 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 from transcriber.errors import CallNotFound
-from transcriber.store.call_cursor import Looked, Place, paged
-from transcriber.store.call_deletion import Deletions
+from transcriber.store.call_cursor import CallCursor, Looked, paged
+from transcriber.store.call_deletion import CallDeletion
 from transcriber.store.call_list import CallList
-from transcriber.store.call_search import Finder
+from transcriber.store.call_search import CallSearch
 from transcriber.store.call_summary import summary
 from transcriber.store.keys import Keys
 from transcriber.store.ports import CallPage, CallQuery
 from transcriber.store.redis_client import Client
 from transcriber.store.redis_errors import redis_failures
 from transcriber.store.search_index import SearchIndex
-from transcriber.store.stored_events import Events
+from transcriber.store.stored_events import StoredEvents
 
 CALLS_AT_ONCE = 50
 """Looked at in one round trip."""
@@ -23,11 +23,17 @@ MOST_EVENTS_READ = 50_000
 """For one page of a list, of a search: what has cost so much is short and has a cursor."""
 
 
-class RedisArchive:
+class RedisCallHistory:
     """Implements `ports.Archive`."""
 
     def __init__(
-        self, client: Client, keys: Keys, index: SearchIndex, calls: CallList, deletions: Deletions, events: Events
+        self,
+        client: Client,
+        keys: Keys,
+        index: SearchIndex,
+        calls: CallList,
+        deletions: CallDeletion,
+        events: StoredEvents,
     ) -> None:
         self._client = client
         self._keys = keys
@@ -35,11 +41,11 @@ class RedisArchive:
         self._deletions = deletions
         self._events = events
         self._turns = events.turns
-        self._finder = Finder(client, keys, index, events)
+        self._finder = CallSearch(client, keys, index, events)
 
     async def calls(self, query: CallQuery) -> CallPage:
         """A page of summaries, newest first; with a cursor it may be short or empty. Raises BadRequest, StoreError."""
-        place = None if query.cursor is None else Place.of_cursor(query.cursor)
+        place = None if query.cursor is None else CallCursor.of_cursor(query.cursor)
         if query.terms:
             return await self._search(query, place)
         summaries: list[Mapping[str, Any]] = []
@@ -51,7 +57,7 @@ class RedisArchive:
                 summaries += await self._turns.everything(summary(here.call_sid, each) for here, each in kept if each)
         return CallPage(summaries, cursor)
 
-    async def _search(self, query: CallQuery, place: Place | None) -> CallPage:
+    async def _search(self, query: CallQuery, place: CallCursor | None) -> CallPage:
         with redis_failures("cannot search the calls"):
             walk = self._finder.calls(query, place)
             page, cursor = await paged(walk, limit=query.limit, most_cost=MOST_EVENTS_READ)
@@ -87,7 +93,7 @@ class RedisArchive:
         """Remove an ended call and all its keys. Raises CallNotFound, CallIsLive, StoreError."""
         await self._deletions.delete(call_sid)
 
-    async def _walk(self, query: CallQuery, place: Place | None) -> AsyncGenerator[Looked[str]]:
+    async def _walk(self, query: CallQuery, place: CallCursor | None) -> AsyncGenerator[Looked[str]]:
         """The calls behind `place`, newest first, those that match with their status; expired ones leave the list."""
         at_once = min(query.limit + 1, CALLS_AT_ONCE) if query.status is None else CALLS_AT_ONCE
         key = self._keys.live if query.status == "live" else self._keys.calls
@@ -100,7 +106,7 @@ class RedisArchive:
                 await self._calls.forget_expired(gone)
             place = batch[-1]
 
-    async def _behind(self, query: CallQuery, place: Place | None, *, key: str, at_once: int) -> list[Place]:
+    async def _behind(self, query: CallQuery, place: CallCursor | None, *, key: str, at_once: int) -> list[CallCursor]:
         """The next calls of the sorted set; among equal start times Redis orders by CallSid, as `Place` does."""
         newest = place.started_ms if place is not None else float("inf")
         if query.until_ms is not None:
@@ -111,13 +117,13 @@ class RedisArchive:
             rows: Any = await self._client.zrevrangebyscore(
                 key, newest, oldest, start=start, num=at_once, withscores=True
             )
-            places = [Place(int(score), call_sid) for call_sid, score in rows]
+            places = [CallCursor(int(score), call_sid) for call_sid, score in rows]
             fresh = places if place is None else [here for here in places if here < place]
             if fresh or len(rows) < at_once:
                 return fresh
             start += at_once
 
-    async def _each(self, places: Sequence[Place], command: str, *arguments: str) -> list[Any]:
+    async def _each(self, places: Sequence[CallCursor], command: str, *arguments: str) -> list[Any]:
         """The answers to one command on each call's hash, in one round trip."""
         if not places:
             return []

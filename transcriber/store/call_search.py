@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from transcriber.store.call_cursor import Looked, Place
+from transcriber.store.call_cursor import CallCursor, Looked
 from transcriber.store.keys import Keys
 from transcriber.store.ports import CallQuery
 from transcriber.store.redis_client import Client
 from transcriber.store.search_index import SearchIndex
 from transcriber.store.search_query import Found, Term, look
-from transcriber.store.stored_events import EVENTS_AT_ONCE, Events, final_of
+from transcriber.store.stored_events import EVENTS_AT_ONCE, StoredEvents, final_of
 
 MOST_MATCHES = 3
 """Shown of a call: those with the most terms, in the order of time."""
@@ -30,17 +30,17 @@ class Match:
     count: int
 
 
-class Finder:
+class CallSearch:
     """Reads what the index names; what it names in vain (expired, deleted) is passed over."""
 
-    def __init__(self, client: Client, keys: Keys, index: SearchIndex, events: Events) -> None:
+    def __init__(self, client: Client, keys: Keys, index: SearchIndex, events: StoredEvents) -> None:
         self._client = client
         self._keys = keys
         self._index = index
         self._events = events
         self._turns = events.turns
 
-    async def calls(self, query: CallQuery, place: Place | None) -> AsyncGenerator[Looked[Match]]:
+    async def calls(self, query: CallQuery, place: CallCursor | None) -> AsyncGenerator[Looked[Match]]:
         """What was looked at behind `place`, newest first; its cost is in events read."""
         newest = None if place is None else (place.started_ms, place.call_sid)
         if query.until_ms is not None and (newest is None or newest[0] > query.until_ms):
@@ -48,16 +48,16 @@ class Finder:
         at_once = query.limit + 1
         while True:
             found = await self._index.find(query.terms, newest=newest, oldest_ms=query.since_ms, count=at_once)
-            candidates = iter([Place(at, sid) for at, sid in found.calls])
+            candidates = iter([CallCursor(at, sid) for at, sid in found.calls])
             while some := list(islice(candidates, CALLS_AT_ONCE)):
                 for looked in await self._verified(query, some):
                     yield looked
             if found.reached is None:
                 return
             newest = found.reached
-            yield Looked(Place(*newest), None, RUN_COST)
+            yield Looked(CallCursor(*newest), None, RUN_COST)
 
-    async def _verified(self, query: CallQuery, places: Sequence[Place]) -> list[Looked[Match]]:
+    async def _verified(self, query: CallQuery, places: Sequence[CallCursor]) -> list[Looked[Match]]:
         pipeline = self._client.pipeline(transaction=False)
         for place in places:
             pipeline.hgetall(self._keys.call(place.call_sid))
@@ -72,7 +72,7 @@ class Finder:
         return verified
 
     async def _matched(
-        self, terms: Sequence[Term], place: Place, stored: Mapping[str, str], rows: Any
+        self, terms: Sequence[Term], place: CallCursor, stored: Mapping[str, str], rows: Any
     ) -> Looked[Match]:
         tally, read = _Tally(terms), 1
         async for page in self._events.rest(place.call_sid, rows):

@@ -23,7 +23,7 @@ HEARTBEAT_S = 15.0
 RETRY_S = 5.0
 
 
-class Beacon:
+class DatabaseGuard:
     """Belongs to the event loop's thread."""
 
     def __init__(self, client: Client, keys: Keys) -> None:

@@ -7,7 +7,7 @@ from copy import copy
 from dataclasses import replace
 from typing import Self
 
-from transcriber.errors import CallDeleted, OutOfStep, StoreError, StreamTaken
+from transcriber.errors import CallDeleted, StoreError, StreamStateMismatch, StreamTaken
 from transcriber.events.schema import (
     CallEnded,
     CallStarted,
@@ -22,21 +22,21 @@ from transcriber.events.schema import (
 from transcriber.store import scripts
 from transcriber.store.call_list import LONGEST_CALL_S, CallList
 from transcriber.store.call_summary import Change
-from transcriber.store.index_repair import Repairs
+from transcriber.store.index_repair import IndexRepair
 from transcriber.store.keys import Keys
 from transcriber.store.leases import Lease, Leases
-from transcriber.store.live_streams import Streams
+from transcriber.store.live_streams import LiveStreams
 from transcriber.store.redis_client import Client
 from transcriber.store.redis_errors import redis_failures
 from transcriber.store.search_index import LIVE_CALLS_KNOWN, SearchIndex
-from transcriber.store.secondary_writes import Condition
-from transcriber.store.write_step import Born, Entry, Step, arguments, understand
+from transcriber.store.secondary_writes import SecondaryWrites
+from transcriber.store.write_step import CallPosition, Entry, Step, arguments, understand
 
 INTERRUPTED = "interrupted"
 """Status and reason of a call whose last stream's server died."""
 
 
-class RedisOutlet:
+class RedisEventLog:
     """Implements `ports.Outlet`: any number of servers may write streams of one call at once.
 
     `owner`: whose streams these are; one word. It stands with each live stream and with its lease.
@@ -49,27 +49,27 @@ class RedisOutlet:
         keys: Keys,
         index: SearchIndex,
         calls: CallList,
-        repairs: Repairs,
-        condition: Condition,
+        repairs: IndexRepair,
+        secondary_writes: SecondaryWrites,
         *,
         owner: str,
         ttl_s: int,
     ) -> None:
         self.leases = Leases(client, keys)
-        self.streams = Streams(client, keys)
+        self.streams = LiveStreams(client, keys)
         self._client = client
         self._keys = keys
         self._index = index
         self.calls = calls
         self._repairs = repairs
-        self.condition = condition
+        self.condition = secondary_writes
         self._owner = owner
         self._ttl_s = ttl_s
         self._seq: OrderedDict[str, int] = OrderedDict()
         self._claim = client.register_script(scripts.CLAIM)
         self._write = client.register_script(scripts.WRITE)
 
-    def of(self, owner: str) -> Self:
+    def for_lease(self, owner: str) -> Self:
         """The same for the streams of another server, which has died."""
         other = copy(self)
         other._owner = owner
@@ -111,7 +111,7 @@ class RedisOutlet:
             entries = _beginnings(call, replace(stream, start_ms=offset_ms), started_ms)
             try:
                 step: Step = "skip" if skip else "open"
-                born = Born(at_ms, age_ms, seq)
+                born = CallPosition(at_ms, age_ms, seq)
                 await self._run(step, lease.stream_sid, after, entries, born=born)
             except StreamTaken:
                 await self.leases.release(lease)
@@ -168,7 +168,7 @@ class RedisOutlet:
                 if await self._run("interrupt", lease.stream_sid, 0, entries, owner=lease.owner):
                     await self._over(lease.call_sid)
                 self._repairs.note(lease.call_sid)  # it may have died between a final and its words in the index
-            except OutOfStep:
+            except StreamStateMismatch:
                 done = False
             # Last, and whatever the score is by now: an owner that comes back sees by this that it was taken for dead.
             await self.leases.release(lease)
@@ -200,11 +200,11 @@ class RedisOutlet:
         entries: Sequence[Entry],
         *,
         owner: str | None = None,
-        born: Born | None = None,
+        born: CallPosition | None = None,
     ) -> bool:
         """Whether no live stream is left. Raises OutOfStep, StreamTaken, CallDeleted."""
         call_sid = entries[0].event.call_sid
-        born = born or Born()
+        born = born or CallPosition()
         args: list[str | int] = [
             step,
             stream_sid,

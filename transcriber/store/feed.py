@@ -10,13 +10,13 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import NoPermissionError
 
 from transcriber.errors import StoreError
-from transcriber.events.schema import Channel, parsed
+from transcriber.events.schema import Channel, parse
 from transcriber.runtime.cancellation import cancel
 from transcriber.store.keys import CHANNELS, Keys
 from transcriber.store.ports import Published
 from transcriber.store.redis_client import Client
 from transcriber.store.redis_errors import redis_failures
-from transcriber.store.secondary_writes import Condition
+from transcriber.store.secondary_writes import SecondaryWrites
 
 log = logging.getLogger(__name__)
 MOST_WAITING = 1000
@@ -104,7 +104,7 @@ class _Follower:
 
 
 def _track(text: str) -> tuple[str, str] | None:
-    event = parsed(text)
+    event = parse(text)
     return (str(event["stream_sid"]), str(event["track"])) if {"stream_sid", "track"} <= event.keys() else None
 
 
@@ -121,7 +121,7 @@ class RedisFeed:
         *,
         kinds: Sequence[Channel] = CHANNELS,
         most_waiting: int = MOST_WAITING,
-        condition: Condition | None = None,
+        condition: SecondaryWrites | None = None,
     ) -> None:
         self._client = client
         self._keys = keys

@@ -16,8 +16,8 @@ from transcriber.store.keys import Keys
 from transcriber.store.redis_client import Client
 from transcriber.store.redis_errors import redis_failures
 from transcriber.store.search_index import SearchIndex
-from transcriber.store.secondary_writes import Condition
-from transcriber.store.stored_events import Events
+from transcriber.store.secondary_writes import SecondaryWrites
+from transcriber.store.stored_events import StoredEvents
 
 log = logging.getLogger(__name__)
 MOST_NOTED = 10_000
@@ -52,11 +52,17 @@ if redis.call('ZSCORE', KEYS[1], ARGV[1]) == ARGV[2] then redis.call('ZREM', KEY
 """
 
 
-class Repairs:
+class IndexRepair:
     """Belongs to the event loop's thread."""
 
     def __init__(
-        self, client: Client, keys: Keys, index: SearchIndex, calls: CallList, condition: Condition, events: Events
+        self,
+        client: Client,
+        keys: Keys,
+        index: SearchIndex,
+        calls: CallList,
+        condition: SecondaryWrites,
+        events: StoredEvents,
     ) -> None:
         self._client = client
         self._keys = keys

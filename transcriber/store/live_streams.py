@@ -8,7 +8,7 @@ from transcriber.store.redis_client import Client
 from transcriber.store.redis_errors import redis_failures
 
 
-class Streams:
+class LiveStreams:
     """The reading side of the calls' hashes."""
 
     def __init__(self, client: Client, keys: Keys) -> None:

@@ -33,7 +33,7 @@ class CallPage:
     cursor: str | None
 
 
-class Archive(Protocol):
+class CallHistory(Protocol):
     """What was kept. Errors: CallNotFound, CallIsLive, BadRequest (cursor), StoreError."""
 
     async def calls(self, query: CallQuery) -> CallPage:

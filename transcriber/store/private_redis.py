@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
-from transcriber.errors import EmbeddedRedisError
+from transcriber.errors import PrivateRedisError
 from transcriber.runtime.cancellation import cancel
 from transcriber.store import redis_binary, redis_probe
 
@@ -57,7 +57,7 @@ def socket_url(directory: Path) -> str:
     return f"unix://{quote(str(socket_path(directory)))}"
 
 
-class EmbeddedRedis:
+class PrivateRedis:
     """An async context manager: within it, `url` is a running redis-server whose data is kept in `directory`.
 
     One that dies is started again, with its data. One at a time per directory.
@@ -84,7 +84,7 @@ class EmbeddedRedis:
                 self._program = await self._find_program()
                 await self._spawn()
             except OSError as error:
-                raise EmbeddedRedisError(f"private redis-server in {self._directory}: {error}") from error
+                raise PrivateRedisError(f"private redis-server in {self._directory}: {error}") from error
             stack.push_async_callback(self._stop)
             await self._until_ready()
             watching = asyncio.create_task(self._watch(), name="private-redis")
@@ -101,7 +101,7 @@ class EmbeddedRedis:
         for folder in {self._directory, self._socket.parent}:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             if folder.is_symlink() or folder.stat().st_uid != os.getuid():
-                raise EmbeddedRedisError(f"{folder} must be a directory of this user, not a link or somebody else's")
+                raise PrivateRedisError(f"{folder} must be a directory of this user, not a link or somebody else's")
             folder.chmod(0o700)
 
     def _lock(self) -> int:
@@ -111,7 +111,7 @@ class EmbeddedRedis:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(file)
-            raise EmbeddedRedisError(
+            raise PrivateRedisError(
                 f"{self._directory} is in use by another server: stop it, set another TRANSCRIBER_DATA_DIR, "
                 "or share one Redis by TRANSCRIBER_REDIS_URL"
             ) from None
@@ -124,13 +124,13 @@ class EmbeddedRedis:
             log.warning("an earlier private redis-server still runs in %s: asking it to stop", self._directory)
             await redis_probe.ask_to_stop(self._socket)
             if time.monotonic() - began > STOP_S:
-                raise EmbeddedRedisError(f"a redis-server still uses {self._socket} and does not stop: end it by hand")
+                raise PrivateRedisError(f"a redis-server still uses {self._socket} and does not stop: end it by hand")
             await asyncio.sleep(0.02)
 
     async def _find_program(self) -> Path:
         program = redis_binary.find()
         if self._has_multipart_log() and await redis_binary.major_version(program) < 7:
-            raise EmbeddedRedisError(
+            raise PrivateRedisError(
                 f"the data in {self._directory} was written by redis-server 7 or newer and {program} is older: "
                 "install redis-server 7 or newer, or set another TRANSCRIBER_DATA_DIR"
             )
@@ -198,9 +198,9 @@ class EmbeddedRedis:
             if answer == "loading":
                 limit = LOADING_S
             if self._process.returncode is not None:
-                raise EmbeddedRedisError(f"the private redis-server stopped at once; {self._log} says: {self._said()}")
+                raise PrivateRedisError(f"the private redis-server stopped at once; {self._log} says: {self._said()}")
             if time.monotonic() - began > limit:
-                raise EmbeddedRedisError(
+                raise PrivateRedisError(
                     f"the private redis-server is not ready after {limit:.0f} s; {self._log} says: {self._said()}"
                 )
             await asyncio.sleep(0.01)
@@ -225,7 +225,7 @@ class EmbeddedRedis:
             try:
                 await self._start()
                 log.warning("the private redis-server is there again")
-            except (OSError, EmbeddedRedisError) as error:
+            except (OSError, PrivateRedisError) as error:
                 log.error("the private redis-server does not start: %s", error)
 
     async def _stop(self) -> None:

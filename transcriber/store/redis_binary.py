@@ -7,7 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
-from transcriber.errors import EmbeddedRedisError
+from transcriber.errors import PrivateRedisError
 
 
 def find() -> Path:
@@ -21,7 +21,7 @@ def find() -> Path:
         shipped = Path(spec.origin).parent / "bin" / "redis-server"
         if os.access(shipped, os.X_OK):
             return shipped
-    raise EmbeddedRedisError(
+    raise PrivateRedisError(
         "no redis-server found: install one (apt install redis-server, brew install redis) "
         "or set TRANSCRIBER_REDIS_URL to a Redis you run"
     )
@@ -35,8 +35,8 @@ async def major_version(binary: Path) -> int:
         )
         said, _ = await process.communicate()
     except OSError as error:
-        raise EmbeddedRedisError(f"{binary} does not run: {error.strerror}") from error
+        raise PrivateRedisError(f"{binary} does not run: {error.strerror}") from error
     version = re.search(rb"\bv=(\d+)\.", said)
     if version is None:
-        raise EmbeddedRedisError(f"{binary} is not a redis-server: it answers {said[:100]!r} to --version")
+        raise PrivateRedisError(f"{binary} is not a redis-server: it answers {said[:100]!r} to --version")
     return int(version[1])

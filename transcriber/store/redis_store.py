@@ -11,19 +11,19 @@ from redis.exceptions import NoPermissionError
 from transcriber.errors import ConfigError, StoreError
 from transcriber.observability.metrics import Metrics
 from transcriber.store import acl_check, scripts
-from transcriber.store.call_deletion import Deletions
-from transcriber.store.call_history import RedisArchive
+from transcriber.store.call_deletion import CallDeletion
+from transcriber.store.call_history import RedisCallHistory
 from transcriber.store.call_list import CallList
-from transcriber.store.database_guard import Beacon
-from transcriber.store.event_log import RedisOutlet
+from transcriber.store.database_guard import DatabaseGuard
+from transcriber.store.event_log import RedisEventLog
 from transcriber.store.feed import RedisFeed
-from transcriber.store.index_repair import Repairs
+from transcriber.store.index_repair import IndexRepair
 from transcriber.store.keys import Keys
 from transcriber.store.redis_client import READING_CONNECTIONS, READING_DEADLINE_S, Client, connect, disconnect
 from transcriber.store.redis_errors import redis_failures
 from transcriber.store.search_index import SearchIndex
-from transcriber.store.secondary_writes import Condition
-from transcriber.store.stored_events import Events
+from transcriber.store.secondary_writes import SecondaryWrites
+from transcriber.store.stored_events import StoredEvents
 from transcriber.store.tickets import RedisTickets
 
 PROBED_EVERY_S = 1.0
@@ -43,16 +43,18 @@ class RedisStore:
         self._client = client
         self._reading = reading
         self.keys = keys
-        self.condition = Condition(metrics)
+        self.condition = SecondaryWrites(metrics)
         index, calls = SearchIndex(client, keys, ttl_s=ttl_s, reading=reading), CallList(client, keys, ttl_s=ttl_s)
-        events = Events(reading, keys)
-        self.repairs = Repairs(client, keys, index, calls, self.condition, events)
-        self.outlet = RedisOutlet(client, keys, index, calls, self.repairs, self.condition, owner=owner, ttl_s=ttl_s)
-        self.deletions = Deletions(client, keys, index, calls, events)
-        self.archive = RedisArchive(reading, keys, index, calls, self.deletions, events)
+        events = StoredEvents(reading, keys)
+        self.repairs = IndexRepair(client, keys, index, calls, self.condition, events)
+        self.event_log = RedisEventLog(
+            client, keys, index, calls, self.repairs, self.condition, owner=owner, ttl_s=ttl_s
+        )
+        self.deletions = CallDeletion(client, keys, index, calls, events)
+        self.history = RedisCallHistory(reading, keys, index, calls, self.deletions, events)
         self.feed = RedisFeed(client, keys, condition=self.condition)
         self.tickets = RedisTickets(client, keys)
-        self.beacon = Beacon(client, keys)
+        self.beacon = DatabaseGuard(client, keys)
         self._probe = client.register_script(scripts.PROBE)
         self._probe_key = keys.probe(owner)
         self._probing = asyncio.Lock()

@@ -21,7 +21,7 @@ class _Trouble:
     said_s: float
 
 
-class Condition:
+class SecondaryWrites:
     """By part whether it works: `channels` (publishing), `expiry` (times to live), `subscription`, and each of INDEXES.
 
     Belongs to the event loop's thread.

@@ -3,8 +3,8 @@
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
-from transcriber.events.schema import parsed
-from transcriber.runtime.time_slices import Turns
+from transcriber.events.schema import parse
+from transcriber.runtime.time_slices import TimeSlices
 from transcriber.store.keys import Keys
 from transcriber.store.redis_client import Client
 
@@ -12,13 +12,13 @@ EVENTS_AT_ONCE = 100
 """A page, and so what is read from Redis in one piece."""
 
 
-class Events:
+class StoredEvents:
     """Reads the streams; `turns`: shared by all that is read of them. Errors of Redis come out as they are."""
 
     def __init__(self, client: Client, keys: Keys) -> None:
         self._client = client
         self._keys = keys
-        self.turns = Turns()
+        self.turns = TimeSlices()
 
     async def pages(self, call_sid: str, *, after: int = 0) -> AsyncGenerator[Sequence[str]]:
         """The JSON of the events with seq > `after`, in order; no page is empty."""
@@ -46,5 +46,5 @@ class Events:
 
 def final_of(text: str) -> Mapping[str, Any] | None:
     """The event in that JSON, if it is a final."""
-    event = parsed(text) if '"final"' in text else {}
+    event = parse(text) if '"final"' in text else {}
     return event if event.get("type") == "final" else None

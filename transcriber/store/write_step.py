@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from transcriber.errors import CallDeleted, OutOfStep, StoreError, StreamTaken
-from transcriber.events.schema import Event, around_seq
+from transcriber.errors import CallDeleted, StoreError, StreamStateMismatch, StreamTaken
+from transcriber.events.schema import Event, json_around_seq
 from transcriber.store.call_summary import Change, changes
 from transcriber.store.keys import Keys
 
@@ -25,7 +25,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Born:
+class CallPosition:
     """A stream's beginning and how long ago that was, in milliseconds; its call had been given the numbers to `seq`."""
 
     at_ms: int = 0
@@ -38,7 +38,7 @@ def arguments(keys: Keys, entries: Sequence[Entry]) -> Iterator[str | int]:
     for entry in entries:
         event = entry.event
         made = [*changes(event), *entry.more]
-        yield from (entry.guard, keys.channel(event.call_sid, event.channel), *around_seq(event), len(made))
+        yield from (entry.guard, keys.channel(event.call_sid, event.channel), *json_around_seq(event), len(made))
         for change in made:
             yield from (change.command, change.field, change.value)
 
@@ -47,7 +47,7 @@ def understand(done: int, written: int) -> None:
     """The script's first two answers. Raises OutOfStep, StreamTaken, CallDeleted, StoreError unless it was done."""
     match done:
         case 0:
-            raise OutOfStep(None if written < 0 else written)
+            raise StreamStateMismatch(None if written < 0 else written)
         case -1:
             raise StreamTaken
         case -2:

@@ -10,8 +10,8 @@ from enum import Enum, auto
 
 import msgspec
 
-from transcriber.audio.chunk import PER_MS, RATE
-from transcriber.telephony.track_clock import Hole, Span, Strange, Timeline
+from transcriber.audio.chunk import SAMPLE_RATE_HZ, SAMPLES_PER_MS
+from transcriber.telephony.track_clock import ClockGap, ImplausibleTimestamp, Span, TrackClock
 from transcriber.telephony.twilio import messages
 
 REMEMBERED = 256
@@ -32,7 +32,7 @@ class State(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
+class StreamStarted:
     """The stream was announced and can be used."""
 
     start: messages.Start
@@ -47,7 +47,7 @@ class Audio(msgspec.Struct, frozen=True, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
+class AudioGap:
     """Audio of a track is missing between two moments of the stream's clock."""
 
     track: str
@@ -56,7 +56,7 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True)
-class Pressed:
+class DtmfReceived:
     """A key was pressed."""
 
     track: str
@@ -65,7 +65,7 @@ class Pressed:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class StreamFault:
     """Something was wrong and passed over; only a code's first time comes out, `MediaStream.faults` counts all."""
 
     code: str
@@ -73,19 +73,19 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Stopped:
+class StreamStopped:
     """The sender said that the stream is over."""
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class StreamRefused:
     """The stream cannot go on: a WebSocket close code and its reason."""
 
     close_code: int
     reason: str
 
 
-Outcome = Started | Audio | Missing | Pressed | Fault | Stopped | Refused
+Outcome = StreamStarted | Audio | AudioGap | DtmfReceived | StreamFault | StreamStopped | StreamRefused
 
 
 class MediaStream:
@@ -96,7 +96,7 @@ class MediaStream:
         self.faults: Counter[str] = Counter()
         self.frames = 0
         self.frames_lost = 0
-        self._timelines: dict[str, Timeline] = {}
+        self._timelines: dict[str, TrackClock] = {}
         self._samples: Counter[str] = Counter()
         self._notes: Counter[type] = Counter()
         self._last_sequence = 0
@@ -104,11 +104,11 @@ class MediaStream:
 
     def receive(self, text: str) -> list[Outcome]:
         """What the message means, in order."""
-        message = messages.decode(text)
+        message = messages.parse_message(text)
         if isinstance(message, messages.Media) and self._comes_next(message):
             return self._next_frame(message)  # as nearly always
-        if isinstance(message, messages.Malformed) and message.code == "not_json":
-            return [Refused(1007, message.message)]
+        if isinstance(message, messages.MalformedMessage) and message.code == "not_json":
+            return [StreamRefused(1007, message.message)]
         match self.state:
             case State.WAITING:
                 return self._wait(message)
@@ -116,13 +116,13 @@ class MediaStream:
                 return self._live(message)
         return []
 
-    def rest(self) -> list[Outcome]:
+    def flush(self) -> list[Outcome]:
         """The stream is over, whoever ended it: audio that waited for more to tell where it lies."""
-        return [outcome for track, line in self._timelines.items() for outcome in self._placed(track, line.rest())]
+        return [outcome for track, line in self._timelines.items() for outcome in self._placed(track, line.flush())]
 
     def audio_ms(self) -> dict[str, int]:
         """Milliseconds of audio received, by track."""
-        return {track: self._samples[track] // PER_MS for track in self._timelines}
+        return {track: self._samples[track] // SAMPLES_PER_MS for track in self._timelines}
 
     def _wait(self, message: messages.Message) -> list[Outcome]:
         match message:
@@ -130,26 +130,26 @@ class MediaStream:
                 return self._start(message)
             case messages.Connected():
                 return []
-            case messages.Malformed(code="unknown_event"):
+            case messages.MalformedMessage(code="unknown_event"):
                 return self._fault(message.code, message.message)
-            case messages.Malformed():
-                return [Refused(1008, message.message)]
-        return [Refused(1008, f"a {type(message).__name__.lower()} message came before start")]
+            case messages.MalformedMessage():
+                return [StreamRefused(1008, message.message)]
+        return [StreamRefused(1008, f"a {type(message).__name__.lower()} message came before start")]
 
     def _start(self, start: messages.Start) -> list[Outcome]:
-        if (start.encoding.lower(), start.sample_rate, start.channels) != ("audio/x-mulaw", RATE, 1):
+        if (start.encoding.lower(), start.sample_rate, start.channels) != ("audio/x-mulaw", SAMPLE_RATE_HZ, 1):
             form = f"{start.encoding} at {start.sample_rate} Hz, {start.channels} channels"
-            return [Refused(1003, f"unsupported media format: {form}; send audio/x-mulaw at 8000 Hz, 1 channel")]
+            return [StreamRefused(1003, f"unsupported media format: {form}; send audio/x-mulaw at 8000 Hz, 1 channel")]
         self.state = State.LIVE
-        self._timelines = {track: Timeline() for track in start.tracks}
+        self._timelines = {track: TrackClock() for track in start.tracks}
         if start.sequence is not None:
             self._last_sequence = start.sequence
             self._recent.append(start.sequence)
-        return [Started(start)]
+        return [StreamStarted(start)]
 
     def _live(self, message: messages.Message) -> list[Outcome]:
         match message:
-            case messages.Malformed():
+            case messages.MalformedMessage():
                 return self._fault(message.code, message.message)
             case messages.Connected():
                 return self._fault("second_connected", "a second connected message came")
@@ -166,10 +166,10 @@ class MediaStream:
                 outcomes += self._media(message)
             case messages.Dtmf():
                 at = max(line.end for line in self._timelines.values())
-                outcomes += self._note(Pressed(message.track, message.digit, at // PER_MS))
+                outcomes += self._note(DtmfReceived(message.track, message.digit, at // SAMPLES_PER_MS))
             case messages.Stop():
                 self.state = State.OVER
-                outcomes.append(Stopped())
+                outcomes.append(StreamStopped())
         return outcomes
 
     def _comes_next(self, media: messages.Media) -> bool:
@@ -197,29 +197,29 @@ class MediaStream:
         if line is None:
             return self._fault("unknown_track", f"track {messages.clean(media.track, 40)!r} was never announced")
         self._samples[media.track] += len(media.payload)
-        return self._placed(media.track, line.place(media.payload, media.timestamp_ms))
+        return self._placed(media.track, line.align(media.payload, media.timestamp_ms))
 
-    def _placed(self, track: str, parts: Sequence[Span | Hole | Strange]) -> list[Outcome]:
+    def _placed(self, track: str, parts: Sequence[Span | ClockGap | ImplausibleTimestamp]) -> list[Outcome]:
         outcomes: list[Outcome] = []
         for part in parts:
             if isinstance(part, Span):
                 outcomes.append(Audio(track, part.payload, part.at))
                 continue
             match part:
-                case Hole(start, end):
-                    outcomes += self._note(Missing(track, start // PER_MS, end // PER_MS))
-                case Strange(off_ms):
+                case ClockGap(start, end):
+                    outcomes += self._note(AudioGap(track, start // SAMPLES_PER_MS, end // SAMPLES_PER_MS))
+                case ImplausibleTimestamp(off_ms):
                     outcomes += self._fault("strange_timestamp", f"a timestamp was {off_ms} ms off and passed over")
         return outcomes
 
-    def _note(self, fact: Missing | Pressed) -> list[Outcome]:
+    def _note(self, fact: AudioGap | DtmfReceived) -> list[Outcome]:
         """What becomes an event of its own, as long as the stream's budget of its kind lasts; then it is counted."""
         kind = type(fact)
-        if self._notes[kind] >= SPARE_NOTES + self._samples.total() // RATE:
+        if self._notes[kind] >= SPARE_NOTES + self._samples.total() // SAMPLE_RATE_HZ:
             return self._fault("too_many_events", "keys or gaps come faster than they can be kept: the rest is counted")
         self._notes[kind] += 1
         return [fact]
 
     def _fault(self, code: str, message: str) -> list[Outcome]:
         self.faults[code] += 1
-        return [Fault(code, message)] if self.faults[code] == 1 else []
+        return [StreamFault(code, message)] if self.faults[code] == 1 else []

@@ -6,13 +6,13 @@ from aiohttp import web
 
 from transcriber.settings import api_keys
 from transcriber.web.access.rules import KEYRING, api_access, keyring
-from transcriber.web.access.ticket_issuer import ISSUING, Issuing
+from transcriber.web.access.ticket_issuer import ISSUING, TicketIssuer
 from transcriber.web.api import openapi
 from transcriber.web.cors_caching import share, shared
-from transcriber.web.limits.event_streams import FOLLOWERS, Followers
-from transcriber.web.limits.reading import READING, Reading
-from transcriber.web.limits.request_rate import BUDGETS, Budgets, rate_limited
-from transcriber.web.middleware import bodies, dress, errors, observed
+from transcriber.web.limits.event_streams import FOLLOWERS, EventStreamLimits
+from transcriber.web.limits.reading import READING, ReadLimits
+from transcriber.web.limits.request_rate import BUDGETS, RateLimits, rate_limited
+from transcriber.web.middleware import add_security_headers, bodies, errors, observed
 from transcriber.web.routes import api_docs, attach, call_events, calls, health, media, page, sample_calls, twilio
 from transcriber.web.services import SERVICES, Services
 
@@ -28,12 +28,12 @@ def create_app(services: Services) -> web.Application:
     app[SERVICES] = services
     app[sample_calls.PASS] = api_keys.fresh()
     app[KEYRING] = keyring(services.settings, services.local_key, app[sample_calls.PASS])
-    app[BUDGETS] = Budgets.of(services.settings)
-    app[READING] = Reading()
+    app[BUDGETS] = RateLimits.of(services.settings)
+    app[READING] = ReadLimits()
     app[call_events.CLOSING] = asyncio.Event()
-    app[FOLLOWERS] = Followers()
-    app[ISSUING] = Issuing(services.tickets)
-    app.on_response_prepare.append(dress)
+    app[FOLLOWERS] = EventStreamLimits()
+    app[ISSUING] = TicketIssuer(services.tickets)
+    app.on_response_prepare.append(add_security_headers)
     app.on_response_prepare.append(share)
     app.on_shutdown.append(_let_readers_go)
     get, post, delete = app.router.add_get, app.router.add_post, app.router.add_delete
@@ -69,7 +69,7 @@ def create_metrics_app(services: Services) -> web.Application:
     app = web.Application(middlewares=[observed, errors])
     app[SERVICES] = services
     app[KEYRING] = keyring(services.settings)
-    app.on_response_prepare.append(dress)
+    app.on_response_prepare.append(add_security_headers)
     app.router.add_get("/metrics", health.metrics)
     return app
 

@@ -57,7 +57,7 @@ async def observed(request: web.Request, handler: Handler) -> web.StreamResponse
         ).inc()
 
 
-async def dress(request: web.Request, response: web.StreamResponse) -> None:
+async def add_security_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Put the headers on that every answer has; what a handler has set stays. A WebSocket is left alone."""
     if isinstance(response, web.WebSocketResponse):
         return

@@ -6,11 +6,11 @@ from typing import Any
 
 from aiohttp import web
 
-from transcriber.calls.session_manager import Sessions
-from transcriber.observability.log_rate_limit import LogBudget
+from transcriber.calls.session_manager import SessionManager
+from transcriber.observability.log_rate_limit import LogRateLimiter
 from transcriber.observability.metrics import Metrics
 from transcriber.settings.definition import Settings
-from transcriber.store.ports import Archive, Feed, Tickets
+from transcriber.store.ports import CallHistory, Feed, Tickets
 
 
 async def _nothing() -> Mapping[str, str]:
@@ -28,17 +28,17 @@ class Services:
     settings: Settings
     local_key: str = ""
     """The server's own key, where one is wanted and the settings have none."""
-    archive: Archive
+    history: CallHistory
     feed: Feed
     tickets: Tickets
-    sessions: Sessions
+    sessions: SessionManager
     readiness: Callable[[], Awaitable[Mapping[str, str]]]
     metrics: Metrics
-    limping: Callable[[], Awaitable[Mapping[str, str]]] = _nothing
+    degradations: Callable[[], Awaitable[Mapping[str, str]]] = _nothing
     model: Callable[[], Mapping[str, Any]] = dict
     """The default model: its name, language, and whether it is the demo."""
     heartbeat_s: float = 15.0
-    log_budget: LogBudget = field(default_factory=LogBudget)
+    log_budget: LogRateLimiter = field(default_factory=LogRateLimiter)
     """Of lines that strangers can cause."""
 
 

@@ -16,7 +16,7 @@ from transcriber import __version__
 from transcriber.errors import ConfigError
 from transcriber.settings.definition import is_loopback
 from transcriber.webhooks import protocol
-from transcriber.webhooks.queue import Parcel
+from transcriber.webhooks.queue import WebhookEvent
 
 KEPT_ALIVE_S = 4.0
 """An idle connection; many receivers close theirs after five seconds, and a post on a closed one is a failed try."""
@@ -65,7 +65,7 @@ def _proxy(url: str) -> str | None:
     return None if is_loopback(host) or proxy_bypass(host) else getproxies().get(parts.scheme)
 
 
-class Receiver:
+class WebhookClient:
     """An async context manager around the HTTP client. `keys`: those of the secrets."""
 
     def __init__(self, url: str, keys: Sequence[bytes], *, timeout_s: float, concurrency: int) -> None:
@@ -98,7 +98,7 @@ class Receiver:
         """How long the receiver wants to hear nothing at all."""
         return max(0.0, self._quiet_until - time.monotonic())
 
-    async def post(self, parcel: Parcel, *, ours: Callable[[], bool]) -> Answer:
+    async def post(self, parcel: WebhookEvent, *, ours: Callable[[], bool]) -> Answer:
         """One try, as soon as there is a slot. Raises LeaseLost if the event is not `ours` any more by then."""
         async with self._slots:
             if not ours():
@@ -107,7 +107,7 @@ class Receiver:
         self._tell(answer)
         return answer
 
-    async def _post(self, parcel: Parcel) -> Answer:
+    async def _post(self, parcel: WebhookEvent) -> Answer:
         body = parcel.json.encode("utf-8", "surrogatepass")
         identifier = protocol.message_id(parcel.call_sid, parcel.seq)
         signed = protocol.headers(self._keys, identifier=identifier, at_s=int(time.time()), body=body)

@@ -13,7 +13,7 @@ from typing import Any
 from transcriber.store.keys import Keys
 from transcriber.store.redis_client import Client
 from transcriber.store.redis_errors import redis_failures
-from transcriber.webhooks.queue import LONGEST_CALL_S, Parcel
+from transcriber.webhooks.queue import LONGEST_CALL_S, WebhookEvent
 
 log = logging.getLogger(__name__)
 MOST = 100_000
@@ -44,7 +44,7 @@ class DeadLetters:
         self._key = keys.dead_letters(name)
         self._kept_s = min(ttl_s or KEPT_S, KEPT_S)
 
-    async def bury(self, letter: DeadLetter) -> bool:
+    async def add(self, letter: DeadLetter) -> bool:
         """Keep a dead letter. False: there are too many already."""
         with redis_failures("cannot keep a dead letter"):
             if await self._client.hlen(self._key) >= MOST:
@@ -73,12 +73,12 @@ class DeadLetters:
         with redis_failures("cannot count the dead letters"):
             return int(await self._client.hlen(self._key))
 
-    async def exhume(self, letter: DeadLetter) -> Parcel | None:
+    async def load_event(self, letter: DeadLetter) -> WebhookEvent | None:
         """A dead letter's event; None when its call was deleted or has expired."""
         with redis_failures("cannot read a dead letter's event"):
             entry = f"{letter.seq}-0"
             rows: Any = await self._client.xrange(self._keys.events(letter.call_sid), min=entry, max=entry)
-        return Parcel(letter.call_sid, letter.seq, rows[0][1]["event"], letter.attempts) if rows else None
+        return WebhookEvent(letter.call_sid, letter.seq, rows[0][1]["event"], letter.attempts) if rows else None
 
     async def discard(self, letter: DeadLetter) -> None:
         """Forget one."""

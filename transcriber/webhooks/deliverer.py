@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from transcriber.errors import ReceiverGone, StoreError
-from transcriber.events.schema import iso_time, parsed
+from transcriber.events.schema import iso_time, parse
 from transcriber.webhooks import protocol
-from transcriber.webhooks.client import Answer, LeaseLost, Receiver
+from transcriber.webhooks.client import Answer, LeaseLost, WebhookClient
 from transcriber.webhooks.dead_letters import DeadLetter, DeadLetters
-from transcriber.webhooks.metrics import Figures
-from transcriber.webhooks.queue import Busy, Deliveries, Parcel
+from transcriber.webhooks.metrics import WebhookMetrics
+from transcriber.webhooks.queue import CallBusy, WebhookEvent, WebhookQueue
 
 TYPES = frozenset({"final", "call.ended"})
 
@@ -26,29 +26,29 @@ class Stopping(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Post:
+class DeliveryContext:
     """What all couriers share. `attempts`: tries until an event is given up."""
 
-    deliveries: Deliveries
+    deliveries: WebhookQueue
     dead_letters: DeadLetters
-    receiver: Receiver
-    figures: Figures
+    receiver: WebhookClient
+    figures: WebhookMetrics
     stopping: asyncio.Event
     attempts: int
     lease_s: float
 
 
-class Courier:
+class CallDeliverer:
     """Of one call. Runs once at a time; may run again after it has ended, and then goes on where it was."""
 
-    def __init__(self, call_sid: str, post: Post) -> None:
+    def __init__(self, call_sid: str, post: DeliveryContext) -> None:
         self.call_sid = call_sid
         self.again = False
         """Something new was published while it ran."""
         self.running = False
         self._post = post
         self._held_until = 0.0
-        self._done: list[Parcel] = []
+        self._done: list[WebhookEvent] = []
 
     @property
     def holds(self) -> bool:
@@ -66,7 +66,7 @@ class Courier:
                     raise Stopping
                 self.again = False
                 batch = await self._take()
-                if isinstance(batch, Busy):
+                if isinstance(batch, CallBusy):
                     return batch.again_s
                 if not batch and not self.again:
                     return None
@@ -84,11 +84,11 @@ class Courier:
         if self._held_until:
             self._held_until = asked + self._post.lease_s if ours else 0.0
 
-    async def _take(self) -> Busy | list[Parcel]:
+    async def _take(self) -> CallBusy | list[WebhookEvent]:
         asked = time.monotonic()
         batch = await self._post.deliveries.take(self.call_sid, done=self._done)
         self._done.clear()
-        self._held_until = asked + self._post.lease_s if batch and not isinstance(batch, Busy) else 0.0
+        self._held_until = asked + self._post.lease_s if batch and not isinstance(batch, CallBusy) else 0.0
         return batch
 
     async def _leave(self) -> None:
@@ -98,9 +98,9 @@ class Courier:
             self._done.clear()
         self._held_until = 0.0
 
-    async def _settle(self, parcel: Parcel) -> None:
+    async def _settle(self, parcel: WebhookEvent) -> None:
         """Return when the event needs no more sending."""
-        event = parsed(parcel.json)
+        event = parse(parcel.json)
         if not event:
             log.warning("call %s event %d is no JSON and not sent", parcel.call_sid, parcel.seq)
         if event.get("type") not in TYPES:
@@ -124,7 +124,7 @@ class Courier:
             # Jitter scatters the calls of a receiver that was away, it is no secret.
             await self._wait(max(protocol.delay_s(attempts, chance=random.random()), answer.asked_delay_s))  # noqa: S311
 
-    async def _try(self, parcel: Parcel) -> Answer:
+    async def _try(self, parcel: WebhookEvent) -> Answer:
         while quiet_s := self._post.receiver.quiet_s:
             await self._wait(quiet_s * (1 + random.random() / 10))  # noqa: S311
         stopping = self._post.stopping.is_set
@@ -146,9 +146,9 @@ class Courier:
         if waited_s is not None:
             self._post.figures.delay_seconds.observe(waited_s)
 
-    async def _given_up(self, parcel: Parcel, answer: Answer, attempts: int) -> bool:
+    async def _given_up(self, parcel: WebhookEvent, answer: Answer, attempts: int) -> bool:
         letter = DeadLetter(parcel.call_sid, parcel.seq, answer.said, attempts, iso_time(time.time()))
-        if not await self._post.dead_letters.bury(letter):
+        if not await self._post.dead_letters.add(letter):
             log.error("dead letters are full: call %s waits with event %d", parcel.call_sid, parcel.seq)
             return False
         outcome = "refused" if answer.verdict == "refused" else "exhausted"

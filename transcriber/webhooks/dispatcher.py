@@ -10,7 +10,7 @@ from transcriber.events.schema import Channel
 from transcriber.runtime.cancellation import cancel
 from transcriber.store.ports import Feed, Published
 from transcriber.webhooks.client import LeaseLost
-from transcriber.webhooks.deliverer import Courier, Post, Stopping
+from transcriber.webhooks.deliverer import CallDeliverer, DeliveryContext, Stopping
 
 KINDS: tuple[Channel, ...] = ("final", "event")
 MOST_HELD = 2_000
@@ -27,14 +27,14 @@ RENEWED_AT_ONCE = 50
 log = logging.getLogger(__name__)
 
 
-class Sender:
+class WebhookDispatcher:
     """Sends until stopped. Belongs to one event loop; any number of processes may share a webhook's name."""
 
-    def __init__(self, post: Post, feed: Feed) -> None:
+    def __init__(self, post: DeliveryContext, feed: Feed) -> None:
         self._post = post
         self._feed = feed
         self._ready: dict[str, None] = {}
-        self._couriers: dict[str, Courier] = {}
+        self._couriers: dict[str, CallDeliverer] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._later: dict[str, asyncio.TimerHandle] = {}
         self._news = asyncio.Event()
@@ -84,7 +84,7 @@ class Sender:
             await self._news.wait()
 
     def _start(self, call_sid: str) -> None:
-        courier = self._couriers.setdefault(call_sid, Courier(call_sid, self._post))
+        courier = self._couriers.setdefault(call_sid, CallDeliverer(call_sid, self._post))
         courier.running = True  # at once: news that come before the task begins must not start another one
         task = asyncio.create_task(self._serve(courier))
         self._tasks.add(task)
@@ -118,7 +118,7 @@ class Sender:
 
         self._later[call_sid] = asyncio.get_running_loop().call_later(seconds, wake)
 
-    async def _serve(self, courier: Courier) -> None:
+    async def _serve(self, courier: CallDeliverer) -> None:
         """One run of a courier; what it leaves is looked at again."""
         again_s: float | None = None
         keep = False

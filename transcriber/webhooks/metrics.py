@@ -8,7 +8,7 @@ OUTCOMES = ("delivered", "refused", "exhausted")
 disable_created_metrics()  # type: ignore[no-untyped-call]  # as in transcriber.observability.metrics
 
 
-class Figures:
+class WebhookMetrics:
     """Every metric by its name without `transcriber_webhook_` and `_total`."""
 
     def __init__(self) -> None:

@@ -83,7 +83,7 @@ return time[1] * 1000 + math.floor(time[2] / 1000)
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class WebhookEvent:
     """One event to be sent; `attempts`: how often it failed already."""
 
     call_sid: str
@@ -98,13 +98,13 @@ class Parcel:
 
 
 @dataclass(frozen=True, slots=True)
-class Busy:
+class CallBusy:
     """Another sender has the call; look again after so many seconds."""
 
     again_s: float
 
 
-class Deliveries:
+class WebhookQueue:
     """The Redis side of one webhook by its name. Every method raises StoreError."""
 
     def __init__(self, client: Client, keys: Keys, *, name: str, consumer: str, lease_s: float) -> None:
@@ -127,7 +127,7 @@ class Deliveries:
                 born_ms = int(await self._now(keys=[self._state]))
             return bool(await self._client.hsetnx(self._state, "born_ms", str(born_ms)))
 
-    async def take(self, call_sid: str, *, done: Sequence[Parcel] = ()) -> Busy | list[Parcel]:
+    async def take(self, call_sid: str, *, done: Sequence[WebhookEvent] = ()) -> CallBusy | list[WebhookEvent]:
         """The call's next events, ours until they are done or the lease runs out; `done` are acknowledged first."""
         async with self._turn("cannot take events"):
             arguments: list[Any] = [
@@ -139,27 +139,27 @@ class Deliveries:
             ]
             word, *rest = await self._take(keys=[self._keys.events(call_sid)], args=arguments)
         if word == "busy":
-            return Busy(int(rest[0]) / 1000)
+            return CallBusy(int(rest[0]) / 1000)
         rows = zip(rest[::3], rest[1::3], rest[2::3], strict=True)
-        return [Parcel(call_sid, int(entry.partition("-")[0]), text, int(count)) for entry, count, text in rows]
+        return [WebhookEvent(call_sid, int(entry.partition("-")[0]), text, int(count)) for entry, count, text in rows]
 
     async def renew(self, call_sid: str) -> bool:
         """Whether what we took is still ours; its lease begins anew."""
         return await self._leave(call_sid, idle_ms=0)
 
-    async def acknowledge(self, done: Sequence[Parcel]) -> None:
+    async def acknowledge(self, done: Sequence[WebhookEvent]) -> None:
         """These events of one call need no more sending."""
         async with self._turn("cannot acknowledge events"):
             entries = [parcel.entry_id for parcel in done]
             await self._client.xack(self._keys.events(done[0].call_sid), self._group, *entries)
 
-    async def release(self, call_sid: str, *, done: Sequence[Parcel] = ()) -> None:
+    async def release(self, call_sid: str, *, done: Sequence[WebhookEvent] = ()) -> None:
         """Acknowledge what is done and leave the rest to the next who asks."""
         if done:
             await self.acknowledge(done)
         await self._leave(call_sid, idle_ms=self._lease_ms)
 
-    async def failed(self, parcel: Parcel, *, attempts: int) -> None:
+    async def failed(self, parcel: WebhookEvent, *, attempts: int) -> None:
         """Remember how often the event was tried."""
         async with self._turn("cannot count a try"):
             key, ids = self._keys.events(parcel.call_sid), (parcel.entry_id,)

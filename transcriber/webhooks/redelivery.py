@@ -7,7 +7,7 @@ from itertools import groupby
 
 from transcriber.errors import ReceiverGone
 from transcriber.runtime.cancellation import cancel
-from transcriber.webhooks.client import Receiver
+from transcriber.webhooks.client import WebhookClient
 from transcriber.webhooks.dead_letters import DeadLetter, DeadLetters
 from transcriber.webhooks.queue import CONNECTIONS
 
@@ -21,7 +21,7 @@ class Replayed:
     lost: int = 0
 
 
-async def replay(dead_letters: DeadLetters, receiver: Receiver) -> Replayed:
+async def replay(dead_letters: DeadLetters, receiver: WebhookClient) -> Replayed:
     """Try every dead letter once, a call's in order, CONNECTIONS calls at once; what arrives is none any more.
 
     Raises StoreError, and ReceiverGone for an answer of 410.
@@ -43,10 +43,10 @@ async def replay(dead_letters: DeadLetters, receiver: Receiver) -> Replayed:
 
 
 async def _replay_call(
-    letters: Sequence[DeadLetter], dead_letters: DeadLetters, receiver: Receiver, result: Replayed
+    letters: Sequence[DeadLetter], dead_letters: DeadLetters, receiver: WebhookClient, result: Replayed
 ) -> None:
     for letter in letters:
-        parcel = await dead_letters.exhume(letter)
+        parcel = await dead_letters.load_event(letter)
         if parcel is None:
             result.lost += 1
         else:

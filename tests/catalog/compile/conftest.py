@@ -8,9 +8,9 @@ import pytest
 
 from transcriber import catalog
 from transcriber.audio import sample_calls
-from transcriber.audio.chunk import RATE
-from transcriber.audio.g711 import decode
-from transcriber.catalog.compile import OpenFst, Workshop
+from transcriber.audio.chunk import SAMPLE_RATE_HZ
+from transcriber.audio.g711 import expand
+from transcriber.catalog.compile import GraphCompiler, OpenFst
 from transcriber.errors import CompileError
 from transcriber.telephony.simulator import read_recording
 
@@ -37,7 +37,7 @@ def compiled(tools: OpenFst, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the demo model with its static graph: to be looked at, not changed."""
     target = tmp_path_factory.mktemp("models") / "vosk-model-small-en-0.2"
     shutil.copytree(catalog.find("en-demo", target / "none").path, target, ignore=shutil.ignore_patterns("static"))
-    with Workshop(catalog.describe(target), tools) as workshop:
+    with GraphCompiler(catalog.describe(target), tools) as workshop:
         workshop.prepare()
         workshop.compose(lambda step, share: None)
         workshop.install()
@@ -50,6 +50,6 @@ def brief(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("recordings") / "brief.wav"
     speech = read_recording(sample_calls.path("08_short_wrong_department")).tracks["outbound"]
     with wave.open(str(path), "wb") as file:
-        file.setparams((1, 2, RATE, 0, "NONE", ""))
-        file.writeframes(decode(speech[: 7 * RATE]).tobytes())
+        file.setparams((1, 2, SAMPLE_RATE_HZ, 0, "NONE", ""))
+        file.writeframes(expand(speech[: 7 * SAMPLE_RATE_HZ]).tobytes())
     return path

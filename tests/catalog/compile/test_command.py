@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from transcriber.catalog import describe, static_graph
-from transcriber.catalog.compile import OpenFst, Workshop
+from transcriber.catalog.compile import GraphCompiler, OpenFst
 from transcriber.cli.main import main
 
 Compile = Callable[..., int]
@@ -119,7 +119,7 @@ def test_a_static_model_has_nothing_to_compile(
 def test_two_cannot_compile_one_model(
     compile_model: Compile, tools: OpenFst, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with Workshop(describe(model), tools):
+    with GraphCompiler(describe(model), tools):
         assert compile_model(model) == 1
     assert "by another process" in capsys.readouterr().err
     assert hidden(model) == []

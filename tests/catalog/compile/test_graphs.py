@@ -13,7 +13,7 @@ from tests.speech import needs_speech, telephone_files
 from transcriber import catalog
 from transcriber.audio import sample_calls
 from transcriber.catalog import static_graph
-from transcriber.catalog.compile import Machine, Needs, OpenFst, Workshop
+from transcriber.catalog.compile import GraphCompiler, Machine, Needs, OpenFst
 from transcriber.catalog.compile.equivalence import Reading, compare, prove
 from transcriber.catalog.compile.openfst import read_head
 from transcriber.catalog.compile.transcribe import hear, link
@@ -25,7 +25,7 @@ SPEECH = read_recording(sample_calls.path("08_short_wrong_department")).tracks["
 
 
 def compile_model(model: Path, tools: OpenFst, recording: Path) -> Path:
-    with Workshop(catalog.describe(model), tools) as workshop:
+    with GraphCompiler(catalog.describe(model), tools) as workshop:
         workshop.prepare()
         workshop.compose(lambda step, share: None)
         assert workshop.prove([recording], lambda step, share: None).holds
@@ -127,7 +127,7 @@ def test_an_interrupted_work_leaves_nothing(model: Path, tools: OpenFst) -> None
             raise KeyboardInterrupt
 
     before = sorted(model.iterdir())
-    with Workshop(catalog.describe(model), tools) as workshop:
+    with GraphCompiler(catalog.describe(model), tools) as workshop:
         workshop.prepare()
         with pytest.raises(KeyboardInterrupt):
             workshop.compose(interrupt)
@@ -147,7 +147,7 @@ def test_a_tool_that_fails_is_quoted(tools: OpenFst, tmp_path: Path) -> None:
 
 
 def test_the_estimate_covers_what_it_takes(compiled: Path, model: Path, tools: OpenFst) -> None:
-    with Workshop(catalog.describe(model), tools) as workshop:
+    with GraphCompiler(catalog.describe(model), tools) as workshop:
         needs = workshop.prepare()
     size = static_graph.composed(compiled / "static").stat().st_size
     assert size <= needs.graph_bytes <= 3 * size
@@ -203,7 +203,7 @@ def test_a_large_model(tools: OpenFst, tmp_path: Path) -> None:
     assert spec is not None
     assert spec.origin is not None
     model = Path(shutil.copytree(Path(spec.origin).parent / "model", tmp_path / "ko", copy_function=link))
-    with Workshop(catalog.describe(model), tools) as workshop:
+    with GraphCompiler(catalog.describe(model), tools) as workshop:
         needs = workshop.prepare()
         if lacking := Machine.now(model).lacks(needs):
             pytest.skip(f"too little {lacking}")

@@ -4,15 +4,15 @@ import os
 from collections.abc import Sequence
 
 from transcriber.benchmark import load
-from transcriber.benchmark.call_result import Heard
+from transcriber.benchmark.call_result import CallResult
 from transcriber.benchmark.plan import Plan
-from transcriber.benchmark.section_report import Finding, Row
+from transcriber.benchmark.section_report import Row, SectionReport
 from transcriber.recognition.word_errors import Errors, word_errors, words_of
 
 NOTHING_SAID = "accuracy needs to know what is said: a .json with the turns beside each recording, or --manifest"
 
 
-async def measure(plan: Plan) -> Finding:
+async def measure(plan: Plan) -> SectionReport:
     """Whole recordings whose texts are known (one at least), as fast as they are taken. Raises TranscriberError."""
     calls = [call for call in plan.material if any(call.said.values())]
     rows = []
@@ -21,7 +21,7 @@ async def measure(plan: Plan) -> Finding:
             plan.say(f"accuracy: {side.name}, {len(calls)} recordings")
             outcome = (await load.rush(side, calls, at_once=2 * (os.cpu_count() or 1))).sound()
         rows.append(_row(side.name, outcome.heard))
-    return Finding(
+    return SectionReport(
         section="accuracy",
         about=plan.played(len(calls), sum(call.track_s for call in calls)),
         rows=rows,
@@ -29,7 +29,7 @@ async def measure(plan: Plan) -> Finding:
     )
 
 
-def _row(name: str, heard: Sequence[Heard]) -> Row:
+def _row(name: str, heard: Sequence[CallResult]) -> Row:
     words, letters = Errors(), Errors()
     for item in heard:
         for track, text in item.call.said.items():

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from transcriber.benchmark import load
-from transcriber.benchmark.load import Crowd
+from transcriber.benchmark.load import LoadResult
 from transcriber.benchmark.plan import Plan
-from transcriber.benchmark.section_report import Finding, Row, percentile
+from transcriber.benchmark.section_report import Row, SectionReport, percentile
 from transcriber.benchmark.sections.latency import NOTES, source
-from transcriber.benchmark.system_under_test import Side
+from transcriber.benchmark.system_under_test import SystemUnderTest
 from transcriber.errors import ServerUnreachable
 
 LEAST_HEARD = 0.5
@@ -45,7 +45,7 @@ class Step:
 class Capacity:
     """`finding` for the report, `steps` for the picture, `most_calls` of the service for the latency section."""
 
-    finding: Finding
+    finding: SectionReport
     steps: Sequence[Step]
     most_calls: int
 
@@ -62,7 +62,7 @@ async def measure(plan: Plan) -> Capacity:
         steps += found
         most[side.name] = max((step.calls for step in found if step.good), default=0)
         rows.append(_row(side.name, most[side.name], found))
-    finding = Finding(
+    finding = SectionReport(
         section="capacity",
         about=f"calls of {max(piece.recording.duration_s for piece in pieces):.0f} s at once, from "
         f"{', '.join(call.name for call in pieces[:4])}; p95 of a final's delay, less endpoint, "
@@ -78,7 +78,7 @@ async def measure(plan: Plan) -> Capacity:
     return Capacity(finding, steps, most["service"])
 
 
-async def _search(plan: Plan, side: Side) -> list[Step]:
+async def _search(plan: Plan, side: SystemUnderTest) -> list[Step]:
     """Doubling, then halving the distance, until the figure is known to one in FINE or the time is up."""
     steps: list[Step] = []
     most, least_bad, calls = 0, None, plan.calls or max(1, plan.most_tracks // 4)
@@ -101,7 +101,7 @@ async def _search(plan: Plan, side: Side) -> list[Step]:
     return steps
 
 
-async def _calm(side: Side) -> None:
+async def _calm(side: SystemUnderTest) -> None:
     """Let a side that was overloaded finish what it still works on, so that the next step does not pay for it."""
     for _ in range(CALM_S):
         before = side.use()
@@ -111,7 +111,7 @@ async def _calm(side: Side) -> None:
             break
 
 
-def _step(side: Side, calls: int, outcome: Crowd, bound_ms: float) -> Step:
+def _step(side: SystemUnderTest, calls: int, outcome: LoadResult, bound_ms: float) -> Step:
     lags = [delay.lag_ms for delay in outcome.delays if delay.lag_ms is not None]
     p95_ms, used = percentile(lags, 95), outcome.used
     troubles = sum(bool(heard.troubles) for heard in outcome.heard)

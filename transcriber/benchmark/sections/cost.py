@@ -5,14 +5,14 @@ import os
 from transcriber.audio import sample_calls
 from transcriber.benchmark import bare_vosk, load
 from transcriber.benchmark.plan import Plan
-from transcriber.benchmark.section_report import Finding, Row, ratio, rounded
+from transcriber.benchmark.section_report import Row, SectionReport, ratio, rounded
 from transcriber.telephony.simulator import read_recording
 
 SHARE = 0.5
 """Of the load: bare Vosk and a service without its gate must keep up as well."""
 
 
-async def measure(plan: Plan) -> Finding:
+async def measure(plan: Plan) -> SectionReport:
     """CPU by side. Raises TranscriberError."""
     count = plan.at_once(plan.most_tracks / 2, share=SHARE)
     calls = plan.callers(count)
@@ -47,7 +47,7 @@ async def measure(plan: Plan) -> Finding:
         }
         for name, (value, redis) in costs.items()
     ]
-    return Finding(
+    return SectionReport(
         section="cost",
         about=plan.played(count, sum(call.track_s for call in calls)),
         rows=rows,

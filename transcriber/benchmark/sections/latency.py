@@ -1,14 +1,14 @@
 """Section `latency`: how soon words are there after they were said, under a given load."""
 
 from transcriber.benchmark import load
-from transcriber.benchmark.load import Crowd
+from transcriber.benchmark.load import LoadResult
 from transcriber.benchmark.plan import Plan
-from transcriber.benchmark.section_report import Finding, Row, percentile
+from transcriber.benchmark.section_report import Row, SectionReport, percentile
 
 KINDS = (("first partial", "first_ms"), ("final", "final_ms"), ("final less endpoint", "lag_ms"))
 
 
-async def measure(plan: Plan, *, most_calls: float) -> Finding:
+async def measure(plan: Plan, *, most_calls: float) -> SectionReport:
     """Percentiles by side, with the load of `most_calls` the plan wants. Raises TranscriberError."""
     count = plan.at_once(most_calls)
     calls = plan.callers(count)
@@ -18,7 +18,7 @@ async def measure(plan: Plan, *, most_calls: float) -> Finding:
             plan.say(f"latency: {side.name}, {count} at once")
             outcome = (await load.play(side, calls)).sound()
         rows += [_row(side.name, kind, attribute, outcome) for kind, attribute in KINDS]
-    return Finding(
+    return SectionReport(
         section="latency",
         about=plan.played(count, sum(call.track_s for call in calls)),
         rows=rows,
@@ -41,7 +41,7 @@ def source(plan: Plan) -> str:
     return "speech begins and ends where the reference turns beside the recordings say"
 
 
-def _row(name: str, kind: str, attribute: str, outcome: Crowd) -> Row:
+def _row(name: str, kind: str, attribute: str, outcome: LoadResult) -> Row:
     values = [value for delay in outcome.delays if (value := getattr(delay, attribute)) is not None]
     return {
         "side": name,

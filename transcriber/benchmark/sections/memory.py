@@ -9,8 +9,8 @@ import numpy as np
 from transcriber.benchmark import load
 from transcriber.benchmark.material import Call
 from transcriber.benchmark.plan import Plan
-from transcriber.benchmark.section_report import Finding, Row, rounded
-from transcriber.benchmark.system_under_test import Side
+from transcriber.benchmark.section_report import Row, SectionReport, rounded
+from transcriber.benchmark.system_under_test import SystemUnderTest
 
 MB = 1e6
 LAPS = 20
@@ -20,14 +20,14 @@ LAP_S = 4.0
 LOOK_S = 0.5
 
 
-async def measure(plan: Plan) -> Finding:
+async def measure(plan: Plan) -> SectionReport:
     """Resident memory by side. Raises TranscriberError."""
     count = plan.at_once(plan.most_tracks / 2)
     rows = []
     for opening in plan.sides():
         async with opening as side:
             rows.append(await _side(plan, side, count))
-    return Finding(
+    return SectionReport(
         section="memory",
         about=f"{count} calls at once of {plan.seconds:g} s, then {LAPS * _lap_calls()} of {LAP_S:g} s",
         rows=rows,
@@ -38,7 +38,7 @@ async def measure(plan: Plan) -> Finding:
     )
 
 
-async def _side(plan: Plan, side: Side, count: int) -> Row:
+async def _side(plan: Plan, side: SystemUnderTest, count: int) -> Row:
     plan.say(f"memory: {side.name}, {count} at once")
     rest = side.use()
     if rest is None:
@@ -57,7 +57,7 @@ async def _side(plan: Plan, side: Side, count: int) -> Row:
     return _row(side, rest.memory_bytes / MB, (most - rest.memory_bytes) / tracks / MB, slope, redis_mb)
 
 
-async def _slope(side: Side, pieces: Sequence[Call]) -> float:
+async def _slope(side: SystemUnderTest, pieces: Sequence[Call]) -> float:
     """Kilobytes that stay after a call."""
     after = []
     for lap in range(LAPS):
@@ -73,7 +73,7 @@ def _lap_calls() -> int:
 
 
 def _row(
-    side: Side, rest_mb: float | None, track_mb: float | None, slope_kb: float | None, redis_mb: float | None
+    side: SystemUnderTest, rest_mb: float | None, track_mb: float | None, slope_kb: float | None, redis_mb: float | None
 ) -> Row:
     return {
         "side": side.name,

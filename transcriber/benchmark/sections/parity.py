@@ -4,9 +4,9 @@ import os
 from collections.abc import Sequence
 
 from transcriber.benchmark import bare_vosk, load
-from transcriber.benchmark.call_result import Heard
+from transcriber.benchmark.call_result import CallResult
 from transcriber.benchmark.plan import Plan
-from transcriber.benchmark.section_report import Finding, Row
+from transcriber.benchmark.section_report import Row, SectionReport
 from transcriber.benchmark.transcriber_service import service
 from transcriber.recognition.word_errors import Errors, word_errors, words_of
 
@@ -14,7 +14,7 @@ Texts = dict[tuple[int, str], list[str]]
 """Words by number of the call and track."""
 
 
-async def measure(plan: Plan) -> Finding:
+async def measure(plan: Plan) -> SectionReport:
     """Whole recordings, as fast as they are taken. Raises TranscriberError."""
     calls = list(plan.material)
     plan.say(f"parity: bare Vosk on {len(calls)} recordings")
@@ -29,7 +29,7 @@ async def measure(plan: Plan) -> Finding:
             outcome = (await load.rush(side, calls, at_once=2 * (os.cpu_count() or 1))).sound()
         heard[side.name] = texts(outcome.heard)
     rows = [_row(plan, name, expected, found) for name, found in (("bare Vosk", expected), *heard.items())]
-    return Finding(
+    return SectionReport(
         section="parity",
         about=plan.played(len(calls), sum(call.track_s for call in calls)),
         rows=rows,
@@ -40,7 +40,7 @@ async def measure(plan: Plan) -> Finding:
     )
 
 
-def texts(heard: Sequence[Heard]) -> Texts:
+def texts(heard: Sequence[CallResult]) -> Texts:
     """In the order of the calls."""
     return {
         (number, track): item.words(track) for number, item in enumerate(heard) for track in item.call.recording.tracks

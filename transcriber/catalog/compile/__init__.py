@@ -3,9 +3,9 @@
 `openfst` runs the tools, `estimate` says what it takes, `proof` shows that the texts are the same, `workshop` does it.
 """
 
-from transcriber.catalog.compile.equivalence import Proof
+from transcriber.catalog.compile.equivalence import EquivalenceReport
 from transcriber.catalog.compile.estimate import Machine, Needs
-from transcriber.catalog.compile.graph_compiler import Workshop
+from transcriber.catalog.compile.graph_compiler import GraphCompiler
 from transcriber.catalog.compile.openfst import OpenFst
 
-__all__ = ["Machine", "Needs", "OpenFst", "Proof", "Workshop"]
+__all__ = ["EquivalenceReport", "GraphCompiler", "Machine", "Needs", "OpenFst"]

@@ -28,7 +28,7 @@ TOLERANCE = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class EquivalenceReport:
     """How two graphs' texts compare, over all tracks.
 
     `identical`: tracks on which fresh recognizers agree; over these, how far a word's times and confidence lie apart at
@@ -51,7 +51,7 @@ class Proof:
         return self.words > 0 and self.wrong <= max(self.unsteady, TOLERANCE * self.words)
 
 
-def prove(dynamic: Path, static: Path, recordings: Sequence[Path], tell: Callable[[float], None]) -> Proof:
+def prove(dynamic: Path, static: Path, recordings: Sequence[Path], tell: Callable[[float], None]) -> EquivalenceReport:
     """Let both model folders hear the recordings, one after the other. `tell` gets the share done.
 
     Raises CompileError when Vosk cannot use a folder, AudioFileError for a recording.
@@ -62,14 +62,14 @@ def prove(dynamic: Path, static: Path, recordings: Sequence[Path], tell: Callabl
     return compare(dict(zip(names, zip(before, after, strict=True), strict=True)))
 
 
-def compare(tracks: Mapping[str, tuple[Readings, Readings]]) -> Proof:
+def compare(tracks: Mapping[str, tuple[Readings, Readings]]) -> EquivalenceReport:
     """By name of a track: what the dynamic graph heard and what the static one."""
     wrong = {name: _wrong(before, after) for name, (before, after) in tracks.items()}
     same = [(b[0], a[0]) for b, a in tracks.values() if _texts(b[0]) == _texts(a[0])]
     pairs = [pair for before, after in same for pair in zip(_flat(before), _flat(after), strict=True)]
     times = [abs(one[at] - other[at]) for one, other in pairs for at in (1, 2)]
     confidences = [abs(one[3] - other[3]) for one, other in pairs]
-    return Proof(
+    return EquivalenceReport(
         tracks=len(tracks),
         words=sum(len(_flat(before[0])) for before, _ in tracks.values()),
         identical=len(same),

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from transcriber.catalog import ModelFolder, static_graph
-from transcriber.catalog.compile.equivalence import Proof, prove
+from transcriber.catalog.compile.equivalence import EquivalenceReport, prove
 from transcriber.catalog.compile.estimate import MEMORY_FACTOR, Machine, Needs
 from transcriber.catalog.compile.openfst import OpenFst, read_head
 from transcriber.errors import CompileError
@@ -19,7 +19,7 @@ Tell = Callable[[str, float], None]
 """Told the step and the share of it that is done, 0 to 1."""
 
 
-class Workshop:
+class GraphCompiler:
     """One model's static graph in the making; a context manager. Order: `prepare`, `compose`, `prove`, `install`.
 
     Nothing is seen of it before `install`; whatever ends it leaves nothing behind. Blocks for seconds to minutes.
@@ -34,7 +34,7 @@ class Workshop:
         self._tools = tools
         self._needs: Needs | None = None
 
-    def __enter__(self) -> "Workshop":
+    def __enter__(self) -> "GraphCompiler":
         """Lock the model and make room. Raises CompileError."""
         self._lock = os.open(self._model, os.O_RDONLY)
         try:
@@ -106,7 +106,7 @@ class Workshop:
         silent.unlink()
         return result.stat().st_size
 
-    def prove(self, recordings: Sequence[Path], tell: Tell) -> Proof:
+    def prove(self, recordings: Sequence[Path], tell: Tell) -> EquivalenceReport:
         """Compare its texts with the dynamic graph's on these recordings. Raises CompileError, AudioFileError."""
         return prove(self._model, self._static, recordings, lambda share: tell("proving", share))
 

@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from transcriber.audio.chunk import RATE, Band
+from transcriber.audio.chunk import SAMPLE_RATE_HZ, Band
 from transcriber.audio.resampler import Upsampler
 from transcriber.catalog import describe, static_graph
 from transcriber.recognition.ports import Recognizer
@@ -19,7 +19,7 @@ from transcriber.recognition.utterance_tracker import Hypothesis
 from transcriber.recognition.vosk_engine import VoskEngine
 from transcriber.telephony.simulator import read_recording
 
-BLOCK = RATE // 10
+BLOCK = SAMPLE_RATE_HZ // 10
 
 
 def main() -> None:

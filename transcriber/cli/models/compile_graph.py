@@ -11,10 +11,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from transcriber import catalog
 from transcriber.audio import sample_calls
-from transcriber.catalog.compile import Machine, Needs, OpenFst, Proof, Workshop
+from transcriber.catalog.compile import EquivalenceReport, GraphCompiler, Machine, Needs, OpenFst
 from transcriber.catalog.compile.graph_compiler import Tell
 from transcriber.cli.command import Subparsers, add_command
-from transcriber.cli.serve import add_setting_flags, load_settings
+from transcriber.cli.serve import add_setting_flags, settings_of
 from transcriber.cli.terminal_text import printable
 from transcriber.errors import CompileError
 
@@ -47,9 +47,9 @@ def add(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compile, prove, install. Raises TranscriberError, and then nothing has changed."""
-    folder = catalog.find(args.name, load_settings(args).settings.data_dir)
+    folder = catalog.find(args.name, settings_of(args).settings.data_dir)
     recordings = args.recording or [sample_calls.path(name) for name in sample_calls.names()]
-    with Workshop(folder, OpenFst.find()) as workshop:
+    with GraphCompiler(folder, OpenFst.find()) as workshop:
         with _progress() as tell:
             tell("reading the language model", 0.0)
             needs = workshop.prepare()
@@ -81,7 +81,7 @@ def _estimate(needs: Needs, machine: Machine) -> str:
     )
 
 
-def _verdict(proof: Proof) -> str:
+def _verdict(proof: EquivalenceReport) -> str:
     if not proof.words:
         return "proof: no word was heard in the recordings, so nothing is proved"
     differing = (

@@ -17,8 +17,7 @@ from transcriber.cli.http_client import add_config_flag
 from transcriber.cli.terminal_text import printable
 from transcriber.errors import UnknownModel
 from transcriber.observability.url_credentials import without_credentials
-from transcriber.settings import definition
-from transcriber.settings.definition import Settings
+from transcriber.settings.definition import Settings, load_settings
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -33,7 +32,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def settings_of(args: argparse.Namespace) -> Settings:
     """The settings, with the flags. Raises ConfigError."""
     flags = {"data_dir": str(args.data_dir)} if args.data_dir else {}
-    return definition.load(config=args.config, flags=flags).settings
+    return load_settings(config=args.config, flags=flags).settings
 
 
 def catalogue_of(settings: Settings, report: Report | None = None) -> Catalogue:

@@ -14,7 +14,7 @@ import aiohttp
 from transcriber.audio.wav import Recording
 from transcriber.errors import ServerUnreachable
 from transcriber.telephony.simulator.certificate_pinning import ANOTHER_CERTIFICATE
-from transcriber.telephony.simulator.message_builder import CallIds, Script, frames
+from transcriber.telephony.simulator.message_builder import CallIds, MessageBuilder, frames
 from transcriber.telephony.twilio import signature
 
 MEDIA_PATH = "/v1/media"
@@ -53,7 +53,7 @@ class Target:
         return found
 
 
-class Pace:
+class RealtimeClock:
     """A clock that runs `speed` times as fast as real time from its making; 0 or infinite: never waits."""
 
     def __init__(self, speed: float) -> None:
@@ -66,7 +66,7 @@ class Pace:
         await asyncio.sleep(max(0.0, wait_s))
 
 
-class Line:
+class MediaStreamClient:
     """An open socket. Whatever the server does is noticed at once, also while only sending."""
 
     def __init__(self, session: aiohttp.ClientSession, socket: aiohttp.ClientWebSocketResponse) -> None:
@@ -124,7 +124,7 @@ class Line:
 
 
 @asynccontextmanager
-async def open_line(target: Target, *, headers: Mapping[str, str] | None = None) -> AsyncIterator[Line]:
+async def connect(target: Target, *, headers: Mapping[str, str] | None = None) -> AsyncIterator[MediaStreamClient]:
     """Dial; the line is closed at the end. `headers` are added. Raises ServerUnreachable, with the server's words."""
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S)
     async with aiohttp.ClientSession(
@@ -144,7 +144,7 @@ async def open_line(target: Target, *, headers: Mapping[str, str] | None = None)
             raise _nobody(target.media_url, error.os_error.strerror or str(error)) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _nobody(target.media_url, str(error) or type(error).__name__) from None
-        line = Line(session, socket)
+        line = MediaStreamClient(session, socket)
         try:
             yield line
         finally:
@@ -167,11 +167,11 @@ async def dial(
     `on_position` is told the milliseconds played; setting `hang_up` ends the call early, in order. After `stop` the
     server has `close_s` to close. Raises ServerUnreachable for a refusal, a lost line or any close code but 1000.
     """
-    script = Script(ids, list(recording.tracks), parameters=parameters)
-    async with open_line(target) as line:
+    script = MessageBuilder(ids, list(recording.tracks), parameters=parameters)
+    async with connect(target) as line:
         await line.send(script.connected())
         await line.send(script.start())
-        pace, at_ms = Pace(speed), -1
+        pace, at_ms = RealtimeClock(speed), -1
         for frame in frames(recording):
             if frame.at_ms != at_ms:
                 at_ms = frame.at_ms

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from transcriber.audio.chunk import PER_MS
+from transcriber.audio.chunk import SAMPLES_PER_MS
 from transcriber.audio.g711 import SILENCE
 from transcriber.audio.wav import Recording
 
@@ -35,19 +35,19 @@ class Frame:
     @property
     def end_ms(self) -> int:
         """Where the frame ends in the recording."""
-        return self.at_ms + len(self.payload) // PER_MS
+        return self.at_ms + len(self.payload) // SAMPLES_PER_MS
 
 
 def frames(recording: Recording, *, tracks: Sequence[str] | None = None, frame_ms: int = FRAME_MS) -> Iterator[Frame]:
     """The recording cut into frames of `frame_ms`, the tracks taking turns; the last frame is filled with silence."""
-    size = frame_ms * PER_MS
+    size = frame_ms * SAMPLES_PER_MS
     chosen = {name: recording.tracks[name] for name in (tracks or recording.tracks)}
     for at in range(0, max(map(len, chosen.values())), size):
         for track, audio in chosen.items():
-            yield Frame(track, at // PER_MS, audio[at : at + size].ljust(size, bytes([SILENCE])))
+            yield Frame(track, at // SAMPLES_PER_MS, audio[at : at + size].ljust(size, bytes([SILENCE])))
 
 
-class Script:
+class MessageBuilder:
     """Writes one stream's messages in order, keeping its counters: one sequence over all, chunks per track."""
 
     def __init__(self, ids: CallIds, tracks: Sequence[str], *, parameters: Mapping[str, str] | None = None) -> None:

@@ -83,14 +83,14 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
-class Malformed:
+class MalformedMessage:
     """A message that cannot be used: a code for counting and a sentence for people."""
 
     code: str
     message: str
 
 
-Message = Connected | Start | Media | Dtmf | Mark | Stop | Malformed
+Message = Connected | Start | Media | Dtmf | Mark | Stop | MalformedMessage
 
 
 class _Frame(msgspec.Struct, gc=False):
@@ -110,7 +110,7 @@ class _MediaMessage(msgspec.Struct, gc=False):
 _read_frame = msgspec.json.Decoder(_MediaMessage, strict=False).decode
 
 
-def decode(text: str) -> Message:
+def parse_message(text: str) -> Message:
     """The message in one WebSocket text; whatever is wrong with it comes back as `Malformed`."""
     try:
         message = _read_frame(text)
@@ -124,9 +124,9 @@ def _decode_patiently(text: str) -> Message:
     try:
         data = json.loads(text, parse_int=_whole)
     except (ValueError, RecursionError):
-        return Malformed("not_json", "a message is not JSON")
+        return MalformedMessage("not_json", "a message is not JSON")
     if not isinstance(data, dict):
-        return Malformed("not_object", "a message is JSON but not an object")
+        return MalformedMessage("not_object", "a message is JSON but not an object")
     event = data.get("event")
     if event == "media":
         return _media(data)
@@ -143,8 +143,8 @@ def _decode_patiently(text: str) -> Message:
         case "stop":
             return Stop(sequence)
         case str():
-            return Malformed("unknown_event", f"event {clean(event, 40)!r} is unknown")
-    return Malformed("no_event", "a message has no event")
+            return MalformedMessage("unknown_event", f"event {clean(event, 40)!r} is unknown")
+    return MalformedMessage("no_event", "a message has no event")
 
 
 def clean(text: str, longest: int = 500) -> str:
@@ -158,14 +158,14 @@ def clean(text: str, longest: int = 500) -> str:
 def _media(data: dict[str, Any]) -> Message:
     media = data.get("media")
     if not isinstance(media, dict):
-        return Malformed("bad_media", "a media message has no media object")
+        return MalformedMessage("bad_media", "a media message has no media object")
     track, payload = media.get("track", "inbound"), media.get("payload")
     if not isinstance(track, str) or not isinstance(payload, str):
-        return Malformed("bad_media", "a media message has no usable track or payload")
+        return MalformedMessage("bad_media", "a media message has no usable track or payload")
     try:
         audio = binascii.a2b_base64(payload, strict_mode=True) if payload else b""
     except ValueError:
-        return Malformed("bad_base64", "a media payload is not base64")
+        return MalformedMessage("bad_base64", "a media payload is not base64")
     return _placed(_counter(data.get("sequenceNumber")), track, _counter(media.get("timestamp")), audio)
 
 
@@ -178,18 +178,18 @@ def _placed(sequence: int | None, track: str, timestamp_ms: int | None, audio: b
 def _start(data: dict[str, Any], sequence: int | None) -> Message:
     start = data.get("start")
     if not isinstance(start, dict):
-        return Malformed("bad_start", "the start message has no start object")
+        return MalformedMessage("bad_start", "the start message has no start object")
     stream_sid = start.get("streamSid") or data.get("streamSid")
     call_sid = start.get("callSid")
     for name, sid in (("streamSid", stream_sid), ("callSid", call_sid)):
         if not isinstance(sid, str) or not SID.fullmatch(sid):
-            return Malformed("bad_start", f"the start message has no usable {name}")
+            return MalformedMessage("bad_start", f"the start message has no usable {name}")
     form = start.get("mediaFormat")
     form = form if isinstance(form, dict) else {}
     tracks = start.get("tracks") or ["inbound"]
     names = tuple(t.removesuffix("_track") for t in tracks if isinstance(t, str)) if isinstance(tracks, list) else ()
     if not names or len(names) != len(set(names)) or not set(names) <= set(TRACKS):
-        return Malformed("bad_start", "the start message announces no usable tracks")
+        return MalformedMessage("bad_start", "the start message announces no usable tracks")
     return Start(
         sequence=sequence,
         stream_sid=str(stream_sid),
@@ -207,7 +207,7 @@ def _dtmf(data: dict[str, Any], sequence: int | None) -> Message:
     dtmf = data.get("dtmf")
     digit = dtmf.get("digit") if isinstance(dtmf, dict) else None
     if not isinstance(dtmf, dict) or not isinstance(digit, str) or not re.fullmatch(r"[0-9A-Da-d*#]", digit):
-        return Malformed("bad_dtmf", "a dtmf message has no usable digit")
+        return MalformedMessage("bad_dtmf", "a dtmf message has no usable digit")
     track = _string(dtmf.get("track"), "inbound").removesuffix("_track")
     return Dtmf(sequence, track if track in TRACKS else "inbound", digit.upper())
 

@@ -24,7 +24,7 @@ NOT_IN_PROGRESS = "21220"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StreamWish:
+class StreamRequest:
     """What to start. `name` is unique within the call; by it the stream is stopped."""
 
     call_sid: str
@@ -35,7 +35,7 @@ class StreamWish:
     parameters: Mapping[str, str]
 
 
-class TwilioCalls:
+class TwilioRestApi:
     """The calls of one account. `base_url`: another API address, for an edge, a region or a test."""
 
     def __init__(self, account_sid: str, auth_token: str, *, base_url: str = OFFICIAL) -> None:
@@ -43,7 +43,7 @@ class TwilioCalls:
         self._auth_token = auth_token
         self._base_url = base_url.rstrip("/")
 
-    async def start(self, wish: StreamWish) -> str:
+    async def start(self, wish: StreamRequest) -> str:
         """Start a stream; its sid. Raises TelephonyError."""
         pairs = list(wish.parameters.items())
         if len(pairs) > MOST_PARAMETERS:

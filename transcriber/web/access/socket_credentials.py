@@ -9,8 +9,8 @@ import re
 
 from aiohttp import web
 
-from transcriber.calls.pending_sockets import Proof
-from transcriber.calls.session_manager import Sessions
+from transcriber.calls.pending_sockets import SocketCredentials
+from transcriber.calls.session_manager import SessionManager
 from transcriber.errors import StoreError
 from transcriber.web.access import rules
 from transcriber.web.api.errors import Refusal
@@ -23,23 +23,23 @@ TICKET = re.compile(r"[A-Za-z0-9_-]{1,128}")
 log = logging.getLogger(__name__)
 
 
-async def shown(request: web.Request) -> Proof | Refusal:
+async def shown(request: web.Request) -> SocketCredentials | Refusal:
     """The socket's proof, if there is room for it. A ticket is looked at last: afterwards it is spent."""
     refusal = rules.may_stream(request)
     if refusal is not None:
         return refusal
     sessions, ticket = request.app[SERVICES].sessions, rules.ticket_of(request)
-    proof = Proof(proved=rules.is_proved(request), site=bounded_address_of(request))
+    proof = SocketCredentials(proved=rules.is_proved(request), site=bounded_address_of(request))
     if not ticket:
         return _no_room(sessions, proof) or proof
-    refusal = _no_room(sessions, Proof(proved=True))
+    refusal = _no_room(sessions, SocketCredentials(proved=True))
     if refusal is not None:
         return refusal
     found = await _spent(request, ticket, proof)
     return found if isinstance(found, Refusal) else _no_room(sessions, found) or found
 
 
-async def _spent(request: web.Request, ticket: str, proof: Proof) -> Proof | Refusal:
+async def _spent(request: web.Request, ticket: str, proof: SocketCredentials) -> SocketCredentials | Refusal:
     services = request.app[SERVICES]
     try:
         call_sid = await services.tickets.spend(ticket) if TICKET.fullmatch(ticket) else ""
@@ -51,10 +51,10 @@ async def _spent(request: web.Request, ticket: str, proof: Proof) -> Proof | Ref
         return proof  # where none is demanded, one that cannot be checked proves as much as none
     if not call_sid:
         return Refusal(403, "the ticket in the address is not good: made up, too old or used already")
-    return Proof(proved=True, ticket=ticket, call_sid=call_sid)
+    return SocketCredentials(proved=True, ticket=ticket, call_sid=call_sid)
 
 
-def _no_room(sessions: Sessions, proof: Proof) -> Refusal | None:
+def _no_room(sessions: SessionManager, proof: SocketCredentials) -> Refusal | None:
     if sessions.draining:
         return _come_back(503, "the server is shutting down")
     if proof.proved:

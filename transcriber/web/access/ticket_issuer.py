@@ -11,7 +11,7 @@ PROBE = "probe"
 """Stands in place of a CallSid."""
 
 
-class Issuing:
+class TicketIssuer:
     """The way to tickets."""
 
     def __init__(self, tickets: Tickets) -> None:
@@ -33,4 +33,4 @@ class Issuing:
         return self._failed
 
 
-ISSUING = web.AppKey("issuing", Issuing)
+ISSUING = web.AppKey("issuing", TicketIssuer)

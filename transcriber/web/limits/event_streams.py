@@ -15,11 +15,11 @@ RETRY_AFTER_S = 15
 """A reader who left is noticed with the next heartbeat."""
 
 
-class Followers(Counter[str]):
+class EventStreamLimits(Counter[str]):
     """Who follows how many."""
 
 
-FOLLOWERS = web.AppKey("followers", Followers)
+FOLLOWERS = web.AppKey("followers", EventStreamLimits)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from transcriber.errors import Busy
-from transcriber.runtime.time_slices import Turns
+from transcriber.runtime.time_slices import TimeSlices
 
 AT_ONCE = 4
 MOST_WAITING = 32
@@ -18,11 +18,11 @@ CALLS_FOR_ONE = 100
 """A request costs one, and one more for so many events or calls that it may make us read."""
 
 
-class Reading:
+class ReadLimits:
     """The places of those who read, and their turns on the loop. Belongs to one event loop."""
 
     def __init__(self, *, at_once: int = AT_ONCE, most_waiting: int = MOST_WAITING) -> None:
-        self.turns = Turns()
+        self.turns = TimeSlices()
         self._most_waiting = most_waiting
         self._places = asyncio.Semaphore(at_once)
         self._waiting = 0
@@ -49,4 +49,4 @@ class Reading:
             self._places.release()
 
 
-READING = web.AppKey("reading", Reading)
+READING = web.AppKey("reading", ReadLimits)

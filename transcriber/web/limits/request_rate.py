@@ -14,7 +14,7 @@ from aiohttp.typedefs import Handler
 from transcriber.settings.definition import Settings
 from transcriber.web.access import rules
 from transcriber.web.api.errors import Refusal
-from transcriber.web.limits.token_bucket import Rate
+from transcriber.web.limits.token_bucket import TokenBuckets
 from transcriber.web.services import SERVICES
 from transcriber.web.transport.client_address import IPv4Or6, Networks, bounded_site, networks, parsed, site_of, within
 
@@ -24,26 +24,30 @@ WASTED = web.RequestKey("wasted", bool)
 
 
 @dataclass(frozen=True, slots=True)
-class Budgets:
+class RateLimits:
     """What has been spent, by API key and by address, and which peers may say whose address that is."""
 
-    keys: Rate
-    addresses: Rate
+    keys: TokenBuckets
+    addresses: TokenBuckets
     proxies: Networks
 
     @classmethod
-    def of(cls, settings: Settings) -> "Budgets":
+    def of(cls, settings: Settings) -> "RateLimits":
         """Whole ones."""
-        return cls(Rate(settings.rate_per_key), Rate(settings.rate_per_address), networks(settings.trusted_proxies))
+        return cls(
+            TokenBuckets(settings.rate_per_key),
+            TokenBuckets(settings.rate_per_address),
+            networks(settings.trusted_proxies),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class _Payer:
-    budget: Rate
+    budget: TokenBuckets
     name: Hashable
 
 
-BUDGETS = web.AppKey("budgets", Budgets)
+BUDGETS = web.AppKey("budgets", RateLimits)
 _PAYER = web.RequestKey("payer", _Payer)
 
 
@@ -70,7 +74,7 @@ async def rate_limited(request: web.Request, handler: Handler) -> web.StreamResp
 
 
 async def _judged_afterwards(
-    request: web.Request, handler: Handler, addresses: Rate, *, signed: bool
+    request: web.Request, handler: Handler, addresses: TokenBuckets, *, signed: bool
 ) -> web.StreamResponse:
     """Twilio dials from few addresses, so only what was refused is charged; proofs are looked at in any case."""
     name = address_of(request)

@@ -8,7 +8,7 @@ REMEMBERED = 10_000
 """Names at most; those charged longest ago are forgotten first, in their favour."""
 
 
-class Rate:
+class TokenBuckets:
     """A budget per name. `per_minute` 0: without a limit. `now`: seconds of any clock that does not go back."""
 
     def __init__(self, per_minute: int, *, remembered: int = REMEMBERED) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from transcriber.errors import BadRequest, TelephonyError
-from transcriber.telephony.twilio.rest_api import MOST_PARAMETERS, StreamWish, Tracks, TwilioCalls
+from transcriber.telephony.twilio.rest_api import MOST_PARAMETERS, StreamRequest, Tracks, TwilioRestApi
 from transcriber.telephony.twilio.signature import PublicAddress
 from transcriber.web.access.ticket_issuer import ISSUING
 from transcriber.web.api.parameters import CALL_SID, call_sid_of
@@ -38,7 +38,7 @@ async def attach(request: web.Request) -> web.Response:
     ticket = await request.app[ISSUING].issue(call_sid)
     parameters = {"ticket": ticket} | parameters
     address = PublicAddress.parse(services.settings.public_url)
-    wish = StreamWish(
+    wish = StreamRequest(
         call_sid=call_sid,
         url=address.url("wss", media_path(services.settings, ticket)),
         name=name,
@@ -57,7 +57,7 @@ async def detach(request: web.Request) -> web.Response:
     return web.json_response({"call_sid": call_sid, "stream_sid": stream_sid, "name": name})
 
 
-def _calls(services: Services) -> TwilioCalls:
+def _calls(services: Services) -> TwilioRestApi:
     settings = services.settings
     missing = [
         f"TRANSCRIBER_{name.upper()}"
@@ -66,7 +66,9 @@ def _calls(services: Services) -> TwilioCalls:
     ]
     if missing:
         raise TelephonyError(409, "not_configured", f"set {', '.join(missing)} to reach calls over Twilio's REST API")
-    return TwilioCalls(settings.twilio_account_sid[0], settings.twilio_auth_token[0], base_url=settings.twilio_api_url)
+    return TwilioRestApi(
+        settings.twilio_account_sid[0], settings.twilio_auth_token[0], base_url=settings.twilio_api_url
+    )
 
 
 def _body(raw: bytes, *known: str) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from transcriber.errors import CallNotFound, StoreError
-from transcriber.events.schema import parsed
+from transcriber.events.schema import parse
 from transcriber.runtime.cancellation import cancel
 from transcriber.store.ports import Published
 from transcriber.web.api import parameters
@@ -17,8 +17,8 @@ from transcriber.web.limits import event_streams
 from transcriber.web.limits.reading import EVENTS_FOR_ONE, READING
 from transcriber.web.limits.request_rate import costs
 from transcriber.web.services import SERVICES, Services
-from transcriber.web.sse.response import RETRY_S, Viewer, frame
-from transcriber.web.sse.resume import Resuming
+from transcriber.web.sse.response import RETRY_S, SseResponse, frame
+from transcriber.web.sse.resume import ResumeRequest
 
 # Set when the server goes down: readers are let go then, to come back elsewhere with their Last-Event-ID.
 CLOSING = web.AppKey("closing", asyncio.Event)
@@ -29,14 +29,14 @@ UNAVAILABLE = "live events are not available ({}); trying again"
 
 async def call_events(request: web.Request) -> web.StreamResponse:
     """GET /v1/calls/{call_sid}/events: no hole and no repeat; `id:` is the seq, `Last-Event-ID` resumes after it."""
-    asked = Resuming.of(request, "partials")
+    asked = ResumeRequest.of(request, "partials")
     partials = parameters.flag(asked.rest, "partials", default=True)
     call_sid = parameters.call_sid_of(request)
-    await request.app[SERVICES].archive.call(call_sid)  # an unknown call is a 404, before the answer begins
+    await request.app[SERVICES].history.call(call_sid)  # an unknown call is a 404, before the answer begins
     with event_streams.place(request) as refusal:
         if refusal is not None:
             return refusal.response()
-        viewer = Viewer(request)
+        viewer = SseResponse(request)
         with suppress(ConnectionError):  # the reader left, or does not read
             await viewer.open(padded=asked.padded)
             await CallReader(request, viewer, call_sid=call_sid, after=asked.after, partials=partials).run()
@@ -45,19 +45,19 @@ async def call_events(request: web.Request) -> web.StreamResponse:
 
 async def all_events(request: web.Request) -> web.StreamResponse:
     """GET /v1/events: what is published about any call from now on. Numbers are per call, so there is no `id:`."""
-    asked = Resuming.of(request, "partials")
+    asked = ResumeRequest.of(request, "partials")
     partials = parameters.flag(asked.rest, "partials", default=True)
     with event_streams.place(request) as refusal:
         if refusal is not None:
             return refusal.response()
-        viewer = Viewer(request)
+        viewer = SseResponse(request)
         with suppress(ConnectionError):
             await viewer.open(padded=asked.padded)
             await _follow_all(request, viewer, partials=partials)
         return viewer.response
 
 
-async def _follow_all(request: web.Request, viewer: Viewer, *, partials: bool) -> None:
+async def _follow_all(request: web.Request, viewer: SseResponse, *, partials: bool) -> None:
     """Until the reader leaves (ConnectionError) or the server goes down."""
     services, closing = request.app[SERVICES], request.app[CLOSING]
     trouble = ""
@@ -78,7 +78,7 @@ async def _follow_all(request: web.Request, viewer: Viewer, *, partials: bool) -
 class CallReader:
     """One reader of one call: knows what was sent and so what is missing. A slow one only fills its own queue."""
 
-    def __init__(self, request: web.Request, viewer: Viewer, *, call_sid: str, after: int, partials: bool) -> None:
+    def __init__(self, request: web.Request, viewer: SseResponse, *, call_sid: str, after: int, partials: bool) -> None:
         self._services: Services = request.app[SERVICES]
         self._request = request
         self._reading = request.app[READING]
@@ -120,7 +120,7 @@ class CallReader:
         if await self._catch_up():
             return True
         every_s = self._services.heartbeat_s
-        async with aclosing(paced(messages, every_s=every_s, closing=self._closing)) as arriving:
+        async with aclosing(with_heartbeats(messages, every_s=every_s, closing=self._closing)) as arriving:
             async for message in arriving:
                 if message is None:
                     await self._viewer.beat()
@@ -143,7 +143,7 @@ class CallReader:
 
     async def _catch_up(self) -> bool:
         """Send what is kept and was not sent; whether the call is over."""
-        archive = self._services.archive
+        archive = self._services.history
         while True:
             # Before the events: of a call that is over by now, they are complete.
             over = (await archive.call(self._call_sid)).get("status") != "live"
@@ -157,7 +157,7 @@ class CallReader:
                 return over
 
     async def _pass_on(self, message: Published) -> bool:
-        event = parsed(message.json)
+        event = parse(message.json)
         if message.channel == "partial":
             if self._partials and not self._stale(event):
                 await self._viewer.send(message.json, kind=event.get("type"))
@@ -172,7 +172,7 @@ class CallReader:
 
     def _kept(self, text: str, event: dict[str, Any] | None = None) -> tuple[bytes, str]:
         """A kept event as it goes out, nothing if it is out already; and its type."""
-        event = parsed(text) if event is None else event
+        event = parse(text) if event is None else event
         seq, kind = event.get("seq"), event.get("type")
         if kind == "final":
             self._finished[event.get("stream_sid"), event.get("track")] = _utterance(event)
@@ -187,7 +187,7 @@ class CallReader:
         return _utterance(partial) <= finished
 
 
-async def paced(
+async def with_heartbeats(
     messages: AsyncIterator[Published], *, every_s: float, closing: asyncio.Event
 ) -> AsyncGenerator[Published | None, None]:
     """The messages, None whenever none came for `every_s` seconds; ends with them or when the server closes."""
@@ -215,18 +215,18 @@ async def paced(
 
 
 async def _pass_all_on(
-    messages: AsyncIterator[Published], viewer: Viewer, request: web.Request, *, partials: bool
+    messages: AsyncIterator[Published], viewer: SseResponse, request: web.Request, *, partials: bool
 ) -> None:
     every_s = request.app[SERVICES].heartbeat_s
-    async with aclosing(paced(messages, every_s=every_s, closing=request.app[CLOSING])) as arriving:
+    async with aclosing(with_heartbeats(messages, every_s=every_s, closing=request.app[CLOSING])) as arriving:
         async for message in arriving:
             if message is None:
                 await viewer.beat()
             elif partials or message.channel != "partial":
-                await viewer.send(message.json, kind=parsed(message.json).get("type"))
+                await viewer.send(message.json, kind=parse(message.json).get("type"))
 
 
-async def _breathe(viewer: Viewer, closing: asyncio.Event) -> None:
+async def _breathe(viewer: SseResponse, closing: asyncio.Event) -> None:
     """Between two tries: no faster than one a second, and a reader who left is noticed."""
     with suppress(TimeoutError):
         async with asyncio.timeout(RETRY_S):

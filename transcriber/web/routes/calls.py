@@ -46,20 +46,20 @@ async def calls(request: web.Request) -> web.Response:
     )
     costs(request, SEARCH_COST if query.terms else query.limit // CALLS_FOR_ONE)
     async with request.app[READING].place():
-        page = await request.app[SERVICES].archive.calls(query)
+        page = await request.app[SERVICES].history.calls(query)
         return await _written(request, _list(page), "application/json")
 
 
 async def call(request: web.Request) -> web.Response:
     """GET /v1/calls/{call_sid}: the summary."""
     parameters.query(request)
-    return web.json_response(dict(await request.app[SERVICES].archive.call(parameters.call_sid_of(request))))
+    return web.json_response(dict(await request.app[SERVICES].history.call(parameters.call_sid_of(request))))
 
 
 async def delete(request: web.Request) -> web.Response:
     """DELETE /v1/calls/{call_sid}: the call and all its keys are gone."""
     parameters.query(request)
-    await request.app[SERVICES].archive.delete(parameters.call_sid_of(request))
+    await request.app[SERVICES].history.delete(parameters.call_sid_of(request))
     return web.Response(status=204)
 
 
@@ -74,7 +74,7 @@ async def transcript(request: web.Request) -> web.Response:
     if chosen is None:
         offered = ", ".join(MEDIA_TYPES.values())
         return error_response(406, f"the Accept header wants none of {offered}", headers={"Vary": "Accept"})
-    archive = request.app[SERVICES].archive
+    archive = request.app[SERVICES].history
     summary = await archive.call(call_sid)
     tag = etag(call_sid, summary.get("status"), summary.get("last_seq"), chosen, track, __version__)
     headers = {"Vary": "Accept"}

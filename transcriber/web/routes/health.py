@@ -37,7 +37,7 @@ async def ready(request: web.Request) -> web.Response:
         error = {"code": "not_ready", "message": "; ".join(f"{part}: {what}" for part, what in problems.items())}
         body = {"status": "not_ready", "problems": problems, "live_tracks": tracks, "error": error}
         return web.json_response(body, status=503)
-    if limping := _words(services, await services.limping()):
+    if limping := _words(services, await services.degradations()):
         return web.json_response({"status": "degraded", "problems": limping, "live_tracks": tracks})
     return web.json_response({"status": "ready", "live_tracks": tracks})
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
-from transcriber.calls.pending_sockets import Proof
+from transcriber.calls.pending_sockets import SocketCredentials
 from transcriber.calls.session import Session
-from transcriber.calls.session_manager import Sessions
+from transcriber.calls.session_manager import SessionManager
 from transcriber.observability import logs
-from transcriber.observability.log_rate_limit import LogBudget
+from transcriber.observability.log_rate_limit import LogRateLimiter
 from transcriber.telephony import media_stream as wire
 from transcriber.telephony.twilio.messages import Start
 from transcriber.web.access import socket_credentials
@@ -60,8 +60,8 @@ async def media(request: web.Request) -> web.StreamResponse:
     # aiohttp refuses messages of this size, not only those above.
     socket = web.WebSocketResponse(max_msg_size=LONGEST_MESSAGE + 1, compress=False, autoping=True, timeout=2.0)
     await socket.prepare(request)
-    conversation = Conversation(socket, sessions, shown, services.log_budget)
-    ended = await conversation.hold()
+    conversation = MediaStreamHandler(socket, sessions, shown, services.log_budget)
+    ended = await conversation.run()
     request[request_rate.WASTED] = (not conversation.began or ended.reason in REFUSALS) and ended.close_code not in OURS
     if ended.close_code not in (WSCloseCode.OK, WSCloseCode.GOING_AWAY):
         refusals.labels(str(ended.close_code)).inc()
@@ -70,10 +70,16 @@ async def media(request: web.Request) -> web.StreamResponse:
     return socket
 
 
-class Conversation:
+class MediaStreamHandler:
     """One socket and what becomes of it."""
 
-    def __init__(self, socket: web.WebSocketResponse, sessions: Sessions, shown: Proof, log_budget: LogBudget) -> None:
+    def __init__(
+        self,
+        socket: web.WebSocketResponse,
+        sessions: SessionManager,
+        shown: SocketCredentials,
+        log_budget: LogRateLimiter,
+    ) -> None:
         self._socket = socket
         self._sessions = sessions
         self._shown = shown
@@ -86,7 +92,7 @@ class Conversation:
         """Whether the stream was announced and admitted."""
         return self._session is not None
 
-    async def hold(self) -> Ended:
+    async def run(self) -> Ended:
         """Read until somebody ends it, tell the sender, then finish the session."""
         ended = Ended(WSCloseCode.INTERNAL_ERROR, "internal error", "error")
         try:
@@ -144,7 +150,7 @@ class Conversation:
             touch(stream_sid)
             for outcome in self._received.receive(message.data):
                 if isinstance(outcome, wire.Audio):
-                    session.hear(outcome)
+                    session.receive(outcome)
                 elif (ended := self._take(session, outcome)) is not None:
                     return ended
 
@@ -153,9 +159,9 @@ class Conversation:
         if message.type is not WSMsgType.TEXT:
             return self._other_than_text(message)
         for outcome in self._received.receive(message.data):
-            if isinstance(outcome, wire.Started):
+            if isinstance(outcome, wire.StreamStarted):
                 return outcome.start
-            if isinstance(outcome, wire.Refused):
+            if isinstance(outcome, wire.StreamRefused):
                 return Ended(outcome.close_code, outcome.reason, "refused")
         return None
 
@@ -172,7 +178,7 @@ class Conversation:
         logs.call_sid.set(start.call_sid)
         logs.stream_sid.set(start.stream_sid)
         admitted = await self._sessions.admit(start, self._received, self._shown)
-        if isinstance(admitted, wire.Refused):
+        if isinstance(admitted, wire.StreamRefused):
             return Ended(admitted.close_code, admitted.reason, "refused")
         self._session = admitted
         return None
@@ -180,9 +186,9 @@ class Conversation:
     @staticmethod
     def _take(session: Session, outcome: wire.Outcome) -> Ended | None:
         match outcome:
-            case wire.Refused(close_code, reason):
+            case wire.StreamRefused(close_code, reason):
                 return Ended(close_code, reason, "refused")
-            case wire.Stopped():
+            case wire.StreamStopped():
                 return Ended(WSCloseCode.OK, "", "stop")
-        session.hear(outcome)
+        session.receive(outcome)
         return None

@@ -17,7 +17,7 @@ HEADERS = {
 }
 
 
-class Viewer:
+class SseResponse:
     """One answer under way. Every method raises ConnectionError when the reader left or was cut."""
 
     def __init__(self, request: web.Request) -> None:

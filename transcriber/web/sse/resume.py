@@ -23,7 +23,7 @@ PADDING = b":" + b" " * 2056 + b"\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Resuming:
+class ResumeRequest:
     """`after`: the number of the last event the client has, 0 = none. `rest`: the other parameters."""
 
     after: int
@@ -31,7 +31,7 @@ class Resuming:
     rest: Mapping[str, str]
 
     @classmethod
-    def of(cls, request: web.Request, *known: str) -> "Resuming":
+    def of(cls, request: web.Request, *known: str) -> "ResumeRequest":
         """What a request asks for. Raises BadRequest: a place that is no number; a parameter nobody knows, unless the
 
         client was here before.

@@ -12,7 +12,7 @@ from collections import Counter
 from itertools import islice
 from typing import Protocol
 
-from transcriber.observability.log_rate_limit import LogBudget
+from transcriber.observability.log_rate_limit import LogRateLimiter
 from transcriber.observability.metrics import Metrics
 
 HEAD_WITHIN_S = 5.0
@@ -51,7 +51,7 @@ class Peer(Protocol):
 class Connections:
     """All of a server. Belongs to the event loop's thread; `watch` must run."""
 
-    def __init__(self, metrics: Metrics, *, most: int, log_budget: LogBudget) -> None:
+    def __init__(self, metrics: Metrics, *, most: int, log_budget: LogRateLimiter) -> None:
         self._most = most
         self._log_budget = log_budget
         self._metrics = metrics
