@@ -21,7 +21,7 @@ from transcriber.recognition.scripted_engine import ScriptedEngine
 from transcriber.server.server import running
 from transcriber.settings.definition import Settings
 from transcriber.store.redis_store import RedisStore
-from transcriber.store.search_query import parse
+from transcriber.store.search.query import parse
 
 LONG_CALL = 10**6
 WIDE = "co* ca* ma* re* st* pa* de* se* be* wh* th* pr* in* on* an*"

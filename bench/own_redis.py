@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from transcriber.store import redis_binary, redis_probe
+from transcriber.store.redis import binary, probe
 
 START_S = 10.0
 
@@ -31,7 +31,7 @@ class OwnRedis:
         """Run it, with the data that are there; returns when it answers. Raises TimeoutError."""
         self._process = await asyncio.create_subprocess_exec(
             *(
-                str(redis_binary.find()),
+                str(binary.find()),
                 "--port",
                 "0",
                 "--unixsocket",
@@ -42,7 +42,7 @@ class OwnRedis:
             *("--appendonly", "yes", "--save", "", "--logfile", str(self._directory / "redis.log")),
         )
         async with asyncio.timeout(START_S):
-            while await redis_probe.answers(self._socket) != "ready":  # noqa: ASYNC110 - another process, nothing tells
+            while await probe.answers(self._socket) != "ready":  # noqa: ASYNC110 - another process, nothing tells
                 await asyncio.sleep(0.01)
 
     async def kill(self) -> None:

@@ -17,9 +17,9 @@ import numpy as np
 from bench import recordings
 from transcriber.events.schema import CallEnded, CallStarted, Final, StreamStarted, StreamStopped, Word
 from transcriber.store.ports import CallQuery
-from transcriber.store.private_redis import PrivateRedis
+from transcriber.store.redis.private_server import PrivateRedis
 from transcriber.store.redis_store import RedisStore, open_store
-from transcriber.store.search_query import parse
+from transcriber.store.search.query import parse
 
 AT = "2026-11-23T05:20:00.123Z"
 WORDS_OF_A_FINAL = 11

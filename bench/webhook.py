@@ -22,7 +22,7 @@ from bench import recordings
 from bench.search import Speaker, fill
 from transcriber.settings.signing_secret import key_of
 from transcriber.store.feed import RedisFeed
-from transcriber.store.private_redis import PrivateRedis
+from transcriber.store.redis.private_server import PrivateRedis
 from transcriber.store.redis_store import RedisStore, open_store
 from transcriber.webhooks.client import WebhookClient
 from transcriber.webhooks.dead_letters import DeadLetters

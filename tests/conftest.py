@@ -10,7 +10,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from transcriber.store.private_redis import PrivateRedis
+from transcriber.store.redis.private_server import PrivateRedis
 from transcriber.store.redis_store import RedisStore, open_store
 
 # No timed assertion: on a busy machine an example takes what it takes.

@@ -60,7 +60,7 @@ PURE = [
     "store.keys",
     "store.call_summary",
     "store.call_cursor",
-    "store.search_query",
+    "store.search.query",
     "store.ports",
     "webhooks.protocol",
     "web.limits.token_bucket",

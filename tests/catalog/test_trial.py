@@ -16,7 +16,7 @@ from transcriber import catalog
 from transcriber.catalog import trial
 from transcriber.catalog.trial import Trials
 from transcriber.errors import ModelError
-from transcriber.store.private_redis import socket_url
+from transcriber.store.redis.private_server import socket_url
 from transcriber.store.redis_store import open_store
 
 ALL = ("am/final.mdl", "graph/HCLr.fst", "graph/Gr.fst", "static/graph/HCLG.fst")

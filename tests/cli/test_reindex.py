@@ -6,7 +6,7 @@ from tests.process import command, process, ready
 from tests.sample_events import STARTED_MS, call_ended, final, opened, stream_stopped, until
 from transcriber.store.ports import CallQuery
 from transcriber.store.redis_store import RedisStore
-from transcriber.store.search_query import parse
+from transcriber.store.search.query import parse
 
 CALLS = [f"CA{number:03}" for number in range(250)]
 

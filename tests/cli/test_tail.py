@@ -14,7 +14,7 @@ from tests.listener import final
 from transcriber.cli import tail
 from transcriber.errors import StoreError
 from transcriber.settings.definition import Settings
-from transcriber.store.private_redis import PrivateRedis
+from transcriber.store.redis.private_server import PrivateRedis
 
 Event = dict[str, Any]
 

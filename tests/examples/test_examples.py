@@ -15,7 +15,7 @@ import pytest
 from tests.process import program
 from tests.web.written_call import WrittenCall
 from tests.webhooks.conftest import SECRET, Receiving, Send, receiving, send
-from transcriber.store.private_redis import PrivateRedis, socket_path
+from transcriber.store.redis.private_server import PrivateRedis, socket_path
 from transcriber.store.redis_store import RedisStore, open_store
 
 __all__ = ["receiving", "send"]

@@ -15,7 +15,7 @@ from tests.hostile import fuzz
 from tests.hostile.frames import upgraded
 from tests.phone import Phone
 from tests.process import process, ready
-from transcriber.store.private_redis import socket_url
+from transcriber.store.redis.private_server import socket_url
 from transcriber.store.redis_store import open_store
 
 pytestmark = [pytest.mark.hostile, pytest.mark.timeout(300)]

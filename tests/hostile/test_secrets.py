@@ -15,8 +15,8 @@ from tests.phone import Phone
 from tests.process import command, process, ready
 from transcriber.settings.api_keys import written
 from transcriber.settings.definition import Settings
-from transcriber.store import redis_binary
-from transcriber.store.private_redis import socket_url
+from transcriber.store.redis import binary
+from transcriber.store.redis.private_server import socket_url
 from transcriber.store.redis_store import RedisStore, open_store
 
 REDIS, MIRROR = "redissecret5Xq", "mirrorsecret7Yw"
@@ -49,7 +49,7 @@ async def locked_redis(tmp_path: Path) -> str:  # type: ignore[misc]  # an async
     """URL, password included, of a Redis that wants one."""
     path = tmp_path / "r.sock"
     flags = ("--port", "0", "--unixsocket", str(path), "--requirepass", REDIS, "--save", "")
-    child = await asyncio.create_subprocess_exec(str(redis_binary.find()), *flags, stdout=asyncio.subprocess.DEVNULL)
+    child = await asyncio.create_subprocess_exec(str(binary.find()), *flags, stdout=asyncio.subprocess.DEVNULL)
     async with asyncio.timeout(20):
         while not path.exists():  # noqa: ASYNC110 - bounded, and nothing tells
             await asyncio.sleep(0.01)

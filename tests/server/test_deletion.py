@@ -24,7 +24,7 @@ def holding(directory: Path, words: bytes) -> list[str]:
 
 
 async def test_a_deleted_calls_words_leave_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("transcriber.store.aof_rewrite.QUIET_S", 0.1)
+    monkeypatch.setattr("transcriber.store.redis.aof_rewrite.QUIET_S", 0.1)
     with tempfile.TemporaryDirectory(prefix="data-") as name:  # a short path: sockets have little room
         data_dir = Path(name)
         async with serving("", data_dir) as serve:

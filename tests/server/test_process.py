@@ -12,7 +12,7 @@ from tests.phone import Phone
 from tests.process import process, ready, said
 from transcriber.catalog import find
 from transcriber.runtime import allocator
-from transcriber.store.private_redis import socket_url
+from transcriber.store.redis.private_server import socket_url
 from transcriber.store.redis_store import open_store
 
 

@@ -14,7 +14,7 @@ import pytest
 from tests.phone import Phone
 from tests.process import process, ready
 from transcriber.errors import ServerUnreachable
-from transcriber.store.private_redis import PrivateRedis
+from transcriber.store.redis.private_server import PrivateRedis
 from transcriber.store.redis_store import open_store
 from transcriber.telephony.simulator import CallIds
 

@@ -26,8 +26,8 @@ from tests.server.troubled import (
     user,
 )
 from tests.webhooks.conftest import Receiving, command, receiving
-from transcriber.store.acl_check import commands
 from transcriber.store.keys import Keys
+from transcriber.store.redis.acl_check import commands
 
 __all__ = ["receiving"]
 

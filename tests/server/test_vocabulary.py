@@ -14,7 +14,7 @@ from tests.process import process, ready
 from tests.server.conftest import Serve
 from transcriber.errors import CallNotFound, ModelError
 from transcriber.recognition.vosk_engine import VoskEngine
-from transcriber.store.private_redis import socket_url
+from transcriber.store.redis.private_server import socket_url
 from transcriber.store.redis_store import RedisStore, open_store
 
 SYMBOLS = ["<eps>", "#0", "<s>", "</s>", "[unk]", "<unk>", "!SIL", "{noise}", "-"]

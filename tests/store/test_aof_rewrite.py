@@ -13,8 +13,8 @@ from redis.asyncio import Redis
 from tests.sample_events import call_ended, call_started, final, stream_started, stream_stopped, until
 from transcriber.errors import CallNotFound, StoreError
 from transcriber.observability.metrics import Metrics
-from transcriber.store.aof_rewrite import MARK, AofRewrite
-from transcriber.store.private_redis import PrivateRedis
+from transcriber.store.redis.aof_rewrite import MARK, AofRewrite
+from transcriber.store.redis.private_server import PrivateRedis
 from transcriber.store.redis_store import RedisStore, open_store
 
 SECRET = "unrepeatable"
@@ -64,7 +64,7 @@ async def running(erasure: AofRewrite) -> AsyncIterator[None]:
 async def test_a_deleted_calls_text_leaves_the_file_and_others_stay(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("transcriber.store.aof_rewrite.QUIET_S", 0.05)
+    monkeypatch.setattr("transcriber.store.redis.aof_rewrite.QUIET_S", 0.05)
     metrics = Metrics()
     async with opened(directory) as store:
         erasure = AofRewrite(store.client, directory, metrics)
@@ -89,7 +89,7 @@ async def test_a_deleted_calls_text_leaves_the_file_and_others_stay(
 async def test_a_deletion_that_was_cut_off_is_finished_by_the_next_start(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("transcriber.store.aof_rewrite.QUIET_S", 0.05)
+    monkeypatch.setattr("transcriber.store.redis.aof_rewrite.QUIET_S", 0.05)
     async with opened(directory) as store:
         store.deletions.around.append(AofRewrite(store.client, directory, Metrics()).expected)
         await told(store, "CA1", SECRET)
@@ -119,7 +119,7 @@ async def test_a_file_that_cannot_be_rewritten_is_said_and_tried_again(
     directory: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     for name in ("QUIET_S", "RETRY_S"):
-        monkeypatch.setattr(f"transcriber.store.aof_rewrite.{name}", 0.02)
+        monkeypatch.setattr(f"transcriber.store.redis.aof_rewrite.{name}", 0.02)
     metrics = Metrics()
     async with opened(directory) as store:
         await store.client.execute_command(
@@ -175,7 +175,7 @@ async def test_a_deletion_that_cannot_be_noted_is_not_begun(directory: Path) -> 
 
 async def test_calls_that_expired_leave_the_file_within_a_day(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("QUIET_S", "DAY_S"):
-        monkeypatch.setattr(f"transcriber.store.aof_rewrite.{name}", 0.05)
+        monkeypatch.setattr(f"transcriber.store.redis.aof_rewrite.{name}", 0.05)
     async with opened(directory) as store:
         await told(store, "CA1", SECRET)
         async with running(AofRewrite(store.client, directory, Metrics())):

@@ -22,7 +22,7 @@ from transcriber.outbox.stream_writes import StreamOpened, line
 from transcriber.recognition.utterance_tracker import FinalResult
 from transcriber.store.ports import CallQuery
 from transcriber.store.redis_store import RedisStore
-from transcriber.store.search_query import parse
+from transcriber.store.search.query import parse
 from transcriber.webhooks.dead_letters import DeadLetter, DeadLetters
 from transcriber.webhooks.queue import WebhookQueue
 

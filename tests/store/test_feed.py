@@ -11,7 +11,7 @@ from tests.sample_events import final, opened, partial, until
 from transcriber.errors import StoreError
 from transcriber.store.feed import BEHIND, RedisFeed
 from transcriber.store.ports import Published
-from transcriber.store.private_redis import PrivateRedis
+from transcriber.store.redis.private_server import PrivateRedis
 from transcriber.store.redis_store import RedisStore, open_store
 
 

@@ -14,8 +14,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from tests.sample_events import until
 from transcriber.errors import PrivateRedisError
-from transcriber.store import redis_binary
-from transcriber.store.private_redis import PrivateRedis, socket_path, socket_url
+from transcriber.store.redis import binary
+from transcriber.store.redis.private_server import PrivateRedis, socket_path, socket_url
 
 OWNER = """
 import asyncio, sys
@@ -122,7 +122,7 @@ async def test_an_orphan_is_asked_to_save_and_leave(directory: Path) -> None:
     async with PrivateRedis(directory):
         pass  # makes the directory
     orphan = await asyncio.create_subprocess_exec(
-        *(redis_binary.find(), "--port", "0", "--unixsocket", socket_path(directory)),
+        *(binary.find(), "--port", "0", "--unixsocket", socket_path(directory)),
         *("--dir", directory, "--appendonly", "yes", "--save", "", "--logfile", directory / "redis.log"),
     )
     async with Redis.from_url(socket_url(directory)) as client:
@@ -168,8 +168,8 @@ async def test_the_program_on_the_path_is_preferred(tmp_path: Path, monkeypatch:
     program.write_text("#!/bin/sh\necho Redis server v=7.0.15 sha=00000000:0\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert redis_binary.find() == program
-    assert await redis_binary.major_version(program) == 7
+    assert binary.find() == program
+    assert await binary.major_version(program) == 7
 
 
 async def test_a_program_that_is_no_redis_is_refused(tmp_path: Path) -> None:
@@ -177,9 +177,9 @@ async def test_a_program_that_is_no_redis_is_refused(tmp_path: Path) -> None:
     program.write_text("#!/bin/sh\necho something else\n")
     program.chmod(0o755)
     with pytest.raises(PrivateRedisError, match="is not a redis-server"):
-        await redis_binary.major_version(program)
+        await binary.major_version(program)
     with pytest.raises(PrivateRedisError, match="does not run"):
-        await redis_binary.major_version(tmp_path / "absent")
+        await binary.major_version(tmp_path / "absent")
 
 
 async def test_data_of_a_newer_redis_are_not_passed_over(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,7 +188,7 @@ async def test_data_of_a_newer_redis_are_not_passed_over(directory: Path, monkey
     async def six(_: Path) -> int:
         return 6
 
-    monkeypatch.setattr(redis_binary, "major_version", six)
+    monkeypatch.setattr(binary, "major_version", six)
     with pytest.raises(PrivateRedisError, match="7 or newer"):
         await PrivateRedis(directory).__aenter__()
 

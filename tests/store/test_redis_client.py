@@ -9,7 +9,7 @@ from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import RedisError
 
 from transcriber.errors import ConfigError, StoreError
-from transcriber.store.redis_client import DEADLINE_S, MOST_CONNECTIONS, connect, disconnect
+from transcriber.store.redis.client import DEADLINE_S, MOST_CONNECTIONS, connect, disconnect
 from transcriber.store.redis_store import open_store
 
 

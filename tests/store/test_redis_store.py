@@ -6,7 +6,7 @@ import pytest
 
 from tests.sample_events import final, opened, until
 from transcriber.errors import StoreError
-from transcriber.store.redis_client import MOST_CONNECTIONS
+from transcriber.store.redis.client import MOST_CONNECTIONS
 from transcriber.store.redis_store import RedisStore, open_store
 
 

@@ -7,7 +7,7 @@ from tests.sample_events import STARTED_MS, closed, final, opened
 from tests.store.test_call_history import all_pages, sids
 from transcriber.store.ports import CallQuery, Status
 from transcriber.store.redis_store import RedisStore
-from transcriber.store.search_query import parse
+from transcriber.store.search.query import parse
 
 DAY_MS = 86_400_000
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transcriber.errors import BadRequest
-from transcriber.store.search_query import LONGEST_QUERY, Term, look, parse, tokens
+from transcriber.store.search.query import LONGEST_QUERY, Term, look, parse, tokens
 
 
 def marked(query: str, text: str) -> list[str]:

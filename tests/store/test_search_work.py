@@ -10,10 +10,10 @@ from tests.store.test_call_history import all_pages
 from tests.store.test_search_index import DAY_MS, search, spoken
 from transcriber.errors import BadRequest
 from transcriber.store import call_history
-from transcriber.store import search_index as index
 from transcriber.store.ports import CallQuery
 from transcriber.store.redis_store import RedisStore
-from transcriber.store.search_query import parse
+from transcriber.store.search import index
+from transcriber.store.search.query import parse
 
 WORDS = ("pay", "payment", "paid", "pat", "card", "care", "car", "cost", "zebra", "the", "credit")
 QUERIES = (

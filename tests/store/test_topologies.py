@@ -31,10 +31,10 @@ from transcriber.errors import CallNotFound, StoreError
 from transcriber.observability.metrics import Metrics
 from transcriber.outbox.outbox import Outbox
 from transcriber.outbox.server_directory import ServerDirectory
-from transcriber.store import redis_binary
 from transcriber.store.ports import CallQuery
+from transcriber.store.redis import binary
 from transcriber.store.redis_store import RedisStore, open_store
-from transcriber.store.search_query import parse
+from transcriber.store.search.query import parse
 from transcriber.webhooks.dead_letters import DeadLetter, DeadLetters
 from transcriber.webhooks.queue import WebhookQueue
 
@@ -65,7 +65,7 @@ async def redis_server(directory: Path, *options: str) -> AsyncIterator[int]:
     port = free_port()
     own = ("--port", str(port), "--bind", "127.0.0.1", "--dir", str(directory), "--save", "")
     process = await asyncio.create_subprocess_exec(
-        *(str(redis_binary.find()), *options, *own), stdout=asyncio.subprocess.DEVNULL
+        *(str(binary.find()), *options, *own), stdout=asyncio.subprocess.DEVNULL
     )
     try:
         async with Redis(port=port) as client:

@@ -13,7 +13,7 @@ from tests.web.test_live import reading
 from tests.web.written_call import WrittenCall
 from transcriber.runtime import time_slices
 from transcriber.runtime.time_slices import TimeSlices
-from transcriber.store.redis_client import READING_CONNECTIONS
+from transcriber.store.redis.client import READING_CONNECTIONS
 from transcriber.store.redis_store import RedisStore
 from transcriber.web.limits.reading import AT_ONCE, MOST_WAITING, READING
 

@@ -14,7 +14,7 @@ import pytest
 from tests.web.written_call import WrittenCall
 from tests.webhooks.conftest import SECRET, Receiving, command
 from transcriber.cli.main import main
-from transcriber.store.private_redis import PrivateRedis
+from transcriber.store.redis.private_server import PrivateRedis
 from transcriber.store.redis_store import RedisStore, open_store
 
 

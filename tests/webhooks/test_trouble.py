@@ -10,7 +10,7 @@ import pytest
 
 from tests.web.written_call import WrittenCall
 from tests.webhooks.conftest import Answer, Event, Receiving, command
-from transcriber.store.private_redis import PrivateRedis
+from transcriber.store.redis.private_server import PrivateRedis
 from transcriber.store.redis_store import RedisStore, open_store
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(180)]

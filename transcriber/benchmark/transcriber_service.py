@@ -22,7 +22,7 @@ from transcriber.settings.definition import Settings
 from transcriber.settings.sources import PREFIX
 from transcriber.store.feed import RedisFeed
 from transcriber.store.ports import Published
-from transcriber.store.private_redis import socket_url
+from transcriber.store.redis.private_server import socket_url
 from transcriber.store.redis_store import open_store
 from transcriber.telephony.simulator import CallIds, Target, dial
 from transcriber.telephony.simulator.message_builder import FIRST_TIMESTAMP_MS

@@ -16,7 +16,7 @@ from transcriber.errors import ConfigError, TranscriberError
 from transcriber.observability.url_credentials import without_credentials
 from transcriber.settings import api_keys, local_key
 from transcriber.settings.definition import Settings, is_loopback
-from transcriber.store import redis_binary
+from transcriber.store.redis import binary
 from transcriber.store.redis_store import open_store
 from transcriber.web.transport.certificate import Certificate
 
@@ -93,7 +93,7 @@ def _other_model(folder: ModelFolder, _: Settings) -> str:
 
 def _redis(settings: Settings) -> str:
     if not settings.redis_url:
-        return f"a private server will be started: {redis_binary.find()}"
+        return f"a private server will be started: {binary.find()}"
     asyncio.run(_try(settings))
     return "answers, takes what is written and publishes it (every right was tried)"
 

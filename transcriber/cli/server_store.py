@@ -2,7 +2,7 @@
 
 from transcriber.errors import StoreError
 from transcriber.settings.definition import Settings
-from transcriber.store.private_redis import socket_url
+from transcriber.store.redis.private_server import socket_url
 from transcriber.store.redis_store import RedisStore, open_store
 
 

@@ -12,7 +12,7 @@ from transcriber.errors import StoreError
 from transcriber.outbox.outbox import Outbox
 from transcriber.store.event_log import RedisEventLog
 from transcriber.store.leases import LEASE_S
-from transcriber.store.redis_errors import redis_failures
+from transcriber.store.redis.errors import redis_failures
 
 log = logging.getLogger(__name__)
 RENEW_S = 4.0

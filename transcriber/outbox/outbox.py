@@ -26,7 +26,7 @@ from transcriber.outbox.stream_writes import StreamClosed, StreamOpened
 from transcriber.runtime.cancellation import cancel
 from transcriber.store.event_log import RedisEventLog
 from transcriber.store.leases import Lease
-from transcriber.store.redis_errors import redis_failures
+from transcriber.store.redis.errors import redis_failures
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -12,8 +12,8 @@ from transcriber.outbox.server_directory import ServerDirectory
 from transcriber.outbox.set_aside_audio import SetAsideAudio
 from transcriber.runtime.background import run_in_background
 from transcriber.settings.definition import Settings
-from transcriber.store.aof_rewrite import AofRewrite
-from transcriber.store.private_redis import PrivateRedis
+from transcriber.store.redis.aof_rewrite import AofRewrite
+from transcriber.store.redis.private_server import PrivateRedis
 from transcriber.store.redis_store import RedisStore, open_store
 
 SETTLE_S = 5.0

@@ -13,9 +13,9 @@ from transcriber.store import scripts
 from transcriber.store.call_list import CallList
 from transcriber.store.dead_letter_cleanup import EveryWebhook
 from transcriber.store.keys import Keys
-from transcriber.store.redis_client import Client
-from transcriber.store.redis_errors import redis_failures
-from transcriber.store.search_index import SearchIndex
+from transcriber.store.redis.client import Client
+from transcriber.store.redis.errors import redis_failures
+from transcriber.store.search.index import SearchIndex
 from transcriber.store.stored_events import StoredEvents
 
 LEFT_FOR_S = 90 * 86_400

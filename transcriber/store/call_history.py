@@ -7,13 +7,13 @@ from transcriber.errors import CallNotFound
 from transcriber.store.call_cursor import CallCursor, Looked, paged
 from transcriber.store.call_deletion import CallDeletion
 from transcriber.store.call_list import CallList
-from transcriber.store.call_search import CallSearch
 from transcriber.store.call_summary import summary
 from transcriber.store.keys import Keys
 from transcriber.store.ports import CallPage, CallQuery
-from transcriber.store.redis_client import Client
-from transcriber.store.redis_errors import redis_failures
-from transcriber.store.search_index import SearchIndex
+from transcriber.store.redis.client import Client
+from transcriber.store.redis.errors import redis_failures
+from transcriber.store.search.call_search import CallSearch
+from transcriber.store.search.index import SearchIndex
 from transcriber.store.stored_events import StoredEvents
 
 CALLS_AT_ONCE = 50

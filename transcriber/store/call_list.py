@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from transcriber.store.keys import Keys
-from transcriber.store.redis_client import Client
+from transcriber.store.redis.client import Client
 
 LONGEST_CALL_S = 24 * 3600
 """A live call is kept at least so long after its last event, whatever the TTL: were its counter to go in a long

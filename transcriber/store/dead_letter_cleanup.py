@@ -6,7 +6,7 @@ from typing import Any
 from redis.exceptions import NoPermissionError
 
 from transcriber.store.keys import Keys
-from transcriber.store.redis_client import Client
+from transcriber.store.redis.client import Client
 
 log = logging.getLogger(__name__)
 AT_ONCE = 1000

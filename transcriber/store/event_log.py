@@ -26,9 +26,9 @@ from transcriber.store.index_repair import IndexRepair
 from transcriber.store.keys import Keys
 from transcriber.store.leases import Lease, Leases
 from transcriber.store.live_streams import LiveStreams
-from transcriber.store.redis_client import Client
-from transcriber.store.redis_errors import redis_failures
-from transcriber.store.search_index import LIVE_CALLS_KNOWN, SearchIndex
+from transcriber.store.redis.client import Client
+from transcriber.store.redis.errors import redis_failures
+from transcriber.store.search.index import LIVE_CALLS_KNOWN, SearchIndex
 from transcriber.store.secondary_writes import SecondaryWrites
 from transcriber.store.write_step import CallPosition, Entry, Step, arguments, understand
 

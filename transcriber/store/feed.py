@@ -14,8 +14,8 @@ from transcriber.events.schema import Channel, parse
 from transcriber.runtime.cancellation import cancel
 from transcriber.store.keys import CHANNELS, Keys
 from transcriber.store.ports import Published
-from transcriber.store.redis_client import Client
-from transcriber.store.redis_errors import redis_failures
+from transcriber.store.redis.client import Client
+from transcriber.store.redis.errors import redis_failures
 from transcriber.store.secondary_writes import SecondaryWrites
 
 log = logging.getLogger(__name__)

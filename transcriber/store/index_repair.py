@@ -13,9 +13,9 @@ from contextlib import suppress
 from transcriber.errors import StoreError
 from transcriber.store.call_list import CallList
 from transcriber.store.keys import Keys
-from transcriber.store.redis_client import Client
-from transcriber.store.redis_errors import redis_failures
-from transcriber.store.search_index import SearchIndex
+from transcriber.store.redis.client import Client
+from transcriber.store.redis.errors import redis_failures
+from transcriber.store.search.index import SearchIndex
 from transcriber.store.secondary_writes import SecondaryWrites
 from transcriber.store.stored_events import StoredEvents
 

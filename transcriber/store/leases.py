@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from transcriber.store.keys import Keys
-from transcriber.store.redis_client import Client
+from transcriber.store.redis.client import Client
 
 LEASE_S = 15.0
 AT_ONCE = 500

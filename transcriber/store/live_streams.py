@@ -4,8 +4,8 @@ from typing import Any
 
 from transcriber.store.keys import Keys
 from transcriber.store.leases import Lease, other_name
-from transcriber.store.redis_client import Client
-from transcriber.store.redis_errors import redis_failures
+from transcriber.store.redis.client import Client
+from transcriber.store.redis.errors import redis_failures
 
 
 class LiveStreams:

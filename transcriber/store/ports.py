@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from transcriber.store.search_query import Term
+from transcriber.store.search.query import Term
 
 Status = Literal["live", "ended", "interrupted"]
 

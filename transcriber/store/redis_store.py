@@ -10,18 +10,19 @@ from redis.exceptions import NoPermissionError
 
 from transcriber.errors import ConfigError, StoreError
 from transcriber.observability.metrics import Metrics
-from transcriber.store import acl_check, scripts
+from transcriber.store import scripts
 from transcriber.store.call_deletion import CallDeletion
 from transcriber.store.call_history import RedisCallHistory
 from transcriber.store.call_list import CallList
-from transcriber.store.database_guard import DatabaseGuard
 from transcriber.store.event_log import RedisEventLog
 from transcriber.store.feed import RedisFeed
 from transcriber.store.index_repair import IndexRepair
 from transcriber.store.keys import Keys
-from transcriber.store.redis_client import READING_CONNECTIONS, READING_DEADLINE_S, Client, connect, disconnect
-from transcriber.store.redis_errors import redis_failures
-from transcriber.store.search_index import SearchIndex
+from transcriber.store.redis import acl_check
+from transcriber.store.redis.client import READING_CONNECTIONS, READING_DEADLINE_S, Client, connect, disconnect
+from transcriber.store.redis.database_guard import DatabaseGuard
+from transcriber.store.redis.errors import redis_failures
+from transcriber.store.search.index import SearchIndex
 from transcriber.store.secondary_writes import SecondaryWrites
 from transcriber.store.stored_events import StoredEvents
 from transcriber.store.tickets import RedisTickets

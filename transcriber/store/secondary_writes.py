@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from transcriber.errors import StoreError
 from transcriber.observability.metrics import Metrics
-from transcriber.store.redis_errors import reason
+from transcriber.store.redis.errors import reason
 
 log = logging.getLogger(__name__)
 INDEXES = ("calls", "live", "search", "leases", "unindexed")

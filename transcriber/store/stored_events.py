@@ -6,7 +6,7 @@ from typing import Any
 from transcriber.events.schema import parse
 from transcriber.runtime.time_slices import TimeSlices
 from transcriber.store.keys import Keys
-from transcriber.store.redis_client import Client
+from transcriber.store.redis.client import Client
 
 EVENTS_AT_ONCE = 100
 """A page, and so what is read from Redis in one piece."""

@@ -3,8 +3,8 @@
 import secrets
 
 from transcriber.store.keys import Keys
-from transcriber.store.redis_client import Client
-from transcriber.store.redis_errors import redis_failures
+from transcriber.store.redis.client import Client
+from transcriber.store.redis.errors import redis_failures
 
 VALID_S = 300
 RANDOM_BYTES = 24

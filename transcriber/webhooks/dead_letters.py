@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import Any
 
 from transcriber.store.keys import Keys
-from transcriber.store.redis_client import Client
-from transcriber.store.redis_errors import redis_failures
+from transcriber.store.redis.client import Client
+from transcriber.store.redis.errors import redis_failures
 from transcriber.webhooks.queue import LONGEST_CALL_S, WebhookEvent
 
 log = logging.getLogger(__name__)

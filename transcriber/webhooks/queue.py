@@ -17,8 +17,8 @@ from typing import Any
 from redis.exceptions import ResponseError
 
 from transcriber.store.keys import Keys
-from transcriber.store.redis_client import Client
-from transcriber.store.redis_errors import redis_failures
+from transcriber.store.redis.client import Client
+from transcriber.store.redis.errors import redis_failures
 
 AT_ONCE = 10
 """Events of a call taken in one step."""

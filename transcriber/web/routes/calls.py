@@ -11,7 +11,7 @@ from transcriber.errors import BadRequest
 from transcriber.events.captions import FORMATS
 from transcriber.events.conversation import Conversation
 from transcriber.store.ports import CallPage, CallQuery, Status
-from transcriber.store.search_query import parse
+from transcriber.store.search.query import parse
 from transcriber.web.api import parameters
 from transcriber.web.api.content_negotiation import best
 from transcriber.web.api.errors import error_response

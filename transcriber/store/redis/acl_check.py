@@ -9,8 +9,8 @@ from contextlib import suppress
 
 from transcriber.errors import StoreError
 from transcriber.store.keys import Keys
-from transcriber.store.redis_client import Client
-from transcriber.store.redis_errors import redis_failures
+from transcriber.store.redis.client import Client
+from transcriber.store.redis.errors import redis_failures
 
 CONFIRM_S = 5.0
 

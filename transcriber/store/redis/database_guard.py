@@ -14,8 +14,8 @@ from redis.asyncio.client import PubSub
 
 from transcriber.errors import StoreError
 from transcriber.store.keys import Keys
-from transcriber.store.redis_client import Client
-from transcriber.store.redis_errors import redis_failures
+from transcriber.store.redis.client import Client
+from transcriber.store.redis.errors import redis_failures
 
 log = logging.getLogger(__name__)
 CONFIRM_S = 5.0

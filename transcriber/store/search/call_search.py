@@ -8,9 +8,9 @@ from typing import Any
 from transcriber.store.call_cursor import CallCursor, Looked
 from transcriber.store.keys import Keys
 from transcriber.store.ports import CallQuery
-from transcriber.store.redis_client import Client
-from transcriber.store.search_index import SearchIndex
-from transcriber.store.search_query import Found, Term, look
+from transcriber.store.redis.client import Client
+from transcriber.store.search.index import SearchIndex
+from transcriber.store.search.query import Found, Term, look
 from transcriber.store.stored_events import EVENTS_AT_ONCE, StoredEvents, final_of
 
 MOST_MATCHES = 3

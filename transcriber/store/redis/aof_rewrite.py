@@ -14,8 +14,8 @@ from typing import Any
 
 from transcriber.errors import CallIsLive, CallNotFound, StoreError
 from transcriber.observability.metrics import Metrics
-from transcriber.store.redis_client import Client
-from transcriber.store.redis_errors import redis_failures
+from transcriber.store.redis.client import Client
+from transcriber.store.redis.errors import redis_failures
 
 log = logging.getLogger(__name__)
 MARK = "erasure-pending"

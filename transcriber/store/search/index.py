@@ -19,10 +19,10 @@ from redis.exceptions import ResponseError
 
 from transcriber.errors import BadRequest
 from transcriber.store.keys import Keys
-from transcriber.store.redis_client import Client
-from transcriber.store.redis_errors import reason
-from transcriber.store.search_query import Term, tokens
-from transcriber.store.search_script import FIND
+from transcriber.store.redis.client import Client
+from transcriber.store.redis.errors import reason
+from transcriber.store.search.query import Term, tokens
+from transcriber.store.search.script import FIND
 
 DAY_S = 86_400
 MOST_WORDS_OF_BEGINNINGS = 1000

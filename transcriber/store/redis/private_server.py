@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from transcriber.errors import PrivateRedisError
 from transcriber.runtime.cancellation import cancel
-from transcriber.store import redis_binary, redis_probe
+from transcriber.store.redis import binary, probe
 
 log = logging.getLogger(__name__)
 START_S = 5.0
@@ -120,16 +120,16 @@ class PrivateRedis:
     async def _stop_orphan(self) -> None:
         """An earlier server died and its redis-server did not: have it save and leave."""
         began = time.monotonic()
-        while await redis_probe.answers(self._socket) is not None:
+        while await probe.answers(self._socket) is not None:
             log.warning("an earlier private redis-server still runs in %s: asking it to stop", self._directory)
-            await redis_probe.ask_to_stop(self._socket)
+            await probe.ask_to_stop(self._socket)
             if time.monotonic() - began > STOP_S:
                 raise PrivateRedisError(f"a redis-server still uses {self._socket} and does not stop: end it by hand")
             await asyncio.sleep(0.02)
 
     async def _find_program(self) -> Path:
-        program = redis_binary.find()
-        if self._has_multipart_log() and await redis_binary.major_version(program) < 7:
+        program = binary.find()
+        if self._has_multipart_log() and await binary.major_version(program) < 7:
             raise PrivateRedisError(
                 f"the data in {self._directory} was written by redis-server 7 or newer and {program} is older: "
                 "install redis-server 7 or newer, or set another TRANSCRIBER_DATA_DIR"
@@ -192,7 +192,7 @@ class PrivateRedis:
         began = time.monotonic()
         limit = START_S
         while True:
-            answer = await redis_probe.answers(self._socket)
+            answer = await probe.answers(self._socket)
             if answer == "ready":
                 return
             if answer == "loading":
@@ -231,7 +231,7 @@ class PrivateRedis:
     async def _stop(self) -> None:
         process = self._process
         if process.returncode is None:
-            await redis_probe.ask_to_stop(self._socket)
+            await probe.ask_to_stop(self._socket)
         try:
             async with asyncio.timeout(STOP_S):
                 await process.wait()
