@@ -68,6 +68,7 @@ PURE = [
     "settings.web_origin",
     "settings.signing_secret",
     "settings.endpoint_limits",
+    "settings.host_address",
     "observability.url_credentials",
     "errors",
 ]

@@ -15,7 +15,8 @@ from transcriber.cli.terminal_text import printable
 from transcriber.errors import ConfigError, TranscriberError
 from transcriber.observability.url_credentials import without_credentials
 from transcriber.settings import api_keys, local_key
-from transcriber.settings.definition import Settings, is_loopback
+from transcriber.settings.definition import Settings
+from transcriber.settings.host_address import is_loopback
 from transcriber.store.redis import binary
 from transcriber.store.redis_store import open_store
 from transcriber.web.transport.certificate import Certificate

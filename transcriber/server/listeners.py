@@ -11,6 +11,7 @@ from aiohttp import web
 from transcriber.errors import ConfigError
 from transcriber.runtime.background import run_in_background
 from transcriber.settings.definition import Settings
+from transcriber.settings.host_address import url_of
 from transcriber.web.app import create_app, create_metrics_app
 from transcriber.web.services import Services
 from transcriber.web.transport.bounded_site import BoundedSite
@@ -62,13 +63,7 @@ async def accept(
     if listening.metrics is not None:
         runner = await _set_up(create_metrics_app(services), stack)
         await BoundedSite(connections, runner, proxies=proxies, sock=listening.metrics).start()
-        say(f"metrics: on {url_of(listening.metrics)}/metrics")
-
-
-def url_of(listening: socket.socket, scheme: str = "http") -> str:
-    """The address to ask."""
-    host, port = listening.getsockname()[:2]
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+        say(f"metrics: on {url_of('http', *listening.metrics.getsockname()[:2])}/metrics")
 
 
 async def _set_up(app: web.Application, stack: AsyncExitStack) -> web.AppRunner:

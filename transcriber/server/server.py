@@ -16,12 +16,13 @@ from transcriber.recognition.ports import Engine
 from transcriber.recognition.retranscription import retranscribe
 from transcriber.runtime.background import run_in_background
 from transcriber.runtime.cancellation import cancel
-from transcriber.server.listeners import accept, listen, url_of
+from transcriber.server.listeners import accept, listen
 from transcriber.server.model_loader import ModelLoader
 from transcriber.server.recognition import open_recognition
 from transcriber.server.storage import degradations, open_storage, readiness
 from transcriber.settings import local_key
 from transcriber.settings.definition import Settings
+from transcriber.settings.host_address import url_of
 from transcriber.store.redis_store import RedisStore
 from transcriber.web.services import Services
 from transcriber.web.transport.certificate import Certificate
@@ -88,7 +89,7 @@ async def running(
         await accept(services, listening, certificate, stack, say)
         stack.push_async_callback(sessions.drain, settings.drain_s)
         yield Server(
-            url=url_of(listening.api, "https" if certificate else "http"),
+            url=url_of("https" if certificate else "http", *listening.api.getsockname()[:2]),
             settings=settings,
             engine=recognition.engine,
             sessions=sessions,

@@ -4,7 +4,6 @@ Later wins: defaults, the TOML file, the environment (`TRANSCRIBER_<NAME>`), com
 """
 
 import dataclasses
-import ipaddress
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from transcriber.errors import ConfigError
 from transcriber.observability.url_credentials import without_credentials
 from transcriber.settings import sources, values
 from transcriber.settings.endpoint_limits import ENDPOINT_MS, LEAST_ENDPOINT_MS, MOST_ENDPOINT_MS
+from transcriber.settings.host_address import is_loopback, url_of
 from transcriber.settings.values import redis_database
 
 THIRTY_DAYS_S = 30 * 24 * 3600
@@ -188,18 +188,7 @@ class Settings:
     def local_url(self) -> str:
         """The HTTP address a command on this machine reaches the server at."""
         host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
-        scheme = "https" if self.tls_cert else "http"
-        return f"{scheme}://[{host}]:{self.port}" if ":" in host else f"{scheme}://{host}:{self.port}"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether the address can only be reached from this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+        return url_of("https" if self.tls_cert else "http", host, self.port)
 
 
 @dataclass(frozen=True, slots=True)

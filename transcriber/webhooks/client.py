@@ -14,7 +14,7 @@ import aiohttp
 
 from transcriber import __version__
 from transcriber.errors import ConfigError
-from transcriber.settings.definition import is_loopback
+from transcriber.settings.host_address import is_loopback
 from transcriber.webhooks import protocol
 from transcriber.webhooks.queue import WebhookEvent
 

@@ -1,6 +1,6 @@
 """`transcriber models`: the models that are here and those that can be had.
 
-One file a sub-command (`models_pull.py` …), each with an `add` like a command of its own, listed in SUBCOMMANDS.
+One file a sub-command (`pull.py` …), each with an `add` like a command of its own, listed in SUBCOMMANDS.
 """
 
 import argparse
@@ -17,7 +17,7 @@ def add(subparsers: Subparsers) -> None:
         subparsers,
         "models",
         run=run,
-        summary="list, pull, compile_graph, import, describe, verify and remove models",
+        summary="list, pull, compile, import, describe, verify and remove models",
         examples="""
             transcriber models list
             transcriber models pull en

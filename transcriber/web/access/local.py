@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import HttpVersion11, web
 
-from transcriber.settings.definition import is_loopback
+from transcriber.settings.host_address import is_loopback
 
 # Beginnings of the names of headers that proxies, tunnels, load balancers and CDNs add, and programs do not, in lower
 # case: the standards' (RFC 7230, 7239, 8586), then what everybody does, then the products', by name.

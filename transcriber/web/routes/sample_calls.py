@@ -10,6 +10,7 @@ from aiohttp import web
 from transcriber.audio import sample_calls
 from transcriber.errors import BadRequest, TranscriberError
 from transcriber.runtime.cancellation import cancel
+from transcriber.settings.host_address import url_of
 from transcriber.telephony.simulator import CallIds, Target, dial, read_recording
 from transcriber.telephony.simulator.certificate_pinning import fingerprint_of
 from transcriber.web.access.ticket_issuer import ISSUING
@@ -86,6 +87,5 @@ def _name(body: bytes) -> str:
 
 def _here(request: web.Request) -> str:
     """The address this request came in at, on this machine."""
-    scheme = "https" if request.secure else "http"
     host, port = (request.transport.get_extra_info("sockname") if request.transport else ("127.0.0.1", 0))[:2]
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+    return url_of("https" if request.secure else "http", host, port)
