@@ -25,6 +25,7 @@ from transcriber.audio.chunk import SAMPLE_RATE_HZ
 from transcriber.catalog import ModelFolder, describe, static_graph
 from transcriber.catalog.compile import GraphCompiler, Machine, OpenFst
 from transcriber.catalog.compile.transcribe import hear, link, undithered
+from transcriber.catalog.vosk_layout import STATIC_GRAPH, graph_folder
 from transcriber.recognition.vosk_engine import VoskEngine
 
 MB = 1e6
@@ -133,7 +134,7 @@ def compiled(folder: ModelFolder, scratch: Path) -> Path:
 
 def formed(form: str, static: Path, target: Path) -> Path:
     """The static model with its graph in another form."""
-    ignored = shutil.ignore_patterns(static_graph.COMPOSED)
+    ignored = shutil.ignore_patterns(STATIC_GRAPH)
     shutil.copytree(static, target, copy_function=link, ignore=ignored)
     source, result = static_graph.composed(static), static_graph.composed(target)
     one, two, codes = (target / name for name in ("one.fst", "two.fst", "codes"))
@@ -162,8 +163,8 @@ def formed(form: str, static: Path, target: Path) -> Path:
 
 def graphs_size(folder: Path) -> int:
     """Bytes of the graphs that Vosk loads from a folder."""
-    names = (static_graph.COMPOSED, *static_graph.SOURCES)
-    folder = static_graph.graph_folder(folder)
+    names = (STATIC_GRAPH, *static_graph.SOURCES)
+    folder = graph_folder(folder)
     return sum(os.path.getsize(folder / name) for name in names if (folder / name).is_file())
 
 

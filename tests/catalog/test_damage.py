@@ -19,7 +19,7 @@ LOAD = """
 import sys
 from pathlib import Path
 from transcriber.catalog import describe
-from transcriber.engine.vosk import VoskEngine
+from transcriber.recognition.vosk_engine import VoskEngine
 from transcriber.errors import ModelError
 try:
     recognizer = VoskEngine(describe(Path(sys.argv[1]))).create()

@@ -1,6 +1,6 @@
 """Vosk alone, as its own examples use it, in a process of its own: the ground that everything is compared with.
 
-The only file besides engine/vosk.py that imports vosk: what is to be proved may not stand between.
+The only module besides `recognition.vosk_engine` that imports vosk: what is measured may not stand between.
 """
 
 import asyncio

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from transcriber.catalog.static_graph import STATIC
+from transcriber.catalog.vosk_layout import FLAT, NESTED
 from transcriber.errors import ModelError
 
 GIB = 1024**3
@@ -123,8 +124,8 @@ def _safe_path(info: zipfile.ZipInfo, archive: Path) -> PurePosixPath:
 def _root(paths: Sequence[PurePosixPath], archive: Path) -> PurePosixPath:
     """The one folder that holds a model."""
     known = set(paths)
-    roots = {path.parents[1] for path in known if path.match("am/final.mdl")}
-    roots |= {path.parent for path in known if path.name == "final.mdl" and path.parent.name != "am"}
+    roots = {path.parents[1] for path in known if path.match(NESTED.acoustic_model)}
+    roots |= {path.parent for path in known if path.name == FLAT.acoustic_model and path.parent.name != "am"}
     # A compiled model carries a static one inside it.
     roots = {root for root in roots if not (root.name == STATIC and root.parent in roots)}
     if len(roots) != 1:

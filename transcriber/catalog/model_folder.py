@@ -6,6 +6,7 @@ from pathlib import Path
 
 from transcriber.audio.chunk import Band
 from transcriber.catalog import manifest, static_graph, validation
+from transcriber.catalog.vosk_layout import feature_options
 from transcriber.errors import ModelError
 
 DEMO = "en-demo"
@@ -115,11 +116,11 @@ def _number(text: str, path: Path) -> float:
 
 
 def _options(path: Path) -> dict[str, str]:
-    for file in (path / part for part in ("conf/mfcc.conf", "mfcc.conf", "conf/fbank.conf", "fbank.conf")):
-        if file.is_file():
-            try:
-                lines = file.read_text(errors="replace").splitlines()
-            except OSError as error:
-                raise ModelError(f"{file} cannot be read: {error.strerror or error}") from None
-            return dict(re.findall(r"^\s*--([\w-]+)=(\S+)", "\n".join(lines), re.MULTILINE))
-    return {}
+    file = path / feature_options(path)
+    if not file.is_file():
+        return {}
+    try:
+        lines = file.read_text(errors="replace").splitlines()
+    except OSError as error:
+        raise ModelError(f"{file} cannot be read: {error.strerror or error}") from None
+    return dict(re.findall(r"^\s*--([\w-]+)=(\S+)", "\n".join(lines), re.MULTILINE))

@@ -10,23 +10,25 @@ import json
 import logging
 from pathlib import Path
 
+from transcriber.catalog.vosk_layout import (
+    DISAMBIGUATION,
+    DYNAMIC_GRAPH,
+    STATIC_GRAPH,
+    graph_folder,
+    has_dynamic_graph,
+    has_static_graph,
+)
+
 log = logging.getLogger(__name__)
 STATIC = "static"
-COMPOSED = "HCLG.fst"
-SOURCES = ("HCLr.fst", "Gr.fst", "disambig_tid.int")
+SOURCES = (*DYNAMIC_GRAPH, DISAMBIGUATION)
 RECEIPT = "made-from.json"
 ENDS = 1 << 20
 
 
-def graph_folder(model: Path) -> Path:
-    """Where a model keeps its graphs: `graph/`, or the model itself in the old flat layout."""
-    return model / "graph" if (model / "am" / "final.mdl").is_file() else model
-
-
 def is_dynamic(model: Path) -> bool:
     """Whether Vosk composes this model's graph while it decodes."""
-    graph = graph_folder(model)
-    return not (graph / COMPOSED).is_file() and all((graph / name).is_file() for name in SOURCES[:2])
+    return not has_static_graph(model) and has_dynamic_graph(model)
 
 
 def preferred(model: Path) -> Path:
@@ -50,7 +52,7 @@ def preferred(model: Path) -> Path:
 
 def composed(folder: Path) -> Path:
     """The composed graph of a (static) model folder."""
-    return graph_folder(folder) / COMPOSED
+    return graph_folder(folder) / STATIC_GRAPH
 
 
 def fingerprints(model: Path) -> dict[str, str]:

@@ -8,43 +8,31 @@ short). All four are seen here; bytes changed inside a file are only seen by the
 import re
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from transcriber.catalog import fst
+from transcriber.catalog.vosk_layout import (
+    DISAMBIGUATION,
+    DYNAMIC_GRAPH,
+    IVECTOR,
+    RESCORE,
+    RNNLM,
+    STATIC_GRAPH,
+    WORDS,
+    Layout,
+    feature_options,
+    has_dynamic_graph,
+    has_static_graph,
+    layout_of,
+)
 
 MODEL_START = (b"\0B<TransitionModel>", b"<TransitionModel>")
 PRIORS = b"<Priors> FV \x04"
 """The last thing in a binary model: a vector, its length as four bytes, its numbers as four bytes each."""
 TAIL_BYTES = 2 * 1024 * 1024
-# Of an optional folder Vosk asks for the first file, and then wants them all.
-IVECTOR = ("final.ie", "final.dubm", "final.mat", "global_cmvn.stats", "online_cmvn.conf", "splice.conf")
-RESCORE = ("G.carpa", "G.fst")
-RNNLM = ("final.raw", "feat_embedding.final.mat", "word_feats.txt", "special_symbol_opts.conf")
-DYNAMIC = ("HCLr.fst", "Gr.fst")
 UNREADABLE = (ValueError, OverflowError, MemoryError, RecursionError, struct.error)
 """What reading a damaged file may end in, besides the words for it."""
 NO_GRAPH = "no graph/HCLG.fst (or HCLr.fst and Gr.fst)"
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Where a kind of folder keeps its parts. `settings`: the decoder's, absent from the old kind."""
-
-    acoustic: str
-    features: str
-    settings: str
-    graph: str
-    boundaries: str
-
-
-NEW = Layout("am/final.mdl", "conf/mfcc.conf", "conf/model.conf", "graph/", "graph/phones/word_boundary.int")
-OLD = Layout("final.mdl", "mfcc.conf", "", "", "word_boundary.int")
-
-
-def layout_of(path: Path) -> Layout:
-    """The newer kind has folders; Vosk goes by am/final.mdl, which may be just what is missing."""
-    return NEW if any((path / part).is_dir() for part in ("am", "conf", "graph")) else OLD
 
 
 def faults(path: Path, *, arcs: bool = False) -> list[str]:
@@ -55,7 +43,7 @@ def faults(path: Path, *, arcs: bool = False) -> list[str]:
     layout = layout_of(path)
     parts = _parts(path, layout)
     missing = [f"no {part}" for part in parts if not (path / part).is_file()]
-    if not _is_static(path, layout) and any(not (path / layout.graph / part).is_file() for part in DYNAMIC):
+    if not has_static_graph(path) and not has_dynamic_graph(path):
         missing.append(NO_GRAPH)
     if missing:
         return missing
@@ -65,32 +53,26 @@ def faults(path: Path, *, arcs: bool = False) -> list[str]:
 
 def doubts(path: Path) -> list[str]:
     """What Vosk accepts and users should know."""
-    boundaries = layout_of(path).boundaries
+    boundaries = layout_of(path).word_boundaries
     return [] if (path / boundaries).is_file() else [f"no {boundaries}: the times of words will be rough"]
 
 
 def _parts(path: Path, layout: Layout) -> dict[str, Callable[[Path], str]]:
     """Everything Vosk opens, with who looks into it; optional parts as far as they are there."""
-    fbank = layout.features.replace("mfcc", "fbank")
-    features = fbank if (path / fbank).is_file() and not (path / layout.features).is_file() else layout.features
-    parts: dict[str, Callable[[Path], str]] = {layout.acoustic: _acoustic, features: _options}
-    if layout.settings:
-        parts[layout.settings] = _settings
+    parts: dict[str, Callable[[Path], str]] = {layout.acoustic_model: _acoustic, feature_options(path): _options}
+    if layout.decoder_options:
+        parts[layout.decoder_options] = _decoder_options
     graph = layout.graph
-    if _is_static(path, layout):
-        parts[f"{graph}HCLG.fst"] = _anything
-    elif all((path / graph / part).is_file() for part in DYNAMIC):
-        parts |= {f"{graph}{part}": _anything for part in DYNAMIC} | {f"{graph}disambig_tid.int": _numbers}
-    if (path / layout.boundaries).is_file():
-        parts[layout.boundaries] = _boundaries
+    if has_static_graph(path):
+        parts[graph + STATIC_GRAPH] = _anything
+    elif has_dynamic_graph(path):
+        parts |= {graph + part: _anything for part in DYNAMIC_GRAPH} | {graph + DISAMBIGUATION: _numbers}
+    if (path / layout.word_boundaries).is_file():
+        parts[layout.word_boundaries] = _boundaries
     for folder, names in (("ivector", IVECTOR), ("rescore", RESCORE), ("rnnlm", RNNLM)):
         if any((path / folder / name).is_file() for name in (names if folder == "ivector" else names[:1])):
             parts |= {f"{folder}/{name}": _anything for name in names}
     return parts
-
-
-def _is_static(path: Path, layout: Layout) -> bool:
-    return (path / layout.graph / "HCLG.fst").is_file()
 
 
 def _looked(file: Path, look: Callable[[Path], str]) -> str:
@@ -106,9 +88,9 @@ def _looked(file: Path, look: Callable[[Path], str]) -> str:
 
 def _graph_faults(path: Path, layout: Layout, *, arcs: bool) -> list[str]:
     """The graph, and against it its lists: labels that no list knows crash Vosk or come out as other words."""
-    static = _is_static(path, layout)
+    static = has_static_graph(path)
     graphs: list[fst.Fst] = []
-    for part in ("HCLG.fst",) if static else DYNAMIC:
+    for part in (STATIC_GRAPH,) if static else DYNAMIC_GRAPH:
         try:
             graphs.append(fst.read(path / layout.graph / part, labels=arcs or not static, arcs=arcs))
         except fst.BadFst as error:
@@ -117,15 +99,15 @@ def _graph_faults(path: Path, layout: Layout, *, arcs: bool) -> list[str]:
             return [f"{layout.graph}{part} cannot be read: {error.strerror or error}"]
     found = []
     if not static:
-        listed = map(int, (path / layout.graph / "disambig_tid.int").read_bytes().split())
+        listed = map(int, (path / layout.graph / DISAMBIGUATION).read_bytes().split())
         if graphs[0].top_input > max(listed):
-            found.append(f"{layout.graph}disambig_tid.int is cut short: {graphs[0].top_input} is not in it")
+            found.append(f"{layout.graph}{DISAMBIGUATION} is cut short: {graphs[0].top_input} is not in it")
     if not graphs[-1].has_symbols:
-        words = path / layout.graph / "words.txt"
+        words = path / layout.graph / WORDS
         if what := _looked(words, lambda file: _word_fault(file, graphs[-1].top_output)) if words.is_file() else "":
-            found.append(f"{layout.graph}words.txt {what}")
+            found.append(f"{layout.graph}{WORDS} {what}")
         elif not words.is_file():
-            found.append(f"no {layout.graph}words.txt")
+            found.append(f"no {layout.graph}{WORDS}")
     return found
 
 
@@ -159,7 +141,7 @@ def _options(file: Path) -> str:
     return f"has a line that is no option: {odd[0][:40]!r}" if odd else ""
 
 
-def _settings(file: Path) -> str:
+def _decoder_options(file: Path) -> str:
     if what := _options(file):
         return what
     named = re.search(r"^\s*--endpoint\.silence-phones=\d", file.read_text(errors="replace"), re.MULTILINE)

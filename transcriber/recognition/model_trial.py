@@ -15,8 +15,9 @@ from pathlib import Path
 from transcriber.audio.chunk import SAMPLE_RATE_HZ
 from transcriber.audio.g711 import SILENCE
 from transcriber.catalog.model_folder import describe
-from transcriber.catalog.static_graph import graph_folder, preferred
+from transcriber.catalog.static_graph import preferred
 from transcriber.catalog.validation import faults
+from transcriber.catalog.vosk_layout import WORDS, graph_folder
 from transcriber.errors import ModelError, TranscriberError
 from transcriber.recognition.recognizer_pool import RecognizerPool, decode
 from transcriber.recognition.request import is_word
@@ -85,7 +86,7 @@ def _try_grammar(path: Path, engine: VoskEngine) -> None:
 def _known_words(path: Path, engine: VoskEngine) -> list[str]:
     """A few words that the model can say; none when their list is inside the graph."""
     try:
-        with (graph_folder(path) / "words.txt").open(encoding="utf-8") as file:
+        with (graph_folder(path) / WORDS).open(encoding="utf-8") as file:
             listed = [line.split()[0] for line, _ in zip(file, range(LOOK_AT_WORDS), strict=False) if line.strip()]
     except FileNotFoundError:
         return []

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from transcriber.catalog import ModelFolder, find, home_of, installed, static_graph
 from transcriber.catalog.trial import Trials
+from transcriber.catalog.vosk_layout import layout_of
 from transcriber.errors import ModelError
 from transcriber.recognition.capacity import Capacity
 from transcriber.recognition.model_registry import ModelRegistry
@@ -105,7 +106,5 @@ class ModelLoader:
 
 
 def _build(folder: ModelFolder) -> Build:
-    acoustic = next(
-        (path for path in (folder.path / "am" / "final.mdl", folder.path / "final.mdl") if path.exists()), None
-    )
-    return static_graph.preferred(folder.path), acoustic.stat().st_mtime_ns if acoustic else 0
+    acoustic = folder.path / layout_of(folder.path).acoustic_model
+    return static_graph.preferred(folder.path), acoustic.stat().st_mtime_ns if acoustic.exists() else 0

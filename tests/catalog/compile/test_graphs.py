@@ -12,10 +12,9 @@ import pytest
 from tests.speech import needs_speech, telephone_files
 from transcriber import catalog
 from transcriber.audio import sample_calls
-from transcriber.catalog import static_graph
+from transcriber.catalog import fst, static_graph
 from transcriber.catalog.compile import GraphCompiler, Machine, Needs, OpenFst
 from transcriber.catalog.compile.equivalence import Reading, compare, prove
-from transcriber.catalog.compile.openfst import read_head
 from transcriber.catalog.compile.transcribe import hear, link
 from transcriber.errors import CompileError
 from transcriber.recognition.vosk_engine import VoskEngine
@@ -96,7 +95,7 @@ def test_a_model_whose_words_lie_in_its_language_model(model: Path, tools: OpenF
     flagged = kept + struct.pack("<ii", version, flags | 3) + graph[head + 8 : counts]
     path.write_bytes(flagged + b"".join(parts) * 2 + graph[counts:])
     table.unlink()
-    assert read_head(path).has_words
+    assert fst.read(path).has_symbols
     static = compile_model(model, tools, brief)
     listed = [line.split() for line in (static / "graph" / "words.txt").read_text().splitlines()]
     assert {number: word for word, number in listed} == {number: word for word, number in words}

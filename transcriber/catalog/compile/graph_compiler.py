@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from transcriber.catalog import ModelFolder, static_graph
+from transcriber.catalog import ModelFolder, fst, static_graph
 from transcriber.catalog.compile.equivalence import EquivalenceReport, prove
 from transcriber.catalog.compile.estimate import MEMORY_FACTOR, Machine, Needs
-from transcriber.catalog.compile.openfst import OpenFst, read_head
+from transcriber.catalog.compile.openfst import OpenFst
+from transcriber.catalog.vosk_layout import DISAMBIGUATION, LANGUAGE_MODEL, LEXICON, STATIC_GRAPH, WORDS, graph_folder
 from transcriber.errors import CompileError
 
 HIDDEN = ".static-"
@@ -30,7 +31,7 @@ class GraphCompiler:
         if not static_graph.is_dynamic(folder.path):
             raise CompileError(f"the graph of {folder.path} is static already: nothing to compile")
         self._model = folder.path
-        self._source = static_graph.graph_folder(folder.path)
+        self._source = graph_folder(folder.path)
         self._tools = tools
         self._needs: Needs | None = None
 
@@ -64,20 +65,20 @@ class GraphCompiler:
     def prepare(self) -> Needs:
         """Unpack the language model (seconds) and say what the rest takes. Raises CompileError."""
         free = Machine.now(self._model).memory_bytes
-        bare, plain, words = (self._work / name for name in ("bare.fst", "plain.fst", "words.txt"))
+        bare, plain, words = (self._work / name for name in ("bare.fst", "plain.fst", WORDS))
         tables = ["--clear_isymbols", "--clear_osymbols"]
-        source = self._source / "Gr.fst"
-        if read_head(source).has_words:  # Vosk prefers this table to words.txt, and composed files lose it
+        source = self._source / LANGUAGE_MODEL
+        if fst.read(source).has_symbols:  # Vosk prefers this table to words.txt, and composed files lose it
             tables.append(f"--save_osymbols={words}")
         self._tools.run("fstsymbols", *tables, source, bare, memory_bytes=free)
         self._tools.run("fstconvert", "--fst_type=const", bare, plain, memory_bytes=free)
         bare.unlink()
         if words.exists():
-            (self._graph / "words.txt").unlink(missing_ok=True)
-            words.rename(self._graph / "words.txt")
-        with (self._graph / "words.txt").open("rb") as file:
+            (self._graph / WORDS).unlink(missing_ok=True)
+            words.rename(self._graph / WORDS)
+        with (self._graph / WORDS).open("rb") as file:
             count = sum(1 for _ in file)
-        lexicon = (self._source / "HCLr.fst").stat().st_size
+        lexicon = (self._source / LEXICON).stat().st_size
         self._needs = Needs.of(lexicon_bytes=lexicon, language_model_bytes=plain.stat().st_size, words=count)
         return self._needs
 
@@ -87,7 +88,7 @@ class GraphCompiler:
         free = Machine.now(self._model).memory_bytes
         expected = MEMORY_FACTOR * self._needs.graph_bytes
         plain, raw, silent, pairs = (self._work / name for name in ("plain.fst", "raw.fst", "silent.fst", "pairs"))
-        pairs.write_text("".join(f"{n} 0\n" for n in (self._source / "disambig_tid.int").read_text().split()))
+        pairs.write_text("".join(f"{n} 0\n" for n in (self._source / DISAMBIGUATION).read_text().split()))
 
         def run(step: str, *command: str | Path, peak: float) -> None:
             def watch(used: int) -> None:
@@ -97,11 +98,11 @@ class GraphCompiler:
             self._tools.run(str(command[0]), *command[1:], memory_bytes=free, watch=watch)
             tell(step, 1.0)
 
-        run("composing", "fstcompose", self._source / "HCLr.fst", plain, raw, peak=expected)
+        run("composing", "fstcompose", self._source / LEXICON, plain, raw, peak=expected)
         plain.unlink()
         run("relabelling", "fstrelabel", f"--relabel_ipairs={pairs}", raw, silent, peak=0.6 * expected)
         raw.unlink()
-        result = self._graph / static_graph.COMPOSED
+        result = self._graph / STATIC_GRAPH
         run("packing", "fstconvert", "--fst_type=const", silent, result, peak=expected)
         silent.unlink()
         return result.stat().st_size
@@ -113,7 +114,7 @@ class GraphCompiler:
     def install(self) -> Path:
         """Put it in its place, where it is used from the next start on. Raises OSError."""
         static_graph.write_receipt(self._static, self._model)
-        with (self._graph / static_graph.COMPOSED).open("rb") as file:
+        with (self._graph / STATIC_GRAPH).open("rb") as file:
             os.fsync(file.fileno())
         place = self._model / static_graph.STATIC
         if place.exists():
@@ -130,7 +131,7 @@ class GraphCompiler:
             inner = Path(folder).relative_to(self._model)
             if inner == Path():
                 folders[:] = [name for name in folders if name != static_graph.STATIC and not name.startswith(HIDDEN)]
-            apart = {*static_graph.SOURCES, static_graph.COMPOSED} if Path(folder) == self._source else set()
+            apart = {*static_graph.SOURCES, STATIC_GRAPH} if Path(folder) == self._source else set()
             (self._static / inner).mkdir(exist_ok=True)
             for name in set(files) - apart:
                 up = Path(*[".."] * (len(inner.parts) + 1))

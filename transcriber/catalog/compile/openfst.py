@@ -1,14 +1,12 @@
-"""OpenFst's command-line tools: finding them, running them within a memory limit, reading the heads of their files."""
+"""OpenFst's command-line tools: finding them, running them within a memory limit."""
 
 import os
 import resource
 import shutil
 import signal
-import struct
 import subprocess
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from transcriber.errors import CompileError
@@ -17,36 +15,11 @@ TOOLS = ("fstsymbols", "fstconvert", "fstcompose", "fstrelabel")
 PLUGINS = ("olabel_lookahead-fst.so", "ngram-fst.so")
 """Types that Vosk's graphs have and that OpenFst loads when it meets them."""
 HINT = "install OpenFst's tools and plug-ins (Debian 12: apt install libfst-tools libfst22-plugins-base)"
-MAGIC = 2125659606
-WORDS_INSIDE = 2
 OUT_OF_MEMORY = ("bad_alloc", "Memory allocation failed")
 LOOK_S = 0.2
 NICENESS = 10
 Watch = Callable[[int], None]
 """Told the tool's memory in bytes, five times a second."""
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """What the head of a graph file says. `arcs` is 0 for types that do not count them there."""
-
-    type: str
-    arcs: int
-    has_words: bool
-
-
-def read_head(path: Path) -> Head:
-    """The head of a graph file. Raises CompileError when it is none."""
-    try:
-        with path.open("rb") as file:
-            [magic] = struct.unpack("<i", file.read(4))
-            kind, arc = (file.read(struct.unpack("<i", file.read(4))[0]).decode() for _ in range(2))
-            _, flags, _, _, _, arcs = struct.unpack("<iiQqqq", file.read(40))
-    except (OSError, ValueError, struct.error) as error:
-        raise CompileError(f"{path} cannot be read: {error}") from None
-    if magic != MAGIC or arc != "standard":
-        raise CompileError(f"{path} is not a graph of OpenFst's standard kind")
-    return Head(kind, arcs, bool(flags & WORDS_INSIDE))
 
 
 class OpenFst:

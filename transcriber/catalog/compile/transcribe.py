@@ -14,6 +14,7 @@ from pathlib import Path
 from transcriber.audio.chunk import SAMPLE_RATE_HZ, Band
 from transcriber.audio.resampler import Upsampler
 from transcriber.catalog import describe, static_graph
+from transcriber.catalog.vosk_layout import feature_options
 from transcriber.recognition.ports import Recognizer
 from transcriber.recognition.utterance_tracker import Hypothesis
 from transcriber.recognition.vosk_engine import VoskEngine
@@ -38,7 +39,7 @@ def undithered(folder: Path, scratch: Path) -> Path:
     """The same model with `--dither=0`: Kaldi otherwise adds random noise, and no text is the same twice."""
     ignored = shutil.ignore_patterns(static_graph.STATIC)
     view = Path(shutil.copytree(folder, scratch / folder.name, copy_function=link, ignore=ignored))
-    conf = view / "conf" / "mfcc.conf" if (view / "conf").is_dir() else view / "mfcc.conf"
+    conf = view / feature_options(view)
     options = conf.read_text()
     conf.unlink()
     conf.write_text(f"{options}\n--dither=0\n")
