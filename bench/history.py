@@ -179,7 +179,7 @@ async def run(args: argparse.Namespace) -> None:
     speaker = Speaker([word for word in words if word.isalpha()])
     with tempfile.TemporaryDirectory(prefix="history-") as folder:
         settings = Settings(port=0, data_dir=Path(folder), max_tracks=10, drain_s=0)
-        async with running(settings, engine=ScriptedEngine(), say=lambda line: None) as server:
+        async with running(settings, engine=ScriptedEngine(), report=lambda line: None) as server:
             began = time.perf_counter()
             await fill(server.store, speaker, args.calls, args.finals, args.long)
             print(

@@ -27,7 +27,7 @@ async def measure(engine: VoskEngine, calls: int) -> None:
     """Both sides, one after the other."""
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(port=0, data_dir=Path(folder), max_tracks=1000, drain_s=0)
-        async with running(settings, engine=engine, say=lambda line: None) as server:
+        async with running(settings, engine=engine, report=lambda line: None) as server:
             stop = asyncio.Event()
             watching = asyncio.create_task(blocks(stop))
             path = sample_calls.path("02_dental_appointment")

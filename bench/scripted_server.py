@@ -46,7 +46,7 @@ async def main() -> None:
     if args.late_file:
         watch_lateness()
     async with running(
-        settings, engine=ScriptedEngine(("one two three four five six",)), say=lambda line: None
+        settings, engine=ScriptedEngine(("one two three four five six",)), report=lambda line: None
     ) as server:
         print(f"ready on {server.url};", file=sys.stderr, flush=True)
         while True:

@@ -72,13 +72,13 @@ def test_the_bundled_model_counts_as_tried(tmp_path: Path) -> None:
 async def test_a_model_is_tried_once_and_again_when_it_changed(copied: Path, home: Path) -> None:
     lines: list[str] = []
     folder = catalog.describe(copied)
-    await Trials(home, say=lines.append).assure(folder)
+    await Trials(home, report=lines.append).assure(folder)
     assert len(lines) == 1
-    await Trials(home, say=lines.append).assure(folder)
+    await Trials(home, report=lines.append).assure(folder)
     assert len(lines) == 1
     conf = copied / "conf" / "model.conf"
     conf.write_text(conf.read_text() + "\n")
-    await Trials(home, say=lines.append).assure(folder)
+    await Trials(home, report=lines.append).assure(folder)
     assert len(lines) == 2
     assert len(list((home / trial.FOLDER).iterdir())) == 2
 
@@ -86,7 +86,7 @@ async def test_a_model_is_tried_once_and_again_when_it_changed(copied: Path, hom
 async def test_what_failed_is_remembered_until_it_changes(copied: Path, home: Path) -> None:
     too_many_components(copied)
     lines: list[str] = []
-    trials, folder = Trials(home, say=lines.append), catalog.describe(copied)
+    trials, folder = Trials(home, report=lines.append), catalog.describe(copied)
     for _ in range(3):
         with pytest.raises(ModelError, match=r"Vosk crashes on mine \(SIGABRT\)"):
             await trials.assure(folder)
@@ -112,7 +112,7 @@ async def test_what_takes_too_much_is_refused(copied: Path, home: Path, monkeypa
 async def test_where_nothing_can_be_noted_it_is_said_and_the_model_used(copied: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     lines: list[str] = []
-    await Trials(tmp_path / "file", say=lines.append).assure(catalog.describe(copied))
+    await Trials(tmp_path / "file", report=lines.append).assure(catalog.describe(copied))
     assert "cannot note in" in lines[-1]
 
 

@@ -24,7 +24,7 @@ async def following(settings: Settings, call_sid: str | None) -> AsyncIterator[t
     """The following as a task, with the queues of what it shows and says."""
     shown: asyncio.Queue[Event] = asyncio.Queue()
     said: asyncio.Queue[str] = asyncio.Queue()
-    task = asyncio.create_task(tail.follow(settings, call_sid, show=shown.put_nowait, say=said.put_nowait))
+    task = asyncio.create_task(tail.follow(settings, call_sid, show=shown.put_nowait, report=said.put_nowait))
     try:
         yield task, shown, said
     finally:
@@ -81,4 +81,4 @@ async def test_no_redis_at_the_start_is_an_error(tmp_path: Path) -> None:
         return None
 
     with pytest.raises(StoreError):
-        await asyncio.wait_for(tail.follow(Settings(data_dir=tmp_path), None, show=nothing, say=nothing), 30)
+        await asyncio.wait_for(tail.follow(Settings(data_dir=tmp_path), None, show=nothing, report=nothing), 30)

@@ -47,9 +47,9 @@ class Trial:
 class Trials:
     """What is known of models that were tried. `home`: where the data directory keeps models."""
 
-    def __init__(self, home: Path, *, say: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, home: Path, *, report: Callable[[str], None] = lambda _: None) -> None:
         self._notes = home / FOLDER
-        self._say = say
+        self._report = report
         self._failed: dict[Path, tuple[str, str]] = {}
         """By folder: what it looked like then, and why it is of no use; a caller may ask for such a one again and
         again."""
@@ -62,7 +62,7 @@ class Trials:
             raise ModelError(why)
         if await asyncio.to_thread(self._is_known, folder.path, mark):
             return
-        self._say(f"model: trying {folder.name} in a process of its own, which is done once")
+        self._report(f"model: trying {folder.name} in a process of its own, which is done once")
         try:
             await self.try_out(folder, mark)
         except ModelError as error:
@@ -88,7 +88,7 @@ class Trials:
             self._notes.mkdir(parents=True, exist_ok=True)
             (self._notes / mark).write_text(json.dumps({"model": folder.name} | asdict(trial)) + "\n", "utf-8")
         except OSError as error:
-            self._say(f"model: cannot note in {self._notes} that {folder.name} was tried: {error.strerror or error}")
+            self._report(f"model: cannot note in {self._notes} that {folder.name} was tried: {error.strerror or error}")
 
 
 def fingerprint(path: Path) -> str:

@@ -4,9 +4,7 @@ import argparse
 import asyncio
 import dataclasses
 import json
-import math
 import os
-import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +18,9 @@ from transcriber.benchmark.plan import Plan
 from transcriber.benchmark.section_report import Row, SectionReport, Value
 from transcriber.benchmark.sections import accuracy, capacity, cost, latency, memory, parity
 from transcriber.catalog import ModelFolder, find
+from transcriber.cli.arguments import count, positive
 from transcriber.cli.command import Subparsers, add_command
+from transcriber.cli.terminal_text import print_status
 from transcriber.errors import AudioFileError, ConfigError
 from transcriber.settings.definition import load_settings
 
@@ -50,11 +50,11 @@ def add(subparsers: Subparsers) -> None:
     audio = parser.add_mutually_exclusive_group()
     audio.add_argument("--audio", nargs="+", type=Path, metavar="FILE", help="wav files instead of the sample calls")
     audio.add_argument("--manifest", type=Path, metavar="TSV", help="a list of mono wav files and their transcripts")
-    parser.add_argument("--seconds", type=_positive, default=30.0, metavar="S", help="of each call in real time (30)")
-    parser.add_argument("--calls", type=_count, metavar="N", help="at once; where the capacity search begins")
-    parser.add_argument("--load", type=_positive, default=0.7, metavar="F", help="of capacity, without --calls (0.7)")
-    parser.add_argument("--bound-ms", type=_positive, default=500.0, metavar="MS", help="of a final's delay (500)")
-    parser.add_argument("--budget-s", type=_positive, default=180.0, metavar="S", help="for each capacity search (180)")
+    parser.add_argument("--seconds", type=positive, default=30.0, metavar="S", help="of each call in real time (30)")
+    parser.add_argument("--calls", type=count, metavar="N", help="at once; where the capacity search begins")
+    parser.add_argument("--load", type=positive, default=0.7, metavar="F", help="of capacity, without --calls (0.7)")
+    parser.add_argument("--bound-ms", type=positive, default=500.0, metavar="MS", help="of a final's delay (500)")
+    parser.add_argument("--budget-s", type=positive, default=180.0, metavar="S", help="for each capacity search (180)")
     parser.add_argument(
         "--peer", metavar="CMD", help="also measure a server with vosk-server's protocol: {port} in CMD, or a ws:// URL"
     )
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         if args.section:
             raise AudioFileError(accuracy.NOTHING_SAID)
         chosen.remove("accuracy")
-        print(f"transcriber: without accuracy: {accuracy.NOTHING_SAID}", file=sys.stderr)
+        print_status(f"without accuracy: {accuracy.NOTHING_SAID}")
     where = machine.place(model)
     if not args.json:
         print(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in where.items()), flush=True)
@@ -138,7 +138,7 @@ def _progress() -> Iterator[Callable[[str], None]]:
     """What goes on, on stderr: redrawn in place on a terminal, else a line each."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield lambda text: print(f"transcriber: {text}", file=sys.stderr, flush=True)
+        yield print_status
         return
     with console.status("") as status:
         yield lambda text: status.update(Text(text))
@@ -178,17 +178,3 @@ def _table(rows: Sequence[Row]) -> str:
 
 def _cell(value: Value) -> str:
     return "-" if value is None else str(value)
-
-
-def _positive(text: str) -> float:
-    found = float(text)
-    if not 0 < found < math.inf:
-        raise argparse.ArgumentTypeError("must be more than 0")
-    return found
-
-
-def _count(text: str) -> int:
-    count = int(text)
-    if count < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return count

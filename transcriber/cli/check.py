@@ -10,7 +10,7 @@ from transcriber import catalog
 from transcriber.catalog import ModelFolder, static_graph, validation
 from transcriber.catalog.trial import Trials
 from transcriber.cli.command import Subparsers, add_command
-from transcriber.cli.serve import add_setting_flags, settings_of
+from transcriber.cli.setting_flags import add_setting_flags, settings_of
 from transcriber.cli.terminal_text import printable
 from transcriber.errors import ConfigError, TranscriberError
 from transcriber.observability.url_credentials import without_credentials

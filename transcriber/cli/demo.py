@@ -11,9 +11,10 @@ from contextlib import asynccontextmanager
 
 from transcriber.audio import sample_calls
 from transcriber.cli import call_player
+from transcriber.cli.arguments import speed
 from transcriber.cli.command import Subparsers, add_command
 from transcriber.cli.http_client import Server
-from transcriber.cli.replay import INTERRUPTED, speed
+from transcriber.cli.replay import INTERRUPTED
 from transcriber.cli.terminal_text import printable
 from transcriber.errors import ServerUnreachable, TranscriberError
 from transcriber.runtime import child_process

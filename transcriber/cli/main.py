@@ -25,9 +25,8 @@ from transcriber.cli import (
     tail,
     webhook,
 )
-from transcriber.cli.terminal_text import printable
+from transcriber.cli.terminal_text import print_status
 from transcriber.errors import ConfigError, TranscriberError
-from transcriber.observability.url_credentials import without_credentials
 
 COMMANDS = (serve, replay, demo, tail, calls, show, rm, models, attach, detach, key, webhook, check, reindex, bench)
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -52,11 +51,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except TranscriberError as error:
-        _say(str(error))
+        print_status(str(error))
         return USAGE if isinstance(error, ConfigError) else FAILED
     except Exception as error:
         logging.getLogger("transcriber").debug("internal error", exc_info=True)
-        _say(f"internal error, please report it: {type(error).__name__}: {error}")
+        print_status(f"internal error, please report it: {type(error).__name__}: {error}")
         return FAILED
 
 
@@ -75,7 +74,3 @@ def build_parser() -> argparse.ArgumentParser:
     for command in COMMANDS:
         command.add(subparsers)
     return parser
-
-
-def _say(text: str) -> None:
-    print(f"transcriber: {printable(without_credentials(text))}", file=sys.stderr)

@@ -2,11 +2,11 @@
 
 import argparse
 import asyncio
-import sys
 
 from transcriber.cli.command import Subparsers, add_command
 from transcriber.cli.http_client import add_config_flag
 from transcriber.cli.server_store import open_servers_store
+from transcriber.cli.terminal_text import print_status
 from transcriber.settings.definition import Settings, load_settings
 
 SAID_EVERY = 10_000
@@ -39,5 +39,5 @@ async def _reindex(settings: Settings) -> int:
     async with await open_servers_store(settings) as store:
         async for done in store.repairs.rebuild():
             if done % SAID_EVERY == 0:
-                print(f"transcriber: {done} calls so far", file=sys.stderr)
+                print_status(f"{done} calls so far")
     return done

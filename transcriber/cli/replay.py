@@ -6,6 +6,7 @@ from pathlib import Path
 
 from transcriber.audio import sample_calls
 from transcriber.cli import call_player
+from transcriber.cli.arguments import count, parameter, speed
 from transcriber.cli.command import Subparsers, add_command
 from transcriber.cli.http_client import Server, add_flags, find_server
 from transcriber.settings.definition import Settings
@@ -32,10 +33,15 @@ def add(subparsers: Subparsers) -> None:
     parser.add_argument("file", nargs="*", metavar="FILE", help="wav file(s), or a bundled sample call's name")
     parser.add_argument("--list", action="store_true", help="list the bundled sample calls")
     parser.add_argument("--speed", type=speed, default=1.0, metavar="N", help="times real time; 0 = no waiting")
-    parser.add_argument("--calls", type=_count, default=1, metavar="N", help="so many calls at once")
+    parser.add_argument("--calls", type=count, default=1, metavar="N", help="so many calls at once")
     parser.add_argument("--json", action="store_true", help="print every event as one line of JSON")
     parser.add_argument(
-        "--param", type=_parameter, action="append", default=[], metavar="NAME=VALUE", help="custom parameter(s)"
+        "--param",
+        type=parameter,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="custom parameter(s)",
     )
     add_flags(parser, key_flag=True)
 
@@ -79,24 +85,3 @@ def target_of(server: Server, settings: Settings) -> Target:
 def _path(name: str) -> Path:
     path = Path(name)
     return path if path.exists() or path.suffix else sample_calls.path(name)
-
-
-def speed(text: str) -> float:
-    found = float(text)
-    if not found >= 0:
-        raise argparse.ArgumentTypeError("must be 0 or more")
-    return found
-
-
-def _count(text: str) -> int:
-    count = int(text)
-    if count < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return count
-
-
-def _parameter(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not name or not equals:
-        raise argparse.ArgumentTypeError(f"{text!r} must look like name=value")
-    return name, value

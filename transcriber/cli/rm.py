@@ -2,12 +2,11 @@
 
 import argparse
 import asyncio
-import sys
 from collections.abc import Sequence
 
 from transcriber.cli.command import Subparsers, add_command
 from transcriber.cli.http_client import Connection, Server, add_flags, call_path, find_server
-from transcriber.cli.terminal_text import printable
+from transcriber.cli.terminal_text import print_status, printable
 from transcriber.errors import CallIsLive, CallNotFound
 
 
@@ -40,7 +39,7 @@ async def _delete(server: Server, call_sids: Sequence[str]) -> int:
             try:
                 await api.delete(call_path(call_sid))
             except (CallNotFound, CallIsLive) as error:
-                print(f"transcriber: {printable(f'{call_sid}: {error}')}", file=sys.stderr)
+                print_status(f"{call_sid}: {error}")
                 status = 1
             else:
                 print(f"deleted {printable(call_sid)}")

@@ -1,29 +1,20 @@
-"""`transcriber serve`: the server, from its settings to its last flushed word."""
+"""`transcriber serve`: runs the server, and says at its start where it is and who may use it."""
 
 import argparse
 import asyncio
-import dataclasses
-import gc
-import resource
-import signal
 import sys
-from contextlib import AsyncExitStack
-from pathlib import Path
 
 from transcriber import catalog
 from transcriber.cli.command import Subparsers, add_command
+from transcriber.cli.setting_flags import add_setting_flags, settings_of
+from transcriber.cli.terminal_text import print_status
 from transcriber.observability import logs
-from transcriber.observability.url_credentials import without_credentials
 from transcriber.runtime import allocator
-from transcriber.runtime.background import run_in_background
-from transcriber.server.server import Server, running
-from transcriber.settings import local_key, sources
-from transcriber.settings.definition import Loaded, Settings, load_settings
+from transcriber.server.process import serve_until_signalled
+from transcriber.server.server import Server
+from transcriber.settings import local_key
+from transcriber.settings.definition import Settings
 from transcriber.telephony.twilio.signature import PublicAddress
-
-MOST_FILES = 65_536
-FLAGS = [item.name for item in dataclasses.fields(Settings)]
-FLAGS += [item.name + sources.FILE for item in dataclasses.fields(Settings) if sources.has_file(item)]
 
 
 def add(subparsers: Subparsers) -> None:
@@ -42,98 +33,12 @@ def add(subparsers: Subparsers) -> None:
     add_setting_flags(parser)
 
 
-def add_setting_flags(parser: argparse.ArgumentParser) -> None:
-    """`--config` and a flag for every setting; those of secrets are there to be refused in our own words."""
-    parser.add_argument("--config", type=Path, metavar="FILE", help="a TOML file with settings")
-    group = parser.add_argument_group("settings (also TRANSCRIBER_<NAME> in the environment)")
-    for item in dataclasses.fields(Settings):
-        flag = "--" + item.name.replace("_", "-")
-        doc = argparse.SUPPRESS if item.metadata["secret"] else item.metadata["doc"]
-        group.add_argument(flag, dest=item.name, metavar="VALUE", help=doc)
-        if sources.has_file(item):
-            doc = f"holds it: {item.metadata['doc']}" if item.metadata["secret"] else argparse.SUPPRESS
-            group.add_argument(f"{flag}-file", dest=item.name + sources.FILE, metavar="FILE", help=doc)
-
-
-def settings_of(args: argparse.Namespace) -> Loaded:
-    """The settings of a command with `add_setting_flags`. Raises ConfigError."""
-    flags = {name: value for name in FLAGS if (value := getattr(args, name)) is not None}
-    loaded = load_settings(config=args.config, flags=flags)
-    loaded.settings.require_safe()
-    return loaded
-
-
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or Ctrl-C (a second one hurries); SIGHUP renews model and certificate. TranscriberError."""
     settings = settings_of(args).settings
     logs.set_up(settings.log_level, settings.log_format)
-    _allow_many_files()
-    asyncio.run(_serve(settings))
+    asyncio.run(serve_until_signalled(settings, greeting=_greeting, report=print_status))
     return 0
-
-
-def _allow_many_files() -> None:
-    """A connection is a file; what systems allow at first (often 1024) is for programs with few."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-async def _serve(settings: Settings) -> None:
-    stop, reload = asyncio.Event(), asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGHUP, reload.set)
-    serving = asyncio.current_task()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _stopped_early, stop, serving)
-    try:
-        async with running(settings, say=_say) as server, AsyncExitStack() as stack:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, _stopped, stop, server)
-            for line in _greeting(server):
-                _say(line)
-            run_in_background(stack, _reload(reload, server), name="heeding SIGHUP")
-            _leave_what_stays()
-            await stop.wait()
-    except asyncio.CancelledError:
-        if not stop.is_set():
-            raise
-        return
-    _say("stopped")
-
-
-def _leave_what_stays() -> None:
-    """The collector looks through everything that is old, which holds the loop for tens of milliseconds; what a start
-
-    has made stays for good, so it need not be looked at again.
-    """
-    gc.collect()
-    gc.freeze()
-
-
-async def _reload(asked: asyncio.Event, server: Server) -> None:
-    while await asked.wait():
-        asked.clear()
-        if server.certificate is not None:
-            server.certificate.refresh()
-        await server.change_model()
-
-
-def _stopped_early(stop: asyncio.Event, serving: "asyncio.Task[None] | None") -> None:
-    stop.set()
-    if serving is not None:
-        serving.cancel()
-
-
-def _stopped(stop: asyncio.Event, server: Server) -> None:
-    if stop.is_set():
-        server.sessions.hurry()
-        return
-    stop.set()
-    live = server.sessions.live_streams
-    if live:
-        _say(f"stopping: {live} live streams may go on for {server.settings.drain_s} s; a second signal hurries")
 
 
 def _greeting(server: Server) -> list[str]:
@@ -190,7 +95,3 @@ def _flags(server: Server) -> str:
     if server.local_key and (flags or server.settings.data_dir != usual.data_dir):
         flags += f" --api-key-file {local_key.path_in(server.settings.data_dir)}"
     return flags
-
-
-def _say(line: str) -> None:
-    print(f"transcriber: {without_credentials(line)}", file=sys.stderr, flush=True)

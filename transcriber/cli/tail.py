@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +9,7 @@ from transcriber.cli.command import Subparsers, add_command
 from transcriber.cli.http_client import add_config_flag
 from transcriber.cli.live_display import Screen
 from transcriber.cli.server_store import open_servers_store
-from transcriber.cli.terminal_text import printable
+from transcriber.cli.terminal_text import print_status
 from transcriber.errors import StoreError
 from transcriber.events.schema import parse
 from transcriber.settings.definition import Settings, load_settings
@@ -48,16 +47,17 @@ def run(args: argparse.Namespace) -> int:
             screen.show(event)
 
     with screen.live():
-        asyncio.run(follow(settings, args.call_sid, show=show, say=_say))
+        asyncio.run(follow(settings, args.call_sid, show=show, report=print_status))
     return 0
 
 
 async def follow(
-    settings: Settings, call_sid: str | None, *, show: Callable[[Event], None], say: Callable[[str], None]
+    settings: Settings, call_sid: str | None, *, show: Callable[[Event], None], report: Callable[[str], None]
 ) -> None:
-    """Hand every live event to `show`, to the end of the one call if one is named; `say` hears of Redis away and back.
+    """Hand every live event to `show`, to the end of the one call if one is named.
 
-    What is published while Redis is away is not seen. Raises StoreError when Redis cannot be reached at first.
+    `report` is told when Redis goes away and when it comes back; what is published in between is not seen. Raises
+    StoreError when Redis cannot be reached at first.
     """
     connected = away = False
     while True:
@@ -68,7 +68,7 @@ async def follow(
                 store.feed.follow(call_sid) as published,
             ):
                 if away:
-                    say("Redis is back")
+                    report("Redis is back")
                 connected, away = True, False
                 async for item in published:
                     event = parse(item.json)
@@ -80,10 +80,6 @@ async def follow(
                 raise
             trouble = str(error)
         if not away:
-            say(f"Redis is away ({trouble}); waiting for it")
+            report(f"Redis is away ({trouble}); waiting for it")
         away = True
         await asyncio.sleep(RETRY_S)
-
-
-def _say(text: str) -> None:
-    print(f"transcriber: {printable(text)}", file=sys.stderr)

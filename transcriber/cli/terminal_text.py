@@ -1,7 +1,10 @@
 """What may be shown on a terminal: text from the network without control characters, JSON lines, clock times."""
 
 import json
+import sys
 from typing import Any
+
+from transcriber.observability.url_credentials import without_credentials
 
 JOINERS = "\u200c\u200d"
 TAGS = range(0xE0020, 0xE0080)
@@ -24,3 +27,8 @@ def clock(ms: int) -> str:
     minutes, seconds = divmod(max(ms, 0) // 1000, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes:02}:{seconds:02}"
+
+
+def print_status(text: str) -> None:
+    """A line about the command itself, on stderr: a pipe's reader gets only what was asked for."""
+    print(f"transcriber: {printable(without_credentials(text))}", file=sys.stderr, flush=True)

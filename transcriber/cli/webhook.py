@@ -8,7 +8,6 @@ import re
 import secrets
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
@@ -17,7 +16,7 @@ from prometheus_client import start_http_server
 from transcriber.cli.command import Subparsers, add_command
 from transcriber.cli.http_client import add_config_flag
 from transcriber.cli.server_store import open_servers_store
-from transcriber.cli.terminal_text import json_line, printable
+from transcriber.cli.terminal_text import json_line, print_status, printable
 from transcriber.errors import ConfigError
 from transcriber.observability import logs
 from transcriber.settings.definition import Settings, load_settings
@@ -139,9 +138,9 @@ async def _send(args: argparse.Namespace, settings: Settings) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, sender.stop)
         with _metrics(args, figures):
-            _say(f"webhook {args.name}: {_beginning(args, new=new)}")
+            print_status(f"webhook {args.name}: {_beginning(args, new=new)}")
             await sender.run()
-    _say("stopped: " + ", ".join(f"{figures.settled(word)} {word}" for word in OUTCOMES))
+    print_status("stopped: " + ", ".join(f"{figures.settled(word)} {word}" for word in OUTCOMES))
 
 
 def _beginning(args: argparse.Namespace, *, new: bool) -> str:
@@ -169,7 +168,9 @@ async def _tend(args: argparse.Namespace, settings: Settings) -> int:
 async def _replay(args: argparse.Namespace, settings: Settings) -> int:
     async with await open_servers_store(settings) as store, _receiver(args, settings) as receiver:
         result = await replay(_dead_letters(args, settings, store), receiver)
-    _say(f"{result.delivered} delivered, {result.kept} not taken and kept, {result.lost} of deleted or expired calls")
+    print_status(
+        f"{result.delivered} delivered, {result.kept} not taken and kept, {result.lost} of deleted or expired calls"
+    )
     return 1 if result.kept else 0
 
 
@@ -211,7 +212,3 @@ def _metrics(args: argparse.Namespace, figures: WebhookMetrics) -> Iterator[None
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-def _say(line: str) -> None:
-    print(f"transcriber: {line}", file=sys.stderr, flush=True)

@@ -19,51 +19,51 @@ from transcriber.web.transport.certificate import Certificate
 from transcriber.web.transport.client_address import networks
 from transcriber.web.transport.connections import Connections, most_connections
 
-UNCONFIRMED_MS = 60_000
+MOST_UNCONFIRMED_MS = 60_000
 LIBRARIES = ("asyncio", "aiohttp.server", "aiohttp.web", "aiohttp.websocket", "aiohttp.internal")
 """Loggers that write what strangers cause."""
 
 
 @dataclass(frozen=True, slots=True)
-class Listening:
-    """Sockets that listen and accept nobody yet. `metrics` None: they are served with everything else."""
+class ListeningSockets:
+    """Sockets that listen and accept nobody yet. `metrics` None: the metrics are served with everything else."""
 
     api: socket.socket
     metrics: socket.socket | None
 
 
-def listen(settings: Settings, stack: AsyncExitStack) -> Listening:
-    """Taken first: a port in use is said before anything is loaded. Raises ConfigError."""
-    api = stack.enter_context(closing(_listen(settings.host, settings.port)))
+def bind(settings: Settings, stack: AsyncExitStack) -> ListeningSockets:
+    """The sockets, to be taken first: a port in use is reported before anything is loaded. Raises ConfigError."""
+    api = stack.enter_context(closing(_bind(settings.host, settings.port)))
     if not settings.metrics_address:
-        return Listening(api, None)
+        return ListeningSockets(api, None)
     address = urlsplit(f"//{settings.metrics_address}")
-    return Listening(api, stack.enter_context(closing(_listen(address.hostname or "", address.port or 0))))
+    return ListeningSockets(api, stack.enter_context(closing(_bind(address.hostname or "", address.port or 0))))
 
 
-async def accept(
+async def serve_http(
     services: Services,
-    listening: Listening,
+    sockets: ListeningSockets,
     certificate: Certificate | None,
     stack: AsyncExitStack,
-    say: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> None:
-    """Serve from now on, until the stack ends."""
-    budget = services.log_budget
-    stack.enter_context(budget.over(*LIBRARIES))
-    run_in_background(stack, budget.watch(), name="telling what the log leaves out")
-    connections = Connections(services.metrics, most=most_connections(), log_budget=budget)
+    """Accept connections from now on, until the stack ends."""
+    log_limiter = services.log_budget
+    stack.enter_context(log_limiter.over(*LIBRARIES))
+    run_in_background(stack, log_limiter.watch(), name="telling what the log leaves out")
+    connections = Connections(services.metrics, most=most_connections(), log_budget=log_limiter)
     run_in_background(stack, connections.watch(), name="cutting overdue connections")
     if certificate is not None:
         run_in_background(stack, certificate.watch(), name="looking at the certificate")
     proxies = networks(services.settings.trusted_proxies)
     runner = await _set_up(create_app(services), stack)
     context = certificate.context if certificate else None
-    await BoundedSite(connections, runner, proxies=proxies, sock=listening.api, ssl_context=context).start()
-    if listening.metrics is not None:
+    await BoundedSite(connections, runner, proxies=proxies, sock=sockets.api, ssl_context=context).start()
+    if sockets.metrics is not None:
         runner = await _set_up(create_metrics_app(services), stack)
-        await BoundedSite(connections, runner, proxies=proxies, sock=listening.metrics).start()
-        say(f"metrics: on {url_of('http', *listening.metrics.getsockname()[:2])}/metrics")
+        await BoundedSite(connections, runner, proxies=proxies, sock=sockets.metrics).start()
+        report(f"metrics: on {url_of('http', *sockets.metrics.getsockname()[:2])}/metrics")
 
 
 async def _set_up(app: web.Application, stack: AsyncExitStack) -> web.AppRunner:
@@ -73,13 +73,13 @@ async def _set_up(app: web.Application, stack: AsyncExitStack) -> web.AppRunner:
     return runner
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int) -> socket.socket:
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listening = socket.create_server((host, port), family=family)
+        bound = socket.create_server((host, port), family=family)
     except OSError as error:
         reason = error.strerror or str(error)
         raise ConfigError(f"cannot listen on {host} port {port}: {reason}") from None
     # Connections inherit it: a peer that has not confirmed a byte for so long is gone, whatever it looks like.
-    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNCONFIRMED_MS)
-    return listening
+    bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, MOST_UNCONFIRMED_MS)
+    return bound

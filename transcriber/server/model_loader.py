@@ -20,8 +20,8 @@ from transcriber.recognition.warm_up_speech import unheard_speech, warm_speech
 from transcriber.settings.definition import Settings
 
 log = logging.getLogger(__name__)
-Build = tuple[Path, int]
-"""Which build of a model is loaded: the folder Vosk reads, and when its acoustic model was written."""
+ModelVersion = tuple[Path, int]
+"""Tells one version of a model from another: the folder Vosk reads, and when its acoustic model was written (ns)."""
 
 
 class ModelLoader:
@@ -30,18 +30,18 @@ class ModelLoader:
     All of it belongs to the event loop's thread, and what takes long happens off it.
     """
 
-    def __init__(self, settings: Settings, *, workers: int, say: Callable[[str], None]) -> None:
+    def __init__(self, settings: Settings, *, workers: int, report: Callable[[str], None]) -> None:
         self.workers = workers
         self._settings = settings
-        self._say = say
-        self._build: Build | None = None
-        self._trials = Trials(home_of(settings.data_dir), say=say)
+        self._report = report
+        self._loaded: ModelVersion | None = None
+        self._trials = Trials(home_of(settings.data_dir), report=report)
         self._changing = asyncio.Lock()
 
     async def default(self, engine: Engine | None) -> tuple[RecognizerPool, float]:
-        """A warm pool of the model that the settings name, or of `engine`, and what it costs a second."""
+        """A warm pool of the model that the settings name, or of `engine`, and its CPU seconds per second of speech."""
         if engine is None:
-            folder, self._build = await asyncio.to_thread(self._wanted)
+            folder, self._loaded = await asyncio.to_thread(self._chosen)
             engine = await self._load(folder)
         return await asyncio.to_thread(self._warm, engine, 2 * self.workers)
 
@@ -64,24 +64,24 @@ class ModelLoader:
         async with self._changing:
             self._trials.forget()
             try:
-                folder, build = await asyncio.to_thread(self._wanted)
-                if build == self._build:
-                    self._say(f"model: {folder.name} is still the one to use")
+                folder, version = await asyncio.to_thread(self._chosen)
+                if version == self._loaded:
+                    self._report(f"model: {folder.name} is still the one to use")
                     return
                 engine = await self._load(folder)
                 pool, cost = await asyncio.to_thread(self._warm, engine, 2 * self.workers)
             except (ModelError, OSError) as error:
                 log.error("the model stays as it is: %s", error)
                 return
-            self._build = build
+            self._loaded = version
             models.swap(pool)
             capacity.restart(speech_cost=cost)
-            self._say(f"model: {folder.name} for new calls; room for {capacity.tracks()} tracks at once")
+            self._report(f"model: {folder.name} for new calls; room for {capacity.tracks()} tracks at once")
 
-    def _wanted(self) -> tuple[ModelFolder, Build]:
+    def _chosen(self) -> tuple[ModelFolder, ModelVersion]:
         """What the settings name now. Reads parts of its graphs: blocks. Raises ModelError, OSError."""
         folder = find(self._settings.model, self._settings.data_dir)
-        return folder, _build(folder)
+        return folder, _version_of(folder)
 
     async def _on_request(self, folder: ModelFolder) -> RecognizerPool:
         await self._trials.assure(folder)
@@ -90,10 +90,10 @@ class ModelLoader:
 
     async def _load(self, folder: ModelFolder) -> VoskEngine:
         await self._trials.assure(folder)
-        return await asyncio.to_thread(self._loaded, folder)
+        return await asyncio.to_thread(self._load_engine, folder)
 
-    def _loaded(self, folder: ModelFolder) -> VoskEngine:
-        self._say(f"model: loading {folder.name} ({folder.size / 1e6:.0f} MB) from {folder.path}")
+    def _load_engine(self, folder: ModelFolder) -> VoskEngine:
+        self._report(f"model: loading {folder.name} ({folder.size / 1e6:.0f} MB) from {folder.path}")
         before = time.monotonic()
         engine = VoskEngine(folder)
         log.info("model %s loaded in %.2f s", folder.name, time.monotonic() - before)
@@ -105,6 +105,6 @@ class ModelLoader:
         return pool, pool.cost(unheard_speech())
 
 
-def _build(folder: ModelFolder) -> Build:
+def _version_of(folder: ModelFolder) -> ModelVersion:
     acoustic = folder.path / layout_of(folder.path).acoustic_model
     return static_graph.preferred(folder.path), acoustic.stat().st_mtime_ns if acoustic.exists() else 0

@@ -1,4 +1,4 @@
-"""Puts together what hears a server's calls: workers, models, and how many tracks there is room for."""
+"""Puts a server's recognition together: decoding threads, models, and how many tracks they have capacity for."""
 
 import asyncio
 from collections.abc import Mapping
@@ -18,42 +18,42 @@ from transcriber.settings.definition import Settings
 
 @dataclass(frozen=True, slots=True)
 class Recognition:
-    """A server's."""
+    """A server's recognition: who decodes, how much of it at once, and who loads models."""
 
-    ears: RecognitionService
+    service: RecognitionService
     capacity: Capacity
-    engines: ModelLoader
+    model_loader: ModelLoader
 
     @property
     def engine(self) -> Engine:
-        """That of new calls which ask for no other."""
-        return self.ears.models.default.engine
+        """The default: the engine of new calls that ask for no other."""
+        return self.service.models.default.engine
 
     def about(self) -> Mapping[str, Any]:
-        """The same in JSON's terms."""
+        """The default engine, as the HTTP API describes it."""
         return {"model": self.engine.model, "language": self.engine.language, "demo": self.engine.model == DEMO}
 
     async def change_model(self) -> None:
         """Look which model the settings name now, and let new calls have it."""
-        await self.engines.change(self.ears.models, self.capacity)
+        await self.model_loader.change(self.service.models, self.capacity)
 
 
 async def open_recognition(
     settings: Settings,
-    engines: ModelLoader,
+    model_loader: ModelLoader,
     loading: "asyncio.Task[tuple[RecognizerPool, float]]",
     stack: AsyncExitStack,
 ) -> Recognition:
-    """Once the default is loaded; the workers go with the stack. Raises ModelError."""
+    """Recognition, once the default model is loaded; its threads end with the stack. Raises ModelError."""
     pool, cost = await loading
-    lanes = DecodeScheduler(workers=engines.workers)
-    stack.push_async_callback(asyncio.to_thread, lanes.close)
-    ears = RecognitionService(
-        lanes=lanes,
-        models=engines.models(pool),
+    scheduler = DecodeScheduler(workers=model_loader.workers)
+    stack.push_async_callback(asyncio.to_thread, scheduler.close)
+    service = RecognitionService(
+        lanes=scheduler,
+        models=model_loader.models(pool),
         gated=settings.speech_gate,
         endpoint_ms=settings.endpoint_ms,
         strict=settings.strict_model,
     )
-    capacity = Capacity(lanes.load, workers=engines.workers, speech_cost=cost, gated=settings.speech_gate)
-    return Recognition(ears, capacity, engines)
+    capacity = Capacity(scheduler.load, workers=model_loader.workers, speech_cost=cost, gated=settings.speech_gate)
+    return Recognition(service, capacity, model_loader)

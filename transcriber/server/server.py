@@ -16,10 +16,11 @@ from transcriber.recognition.ports import Engine
 from transcriber.recognition.retranscription import retranscribe
 from transcriber.runtime.background import run_in_background
 from transcriber.runtime.cancellation import cancel
-from transcriber.server.listeners import accept, listen
+from transcriber.server.listeners import bind, serve_http
 from transcriber.server.model_loader import ModelLoader
+from transcriber.server.readiness import degradations, readiness
 from transcriber.server.recognition import open_recognition
-from transcriber.server.storage import degradations, open_storage, readiness
+from transcriber.server.storage import open_storage
 from transcriber.settings import local_key
 from transcriber.settings.definition import Settings
 from transcriber.settings.host_address import url_of
@@ -29,6 +30,7 @@ from transcriber.web.transport.certificate import Certificate
 
 log = logging.getLogger(__name__)
 FINISH_S = 30.0
+"""How long a stream that has ended may take to decode and write its last words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +52,7 @@ class Server:
 
 @asynccontextmanager
 async def running(
-    settings: Settings, *, engine: Engine | None = None, say: Callable[[str], None] = log.info
+    settings: Settings, *, engine: Engine | None = None, report: Callable[[str], None] = log.info
 ) -> AsyncIterator[Server]:
     """A server that accepts calls inside the block; behind it live calls were finished and everything is gone.
 
@@ -59,23 +61,23 @@ async def running(
     """
     async with AsyncExitStack() as stack:
         certificate = Certificate(settings.tls_cert, settings.tls_key) if settings.tls_cert else None
-        listening = listen(settings, stack)
-        own_key = local_key.obtain(settings.data_dir) if settings.wants_own_key else ""
-        engines = ModelLoader(settings, workers=settings.workers or os.cpu_count() or 1, say=say)
-        loading = asyncio.create_task(engines.default(engine))
+        sockets = bind(settings, stack)
+        own_api_key = local_key.obtain(settings.data_dir) if settings.wants_own_key else ""
+        model_loader = ModelLoader(settings, workers=settings.workers or os.cpu_count() or 1, report=report)
+        loading = asyncio.create_task(model_loader.default(engine))
         stack.push_async_callback(cancel, loading)
         metrics = Metrics()
-        metrics.tasks.set_function(partial(_tasks, asyncio.get_running_loop()))
-        store, outbox = await open_storage(settings, metrics, stack, say)
-        recognition = await open_recognition(settings, engines, loading, stack)
-        outbox.recovery.set_result(JournalRecovery(store.history, partial(retranscribe, recognition.ears)))
-        parts = SessionParts(ears=recognition.ears, outbox=outbox, tickets=store.tickets, metrics=metrics)
-        sessions = SessionManager(_rules(settings, recognition.capacity), parts)
+        metrics.tasks.set_function(partial(_count_tasks, asyncio.get_running_loop()))
+        store, outbox = await open_storage(settings, metrics, stack, report)
+        recognition = await open_recognition(settings, model_loader, loading, stack)
+        outbox.recovery.set_result(JournalRecovery(store.history, partial(retranscribe, recognition.service)))
+        parts = SessionParts(ears=recognition.service, outbox=outbox, tickets=store.tickets, metrics=metrics)
+        sessions = SessionManager(_admission_policy(settings, recognition.capacity), parts)
         run_in_background(stack, sessions.watch(), name="ending silent streams")
         run_in_background(stack, sessions.tick(), name="noticing tracks whose frames have stopped")
         services = Services(
             settings=settings,
-            local_key=own_key,
+            local_key=own_api_key,
             history=store.history,
             feed=store.feed,
             tickets=store.tickets,
@@ -86,10 +88,10 @@ async def running(
             model=recognition.about,
             log_budget=parts.log_budget,
         )
-        await accept(services, listening, certificate, stack, say)
+        await serve_http(services, sockets, certificate, stack, report)
         stack.push_async_callback(sessions.drain, settings.drain_s)
         yield Server(
-            url=url_of("https" if certificate else "http", *listening.api.getsockname()[:2]),
+            url=url_of("https" if certificate else "http", *sockets.api.getsockname()[:2]),
             settings=settings,
             engine=recognition.engine,
             sessions=sessions,
@@ -97,15 +99,15 @@ async def running(
             max_tracks=sessions.rules.max_tracks(),
             change_model=recognition.change_model,
             certificate=certificate,
-            local_key=own_key,
+            local_key=own_api_key,
         )
 
 
-def _tasks(loop: asyncio.AbstractEventLoop) -> int:
+def _count_tasks(loop: asyncio.AbstractEventLoop) -> int:
     return len(asyncio.all_tasks(loop))
 
 
-def _rules(settings: Settings, capacity: Capacity) -> AdmissionPolicy:
+def _admission_policy(settings: Settings, capacity: Capacity) -> AdmissionPolicy:
     return AdmissionPolicy(
         max_tracks=(lambda: settings.max_tracks) if settings.max_tracks else capacity.tracks,
         account_sids=settings.twilio_account_sid,

@@ -1,7 +1,7 @@
-"""Opens what a server keeps its calls in: Redis, and the outbox before it; and says how both are."""
+"""Opens what a server keeps its calls in: Redis, and the outbox that writes to it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from transcriber.errors import ConfigError, StoreError
@@ -16,26 +16,25 @@ from transcriber.store.redis.aof_rewrite import AofRewrite
 from transcriber.store.redis.private_server import PrivateRedis
 from transcriber.store.redis_store import RedisStore, open_store
 
-SETTLE_S = 5.0
-"""How long a start may wait for what an earlier server left; the rest follows in the background."""
-Report = Callable[[], Awaitable[Mapping[str, str]]]
+DELIVER_S = 5.0
+"""How long a start may wait until what an earlier server left is delivered; the rest follows in the background."""
 
 
 async def open_storage(
-    settings: Settings, metrics: Metrics, stack: AsyncExitStack, say: Callable[[str], None]
+    settings: Settings, metrics: Metrics, stack: AsyncExitStack, report: Callable[[str], None]
 ) -> tuple[RedisStore, Outbox]:
-    """The store, and the way to it; both go with the stack. Raises ConfigError (data directory), StoreError."""
-    folder = await _folder(settings)
+    """The store and the outbox before it; both close with the stack. Raises ConfigError, StoreError."""
+    directory = await _make_server_directory(settings)
     try:
-        store = await _open_store(settings, folder.owner, metrics, stack, say)
+        store = await _open_store(settings, directory.owner, metrics, stack, report)
     except BaseException:
-        await asyncio.to_thread(folder.release)
+        await asyncio.to_thread(directory.release)
         raise
     run_in_background(stack, store.repairs.run(), name="repairing the indexes")
-    return store, await _open_outbox(folder, store, metrics, stack, say, journals=settings.journal)
+    return store, await _open_outbox(directory, store, metrics, stack, report, journals=settings.journal)
 
 
-async def _folder(settings: Settings) -> ServerDirectory:
+async def _make_server_directory(settings: Settings) -> ServerDirectory:
     root = settings.data_dir / "outbox"
     try:
         return await asyncio.to_thread(ServerDirectory.make, root)
@@ -44,76 +43,53 @@ async def _folder(settings: Settings) -> ServerDirectory:
 
 
 async def _open_store(
-    settings: Settings, owner: str, metrics: Metrics, stack: AsyncExitStack, say: Callable[[str], None]
+    settings: Settings, owner: str, metrics: Metrics, stack: AsyncExitStack, report: Callable[[str], None]
 ) -> RedisStore:
     """The store on the Redis of the settings, or on one of our own."""
-    url, directory = settings.redis_url, settings.data_dir / "redis"
+    url, redis_directory = settings.redis_url, settings.data_dir / "redis"
     if not url:
-        url = (await stack.enter_async_context(PrivateRedis(directory))).url
-        say(f"redis: a private server of our own, data in {directory}")
+        url = (await stack.enter_async_context(PrivateRedis(redis_directory))).url
+        report(f"redis: a private server of our own, data in {redis_directory}")
     store = await stack.enter_async_context(
         await open_store(url, prefix=settings.redis_prefix, ttl_s=settings.history_ttl_s, owner=owner, metrics=metrics)
     )
     if settings.redis_url:
-        await _look_around(store, stack, say)
+        await _check_foreign_redis(store, stack, report)
     else:
-        erasure = AofRewrite(store.client, directory, metrics)
-        store.deletions.around.append(erasure.expected)
-        stack.push_async_callback(erasure.leave)
-        run_in_background(stack, erasure.run(), name="erasing what was deleted")
+        aof_rewrite = AofRewrite(store.client, redis_directory, metrics)
+        store.deletions.around.append(aof_rewrite.expected)
+        stack.push_async_callback(aof_rewrite.leave)
+        run_in_background(stack, aof_rewrite.run(), name="erasing what was deleted")
     return store
 
 
-async def _look_around(store: RedisStore, stack: AsyncExitStack, say: Callable[[str], None]) -> None:
-    """On a Redis that is not our own: may we do what we need, and are we alone? Raises ConfigError when we are not."""
-    for trial in (store.check_rights, store.beacon.light, store.check_database):
+async def _check_foreign_redis(store: RedisStore, stack: AsyncExitStack, report: Callable[[str], None]) -> None:
+    """On a Redis that is not our own: may we do what we need, and are we its only user? Raises ConfigError if not."""
+    for check in (store.check_rights, store.beacon.light, store.check_database):
         try:
-            await trial()
+            await check()
         except StoreError as error:  # it may be granted while we run; until then /readyz says it
-            say(f"redis: WARNING: {error}")
+            report(f"redis: WARNING: {error}")
     run_in_background(stack, store.beacon.run(), name="showing the database")
 
 
 async def _open_outbox(
-    folder: ServerDirectory,
+    directory: ServerDirectory,
     store: RedisStore,
     metrics: Metrics,
     stack: AsyncExitStack,
-    say: Callable[[str], None],
+    report: Callable[[str], None],
     *,
     journals: bool,
 ) -> Outbox:
-    """The way to the store; what dead servers have left there is settled first, as far as that is quick."""
-    outbox = Outbox(folder, store.event_log, metrics, journals=journals)
+    """The outbox; what dead servers have left in theirs is delivered first, as far as that is quick."""
+    outbox = Outbox(directory, store.event_log, metrics, journals=journals)
     stack.push_async_callback(outbox.aclose)
     await outbox.adopt()
-    remains = SetAsideAudio(folder.path.parent, store.deletions)
-    store.deletions.after.append(remains.look)
-    run_in_background(stack, remains.run(), name="clearing away what was set aside")
-    if not await outbox.settled(within_s=SETTLE_S):
-        say(f"outbox: {outbox.waiting} events of an earlier server are still being delivered")
+    set_aside = SetAsideAudio(directory.path.parent, store.deletions)
+    store.deletions.after.append(set_aside.look)
+    run_in_background(stack, set_aside.run(), name="clearing away what was set aside")
+    if not await outbox.settled(within_s=DELIVER_S):
+        report(f"outbox: {outbox.waiting} events of an earlier server are still being delivered")
     run_in_background(stack, LeaseMonitor(outbox, store.event_log).run(), name="keeping the leases")
     return outbox
-
-
-def degradations(store: RedisStore, outbox: Outbox) -> Report:
-    """Redis takes no writes, by real ones and by one of ours: calls are taken and heard, and what they say waits."""
-
-    async def wrong() -> Mapping[str, str]:
-        refusal = await store.refusal() or outbox.trouble
-        return ({"redis": refusal} if refusal else {}) | dict(store.condition.problems)
-
-    return wrong
-
-
-def readiness(settings: Settings, store: RedisStore, outbox: Outbox) -> Report:
-    """Without Redis calls can be taken as long as the outbox takes events and nobody has to show a ticket."""
-
-    async def wrong() -> Mapping[str, str]:
-        if outbox.fails:
-            return {"outbox": "full"}
-        if settings.require_ticket and (refusal := await store.refusal()):
-            return {"redis": refusal}
-        return {}
-
-    return wrong

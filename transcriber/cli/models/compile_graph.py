@@ -14,7 +14,7 @@ from transcriber.audio import sample_calls
 from transcriber.catalog.compile import EquivalenceReport, GraphCompiler, Machine, Needs, OpenFst
 from transcriber.catalog.compile.graph_compiler import Tell
 from transcriber.cli.command import Subparsers, add_command
-from transcriber.cli.serve import add_setting_flags, settings_of
+from transcriber.cli.setting_flags import add_setting_flags, settings_of
 from transcriber.cli.terminal_text import printable
 from transcriber.errors import CompileError
 

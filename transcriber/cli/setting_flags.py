@@ -1,0 +1,32 @@
+"""Flags for every setting, for commands that take the settings of a server."""
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+from transcriber.settings import sources
+from transcriber.settings.definition import Loaded, Settings, load_settings
+
+FLAGS = [item.name for item in dataclasses.fields(Settings)]
+FLAGS += [item.name + sources.FILE for item in dataclasses.fields(Settings) if sources.has_file(item)]
+
+
+def add_setting_flags(parser: argparse.ArgumentParser) -> None:
+    """`--config` and a flag for every setting; those of secrets are there to be refused in our own words."""
+    parser.add_argument("--config", type=Path, metavar="FILE", help="a TOML file with settings")
+    group = parser.add_argument_group("settings (also TRANSCRIBER_<NAME> in the environment)")
+    for item in dataclasses.fields(Settings):
+        flag = "--" + item.name.replace("_", "-")
+        doc = argparse.SUPPRESS if item.metadata["secret"] else item.metadata["doc"]
+        group.add_argument(flag, dest=item.name, metavar="VALUE", help=doc)
+        if sources.has_file(item):
+            doc = f"holds it: {item.metadata['doc']}" if item.metadata["secret"] else argparse.SUPPRESS
+            group.add_argument(f"{flag}-file", dest=item.name + sources.FILE, metavar="FILE", help=doc)
+
+
+def settings_of(args: argparse.Namespace) -> Loaded:
+    """The settings of a command with `add_setting_flags`. Raises ConfigError."""
+    flags = {name: value for name in FLAGS if (value := getattr(args, name)) is not None}
+    loaded = load_settings(config=args.config, flags=flags)
+    loaded.settings.require_safe()
+    return loaded

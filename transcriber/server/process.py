@@ -1,0 +1,89 @@
+"""The server as a process: it serves until a signal ends it, and has the limits that many connections need."""
+
+import asyncio
+import gc
+import resource
+import signal
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
+
+from transcriber.runtime.background import run_in_background
+from transcriber.server.server import Server, running
+from transcriber.settings.definition import Settings
+
+MOST_FILES = 65_536
+
+
+async def serve_until_signalled(
+    settings: Settings, *, greeting: Callable[[Server], Iterable[str]], report: Callable[[str], None]
+) -> None:
+    """Serve until SIGTERM or SIGINT (a second one hurries); SIGHUP renews certificate and model.
+
+    `report` is told, line by line, what happens at the start and the end, and the `greeting` once calls are accepted.
+    Raises ConfigError, ModelError, StoreError.
+    """
+    _allow_many_files()
+    stop, reload = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, reload.set)
+    serving = asyncio.current_task()
+
+    def stop_early() -> None:
+        stop.set()
+        if serving is not None:
+            serving.cancel()
+
+    _on_stop_signals(stop_early)
+    try:
+        async with running(settings, report=report) as server, AsyncExitStack() as stack:
+            _on_stop_signals(lambda: _stop(stop, server, report))
+            for line in greeting(server):
+                report(line)
+            run_in_background(stack, _reload_on(reload, server), name="heeding SIGHUP")
+            _keep_start_out_of_collections()
+            await stop.wait()
+    except asyncio.CancelledError:
+        if not stop.is_set():
+            raise
+        return
+    report("stopped")
+
+
+def _on_stop_signals(handler: Callable[[], None]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, handler)
+
+
+def _stop(stop: asyncio.Event, server: Server, report: Callable[[str], None]) -> None:
+    if stop.is_set():
+        server.sessions.hurry()
+        return
+    stop.set()
+    live = server.sessions.live_streams
+    if live:
+        report(f"stopping: {live} live streams may go on for {server.settings.drain_s} s; a second signal hurries")
+
+
+async def _reload_on(requested: asyncio.Event, server: Server) -> None:
+    while await requested.wait():
+        requested.clear()
+        if server.certificate is not None:
+            server.certificate.refresh()
+        await server.change_model()
+
+
+def _allow_many_files() -> None:
+    """A connection is a file; what systems allow at first (often 1024) is for programs with few."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def _keep_start_out_of_collections() -> None:
+    """The collector looks through everything that is old, which holds the loop for tens of milliseconds; what a start
+
+    has made stays for good, so it need not be looked at again.
+    """
+    gc.collect()
+    gc.freeze()
