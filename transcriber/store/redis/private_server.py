@@ -61,7 +61,7 @@ class PrivateRedis:
     """An async context manager: within it, `url` is a running redis-server whose data is kept in `directory`.
 
     One that dies is started again, with its data. One at a time per directory.
-    Entering raises EmbeddedRedisError: no program found, directory in use or not ours,
+    Entering raises PrivateRedisError: no program found, directory in use or not ours,
     data unreadable (with the last lines of redis.log), not ready in time.
     """
 
