@@ -21,7 +21,7 @@ from transcriber.recognition.scripted_engine import ScriptedEngine
 from transcriber.server.server import running
 from transcriber.settings.definition import Settings
 from transcriber.store.redis_store import RedisStore
-from transcriber.store.search.query import parse
+from transcriber.store.search.query import parse_query
 
 LONG_CALL = 10**6
 WIDE = "co* ca* ma* re* st* pa* de* se* be* wh* th* pr* in* on* an*"
@@ -162,7 +162,7 @@ async def steps(store: RedisStore, speaker: Speaker, calls: int) -> None:
         place: tuple[int, str] | None = None
         found = runs = 0
         while True:
-            part = await index.find(parse(query), newest=place, oldest_ms=None, count=51)
+            part = await index.find(parse_query(query), newest=place, oldest_ms=None, count=51)
             found, runs, place = found + len(part.calls), runs + 1, part.reached
             if place is None or found > 50:
                 break

@@ -196,7 +196,7 @@ async def _listened(stage: Stage, tracks: int) -> AsyncIterator[tuple[Service, s
     """A server with so much room, heard by a subscriber of its Redis."""
     async with stage.server("data", "--max-tracks", str(tracks)) as (server, url), stage.store() as store:
         side = Service("service", url, server.pid, endpoint_ms=Settings().endpoint_ms, ready_s=0)
-        feed = RedisFeed(store.client, store.keys, most_waiting=MOST_WAITING)
+        feed = RedisFeed(store.client, store.keys, max_waiting=MOST_WAITING)
         try:
             async with feed.follow() as messages:
                 listening = asyncio.create_task(side.listen(messages))

@@ -42,7 +42,7 @@ class OwnRedis:
             *("--appendonly", "yes", "--save", "", "--logfile", str(self._directory / "redis.log")),
         )
         async with asyncio.timeout(START_S):
-            while await probe.answers(self._socket) != "ready":  # noqa: ASYNC110 - another process, nothing tells
+            while await probe.state(self._socket) != "ready":  # noqa: ASYNC110 - another process, nothing tells
                 await asyncio.sleep(0.01)
 
     async def kill(self) -> None:

@@ -19,7 +19,7 @@ from transcriber.events.schema import CallEnded, CallStarted, Final, StreamStart
 from transcriber.store.ports import CallQuery
 from transcriber.store.redis.private_server import PrivateRedis
 from transcriber.store.redis_store import RedisStore, open_store
-from transcriber.store.search.query import parse
+from transcriber.store.search.query import parse_query
 
 AT = "2026-11-23T05:20:00.123Z"
 WORDS_OF_A_FINAL = 11
@@ -106,7 +106,7 @@ async def measure(store: RedisStore, speaker: Speaker, *, searches: int, limit: 
     for kind in KINDS:
         took, found = [], 0
         for _ in range(searches):
-            query = CallQuery(terms=parse(speaker.query(kind)), limit=limit)
+            query = CallQuery(terms=parse_query(speaker.query(kind)), limit=limit)
             before = time.perf_counter()
             found += len((await store.history.calls(query)).calls)
             took.append(1000 * (time.perf_counter() - before))

@@ -27,7 +27,7 @@ from transcriber.store.redis_store import RedisStore, open_store
 from transcriber.webhooks.client import WebhookClient
 from transcriber.webhooks.dead_letters import DeadLetters
 from transcriber.webhooks.deliverer import DeliveryContext
-from transcriber.webhooks.dispatcher import KINDS, WebhookDispatcher
+from transcriber.webhooks.dispatcher import CHANNELS, WebhookDispatcher
 from transcriber.webhooks.metrics import WebhookMetrics
 from transcriber.webhooks.queue import WebhookQueue
 
@@ -67,16 +67,16 @@ def receive(pipe: Any) -> None:
 async def send(store: RedisStore, url: str, wanted: int) -> tuple[float, float]:
     """Wall and CPU seconds of the sender until `wanted` events are delivered."""
     deliveries = WebhookQueue(store.client, store.keys, name="bench", consumer="bench", lease_s=30)
-    figures, feed = WebhookMetrics(), RedisFeed(store.client, store.keys, kinds=KINDS)
+    figures, feed = WebhookMetrics(), RedisFeed(store.client, store.keys, kinds=CHANNELS)
     await deliveries.register(born_ms=0)
     async with WebhookClient(url, [key_of(SECRET)], timeout_s=15, concurrency=CONCURRENCY) as receiver:
         post = DeliveryContext(
-            deliveries=deliveries,
+            queue=deliveries,
             dead_letters=DeadLetters(store.client, store.keys, name="bench", ttl_s=0),
-            receiver=receiver,
-            figures=figures,
+            client=receiver,
+            metrics=figures,
             stopping=asyncio.Event(),
-            attempts=20,
+            max_attempts=20,
             lease_s=30,
         )
         sender = WebhookDispatcher(post, feed)

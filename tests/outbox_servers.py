@@ -43,12 +43,12 @@ class Post:
 
     def begin(self, call_sid: str = "CA1", stream_sid: str = "MZ1", *, at_ms: int = STARTED_MS) -> StreamPublisher:
         """A new stream."""
-        return self.outbox.begin(call_started(call_sid), stream_started(call_sid, stream_sid), at_ms=at_ms)
+        return self.outbox.open_stream(call_started(call_sid), stream_started(call_sid, stream_sid), at_ms=at_ms)
 
-    async def close(self, carrier: StreamPublisher) -> None:
+    async def close(self, publisher: StreamPublisher) -> None:
         """The stream's end."""
-        lease = carrier.lease
-        await carrier.close(stream_stopped(lease.call_sid, lease.stream_sid), call_ended(lease.call_sid))
+        lease = publisher.lease
+        await publisher.close(stream_stopped(lease.call_sid, lease.stream_sid), call_ended(lease.call_sid))
 
     async def events(self, call_sid: str = "CA1") -> list[dict[str, Any]]:
         """What is kept of a call."""
@@ -62,17 +62,17 @@ class Post:
 
     async def die(self) -> None:
         """What a crash leaves: nothing more is written, the lock is free, the file stays."""
-        for carrier in list(self.outbox.publishers):
-            carrier.task.cancel()
-            await asyncio.wait((carrier.task,))
+        for publisher in list(self.outbox.publishers):
+            publisher.task.cancel()
+            await asyncio.wait((publisher.task,))
         self.dead.set()
         self.folder.release()
 
 
-def say(carrier: StreamPublisher, *texts: str) -> None:
+def say(publisher: StreamPublisher, *texts: str) -> None:
     """Finals of a stream."""
     for text in texts:
-        carrier.send(final(carrier.lease.call_sid, text, stream_sid=carrier.lease.stream_sid))
+        publisher.send(final(publisher.lease.call_sid, text, stream_sid=publisher.lease.stream_sid))
 
 
 OpenPost = Callable[[], Awaitable[Post]]
@@ -84,7 +84,7 @@ async def open_post(trouble: OwnRedis, tmp_path: Path) -> AsyncIterator[OpenPost
     async with AsyncExitStack() as stack:
 
         async def start() -> Post:
-            folder, metrics = ServerDirectory.make(tmp_path / "outbox"), Metrics()
+            folder, metrics = ServerDirectory.create(tmp_path / "outbox"), Metrics()
             store = await open_store(trouble.url, prefix="test", ttl_s=3600, owner=folder.owner)
             await stack.enter_async_context(store)
             post = Post(Outbox(folder, store.event_log, metrics), folder, store, metrics, asyncio.Event())

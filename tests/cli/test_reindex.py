@@ -6,7 +6,7 @@ from tests.process import command, process, ready
 from tests.sample_events import STARTED_MS, call_ended, final, opened, stream_stopped, until
 from transcriber.store.ports import CallQuery
 from transcriber.store.redis_store import RedisStore
-from transcriber.store.search.query import parse
+from transcriber.store.search.query import parse_query
 
 CALLS = [f"CA{number:03}" for number in range(250)]
 
@@ -35,8 +35,8 @@ async def test_a_lost_list_and_a_lost_index_are_made_anew(store: RedisStore, red
     assert await command("reindex", **settings) == (0, "250 calls are listed and indexed\n")
     assert await listed(store) == CALLS[::-1]
     assert await listed(store, status="live") == CALLS[-1:]
-    assert await listed(store, terms=parse('"hello number"')) == CALLS[::-1]
-    assert await listed(store, terms=parse("hello 77")) == ["CA077"]
+    assert await listed(store, terms=parse_query('"hello number"')) == CALLS[::-1]
+    assert await listed(store, terms=parse_query("hello 77")) == ["CA077"]
 
 
 async def test_a_server_that_finds_no_list_makes_it_anew(store: RedisStore, redis_url: str, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.outbox_servers import OpenPost, say
 from tests.sample_events import STARTED_MS, call_started, stream_started, until
 from transcriber.events.schema import Word
-from transcriber.outbox.audio_journal import MOST_IN_MEMORY, AudioJournal, Spans, audio_of, opening_of
+from transcriber.outbox.audio_journal import MAX_PENDING_BYTES, AudioJournal, Spans, read_audio, read_header
 from transcriber.outbox.journal_recovery import JournalRecovery
 from transcriber.outbox.stream_writes import StreamOpened, line
 from transcriber.recognition.utterance_tracker import FinalResult
@@ -34,21 +34,25 @@ async def test_what_was_heard_is_read_back_behind_a_position_and_before_a_torn_e
         journal.record("inbound", bytes([at % 251]) * 160, at)
     whole = len(line(OPENING)) + 3 * (160 + 13)
     await until(lambda: holds(path, whole))
-    assert opening_of(path) == OPENING
-    assert [(len(payload), at) for payload, at in audio_of(path, {})["inbound"]] == [(160, 0), (160, 160), (160, 1000)]
-    assert [(len(payload), at) for payload, at in audio_of(path, {"inbound": 200})["inbound"]] == [
+    assert read_header(path) == OPENING
+    assert [(len(payload), at) for payload, at in read_audio(path, {})["inbound"]] == [
+        (160, 0),
+        (160, 160),
+        (160, 1000),
+    ]
+    assert [(len(payload), at) for payload, at in read_audio(path, {"inbound": 200})["inbound"]] == [
         (120, 200),
         (160, 1000),
     ]
     path.write_bytes(path.read_bytes()[:-1])
-    assert len(audio_of(path, {})["inbound"]) == 2
+    assert len(read_audio(path, {})["inbound"]) == 2
     await journal.remove()
     assert files_in(tmp_path) == []
 
 
 async def test_a_disk_too_slow_costs_the_journal_and_not_the_memory(tmp_path: Path) -> None:
     journal = AudioJournal(tmp_path / "MZ1.mulaw", OPENING)
-    for at in range(0, 2 * MOST_IN_MEMORY, 1000):
+    for at in range(0, 2 * MAX_PENDING_BYTES, 1000):
         journal.record("inbound", bytes(1000), at)
     await journal.remove()
     assert files_in(tmp_path) == []
@@ -58,7 +62,7 @@ async def test_audio_that_a_server_died_of_is_left_alone(open_post: OpenPost) ->
     dead = await open_post()
     say(dead.begin(), "said")
     await dead.delivered()
-    journal = dead.folder.journal("MZ1")
+    journal = dead.folder.journal_path("MZ1")
     journal.with_name(journal.name + ".tried").write_bytes(line(OPENING))
     await dead.die()
     heir = await open_post()
@@ -71,11 +75,11 @@ async def test_audio_that_a_server_died_of_is_left_alone(open_post: OpenPost) ->
 async def test_a_stream_that_was_closed_is_not_heard_again(open_post: OpenPost) -> None:
     """Its server died between the end in Redis and the end of the journal."""
     dead = await open_post()
-    carrier = dead.begin()
-    say(carrier, "said")
-    await dead.close(carrier)
-    await carrier.task
-    dead.folder.journal("MZ1").write_bytes(line(OPENING))
+    publisher = dead.begin()
+    say(publisher, "said")
+    await dead.close(publisher)
+    await publisher.task
+    dead.folder.journal_path("MZ1").write_bytes(line(OPENING))
     await dead.die()
     heir = await open_post()
     heir.outbox.recovery.set_result(JournalRecovery(heir.store.history, more_words))

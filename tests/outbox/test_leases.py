@@ -17,13 +17,13 @@ LEASE_S = 1.0
 
 @pytest.fixture(autouse=True)
 def short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leases of a fraction of a second, and a keeper that looks often."""
-    for module in ("leases", "keeper"):
-        monkeypatch.setattr(f"transcriber.store.{module}.LEASE_S", LEASE_S)
+    """Leases of a fraction of a second, and a monitor that looks often."""
+    for module in ("store.leases", "outbox.lease_monitor"):
+        monkeypatch.setattr(f"transcriber.{module}.LEASE_S", LEASE_S)
     monkeypatch.setattr("transcriber.outbox.lease_monitor.RENEW_S", LEASE_S / 10)
 
 
-def keeper(post: Post) -> LeaseMonitor:
+def lease_monitor(post: Post) -> LeaseMonitor:
     return LeaseMonitor(post.outbox, post.store.event_log)
 
 
@@ -39,7 +39,7 @@ async def test_a_surviving_server_ends_the_calls_of_a_dead_one(open_post: OpenPo
     await dead.delivered()
     await survivor.delivered()
     await dead.die()
-    keeping = asyncio.create_task(keeper(survivor).run())
+    keeping = asyncio.create_task(lease_monitor(survivor).run())
     await until(lambda: is_status(survivor, "CA1", "interrupted"))
     events = await survivor.events("CA1")
     assert [event["type"] for event in events][-2:] == ["final", "call.ended"]
@@ -60,7 +60,7 @@ async def test_a_dead_servers_call_whose_lease_was_lost_is_found(
     await dead.delivered()
     await dead.die()
     await survivor.store.client.delete(survivor.store.keys.leases)
-    keeping = asyncio.create_task(keeper(survivor).run())
+    keeping = asyncio.create_task(lease_monitor(survivor).run())
     await until(lambda: is_status(survivor, "CA1", "interrupted"))
     keeping.cancel()
 
@@ -99,17 +99,17 @@ async def test_a_call_goes_on_while_one_of_its_servers_lives(open_post: OpenPost
 @pytest.mark.parametrize("says_more", [True, False])
 async def test_a_server_that_was_only_slow_resumes_its_calls(open_post: OpenPost, *, says_more: bool) -> None:
     slow, other = await open_post(), await open_post()
-    carrier = slow.begin()
-    say(carrier, "before")
+    publisher = slow.begin()
+    say(publisher, "before")
     await slow.delivered()
-    await other.outbox.interrupt(carrier.lease)
+    await other.outbox.interrupt(publisher.lease)
     assert await status(other) == "interrupted"
     if says_more:
-        say(carrier, "after")
+        say(publisher, "after")
     else:
-        await keeper(slow).round()
+        await lease_monitor(slow).run_once()
     await until(lambda: is_status(other, "CA1", "live"))
-    await slow.close(carrier)
+    await slow.close(publisher)
     events = await slow.events()
     kinds = [event["type"] for event in events]
     more = ["final"] if says_more else []
@@ -121,18 +121,18 @@ async def test_a_server_that_was_only_slow_resumes_its_calls(open_post: OpenPost
 
 async def test_an_outage_interrupts_nobody(open_post: OpenPost, trouble: OwnRedis) -> None:
     posts = [await open_post() for _ in range(2)]
-    carriers = [post.begin(f"CA{n}", f"MZ{n}") for n, post in enumerate(posts)]
-    keepers = [asyncio.create_task(keeper(post).run()) for post in posts]
+    publishers = [post.begin(f"CA{n}", f"MZ{n}") for n, post in enumerate(posts)]
+    monitors = [asyncio.create_task(lease_monitor(post).run()) for post in posts]
     await until(lambda: is_status_of_all(posts))
     await trouble.kill()
     await asyncio.sleep(2 * LEASE_S)  # what is tested is the passing of time
     await trouble.start()
     await asyncio.sleep(3 * LEASE_S)
-    for n, (post, carrier) in enumerate(zip(posts, carriers, strict=True)):
-        say(carrier, "afterwards")
-        await post.close(carrier)
+    for n, (post, publisher) in enumerate(zip(posts, publishers, strict=True)):
+        say(publisher, "afterwards")
+        await post.close(publisher)
         assert [event["type"] for event in await post.events(f"CA{n}")].count("call.ended") == 1
-    for task in keepers:
+    for task in monitors:
         task.cancel()
 
 
@@ -144,16 +144,16 @@ async def test_what_a_dead_server_had_not_delivered_follows_its_interruption(
     open_post: OpenPost, trouble: OwnRedis
 ) -> None:
     dead = await open_post()
-    carrier = dead.begin()
-    say(carrier, "delivered")
+    publisher = dead.begin()
+    say(publisher, "delivered")
     await dead.delivered()
     await trouble.kill()
-    say(carrier, "left behind")
-    await asyncio.wait_for(carrier.backlog.safe.wait(), 10)
+    say(publisher, "left behind")
+    await asyncio.wait_for(publisher.spool.safe.wait(), 10)
     await dead.die()
     await trouble.start()
     heir = await open_post()
-    await heir.outbox.interrupt(carrier.lease)  # as a server on another machine would
+    await heir.outbox.interrupt(publisher.lease)  # as a server on another machine would
     await heir.outbox.adopt()
     assert await heir.outbox.settled(within_s=20)
     events = await heir.events()

@@ -16,7 +16,7 @@ from tests.outbox.test_audio_journal import files_in
 from tests.outbox_servers import OpenPost, say
 from tests.sample_events import STARTED_MS, call_started, final, stream_started, until
 from transcriber.outbox import append_log
-from transcriber.outbox.spool import MOST_IN_MEMORY, StreamSpool
+from transcriber.outbox.spool import MAX_WRITES_IN_MEMORY, StreamSpool
 from transcriber.outbox.stream_writes import EventAppended, StreamOpened
 
 WHOLE = ["call.started", "stream.started", "final", "stream.stopped", "call.ended"]
@@ -42,37 +42,37 @@ def without_holes(events: Sequence[dict[str, Any]]) -> bool:
 @pytest.mark.parametrize("how", ["killed", "stalled"])
 async def test_an_outage_delays_and_loses_nothing(open_post: OpenPost, trouble: OwnRedis, how: str) -> None:
     post = await open_post()
-    carrier = post.begin()
-    say(carrier, *numbered(3))
+    publisher = post.begin()
+    say(publisher, *numbered(3))
     await post.delivered()
     if how == "killed":
         await trouble.kill()
     else:
         trouble.stall()
-    say(carrier, *numbered(40, 3))
-    await asyncio.wait_for(carrier.backlog.safe.wait(), 10)
-    [file] = post.folder.files()
+    say(publisher, *numbered(40, 3))
+    await asyncio.wait_for(publisher.spool.safe.wait(), 10)
+    [file] = post.folder.spool_paths()
     assert file.read_bytes().count(b"\n") == 38  # whose it is, and 37 finals
-    say(carrier, *numbered(50, 40))
+    say(publisher, *numbered(50, 40))
     await (trouble.start() if how == "killed" else asyncio.to_thread(trouble.wake))
     await post.delivered()
-    say(carrier, *numbered(60, 50))
-    await post.close(carrier)
-    await carrier.task
+    say(publisher, *numbered(60, 50))
+    await post.close(publisher)
+    await publisher.task
     events = await post.events()
     assert texts(events) == numbered(60)
     assert kinds(events) == WHOLE
     assert without_holes(events)
-    assert post.folder.files() == []
+    assert post.folder.spool_paths() == []
 
 
 async def test_a_stream_may_begin_and_end_while_redis_is_away(open_post: OpenPost, trouble: OwnRedis) -> None:
     post = await open_post()
     await trouble.kill()
     for number in range(3):
-        carrier = post.begin(stream_sid=f"MZ{number}", at_ms=STARTED_MS + 1000 * number)
-        say(carrier, f"of stream {number}")
-        await asyncio.wait_for(post.close(carrier), 5)
+        publisher = post.begin(stream_sid=f"MZ{number}", at_ms=STARTED_MS + 1000 * number)
+        say(publisher, f"of stream {number}")
+        await asyncio.wait_for(post.close(publisher), 5)
     samples = {sample.name: sample.value for metric in post.metrics.registry.collect() for sample in metric.samples}
     assert samples["transcriber_outbox_events"] == 6
     assert samples["transcriber_outbox_unsafe_events"] == 0
@@ -89,15 +89,15 @@ async def test_a_stream_may_begin_and_end_while_redis_is_away(open_post: OpenPos
 async def test_what_waits_in_the_file_alone_is_read_back(open_post: OpenPost, trouble: OwnRedis) -> None:
     post = await open_post()
     await trouble.kill()
-    carrier = post.begin()
-    said = numbered(MOST_IN_MEMORY + 300)
+    publisher = post.begin()
+    said = numbered(MAX_WRITES_IN_MEMORY + 300)
     for start in range(0, len(said), 100):
-        say(carrier, *said[start : start + 100])
-        await asyncio.wait_for(carrier.backlog.safe.wait(), 10)
-    assert carrier.backlog.waiting == len(said)
+        say(publisher, *said[start : start + 100])
+        await asyncio.wait_for(publisher.spool.safe.wait(), 10)
+    assert publisher.spool.waiting == len(said)
     await trouble.start()
-    await post.close(carrier)
-    await carrier.task
+    await post.close(publisher)
+    await publisher.task
     assert texts(await post.events()) == said
 
 
@@ -111,9 +111,9 @@ async def test_the_next_start_delivers_what_a_crash_left(open_post: OpenPost, tr
     say(open_one, "during")
     say(closed_one, "during")
     await dead.close(closed_one)
-    await asyncio.wait_for(open_one.backlog.safe.wait(), 10)
+    await asyncio.wait_for(open_one.spool.safe.wait(), 10)
     await dead.die()
-    [torn] = [path for path in dead.folder.files() if path.name.startswith("MZ1")]
+    [torn] = [path for path in dead.folder.spool_paths() if path.name.startswith("MZ1")]
     torn.write_bytes(torn.read_bytes() + b'{"number":3,"noted_ms":1,"events":[{"type":"final"')
     await trouble.start()
     heir = await open_post()
@@ -133,16 +133,16 @@ async def test_what_was_delivered_before_the_crash_is_not_delivered_again(
     open_post: OpenPost, trouble: OwnRedis
 ) -> None:
     dead = await open_post()
-    carrier = dead.begin()
+    publisher = dead.begin()
     await trouble.kill()
-    say(carrier, *numbered(5))
-    await asyncio.wait_for(carrier.backlog.safe.wait(), 10)
-    left = dead.folder.files()[0].read_bytes()
+    say(publisher, *numbered(5))
+    await asyncio.wait_for(publisher.spool.safe.wait(), 10)
+    left = dead.folder.spool_paths()[0].read_bytes()
     await trouble.start()
     await dead.delivered()
     await dead.die()
     dead.folder.path.mkdir(exist_ok=True)
-    dead.folder.file("MZ1").write_bytes(left)
+    dead.folder.spool_path("MZ1").write_bytes(left)
     heir = await open_post()
     await heir.outbox.adopt()
     assert await heir.outbox.settled(within_s=20)
@@ -151,17 +151,17 @@ async def test_what_was_delivered_before_the_crash_is_not_delivered_again(
 
 async def test_a_redis_set_back_gets_again_what_it_lost(open_post: OpenPost, trouble: OwnRedis) -> None:
     post = await open_post()
-    carrier = post.begin()
-    say(carrier, *numbered(5))
+    publisher = post.begin()
+    say(publisher, *numbered(5))
     await post.delivered()
     trouble.keep_data()
-    say(carrier, *numbered(15, 5))
+    say(publisher, *numbered(15, 5))
     await post.delivered()
     await trouble.kill()
     trouble.set_back()
     await trouble.start()
     assert texts(await post.events()) == numbered(5)
-    say(carrier, "afterwards")
+    say(publisher, "afterwards")
     await post.delivered()
     events = await post.events()
     assert texts(events) == [*numbered(15), "afterwards"]
@@ -170,15 +170,15 @@ async def test_a_redis_set_back_gets_again_what_it_lost(open_post: OpenPost, tro
 
 async def test_a_redis_emptied_goes_on_behind_the_numbers_it_gave(open_post: OpenPost, trouble: OwnRedis) -> None:
     post = await open_post()
-    carrier = post.begin()
-    say(carrier, *numbered(5))
+    publisher = post.begin()
+    say(publisher, *numbered(5))
     await post.delivered()
     await trouble.kill()
-    say(carrier, "while it was away")
+    say(publisher, "while it was away")
     trouble.empty()
     await trouble.start()
     await post.delivered()
-    await post.close(carrier)
+    await post.close(publisher)
     events = await post.events()
     assert kinds(events) == WHOLE
     assert events[0]["resumed"] is True
@@ -190,11 +190,11 @@ async def test_a_redis_emptied_goes_on_behind_the_numbers_it_gave(open_post: Ope
 async def test_without_disk_events_wait_in_memory(open_post: OpenPost, trouble: OwnRedis) -> None:
     post = await open_post()
     shutil.rmtree(post.folder.path)  # first: the file may be made as soon as Redis is gone
-    carrier = post.begin()
+    publisher = post.begin()
     await trouble.kill()
-    say(carrier, *numbered(5))
+    say(publisher, *numbered(5))
     await until(lambda: asyncio.sleep(0, post.outbox.fails))
-    assert carrier.backlog.unsafe == 5
+    assert publisher.spool.unsafe == 5
     await trouble.start()
     await post.delivered()
     assert texts(await post.events()) == numbered(5)
@@ -214,39 +214,39 @@ async def test_a_disk_that_fails_and_comes_back_slowly_costs_nothing(
 
     monkeypatch.setattr(append_log, "append", troubled)
     goes_on.set()
-    backlog = StreamSpool(
+    spool = StreamSpool(
         tmp_path / "MZ1.jsonl", StreamOpened(call=call_started("CA1"), stream=stream_started("CA1"), at_ms=1)
     )
-    put(backlog)
-    backlog.spill()
-    await asyncio.wait_for(backlog.safe.wait(), 20)
+    put(spool)
+    spool.spill()
+    await asyncio.wait_for(spool.safe.wait(), 20)
     full.set()
-    put(backlog)
-    await until(lambda: asyncio.sleep(0, backlog.disk_fails))
+    put(spool)
+    await until(lambda: asyncio.sleep(0, spool.disk_fails))
     goes_on.clear()
     full.clear()
-    put(backlog)
-    taking = asyncio.create_task(take(backlog, 4))
-    await until(lambda: asyncio.sleep(0, backlog.waiting < 3))
-    put(backlog)
+    put(spool)
+    taking = asyncio.create_task(take(spool, 4))
+    await until(lambda: asyncio.sleep(0, spool.waiting < 3))
+    put(spool)
     goes_on.set()
     assert await asyncio.wait_for(taking, 20) == [1, 2, 3, 4]
-    assert backlog.waiting == 0
-    await backlog.forget()
+    assert spool.waiting == 0
+    await spool.remove_if_delivered()
     assert files_in(tmp_path) == []
 
 
-def put(backlog: StreamSpool) -> None:
-    assert backlog.put(EventAppended(backlog.last + 1, 0, final("CA1")))
+def put(spool: StreamSpool) -> None:
+    assert spool.put(EventAppended(spool.last_number + 1, 0, final("CA1")))
 
 
-async def take(backlog: StreamSpool, count: int) -> list[int]:
+async def take(spool: StreamSpool, count: int) -> list[int]:
     """The numbers of the next writes, each delivered."""
     numbers: list[int] = []
     while len(numbers) < count:
-        if write := await backlog.head():
+        if write := await spool.head():
             numbers.append(write.number)
-            backlog.delivered()
+            spool.mark_delivered()
         await asyncio.sleep(0)
     return numbers
 
@@ -254,8 +254,8 @@ async def take(backlog: StreamSpool, count: int) -> list[int]:
 @pytest.mark.parametrize("answer", ["READONLY", "OOM", "NOAUTH"])
 async def test_refusals_of_redis_are_tried_again(open_post: OpenPost, trouble: OwnRedis, answer: str) -> None:
     post = await open_post()
-    carrier = post.begin()
-    say(carrier, "before")
+    publisher = post.begin()
+    say(publisher, "before")
     await post.delivered()
     async with Redis.from_url(trouble.url) as admin:
         match answer:
@@ -266,8 +266,8 @@ async def test_refusals_of_redis_are_tried_again(open_post: OpenPost, trouble: O
             case "NOAUTH":
                 await admin.config_set("requirepass", "secret")
                 await admin.client_kill_filter(_type="normal")
-        say(carrier, *numbered(5))
-        await until(lambda: asyncio.sleep(0, bool(carrier.trouble)))
+        say(publisher, *numbered(5))
+        await until(lambda: asyncio.sleep(0, bool(publisher.failure)))
         await admin.replicaof("NO", "ONE")
         await admin.config_set("maxmemory", "0")
         await admin.config_set("requirepass", "")
@@ -278,25 +278,25 @@ async def test_refusals_of_redis_are_tried_again(open_post: OpenPost, trouble: O
 def test_an_unreadable_file_is_nobodys(tmp_path: Path) -> None:
     path = tmp_path / "MZ1.jsonl"
     path.write_bytes(b'{"at_ms":1,"call_ms":null,"ev')
-    assert StreamSpool.found(path) is None
+    assert StreamSpool.load(path) is None
 
 
 async def test_nothing_follows_the_end(open_post: OpenPost) -> None:
     post = await open_post()
-    carrier = post.begin()
-    await post.close(carrier)
-    say(carrier, "too late")
-    await carrier.task
+    publisher = post.begin()
+    await post.close(publisher)
+    say(publisher, "too late")
+    await publisher.task
     assert kinds(await post.events())[-1] == "call.ended"
     assert post.metrics.registry.get_sample_value("transcriber_events_lost_total") == 1
     assert post.outbox.waiting == 0
 
 
 async def test_the_end_is_taken_whatever_the_bound(open_post: OpenPost, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("transcriber.outbox.spool.MOST_BYTES", -1)
+    monkeypatch.setattr("transcriber.outbox.spool.MAX_FILE_BYTES", -1)
     post = await open_post()
-    carrier = post.begin()
-    carrier.send(final("CA1"))
-    await post.close(carrier)
+    publisher = post.begin()
+    publisher.send(final("CA1"))
+    await post.close(publisher)
     assert [event["type"] for event in await post.events()][-1] == "call.ended"
     assert texts(await post.events()) == []

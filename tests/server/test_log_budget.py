@@ -13,7 +13,7 @@ from tests.process import process, ready
 from tests.server.conftest import Running, Serve
 from tests.server.test_slow_peers import ended
 from tests.server.test_tls import Issuer
-from transcriber.observability.log_rate_limit import LINES, LogRateLimiter
+from transcriber.observability.log_rate_limit import MAX_LINES, LogRateLimiter
 
 TIMES = 40
 SIGNED = {"twilio_auth_token": ("12345",), "public_url": "https://media.example.net", "rate_per_address": 0}
@@ -42,7 +42,7 @@ async def test_what_is_no_http_has_a_budget(serve: Serve, caplog: pytest.LogCapt
     with caplog.at_level(logging.INFO):
         for _ in range(TIMES):
             await sends(running, b"\x16\x03\x01 no HTTP\r\n\r\n")
-    assert lines(caplog, "no HTTP request") == LINES
+    assert lines(caplog, "no HTTP request") == MAX_LINES
     assert counted(running, "400") == TIMES
 
 
@@ -57,7 +57,7 @@ async def test_bad_signatures_have_a_budget(
             method = ("GET", "POST")[number % 2]
             async with session.request(method, url, headers={"Upgrade": "websocket"} | headers) as answer:
                 assert answer.status == 403
-    assert lines(caplog, "X-Twilio-Signature") == LINES
+    assert lines(caplog, "X-Twilio-Signature") == MAX_LINES
     assert counted(running, "403") == TIMES
 
 
@@ -67,10 +67,10 @@ async def test_refused_streams_have_a_budget(serve: Serve, caplog: pytest.LogCap
         async with running.phone.call(start=False) as call:
             await call.send("no json")
             assert await call.closed() == 1007
-    assert lines(caplog, "stream closed with 1007") == LINES
+    assert lines(caplog, "stream closed with 1007") == MAX_LINES
     assert counted(running, "1007") == TIMES
     running.server.sessions._log_budget.tell(at_end=True)
-    assert f"{TIMES - LINES} more lines of this kind left out: stream closed with 1007" in caplog.text
+    assert f"{TIMES - MAX_LINES} more lines of this kind left out: stream closed with 1007" in caplog.text
 
 
 async def test_junk_on_a_tls_port_and_connections_that_leave_have_a_budget(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ async def test_junk_on_a_tls_port_and_connections_that_leave_have_a_budget(tmp_p
         child.terminate()
         out, _ = await asyncio.wait_for(child.communicate(), 60)
     assert child.returncode == 0
-    assert out.count(b"\n") < 3 * LINES, out.decode()
+    assert out.count(b"\n") < 3 * MAX_LINES, out.decode()
 
 
 def test_what_was_left_out_is_said_when_its_window_is_over(caplog: pytest.LogCaptureFixture) -> None:
@@ -102,10 +102,10 @@ def test_what_was_left_out_is_said_when_its_window_is_over(caplog: pytest.LogCap
     for _ in range(5):
         budget.log(log, logging.WARNING, "junk", "junk from %s", "x")
         budget.log(log, logging.DEBUG, "quiet", "not even looked at")
-    budget.tell()
+    budget.report()
     now = 60.0
-    budget.tell()
-    budget.tell()
+    budget.report()
+    budget.report()
     budget.log(log, logging.WARNING, "junk", "junk from %s", "y")
     assert [record.getMessage() for record in caplog.records] == [
         "junk from x",
@@ -117,7 +117,7 @@ def test_what_was_left_out_is_said_when_its_window_is_over(caplog: pytest.LogCap
 
 def test_lines_of_libraries_count(caplog: pytest.LogCaptureFixture) -> None:
     budget, library = LogRateLimiter(lines=2), logging.getLogger("aiohttp.server")
-    with budget.over("aiohttp.server"):
+    with budget.limit_loggers("aiohttp.server"):
         for number in range(5):
             library.error("trouble %d", number)
     library.error("afterwards")

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from tests.sample_events import call_ended, call_started, final, stream_started, stream_stopped, until
 from transcriber.errors import CallNotFound, StoreError
 from transcriber.observability.metrics import Metrics
-from transcriber.store.redis.aof_rewrite import MARK, AofRewrite
+from transcriber.store.redis.aof_rewrite import MARK_FILE, AofRewrite
 from transcriber.store.redis.private_server import PrivateRedis
 from transcriber.store.redis_store import RedisStore, open_store
 
@@ -68,7 +68,7 @@ async def test_a_deleted_calls_text_leaves_the_file_and_others_stay(
     metrics = Metrics()
     async with opened(directory) as store:
         erasure = AofRewrite(store.client, directory, metrics)
-        store.deletions.around.append(erasure.expected)
+        store.deletions.around.append(erasure.around_deletion)
         async with running(erasure):
             for number in range(5):
                 await told(store, f"CA{number}", f"{SECRET} {number}")
@@ -78,7 +78,7 @@ async def test_a_deleted_calls_text_leaves_the_file_and_others_stay(
             assert value(metrics, "erasures_pending") == 5
             await until(lambda: asyncio.sleep(0, value(metrics, "erasures_pending") == 0))
             assert on_disk(directory) == []
-            assert not (directory / MARK).exists()
+            assert not (directory / MARK_FILE).exists()
             await told(store, "CAlater", "afterwards")
     async with opened(directory) as store:
         assert len(await store.history.events("CAkept")) == 5
@@ -91,7 +91,7 @@ async def test_a_deletion_that_was_cut_off_is_finished_by_the_next_start(
 ) -> None:
     monkeypatch.setattr("transcriber.store.redis.aof_rewrite.QUIET_S", 0.05)
     async with opened(directory) as store:
-        store.deletions.around.append(AofRewrite(store.client, directory, Metrics()).expected)
+        store.deletions.around.append(AofRewrite(store.client, directory, Metrics()).around_deletion)
         await told(store, "CA1", SECRET)
         await store.history.delete("CA1")
     assert on_disk(directory) != []
@@ -100,19 +100,19 @@ async def test_a_deletion_that_was_cut_off_is_finished_by_the_next_start(
         erasure = AofRewrite(store.client, directory, metrics)
         assert value(metrics, "erasures_pending") == 1
         async with running(erasure):
-            await until(lambda: asyncio.sleep(0, not (directory / MARK).exists()))
+            await until(lambda: asyncio.sleep(0, not (directory / MARK_FILE).exists()))
         assert on_disk(directory) == []
 
 
 async def test_a_server_that_leaves_does_what_waits(directory: Path) -> None:
     async with opened(directory) as store:
         erasure = AofRewrite(store.client, directory, Metrics())
-        store.deletions.around.append(erasure.expected)
+        store.deletions.around.append(erasure.around_deletion)
         await told(store, "CA1", SECRET)
         await store.history.delete("CA1")
-        await erasure.leave()
+        await erasure.finish()
         assert on_disk(directory) == []
-        assert not (directory / MARK).exists()
+        assert not (directory / MARK_FILE).exists()
 
 
 async def test_a_file_that_cannot_be_rewritten_is_said_and_tried_again(
@@ -128,12 +128,12 @@ async def test_a_file_that_cannot_be_rewritten_is_said_and_tried_again(
         socket = str(directory / "redis.sock")
         async with Redis(unix_socket_path=socket, username="limited", password="any") as limited:
             erasure = AofRewrite(limited, directory, metrics)
-            store.deletions.around.append(erasure.expected)
+            store.deletions.around.append(erasure.around_deletion)
             await told(store, "CA1", SECRET)
             await store.history.delete("CA1")
             async with running(erasure):
                 await until(lambda: asyncio.sleep(0, (value(metrics, "erasure_failures_total") or 0) > 1))
-                assert (directory / MARK).exists()
+                assert (directory / MARK_FILE).exists()
                 assert value(metrics, "erasures_pending") == 1
                 assert "still in the private Redis's file" in caplog.text
                 await store.client.execute_command("ACL", "SETUSER", "limited", "+bgrewriteaof")
@@ -144,11 +144,11 @@ async def test_a_file_that_cannot_be_rewritten_is_said_and_tried_again(
 async def test_a_deletion_of_nothing_rewrites_nothing(directory: Path) -> None:
     metrics = Metrics()
     async with opened(directory) as store:
-        store.deletions.around.append(AofRewrite(store.client, directory, metrics).expected)
+        store.deletions.around.append(AofRewrite(store.client, directory, metrics).around_deletion)
         with pytest.raises(CallNotFound):
             await store.history.delete("CA1")
         assert value(metrics, "erasures_pending") == 0
-        assert not (directory / MARK).exists()
+        assert not (directory / MARK_FILE).exists()
 
 
 async def test_a_rewriting_that_began_before_a_deletion_ended_is_not_its_last(directory: Path) -> None:
@@ -156,17 +156,17 @@ async def test_a_rewriting_that_began_before_a_deletion_ended_is_not_its_last(di
     async with opened(directory) as store:
         erasure = AofRewrite(store.client, directory, metrics)
         await told(store, "CA1", SECRET)
-        async with erasure.expected():
+        async with erasure.around_deletion():
             await erasure.rewrite()
-            assert (directory / MARK).exists()
+            assert (directory / MARK_FILE).exists()
         assert value(metrics, "erasures_pending") == 1
         await erasure.rewrite()
-        assert not (directory / MARK).exists()
+        assert not (directory / MARK_FILE).exists()
 
 
 async def test_a_deletion_that_cannot_be_noted_is_not_begun(directory: Path) -> None:
     async with opened(directory) as store:
-        store.deletions.around.append(AofRewrite(store.client, directory / "gone", Metrics()).expected)
+        store.deletions.around.append(AofRewrite(store.client, directory / "gone", Metrics()).around_deletion)
         await told(store, "CA1", SECRET)
         with pytest.raises(StoreError, match="note"):
             await store.history.delete("CA1")

@@ -22,7 +22,7 @@ from transcriber.outbox.stream_writes import StreamOpened, line
 from transcriber.recognition.utterance_tracker import FinalResult
 from transcriber.store.ports import CallQuery
 from transcriber.store.redis_store import RedisStore
-from transcriber.store.search.query import parse
+from transcriber.store.search.query import parse_query
 from transcriber.webhooks.dead_letters import DeadLetter, DeadLetters
 from transcriber.webhooks.queue import WebhookQueue
 
@@ -33,8 +33,8 @@ def ago(seconds: float) -> int:
     return int((time.time() - seconds) * 1000)
 
 
-async def written(post: Post, carrier: StreamPublisher, *words: str) -> None:
-    say(carrier, *words)
+async def written(post: Post, publisher: StreamPublisher, *words: str) -> None:
+    say(publisher, *words)
     await post.delivered()
 
 
@@ -66,7 +66,7 @@ async def test_what_a_dead_server_left_of_a_deleted_call_never_comes_back(
     await trouble.kill()
     left = left or dead.begin("CA1", "MZ1", at_ms=ago(30))
     say(left, "left behind")
-    await asyncio.wait_for(left.backlog.safe.wait(), 10)
+    await asyncio.wait_for(left.spool.safe.wait(), 10)
     await dead.die()
     await trouble.start()
     await other.close(mine)
@@ -83,26 +83,28 @@ async def test_what_a_dead_server_left_of_a_deleted_call_never_comes_back(
 async def test_a_slow_server_is_told_that_its_call_was_deleted(open_post: OpenPost) -> None:
     slow, other = await open_post(), await open_post()
     refused: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    carrier = slow.outbox.begin(call_started("CA1"), stream_started("CA1"), at_ms=ago(30), refuse=refused.set_result)
-    await written(slow, carrier, "before the deletion")
-    await other.outbox.interrupt(carrier.lease)
+    publisher = slow.outbox.open_stream(
+        call_started("CA1"), stream_started("CA1"), at_ms=ago(30), on_refused=refused.set_result
+    )
+    await written(slow, publisher, "before the deletion")
+    await other.outbox.interrupt(publisher.lease)
     await other.store.history.delete("CA1")
     await slow.store.event_log._index_texts("CA1", ["late words"])  # the second half of a write that stalled
-    say(carrier, "after it")
+    say(publisher, "after it")
     assert await asyncio.wait_for(refused, 10) == "deleted"
-    await carrier.close(stream_stopped("CA1"), call_ended("CA1"))
+    await publisher.close(stream_stopped("CA1"), call_ended("CA1"))
     await assert_gone(slow)
-    assert slow.folder.files() == []
+    assert slow.folder.spool_paths() == []
 
 
 async def test_an_idle_stream_of_a_deleted_call_is_found_by_its_lease(open_post: OpenPost) -> None:
     slow, other = await open_post(), await open_post()
-    carrier = slow.begin(at_ms=ago(30))
-    await written(slow, carrier, "before")
-    await other.outbox.interrupt(carrier.lease)
+    publisher = slow.begin(at_ms=ago(30))
+    await written(slow, publisher, "before")
+    await other.outbox.interrupt(publisher.lease)
     await other.store.history.delete("CA1")
-    await LeaseMonitor(slow.outbox, slow.store.event_log).round()
-    await asyncio.wait_for(carrier.task, 10)
+    await LeaseMonitor(slow.outbox, slow.store.event_log).run_once()
+    await asyncio.wait_for(publisher.task, 10)
     await assert_gone(slow)
 
 
@@ -125,7 +127,7 @@ async def test_a_stream_after_the_deletion_begins_a_new_history_whose_numbers_go
     assert [event["seq"] for event in events] == list(range(last + 1, last + 6))
     assert (events[0]["type"], events[0]["resumed"]) == ("call.started", True)
     assert (await post.store.history.call("CA1"))["started_at_ms"] == began_ms
-    assert len((await post.store.history.calls(CallQuery(terms=parse("afterwards")))).calls) == 1
+    assert len((await post.store.history.calls(CallQuery(terms=parse_query("afterwards")))).calls) == 1
     await post.store.history.delete("CA1")
     await assert_gone(post)
 
@@ -133,12 +135,12 @@ async def test_a_stream_after_the_deletion_begins_a_new_history_whose_numbers_go
 async def test_audio_of_a_deleted_call_is_neither_heard_again_nor_kept(open_post: OpenPost) -> None:
     dead, other = await open_post(), await open_post()
     at_ms = ago(30)
-    carrier = dead.begin(at_ms=at_ms)
-    await written(dead, carrier, "said")
+    publisher = dead.begin(at_ms=at_ms)
+    await written(dead, publisher, "said")
     opening = StreamOpened(call=call_started("CA1"), stream=stream_started("CA1"), at_ms=at_ms)
-    dead.folder.journal("MZ1").write_bytes(line(opening))
+    dead.folder.journal_path("MZ1").write_bytes(line(opening))
     await dead.die()
-    await other.outbox.interrupt(carrier.lease)
+    await other.outbox.interrupt(publisher.lease)
     await other.store.history.delete("CA1")
     heir = await open_post()
     heir.outbox.recovery.set_result(JournalRecovery(heir.store.history, never))
@@ -156,16 +158,16 @@ async def test_audio_that_was_set_aside_goes_with_its_call_or_with_its_age(open_
     post = await open_post()
     root = post.folder.path.parent
     for call_sid in ("CA1", "CA2", "CA3"):
-        carrier = post.begin(call_sid, f"MZ{call_sid}", at_ms=ago(30))
-        await written(post, carrier, "said")
-        await post.close(carrier)
+        publisher = post.begin(call_sid, f"MZ{call_sid}", at_ms=ago(30))
+        await written(post, publisher, "said")
+        await post.close(publisher)
         opening = StreamOpened(call=call_started(call_sid), stream=stream_started(call_sid), at_ms=ago(30))
         (root / f"gone-{call_sid}.mulaw.tried").write_bytes(line(opening) + b"audio")
     long_ago = time.time() - 91 * 86_400
     os.utime(root / "gone-CA3.mulaw.tried", (long_ago, long_ago))
     await post.delivered()
     await post.store.history.delete("CA1")
-    await SetAsideAudio(root, post.store.deletions).look()
+    await SetAsideAudio(root, post.store.deletions).remove_due()
     assert files_in(root) == ["gone-CA2.mulaw.tried"]
 
 
@@ -173,10 +175,10 @@ async def test_what_was_left_for_too_long_is_not_delivered_any_more(open_post: O
     """The deletion of its call would be forgotten by then."""
     dead = await open_post()
     await trouble.kill()
-    carrier = dead.begin(at_ms=ago(30))
-    say(carrier, "left behind", "and this")
-    await asyncio.wait_for(carrier.backlog.safe.wait(), 10)
-    [file] = dead.folder.files()
+    publisher = dead.begin(at_ms=ago(30))
+    say(publisher, "left behind", "and this")
+    await asyncio.wait_for(publisher.spool.safe.wait(), 10)
+    [file] = dead.folder.spool_paths()
     await dead.die()
     long_ago = time.time() - 91 * 86_400
     os.utime(file, (long_ago, long_ago))
@@ -227,9 +229,9 @@ async def test_dead_letters_have_an_age_limit_though_history_has_none(store: Red
 
 async def test_what_remembers_a_deletion_holds_no_word_and_does_not_stay_for_ever(open_post: OpenPost) -> None:
     post = await open_post()
-    carrier = post.begin(at_ms=ago(30))
-    await written(post, carrier, "a word of the call")
-    await post.close(carrier)
+    publisher = post.begin(at_ms=ago(30))
+    await written(post, publisher, "a word of the call")
+    await post.close(publisher)
     await post.delivered()
     await post.store.history.delete("CA1")
     key = post.store.keys.deleted("CA1")
@@ -243,16 +245,16 @@ async def test_a_server_whose_streams_ended_before_those_of_others_keeps_nothing
 ) -> None:
     one, other = await open_post(), await open_post()
     streams = [(one, one.begin("CA1", "MZ1", at_ms=ago(90_000))), (other, other.begin("CA1", "MZ2", at_ms=ago(60)))]
-    for post, carrier in streams:
-        await written(post, carrier, "refund please")
-    for post, carrier in streams:  # the other one's is the last
-        await post.close(carrier)
+    for post, publisher in streams:
+        await written(post, publisher, "refund please")
+    for post, publisher in streams:  # the other one's is the last
+        await post.close(publisher)
         await post.delivered()
     await other.store.history.delete("CA1")
     await asyncio.sleep(0.002)  # Redis's clock has milliseconds
     again = one.begin("CA1", "MZ3", at_ms=ago(0))
     await written(one, again, "refund once more")
-    found = await one.store.history.calls(CallQuery(terms=parse("refund more")))
+    found = await one.store.history.calls(CallQuery(terms=parse_query("refund more")))
     assert [call["call_sid"] for call in found.calls] == ["CA1"]
     await one.close(again)
     await one.delivered()
@@ -269,6 +271,6 @@ async def test_a_stream_that_ended_takes_no_word_of_the_calls_other_streams_out_
     await post.close(first)
     await written(post, second, "please", "wait here")
     for q in ("refund please", '"wait here"', "refund wait"):
-        assert [call["call_sid"] for call in (await post.store.history.calls(CallQuery(terms=parse(q)))).calls] == [
-            "CA1"
-        ]
+        assert [
+            call["call_sid"] for call in (await post.store.history.calls(CallQuery(terms=parse_query(q)))).calls
+        ] == ["CA1"]

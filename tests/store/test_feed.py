@@ -9,18 +9,18 @@ import pytest
 
 from tests.sample_events import final, opened, partial, until
 from transcriber.errors import StoreError
-from transcriber.store.feed import BEHIND, RedisFeed
-from transcriber.store.ports import Published
+from transcriber.store.feed import BEHIND_MESSAGES, RedisFeed
+from transcriber.store.ports import PublishedEvent
 from transcriber.store.redis.private_server import PrivateRedis
 from transcriber.store.redis_store import RedisStore, open_store
 
 
-async def take(feed: AsyncIterator[Published], count: int) -> list[Published]:
+async def take(feed: AsyncIterator[PublishedEvent], count: int) -> list[PublishedEvent]:
     async with asyncio.timeout(5):
         return [await anext(feed) for _ in range(count)]
 
 
-def texts(messages: list[Published]) -> list[str]:
+def texts(messages: list[PublishedEvent]) -> list[str]:
     return [json.loads(message.json).get("text", "") for message in messages]
 
 
@@ -66,7 +66,7 @@ async def test_one_connection_serves_all_followers(store: RedisStore) -> None:
 
 async def test_a_slow_follower_loses_partials_first_and_is_then_dropped(store: RedisStore) -> None:
     await opened(store, "CA1")
-    slow_feed = RedisFeed(store.client, store.keys, most_waiting=3)
+    slow_feed = RedisFeed(store.client, store.keys, max_waiting=3)
     async with slow_feed.follow("CA1") as slow, store.feed.follow("CA1") as quick:
         await store.event_log.publish(partial("CA1", "partial 1"))
         await store.event_log.publish(partial("CA1", "partial 2"))
@@ -91,19 +91,19 @@ async def test_of_a_reader_that_is_behind_only_the_newest_partial_of_each_track_
     await opened(store, "CA1")
     async with store.feed.follow("CA1") as slow, store.feed.follow("CA1") as quick:
         read = asyncio.create_task(until_last(quick))
-        for number in range(1, BEHIND + 1):
+        for number in range(1, BEHIND_MESSAGES + 1):
             await store.event_log.append("MZ1", number, final("CA1", "final"))
         for number in range(1, 6):
             for track in ("inbound", "outbound"):
                 await store.event_log.publish(replace(partial("CA1", f"{track} {number}"), track=track))
             await store.client.publish(store.keys.channel("CA1", "partial"), f"[{number}]")
-        await store.event_log.append("MZ1", BEHIND + 1, final("CA1", "last"))
-        assert len(await read) == BEHIND + 16
-        waiting = (await until_last(slow))[BEHIND:]
+        await store.event_log.append("MZ1", BEHIND_MESSAGES + 1, final("CA1", "last"))
+        assert len(await read) == BEHIND_MESSAGES + 16
+        waiting = (await until_last(slow))[BEHIND_MESSAGES:]
     assert waiting == ["[1]", "[2]", "[3]", "[4]", "inbound 5", "outbound 5", "[5]", "last"]
 
 
-async def until_last(feed: AsyncIterator[Published]) -> list[str]:
+async def until_last(feed: AsyncIterator[PublishedEvent]) -> list[str]:
     """What comes up to `last`: texts, or what is no event as it is."""
     found: list[str] = []
     while found[-1:] != ["last"]:

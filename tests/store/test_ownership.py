@@ -36,8 +36,8 @@ def by_stream(events: list[dict[str, Any]]) -> dict[str, list[str]]:
     return found
 
 
-async def begun(post: Post, carrier: StreamPublisher, *words: str) -> None:
-    say(carrier, *words)
+async def begun(post: Post, publisher: StreamPublisher, *words: str) -> None:
+    say(publisher, *words)
     await post.delivered()
 
 
@@ -46,14 +46,14 @@ async def test_a_second_stream_of_a_sid_that_lives_is_refused(open_post: OpenPos
     mine = one.begin()
     await begun(one, mine, "before")
     refused: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    second = other.outbox.begin(
-        call_started("CA1"), stream_started("CA1"), at_ms=STARTED_MS + 5, refuse=refused.set_result
+    second = other.outbox.open_stream(
+        call_started("CA1"), stream_started("CA1"), at_ms=STARTED_MS + 5, on_refused=refused.set_result
     )
     assert await asyncio.wait_for(refused, 10) == "duplicate"
     say(second, "of nobody")
     await other.close(second)
     assert other.outbox.publishers == set()
-    assert other.folder.files() == []
+    assert other.folder.spool_paths() == []
     await begun(one, mine, "after")
     await one.close(mine)
     events = await one.events()
@@ -65,9 +65,9 @@ async def test_a_second_stream_of_a_sid_that_lives_is_refused(open_post: OpenPos
 
 async def test_writes_of_a_stream_that_has_become_anothers_are_refused(open_post: OpenPost) -> None:
     slow, other = await open_post(), await open_post()
-    carrier = slow.begin()
-    await begun(slow, carrier, "one", "two", "three")
-    await other.outbox.interrupt(carrier.lease)
+    publisher = slow.begin()
+    await begun(slow, publisher, "one", "two", "three")
+    await other.outbox.interrupt(publisher.lease)
     theirs = other.begin(at_ms=STARTED_MS + 5)
     await begun(other, theirs, "new")
     for number in (1, 2, 4):
@@ -80,13 +80,13 @@ async def test_writes_of_a_stream_that_has_become_anothers_are_refused(open_post
 
 async def test_a_server_that_was_slow_goes_on_by_another_name(open_post: OpenPost) -> None:
     slow, other = await open_post(), await open_post()
-    carrier = slow.begin()
-    await begun(slow, carrier, "before")
-    await other.outbox.interrupt(carrier.lease)
+    publisher = slow.begin()
+    await begun(slow, publisher, "before")
+    await other.outbox.interrupt(publisher.lease)
     theirs = other.begin(at_ms=STARTED_MS + 5)
     await begun(other, theirs, "of the other")
-    await begun(slow, carrier, "late", "later")
-    await slow.close(carrier)
+    await begun(slow, publisher, "late", "later")
+    await slow.close(publisher)
     await other.close(theirs)
     events = await slow.events()
     name = f"MZ1.{slow.folder.owner}"
@@ -105,18 +105,18 @@ async def test_streams_of_one_sid_that_began_while_redis_was_away_are_both_kept(
     posts = [await open_post(), await open_post()]
     refused: list[str] = []
     await trouble.kill()
-    carriers = [
-        post.outbox.begin(call_started("CA1"), stream_started("CA1"), at_ms=STARTED_MS, refuse=refused.append)
+    publishers = [
+        post.outbox.open_stream(call_started("CA1"), stream_started("CA1"), at_ms=STARTED_MS, on_refused=refused.append)
         for post in posts
     ]
-    for post, carrier in zip(posts, carriers, strict=True):
-        say(carrier, f"of {post.folder.owner}")
-        await asyncio.wait_for(carrier.backlog.safe.wait(), 10)
+    for post, publisher in zip(posts, publishers, strict=True):
+        say(publisher, f"of {post.folder.owner}")
+        await asyncio.wait_for(publisher.spool.safe.wait(), 10)
     await trouble.start()
-    for post, carrier in zip(posts, carriers, strict=True):
-        await begun(post, carrier, f"also of {post.folder.owner}")
-        await post.close(carrier)
-        await carrier.task
+    for post, publisher in zip(posts, publishers, strict=True):
+        await begun(post, publisher, f"also of {post.folder.owner}")
+        await post.close(publisher)
+        await publisher.task
     events = await posts[0].events()
     for post in posts:
         words = [f"of {post.folder.owner}", f"also of {post.folder.owner}"]
@@ -134,7 +134,7 @@ async def test_what_a_dead_server_left_of_a_sid_that_lives_elsewhere_is_kept(
     await trouble.kill()
     left = dead.begin()
     say(left, "left behind")
-    await asyncio.wait_for(left.backlog.safe.wait(), 10)
+    await asyncio.wait_for(left.spool.safe.wait(), 10)
     await dead.die()
     await trouble.start()
     mine = living.begin(at_ms=STARTED_MS + 5)
@@ -156,7 +156,7 @@ async def test_audio_of_a_dead_server_is_heard_again_beside_the_stream_that_has_
     mine = living.begin(at_ms=STARTED_MS + 5)
     await begun(living, mine, "of the living")
     opening = StreamOpened(call=call_started("CA1"), stream=stream_started("CA1"), at_ms=STARTED_MS)
-    dead.folder.journal("MZ1").write_bytes(line(opening))
+    dead.folder.journal_path("MZ1").write_bytes(line(opening))
     await dead.die()
     heir = await open_post()
     heir.outbox.recovery.set_result(JournalRecovery(heir.store.history, more_words))
@@ -177,13 +177,13 @@ async def test_a_sid_that_comes_again_on_the_same_server_waits_for_its_first_end
 ) -> None:
     post = await open_post()
     await trouble.kill()
-    carriers = [post.begin(at_ms=STARTED_MS + number) for number in range(2)]
-    for number, carrier in enumerate(carriers):
-        say(carrier, f"of stream {number}")
-        await asyncio.wait_for(carrier.backlog.safe.wait(), 10)
+    publishers = [post.begin(at_ms=STARTED_MS + number) for number in range(2)]
+    for number, publisher in enumerate(publishers):
+        say(publisher, f"of stream {number}")
+        await asyncio.wait_for(publisher.spool.safe.wait(), 10)
     await trouble.start()
-    for carrier in carriers:
-        await post.close(carrier)
+    for publisher in publishers:
+        await post.close(publisher)
     await post.delivered()
     events = await post.events()
     assert sorted(texts(events)) == ["of stream 0", "of stream 1"]
@@ -194,14 +194,14 @@ async def test_a_sid_that_comes_again_on_the_same_server_waits_for_its_first_end
 async def test_a_stream_of_an_older_version_goes_on(open_post: OpenPost) -> None:
     """Its hash does not say whose the stream was when it was live last."""
     slow, other = await open_post(), await open_post()
-    carrier = slow.begin()
-    await begun(slow, carrier, "before")
+    publisher = slow.begin()
+    await begun(slow, publisher, "before")
     await slow.store.client.hdel(slow.store.keys.call("CA1"), "owner:MZ1")
     with pytest.raises(StreamTaken):
         await other.store.event_log.append("MZ1", 1, final("CA1", "of another"))
-    await other.outbox.interrupt(carrier.lease)
-    await begun(slow, carrier, "after")
-    await slow.close(carrier)
+    await other.outbox.interrupt(publisher.lease)
+    await begun(slow, publisher, "after")
+    await slow.close(publisher)
     assert by_stream(await slow.events()) == {"MZ1": ["before", "after"]}
 
 

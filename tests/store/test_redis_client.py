@@ -9,7 +9,7 @@ from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import RedisError
 
 from transcriber.errors import ConfigError, StoreError
-from transcriber.store.redis.client import DEADLINE_S, MOST_CONNECTIONS, connect, disconnect
+from transcriber.store.redis.client import DEADLINE_S, MAX_CONNECTIONS, connect, disconnect
 from transcriber.store.redis_store import open_store
 
 
@@ -115,7 +115,7 @@ async def test_a_command_gets_its_turn_while_all_connections_are_busy(redis_url:
                 await client.ping()
             under_way.set()
 
-    busy_ones = [asyncio.create_task(busy()) for _ in range(3 * MOST_CONNECTIONS)]
+    busy_ones = [asyncio.create_task(busy()) for _ in range(3 * MAX_CONNECTIONS)]
     await under_way.wait()
     try:
         for _ in range(5):

@@ -6,16 +6,16 @@ import pytest
 
 from tests.sample_events import final, opened, until
 from transcriber.errors import StoreError
-from transcriber.store.redis.client import MOST_CONNECTIONS
+from transcriber.store.redis.client import MAX_CONNECTIONS
 from transcriber.store.redis_store import RedisStore, open_store
 
 
 async def test_a_burst_waits_for_connections_instead_of_failing(store: RedisStore) -> None:
-    sids = [f"MZ{n}" for n in range(8 * MOST_CONNECTIONS)]
-    for start in range(0, len(sids), MOST_CONNECTIONS):
-        await asyncio.gather(*(opened(store, "CA1", sid) for sid in sids[start : start + MOST_CONNECTIONS]))
+    sids = [f"MZ{n}" for n in range(8 * MAX_CONNECTIONS)]
+    for start in range(0, len(sids), MAX_CONNECTIONS):
+        await asyncio.gather(*(opened(store, "CA1", sid) for sid in sids[start : start + MAX_CONNECTIONS]))
     await asyncio.gather(*(store.event_log.append(sid, 1, final("CA1", stream_sid=sid)) for sid in sids))
-    assert (await store.history.call("CA1"))["finals"] == 8 * MOST_CONNECTIONS
+    assert (await store.history.call("CA1"))["finals"] == 8 * MAX_CONNECTIONS
 
 
 async def test_a_cancelled_command_leaves_no_answer_for_the_next(redis_url: str, store: RedisStore) -> None:

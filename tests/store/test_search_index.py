@@ -7,7 +7,7 @@ from tests.sample_events import STARTED_MS, closed, final, opened
 from tests.store.test_call_history import all_pages, sids
 from transcriber.store.ports import CallQuery, Status
 from transcriber.store.redis_store import RedisStore
-from transcriber.store.search.query import parse
+from transcriber.store.search.query import parse_query
 
 DAY_MS = 86_400_000
 
@@ -22,7 +22,7 @@ async def spoken(store: RedisStore, call_sid: str, *texts: str, at_ms: int = STA
 
 
 async def search(store: RedisStore, q: str, **more: Any) -> list[str]:
-    return sids(await store.history.calls(CallQuery(terms=parse(q), **more)))
+    return sids(await store.history.calls(CallQuery(terms=parse_query(q), **more)))
 
 
 async def test_all_words_beginnings_and_phrases(store: RedisStore) -> None:
@@ -42,7 +42,7 @@ async def test_all_words_beginnings_and_phrases(store: RedisStore) -> None:
 
 async def test_matches_are_marked(store: RedisStore) -> None:
     await spoken(store, "CA1", "a card", "nothing", "the credit card", "card one", "card two")
-    [call] = (await store.history.calls(CallQuery(terms=parse("card credit")))).calls
+    [call] = (await store.history.calls(CallQuery(terms=parse_query("card credit")))).calls
     assert call["match_count"] == 4
     assert [match["text"] for match in call["matches"]] == ["a card", "the credit card", "card one"]
     assert call["matches"][1] == {
@@ -70,10 +70,10 @@ async def test_filters_hold_for_searches(store: RedisStore) -> None:
 async def test_pages_are_whole_while_calls_arrive(store: RedisStore) -> None:
     for number in range(40):  # many at the same millisecond, on several days
         await spoken(store, f"CA{number:02}", "same words", at_ms=STARTED_MS - DAY_MS * (number // 15))
-    first = await store.history.calls(CallQuery(terms=parse("words same"), limit=7))
+    first = await store.history.calls(CallQuery(terms=parse_query("words same"), limit=7))
     await spoken(store, "CAnew", "same words", at_ms=STARTED_MS + 5)
     rest = await all_pages(
-        store, lambda cursor: CallQuery(terms=parse("words same"), limit=7, cursor=cursor or first.cursor)
+        store, lambda cursor: CallQuery(terms=parse_query("words same"), limit=7, cursor=cursor or first.cursor)
     )
     expected = sorted(range(40), key=lambda number: (-(number // 15), number), reverse=True)
     assert sids(first) + rest == [f"CA{number:02}" for number in expected]
@@ -106,7 +106,7 @@ async def test_what_an_earlier_version_indexed_is_found_in_order_and_removed(sto
     await age(store)
     for number in range(1, 40, 2):
         await spoken(store, f"CA{number:02}", "same words", at_ms=STARTED_MS - DAY_MS * (number // 15))
-    found = await all_pages(store, lambda cursor: CallQuery(terms=parse("words same"), limit=7, cursor=cursor))
+    found = await all_pages(store, lambda cursor: CallQuery(terms=parse_query("words same"), limit=7, cursor=cursor))
     expected = sorted(range(40), key=lambda number: (-(number // 15), number), reverse=True)
     assert found == [f"CA{number:02}" for number in expected]
     for call_sid in found:
@@ -127,5 +127,5 @@ async def test_an_expired_call_is_passed_over_and_the_index_expires(store: Redis
 async def test_a_final_that_is_written_again_is_found_once(store: RedisStore) -> None:
     await opened(store, "CA1")
     await asyncio.gather(*(store.event_log.append("MZ1", 1, final("CA1", "only once")) for _ in range(3)))
-    [call] = (await store.history.calls(CallQuery(terms=parse("once")))).calls
+    [call] = (await store.history.calls(CallQuery(terms=parse_query("once")))).calls
     assert call["match_count"] == 1

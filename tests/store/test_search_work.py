@@ -13,7 +13,7 @@ from transcriber.store import call_history
 from transcriber.store.ports import CallQuery
 from transcriber.store.redis_store import RedisStore
 from transcriber.store.search import index
-from transcriber.store.search.query import parse
+from transcriber.store.search.query import parse_query
 
 WORDS = ("pay", "payment", "paid", "pat", "card", "care", "car", "cost", "zebra", "the", "credit")
 QUERIES = (
@@ -47,25 +47,26 @@ def naively(said: dict[str, list[str]], q: str) -> Iterator[str]:
     for call_sid, texts in said.items():
         padded = [f" {text} " for text in texts]
         if all(
-            any(f" {' '.join(term.words)}{'' if term.open else ' '}" in text for text in padded) for term in parse(q)
+            any(f" {' '.join(term.words)}{'' if term.is_prefix else ' '}" in text for text in padded)
+            for term in parse_query(q)
         ):
             yield call_sid
 
 
-@pytest.mark.parametrize(("work", "most_events"), [(1, 50_000), (30, 700), (index.WORK, 50_000)])
+@pytest.mark.parametrize(("work", "most_events"), [(1, 50_000), (30, 700), (index.MAX_WORK, 50_000)])
 async def test_small_steps_find_what_one_would(
     store: RedisStore, monkeypatch: pytest.MonkeyPatch, work: int, most_events: int
 ) -> None:
     said = await said_at_random(store, calls=60)
-    monkeypatch.setattr(index, "WORK", work)
-    monkeypatch.setattr(call_history, "MOST_EVENTS_READ", most_events)
+    monkeypatch.setattr(index, "MAX_WORK", work)
+    monkeypatch.setattr(call_history, "MAX_EVENTS_READ", most_events)
 
     for q in QUERIES:
         expected = list(naively(said, q))
         for limit in (4, 100):
 
             def asked(cursor: str | None, q: str = q, limit: int = limit) -> CallQuery:
-                return CallQuery(terms=parse(q), limit=limit, cursor=cursor)
+                return CallQuery(terms=parse_query(q), limit=limit, cursor=cursor)
 
             assert await all_pages(store, asked) == expected, q
 
@@ -75,11 +76,11 @@ async def test_a_page_that_would_read_too_much_is_short_and_has_a_cursor(
 ) -> None:
     for number in range(12):
         await spoken(store, f"CA{number:02}", "hello", at_ms=STARTED_MS + number)
-    monkeypatch.setattr(call_history, "MOST_EVENTS_READ", 25)
-    page = await store.history.calls(CallQuery(terms=parse("hello"), limit=200))
+    monkeypatch.setattr(call_history, "MAX_EVENTS_READ", 25)
+    page = await store.history.calls(CallQuery(terms=parse_query("hello"), limit=200))
     assert 0 < len(page.calls) < 12
     assert page.cursor
-    monkeypatch.setattr(call_history, "MOST_CALLS_READ", 5)
+    monkeypatch.setattr(call_history, "MAX_CALLS_READ", 5)
     assert await all_pages(store, lambda cursor: CallQuery(status="interrupted", limit=50, cursor=cursor)) == []
     page = await store.history.calls(CallQuery(status="interrupted"))
     assert (len(page.calls), bool(page.cursor)) == (0, True)
@@ -87,8 +88,8 @@ async def test_a_page_that_would_read_too_much_is_short_and_has_a_cursor(
 
 async def test_a_query_that_is_too_wide_is_told_so(store: RedisStore) -> None:
     with pytest.raises(BadRequest, match="more than 4 beginnings"):
-        parse("co* ca* pa* ma* re*")
-    words = {f"co{number:04}": 0.0 for number in range(index.MOST_WORDS_OF_BEGINNINGS)}
+        parse_query("co* ca* pa* ma* re*")
+    words = {f"co{number:04}": 0.0 for number in range(index.MAX_PREFIX_WORDS)}
     await spoken(store, "CA1", "coming soon")
     [key] = [key async for key in store.client.scan_iter(match=f"*{store.keys.prefix}*:v:*")]
     await store.client.zadd(key, words)
@@ -108,7 +109,7 @@ async def test_a_search_writes_nothing(store: RedisStore) -> None:
 
 
 async def test_a_call_of_very_many_words_goes_in_and_out_in_parts(store: RedisStore) -> None:
-    words = [f"word{number}" for number in range(3 * index.WORDS_AT_ONCE)]
+    words = [f"word{number}" for number in range(3 * index.BATCH_WORDS)]
     await spoken(store, "CA1", " ".join(words), "and another")
     for q in ("word0 another", f'"{words[-2]} {words[-1]}"', "word749 word1*"):
         assert await search(store, q) == ["CA1"]

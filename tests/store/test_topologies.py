@@ -34,7 +34,7 @@ from transcriber.outbox.server_directory import ServerDirectory
 from transcriber.store.ports import CallQuery
 from transcriber.store.redis import binary
 from transcriber.store.redis_store import RedisStore, open_store
-from transcriber.store.search.query import parse
+from transcriber.store.search.query import parse_query
 from transcriber.webhooks.dead_letters import DeadLetter, DeadLetters
 from transcriber.webhooks.queue import WebhookQueue
 
@@ -99,16 +99,16 @@ async def use_all_of(store: RedisStore) -> None:
         kept = await store.history.events(call_sid)
         assert [m.json for m in heard if m.call_sid == call_sid and m.channel != "partial"] == list(kept)
         assert len(kept) == 5
-    found = await store.history.calls(CallQuery(terms=parse("words")))
+    found = await store.history.calls(CallQuery(terms=parse_query("words")))
     assert found.calls
     page = await store.history.calls(CallQuery(status="ended"))
     assert [call["call_sid"] for call in page.calls] == calls[::-1]
     await deliver_all_of(store, calls)
-    await store.check_rights()
+    await store.check_acl()
     await store.check_database()
-    assert await store.refusal() == ""
+    assert await store.write_failure() == ""
     await store.client.delete(store.keys.calls)
-    assert [done async for done in store.repairs.rebuild()][-1] == len(calls)
+    assert [done async for done in store.index_repair.rebuild()][-1] == len(calls)
     assert sids(await store.history.calls(CallQuery())) == calls[::-1]
     await store.history.delete("CA3")
     with pytest.raises(CallNotFound):
@@ -126,7 +126,7 @@ async def deliver_all_of(store: RedisStore, calls: list[str]) -> None:
         parcels = await deliveries.take(call_sid)
         assert isinstance(parcels, list)
         assert [parcel.json for parcel in parcels] == list(await store.history.events(call_sid))
-        await deliveries.failed(parcels[0], attempts=1)
+        await deliveries.count_attempt(parcels[0], attempts=1)
         assert await deliveries.renew(call_sid) is True
         assert await deliveries.take(call_sid, done=parcels) == []
     assert [call_sid async for call_sid in deliveries.unsent()] == []
@@ -161,7 +161,7 @@ async def test_a_failover_through_sentinel_loses_nothing(tmp_path: Path) -> None
         config = tmp_path / "sentinel" / "sentinel.conf"
         config.write_text(SENTINEL.format(port=master_port))
         async with redis_server(tmp_path / "sentinel", str(config), "--sentinel") as sentinel_port:
-            folder = ServerDirectory.make(tmp_path / "outbox")
+            folder = ServerDirectory.create(tmp_path / "outbox")
             url = f"redis+sentinel://127.0.0.1:{sentinel_port}/mymaster/0"
             async with (
                 Redis(port=master_port) as master,
@@ -171,21 +171,21 @@ async def test_a_failover_through_sentinel_loses_nothing(tmp_path: Path) -> None
             ):
                 replica_pid = (await replica.info("server"))["process_id"]
                 outbox = Outbox(folder, store.event_log, Metrics())
-                carrier = outbox.begin(call_started("CA1"), stream_started("CA1"), at_ms=STARTED_MS)
-                carrier.send(final("CA1", "before"))
+                publisher = outbox.open_stream(call_started("CA1"), stream_started("CA1"), at_ms=STARTED_MS)
+                publisher.send(final("CA1", "before"))
                 await until(lambda: knows_a_replica(sentinel), within_s=30)
                 await until(lambda: asyncio.sleep(0, not outbox.waiting))
                 await until(lambda: is_replicated(master), within_s=30)
                 os.kill(replica_pid, signal.SIGSTOP)
                 await command(master, "CLIENT", "KILL", "TYPE", "replica")
-                carrier.send(final("CA1", "unseen by the replica"))
+                publisher.send(final("CA1", "unseen by the replica"))
                 await until(lambda: asyncio.sleep(0, not outbox.waiting))
                 with suppress(RedisError):
                     await command(master, "SHUTDOWN", "NOSAVE")
                 os.kill(replica_pid, signal.SIGCONT)
                 for n in range(20):
-                    carrier.send(final("CA1", f"during {n}"))
-                await carrier.close(stream_stopped("CA1"), call_ended("CA1"))
+                    publisher.send(final("CA1", f"during {n}"))
+                await publisher.close(stream_stopped("CA1"), call_ended("CA1"))
                 await until(lambda: asyncio.sleep(0, not outbox.waiting), within_s=40)
                 await until(lambda: is_readable(store))
                 events = [json.loads(text) for text in await store.history.events("CA1")]

@@ -12,7 +12,7 @@ from aiohttp import ClientPayloadError, ClientResponse
 
 from tests.web.conftest import Client, WebClient
 from transcriber.errors import StoreError
-from transcriber.store.ports import Feed, Published
+from transcriber.store.ports import Feed, PublishedEvent
 from transcriber.store.redis_store import RedisStore
 from transcriber.web.routes import call_events
 
@@ -81,14 +81,14 @@ class ThisFeed:
         self.followed = 0
 
     @asynccontextmanager
-    async def follow(self, call_sid: str | None = None) -> AsyncIterator[AsyncIterator[Published]]:
+    async def follow(self, call_sid: str | None = None) -> AsyncIterator[AsyncIterator[PublishedEvent]]:
         self.followed += 1
         async with self._feed.follow(call_sid) as messages:
             if self._tricks:
                 await self._tricks.pop(0)()
             yield self._picked(messages)
 
-    async def _picked(self, messages: AsyncIterator[Published]) -> AsyncIterator[Published]:
+    async def _picked(self, messages: AsyncIterator[PublishedEvent]) -> AsyncIterator[PublishedEvent]:
         async for message in messages:
             if self._lose and self._lose in message.json:
                 continue

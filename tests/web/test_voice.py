@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestClient
 
 from tests.web.conftest import Client, Registry, WebClient
 from transcriber.errors import StoreError
-from transcriber.observability.log_rate_limit import LINES
+from transcriber.observability.log_rate_limit import MAX_LINES
 from transcriber.store.redis_store import RedisStore
 from transcriber.telephony.twilio.signature import compute
 from transcriber.web.services import Services
@@ -222,7 +222,7 @@ async def test_a_ticket_that_cannot_be_issued_is_told_until_it_can(
     read = services.metrics.registry.get_sample_value
     assert read("transcriber_calls_untranscribed_total", {"reason": "no_ticket"}) == 30
     errors = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert len(errors) == LINES
+    assert len(errors) == MAX_LINES
     assert "no ticket" in errors[0].getMessage()
     tickets.away = False
     assert (await client.get("/readyz")).status == 200

@@ -22,7 +22,7 @@ from transcriber.store.redis_store import RedisStore
 from transcriber.webhooks.client import WebhookClient
 from transcriber.webhooks.dead_letters import DeadLetters
 from transcriber.webhooks.deliverer import DeliveryContext
-from transcriber.webhooks.dispatcher import KINDS, WebhookDispatcher
+from transcriber.webhooks.dispatcher import CHANNELS, WebhookDispatcher
 from transcriber.webhooks.metrics import WebhookMetrics
 from transcriber.webhooks.queue import WebhookQueue
 
@@ -130,21 +130,21 @@ def send(store: RedisStore, receiving: Receiving) -> Send:
         deliveries = WebhookQueue(store.client, store.keys, name=name, consumer=consumer, lease_s=lease_s)
         dead_letters = DeadLetters(store.client, store.keys, name=name, ttl_s=3600)
         await deliveries.register(born_ms=born_ms)
-        feed = RedisFeed(store.client, store.keys, kinds=KINDS)
+        feed = RedisFeed(store.client, store.keys, kinds=CHANNELS)
         async with WebhookClient(receiving.url, [key_of(SECRET)], timeout_s=timeout_s, concurrency=AT_ONCE) as receiver:
             post = DeliveryContext(
-                deliveries=deliveries,
+                queue=deliveries,
                 dead_letters=dead_letters,
-                receiver=receiver,
-                figures=WebhookMetrics(),
+                client=receiver,
+                metrics=WebhookMetrics(),
                 stopping=asyncio.Event(),
-                attempts=attempts,
+                max_attempts=attempts,
                 lease_s=lease_s,
             )
             sender = WebhookDispatcher(post, following or feed)
             task = asyncio.create_task(sender.run())
             try:
-                yield Sending(sender, task, post.figures, receiver, dead_letters)
+                yield Sending(sender, task, post.metrics, receiver, dead_letters)
             finally:
                 sender.stop()
                 await asyncio.wait({task}, timeout=WITHIN_S)

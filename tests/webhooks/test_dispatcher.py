@@ -16,12 +16,12 @@ from tests.webhooks.conftest import AT_ONCE, NAME, SECRET, Receiving, Send, Send
 from transcriber.errors import ReceiverGone
 from transcriber.settings.signing_secret import key_of
 from transcriber.store.feed import RedisFeed
-from transcriber.store.ports import Published
+from transcriber.store.ports import PublishedEvent
 from transcriber.store.redis_store import RedisStore
 from transcriber.webhooks import protocol
 from transcriber.webhooks.client import WebhookClient
 from transcriber.webhooks.dead_letters import DeadLetters
-from transcriber.webhooks.redelivery import replay
+from transcriber.webhooks.redelivery import redeliver
 
 MANY = 10_000
 
@@ -56,12 +56,12 @@ class Chatter:
     """A feed on which a call has news in every turn of the loop."""
 
     @asynccontextmanager
-    async def follow(self, call_sid: str | None = None) -> AsyncIterator[AsyncIterator[Published]]:
+    async def follow(self, call_sid: str | None = None) -> AsyncIterator[AsyncIterator[PublishedEvent]]:
         yield self._messages(call_sid or "CA1")
 
-    async def _messages(self, call_sid: str) -> AsyncIterator[Published]:
+    async def _messages(self, call_sid: str) -> AsyncIterator[PublishedEvent]:
         while True:
-            yield Published(call_sid, "final", "{}")
+            yield PublishedEvent(call_sid, "final", "{}")
             await asyncio.sleep(0)
 
 
@@ -362,7 +362,7 @@ async def test_thousands_of_dead_letters_are_replayed(store: RedisStore, receivi
     key = f"{store.keys.webhook(NAME)}:dead"
     await store.client.hset(key, mapping={f"CA{number}:3": letter for number in range(MANY)})
     async with WebhookClient(receiving.url, [key_of(SECRET)], timeout_s=10.0, concurrency=8) as receiver:
-        result = await replay(dead_letters, receiver)
+        result = await redeliver(dead_letters, receiver)
     assert (result.delivered, result.kept, result.lost) == (0, 0, MANY)
     assert await dead_letters.count() == 0
 

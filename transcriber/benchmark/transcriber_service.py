@@ -21,7 +21,7 @@ from transcriber.runtime import child_process
 from transcriber.settings.definition import Settings
 from transcriber.settings.sources import PREFIX
 from transcriber.store.feed import RedisFeed
-from transcriber.store.ports import Published
+from transcriber.store.ports import PublishedEvent
 from transcriber.store.redis.private_server import socket_url
 from transcriber.store.redis_store import open_store
 from transcriber.telephony.simulator import CallIds, Target, dial
@@ -99,7 +99,7 @@ class Service:
         """See `Side`."""
         return use_of(self._pid)
 
-    async def listen(self, messages: AsyncIterator[Published]) -> None:
+    async def listen(self, messages: AsyncIterator[PublishedEvent]) -> None:
         """Hand out what is published, until cancelled."""
         async for message in messages:
             now_ms = time.monotonic() * 1000
@@ -119,7 +119,7 @@ async def service(model: ModelFolder, *, gated: bool = True) -> AsyncIterator[Se
         side = Service(name, found[1], server.pid, endpoint_ms=Settings().endpoint_ms, ready_s=ready_s)
         url = socket_url(folder / "redis")
         async with await open_store(url, prefix=Settings().redis_prefix, ttl_s=0) as store:
-            feed = RedisFeed(store.client, store.keys, most_waiting=MOST_WAITING)
+            feed = RedisFeed(store.client, store.keys, max_waiting=MOST_WAITING)
             try:
                 async with feed.follow() as messages:
                     listening = asyncio.create_task(side.listen(messages))

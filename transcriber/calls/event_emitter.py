@@ -8,17 +8,19 @@ from collections.abc import Mapping
 
 from transcriber.events.factory import Fact, StreamEventFactory
 from transcriber.events.schema import iso_time
-from transcriber.outbox.ports import EventSink, Outbox, Refuse
+from transcriber.outbox.ports import EventSink, OnRefused, Outbox
 from transcriber.recognition.utterance_tracker import PartialResult
 
 
 class EventEmitter:
     """The writer of one stream. All methods belong to the event loop's thread."""
 
-    def __init__(self, identity: StreamEventFactory, outbox: Outbox, *, refuse: Refuse) -> None:
+    def __init__(self, identity: StreamEventFactory, outbox: Outbox, *, refuse: OnRefused) -> None:
         self._identity = identity
         call, stream = identity.started(_now())
-        self._delivery: EventSink = outbox.begin(call, stream, at_ms=time.time_ns() // 1_000_000, refuse=refuse)
+        self._delivery: EventSink = outbox.open_stream(
+            call, stream, at_ms=time.time_ns() // 1_000_000, on_refused=refuse
+        )
 
     def emit(self, fact: Fact, track: str = "") -> None:
         """Something to be kept and published; `track` is an utterance's."""

@@ -102,7 +102,7 @@ def _redis(settings: Settings) -> str:
 async def _try(settings: Settings) -> None:
     url, prefix, ttl_s = settings.redis_url, settings.redis_prefix, settings.history_ttl_s
     async with await open_store(url, prefix=prefix, ttl_s=ttl_s) as store:
-        await store.check_rights()
+        await store.check_acl()
         await store.check_database()
 
 

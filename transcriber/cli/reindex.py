@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
 async def _reindex(settings: Settings) -> int:
     done = 0
     async with await open_servers_store(settings) as store:
-        async for done in store.repairs.rebuild():
+        async for done in store.index_repair.rebuild():
             if done % SAID_EVERY == 0:
                 print_status(f"{done} calls so far")
     return done

@@ -26,10 +26,10 @@ from transcriber.store.redis_store import RedisStore
 from transcriber.webhooks.client import WebhookClient, checked_url
 from transcriber.webhooks.dead_letters import DeadLetters
 from transcriber.webhooks.deliverer import DeliveryContext
-from transcriber.webhooks.dispatcher import KINDS, WebhookDispatcher
+from transcriber.webhooks.dispatcher import CHANNELS, WebhookDispatcher
 from transcriber.webhooks.metrics import OUTCOMES, WebhookMetrics
 from transcriber.webhooks.queue import WebhookQueue
-from transcriber.webhooks.redelivery import replay
+from transcriber.webhooks.redelivery import redeliver
 
 ATTEMPTS, CONCURRENCY, TIMEOUT_S, TAKEOVER_S = 20, 32, 15.0, 30.0
 LEAST_TAKEOVER_S = 2.0
@@ -126,12 +126,12 @@ async def _send(args: argparse.Namespace, settings: Settings) -> None:
         deliveries = _deliveries(args, store)
         new = await deliveries.register(born_ms=0 if args.all else None)
         post = DeliveryContext(
-            deliveries=deliveries,
+            queue=deliveries,
             dead_letters=_dead_letters(args, settings, store),
-            receiver=receiver,
-            figures=figures,
+            client=receiver,
+            metrics=figures,
             stopping=asyncio.Event(),
-            attempts=args.attempts,
+            max_attempts=args.attempts,
             lease_s=args.takeover_s,
         )
         sender = WebhookDispatcher(post, feed)
@@ -140,7 +140,7 @@ async def _send(args: argparse.Namespace, settings: Settings) -> None:
         with _metrics(args, figures):
             print_status(f"webhook {args.name}: {_beginning(args, new=new)}")
             await sender.run()
-    print_status("stopped: " + ", ".join(f"{figures.settled(word)} {word}" for word in OUTCOMES))
+    print_status("stopped: " + ", ".join(f"{figures.count(word)} {word}" for word in OUTCOMES))
 
 
 def _beginning(args: argparse.Namespace, *, new: bool) -> str:
@@ -167,7 +167,7 @@ async def _tend(args: argparse.Namespace, settings: Settings) -> int:
 
 async def _replay(args: argparse.Namespace, settings: Settings) -> int:
     async with await open_servers_store(settings) as store, _receiver(args, settings) as receiver:
-        result = await replay(_dead_letters(args, settings, store), receiver)
+        result = await redeliver(_dead_letters(args, settings, store), receiver)
     print_status(
         f"{result.delivered} delivered, {result.kept} not taken and kept, {result.lost} of deleted or expired calls"
     )
@@ -190,7 +190,7 @@ def _receiver(args: argparse.Namespace, settings: Settings) -> WebhookClient:
 
 @asynccontextmanager
 async def _feed(store: RedisStore) -> AsyncIterator[RedisFeed]:
-    feed = RedisFeed(store.client, store.keys, kinds=KINDS)
+    feed = RedisFeed(store.client, store.keys, kinds=CHANNELS)
     try:
         yield feed
     finally:

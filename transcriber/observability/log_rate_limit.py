@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-LINES = 10
+MAX_LINES = 10
 WINDOW_S = 60.0
-LOOK_EVERY_S = 1.0
+REPORT_INTERVAL_S = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class LogRateLimiter:
     """
 
     def __init__(
-        self, *, lines: int = LINES, window_s: float = WINDOW_S, clock: Callable[[], float] = time.monotonic
+        self, *, lines: int = MAX_LINES, window_s: float = WINDOW_S, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._lines = lines
         self._window_s = window_s
@@ -49,7 +49,7 @@ class LogRateLimiter:
         if logger.isEnabledFor(level) and self._admits(kind, level):
             logger.log(level, message, *args, exc_info=exc_info)
 
-    def tell(self, *, at_end: bool = False) -> None:
+    def report(self, *, at_end: bool = False) -> None:
         """Say what was left out of the windows that are over; `at_end`: of all."""
         now = self._clock()
         for name, kind in list(self._kinds.items()):
@@ -62,13 +62,13 @@ class LogRateLimiter:
         """Tell in time, as long as the server runs."""
         try:
             while True:
-                await asyncio.sleep(LOOK_EVERY_S)
-                self.tell()
+                await asyncio.sleep(REPORT_INTERVAL_S)
+                self.report()
         finally:
-            self.tell(at_end=True)
+            self.report(at_end=True)
 
     @contextmanager
-    def over(self, *names: str) -> Iterator[None]:
+    def limit_loggers(self, *names: str) -> Iterator[None]:
         """Inside, lines of these loggers (of libraries) count as well: each logger is a kind."""
         loggers = [logging.getLogger(name) for name in names]
         for logger in loggers:
@@ -86,7 +86,7 @@ class LogRateLimiter:
         now = self._clock()
         kind = self._kinds.get(name)
         if kind is not None and kind.ends_at <= now:
-            self.tell()
+            self.report()
             kind = None
         if kind is None:
             kind = self._kinds[name] = _Kind(level, now + self._window_s)

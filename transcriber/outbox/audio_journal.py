@@ -14,7 +14,7 @@ from transcriber.outbox.stream_writes import StreamOpened, line, read
 
 log = logging.getLogger(__name__)
 FLUSH_S = 0.25
-MOST_IN_MEMORY = 1 << 20
+MAX_PENDING_BYTES = 1 << 20
 """Bytes that may wait for a slow disk; beyond it the stream has no journal any more."""
 _HEAD = struct.Struct("<BQI")
 """Before each piece: the number of its track, the position of its first sample, its length."""
@@ -24,20 +24,20 @@ Spans = list[tuple[bytes, int]]
 class AudioJournal:
     """One stream's. All methods belong to the event loop's thread; `hear` never waits."""
 
-    def __init__(self, path: Path, opening: StreamOpened) -> None:
+    def __init__(self, path: Path, header: StreamOpened) -> None:
         self._path = path
-        self._tracks = opening.stream.tracks
-        self._new = bytearray(line(opening))
+        self._tracks = header.stream.tracks
+        self._new = bytearray(line(header))
         self._file: int | None = None
         self._failed = False
         self._writing: asyncio.Task[None] | None = None
 
-    def record(self, track: str, payload: bytes, at: int) -> None:
+    def record(self, track: str, payload: bytes, start_sample: int) -> None:
         """Mu-law of a track, and the position of its first sample on the stream's clock."""
         if self._failed:
             return
-        self._new += _HEAD.pack(self._tracks.index(track), at, len(payload)) + payload
-        if len(self._new) > MOST_IN_MEMORY:
+        self._new += _HEAD.pack(self._tracks.index(track), start_sample, len(payload)) + payload
+        if len(self._new) > MAX_PENDING_BYTES:
             self._fail("the disk is too slow")
         elif self._writing is None:
             self._writing = asyncio.create_task(self._write())
@@ -71,20 +71,20 @@ class AudioJournal:
         self._new.clear()
 
 
-def opening_of(path: Path) -> StreamOpened | None:
+def read_header(path: Path) -> StreamOpened | None:
     """Whose journal it is; None if that cannot be read. Blocks."""
     with path.open("rb") as file:
-        opening = read(file.readline())
-    return opening if isinstance(opening, StreamOpened) else None
+        header = read(file.readline())
+    return header if isinstance(header, StreamOpened) else None
 
 
-def audio_of(path: Path, after: Mapping[str, int]) -> Mapping[str, Spans]:
+def read_audio(path: Path, after: Mapping[str, int]) -> Mapping[str, Spans]:
     """By track what was heard behind the position `after`, 0 unless given; a torn end is left out. Blocks."""
     with path.open("rb") as file:
-        opening = read(file.readline())
-        if not isinstance(opening, StreamOpened):
+        header = read(file.readline())
+        if not isinstance(header, StreamOpened):
             return {}
-        tracks = opening.stream.tracks
+        tracks = header.stream.tracks
         found: dict[str, Spans] = {track: [] for track in tracks}
         while len(head := file.read(_HEAD.size)) == _HEAD.size:
             number, at, length = _HEAD.unpack(head)

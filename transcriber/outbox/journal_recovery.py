@@ -12,7 +12,7 @@ from transcriber.audio.chunk import SAMPLE_RATE_HZ, SAMPLES_PER_MS
 from transcriber.errors import CallNotFound
 from transcriber.events.factory import StreamEventFactory
 from transcriber.events.schema import Event, iso_time, parse
-from transcriber.outbox.audio_journal import Spans, audio_of
+from transcriber.outbox.audio_journal import Spans, read_audio
 from transcriber.outbox.stream_writes import StreamOpened
 from transcriber.recognition.utterance_tracker import FinalResult
 from transcriber.runtime.time_slices import TimeSlices
@@ -31,21 +31,21 @@ Retranscribe = Callable[[Mapping[str, str], Mapping[str, Spans]], Awaitable[Sequ
 class JournalRecovery:
     """What is needed for it."""
 
-    archive: CallHistory
-    rehear: Retranscribe
+    history: CallHistory
+    retranscribe: Retranscribe
     _turns: TimeSlices = field(default_factory=TimeSlices)
 
-    async def finals(self, opening: StreamOpened, path: Path) -> list[Event]:
+    async def missing_finals(self, header: StreamOpened, path: Path) -> list[Event]:
         """What history lacks of a journal's stream; times of the stream. Raises StoreError, OSError, ModelError."""
-        last = await self._last(opening)
+        last = await self._last(header)
         after = {track: max(0, final.end_ms - CONTEXT_MS) * SAMPLES_PER_MS for track, final in last.items()}
-        audio = await asyncio.to_thread(audio_of, path, after)
+        audio = await asyncio.to_thread(read_audio, path, after)
         seconds = sum(len(payload) for spans in audio.values() for payload, _ in spans) / SAMPLE_RATE_HZ
         log.warning("%.1f s of audio that a dead server had received are heard again", seconds)
-        identity, at = _identity(opening), iso_time(time.time())
+        identity, at = _identity(header), iso_time(time.time())
         numbers = {track: final.utterance for track, final in last.items()}
         found = []
-        for track, spoken in await self.rehear(opening.stream.parameters, audio):
+        for track, spoken in await self.retranscribe(header.stream.parameters, audio):
             end_ms = last[track].end_ms if track in last else 0
             words = tuple(word for word in spoken.words if word.start_ms >= end_ms - SLACK_MS)
             if words:
@@ -54,14 +54,14 @@ class JournalRecovery:
                 found.append(identity.event(new, track, at=at))
         return found
 
-    async def _last(self, opening: StreamOpened) -> dict[str, "_Last"]:
+    async def _last(self, header: StreamOpened) -> dict[str, "_Last"]:
         """The last final of each track that is in history."""
         offset_ms: int | None = None
         last: dict[str, Mapping[str, Any]] = {}
         try:
-            async for page in self.archive.pages(opening.call.call_sid):
+            async for page in self.history.pages(header.call.call_sid):
                 for event in await self._turns.everything(map(parse, page)):
-                    if event.get("stream_sid") != opening.stream.stream_sid:
+                    if event.get("stream_sid") != header.stream.stream_sid:
                         continue
                     if event.get("type") == "stream.started" and offset_ms is None:
                         offset_ms = event["start_ms"]
@@ -79,8 +79,8 @@ class _Last:
     """On the stream's clock."""
 
 
-def _identity(opening: StreamOpened) -> StreamEventFactory:
-    call, stream = opening.call, opening.stream
+def _identity(header: StreamOpened) -> StreamEventFactory:
+    call, stream = header.call, header.stream
     start = Start(
         sequence=None,
         stream_sid=stream.stream_sid,

@@ -18,18 +18,18 @@ log = logging.getLogger(__name__)
 RENEW_S = 4.0
 """Lease and pause together bound how long a dead server's call stays live: about 20 s."""
 AUDIT_S = 60.0
-MISSED_S = 3 * RENEW_S
+MAX_PAUSE_S = 3 * RENEW_S
 """A longer pause between two rounds means that the machine slept."""
 
 
 class LeaseMonitor:
     """Runs beside the server; belongs to the event loop's thread."""
 
-    def __init__(self, outbox: Outbox, outlet: RedisEventLog) -> None:
+    def __init__(self, outbox: Outbox, event_log: RedisEventLog) -> None:
         self._outbox = outbox
-        self._condition = outlet.condition
-        self._outlet = outlet
-        self._leases = outlet.leases
+        self._secondary_writes = event_log.condition
+        self._event_log = event_log
+        self._leases = event_log.leases
         self._audited = time.time()
         self._there_since: float | None = None
         self._last = time.time()
@@ -38,15 +38,15 @@ class LeaseMonitor:
         """One round after the other, for ever."""
         while True:
             try:
-                await self.round()
+                await self.run_once()
             except Exception:  # without leases the living would be taken for dead
                 log.exception("keeping the leases failed")
             await asyncio.sleep(RENEW_S)
 
-    async def round(self) -> None:
+    async def run_once(self) -> None:
         """Renew our leases, look for dead servers' folders and for leases that have run out."""
         now = time.time()
-        if not 0 <= now - self._last < MISSED_S:
+        if not 0 <= now - self._last < MAX_PAUSE_S:
             self._there_since = None
         self._last = now
         try:
@@ -66,21 +66,21 @@ class LeaseMonitor:
             log.error("the outbox cannot be looked through: %s", error)
 
     async def _renew(self) -> None:
-        ours = {carrier.lease: carrier for carrier in self._outbox.publishers}
+        ours = {publisher.lease: publisher for publisher in self._outbox.publishers}
         try:
             with redis_failures("cannot renew the leases"):
                 lost = await self._leases.renew(ours)
         except StoreError as error:
             if error.reason != "away":  # then everything is, and that is told
-                self._condition.failed("leases", error)
+                self._secondary_writes.failed("leases", error)
             raise
-        self._condition.worked("leases")
+        self._secondary_writes.succeeded("leases")
         for lease in lost:
             ours[lease].verify()
 
     async def _audit(self) -> None:
         """Streams without a lease get one: whoever lives renews it, and the others are found by its end."""
-        live = await self._outlet.streams.live()
+        live = await self._event_log.streams.live()
         with redis_failures("cannot read the leases"):
             await self._leases.renew(await self._leases.missing(live))
 

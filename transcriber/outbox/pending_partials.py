@@ -11,17 +11,17 @@ from transcriber.store.event_log import RedisEventLog
 class PendingPartials:
     """One stream's."""
 
-    def __init__(self, outlet: RedisEventLog, metrics: Metrics) -> None:
-        self._outlet = outlet
+    def __init__(self, event_log: RedisEventLog, metrics: Metrics) -> None:
+        self._event_log = event_log
         self._metrics = metrics
         self._newest: dict[str, Partial] = {}
 
     def __bool__(self) -> bool:
         return bool(self._newest)
 
-    def put(self, draft: Partial) -> None:
+    def put(self, partial: Partial) -> None:
         """To be published, in place of what waits of its track."""
-        self._newest[draft.track] = draft
+        self._newest[partial.track] = partial
 
     def withdraw(self, track: str) -> None:
         """The track's final is there."""
@@ -31,11 +31,11 @@ class PendingPartials:
         """Nothing is to be published."""
         self._newest.clear()
 
-    async def publish(self, placed: Callable[[Partial], Partial]) -> None:
+    async def publish(self, on_call_clock: Callable[[Partial], Partial]) -> None:
         """The one that waits longest, as `placed` puts it on the call's clock; a failure is counted."""
         newest = self._newest.pop(next(iter(self._newest)))
         try:
-            await self._outlet.publish(placed(newest))
+            await self._event_log.publish(on_call_clock(newest))
             self._metrics.partials.inc()
         except StoreError:
             self._metrics.publish_failures.inc()

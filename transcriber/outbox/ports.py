@@ -12,10 +12,10 @@ class EventSink(Protocol):
     def send(self, event: Event) -> None:
         """An event to be kept and published, in this order, once."""
 
-    def send_partial(self, draft: Partial) -> None:
+    def send_partial(self, partial: Partial) -> None:
         """To be published only: replaces what waits of the same track, and a Final of the track takes it back."""
 
-    def record_audio(self, track: str, payload: bytes, at: int) -> None:
+    def record_audio(self, track: str, payload: bytes, start_sample: int) -> None:
         """Audio that is going to be recognised: mu-law and the position of its first sample. For a journal, if any."""
 
     async def close(self, stream: StreamStopped, call: CallEnded) -> None:
@@ -24,13 +24,15 @@ class EventSink(Protocol):
 
 Refusal = Literal["duplicate", "deleted"]
 """Why a stream that was admitted is refused after all: it is live on another server, or its call was deleted."""
-Refuse = Callable[[Refusal], None]
+OnRefused = Callable[[Refusal], None]
 
 
 class Outbox(Protocol):
     """Where a session's events go."""
 
-    def begin(self, call: CallStarted, stream: StreamStarted, *, at_ms: int, refuse: Refuse | None = None) -> EventSink:
+    def open_stream(
+        self, call: CallStarted, stream: StreamStarted, *, at_ms: int, on_refused: OnRefused | None = None
+    ) -> EventSink:
         """A new stream. `at_ms`: epoch milliseconds of its zero. `refuse`: called if it may not be one.
 
         Nothing is kept of it then.

@@ -12,9 +12,9 @@ from typing import Self
 from transcriber.store.call_deletion import LEFT_FOR_S
 
 LOCK = "lock"
-SUFFIX = ".jsonl"
-JOURNAL = ".mulaw"
-TRIED = ".tried"
+SPOOL_SUFFIX = ".jsonl"
+JOURNAL_SUFFIX = ".mulaw"
+TRIED_SUFFIX = ".tried"
 
 
 class ServerDirectory:
@@ -25,7 +25,7 @@ class ServerDirectory:
         self._lock = lock
 
     @classmethod
-    def make(cls, root: Path) -> Self:
+    def create(cls, root: Path) -> Self:
         """A new one, for a server that starts. Blocks. Raises OSError."""
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         root.chmod(0o700)
@@ -40,29 +40,29 @@ class ServerDirectory:
         """The server's name: one word, never used again."""
         return self.path.name
 
-    def file(self, stream_sid: str) -> Path:
+    def spool_path(self, stream_sid: str) -> Path:
         """Where a stream's writes may wait; another place each time, as nothing forbids a sid to come again."""
-        return self.path / f"{stream_sid}-{secrets.token_hex(4)}{SUFFIX}"
+        return self.path / f"{stream_sid}-{secrets.token_hex(4)}{SPOOL_SUFFIX}"
 
-    def journal(self, stream_sid: str) -> Path:
+    def journal_path(self, stream_sid: str) -> Path:
         """Where a stream's audio may be kept, likewise."""
-        return self.path / f"{stream_sid}-{secrets.token_hex(4)}{JOURNAL}"
+        return self.path / f"{stream_sid}-{secrets.token_hex(4)}{JOURNAL_SUFFIX}"
 
-    def journals(self) -> list[Path]:
+    def journal_paths(self) -> list[Path]:
         """All of these. Blocks."""
-        return sorted(self.path.glob(f"*{JOURNAL}"))
+        return sorted(self.path.glob(f"*{JOURNAL_SUFFIX}"))
 
-    def tried(self) -> list[Path]:
+    def tried_journal_paths(self) -> list[Path]:
         """Those being heard again when that was broken off. Blocks."""
-        return sorted(self.path.glob(f"*{JOURNAL}{TRIED}"))
+        return sorted(self.path.glob(f"*{JOURNAL_SUFFIX}{TRIED_SUFFIX}"))
 
     def set_aside(self, path: Path) -> Path:
         """Move a file to where nobody looks for work any more; returns where it is. Blocks."""
         return path.rename(self.path.parent / f"{self.owner}-{path.name}")
 
-    def files(self) -> list[Path]:
+    def spool_paths(self) -> list[Path]:
         """All that wait, the oldest stream first. Blocks."""
-        return sorted(self.path.glob(f"*{SUFFIX}"), key=lambda path: path.stat().st_mtime_ns)
+        return sorted(self.path.glob(f"*{SPOOL_SUFFIX}"), key=lambda path: path.stat().st_mtime_ns)
 
     @staticmethod
     def is_too_old(path: Path) -> bool:
@@ -78,7 +78,7 @@ class ServerDirectory:
     def release(self) -> None:
         """Let go of it; it stays only if something waits in it. Blocks."""
         with suppress(OSError):
-            if not self.files() and not self.journals() and not self.tried():
+            if not self.spool_paths() and not self.journal_paths() and not self.tried_journal_paths():
                 (self.path / LOCK).unlink()
                 self.path.rmdir()
         os.close(self._lock)

@@ -10,12 +10,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from transcriber.errors import StoreError
-from transcriber.outbox.audio_journal import opening_of
-from transcriber.outbox.server_directory import JOURNAL, TRIED, ServerDirectory
+from transcriber.outbox.audio_journal import read_header
+from transcriber.outbox.server_directory import JOURNAL_SUFFIX, TRIED_SUFFIX, ServerDirectory
 from transcriber.store.call_deletion import CallDeletion
 
 log = logging.getLogger(__name__)
-LOOK_S = 5.0
+CHECK_INTERVAL_S = 5.0
 
 
 class SetAsideAudio:
@@ -29,12 +29,12 @@ class SetAsideAudio:
         """Look again and again, for ever."""
         while True:
             try:
-                await self.look()
+                await self.remove_due()
             except StoreError as error:
                 log.debug("whether calls were deleted is not known: %s", error)
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(CHECK_INTERVAL_S)
 
-    async def look(self) -> None:
+    async def remove_due(self) -> None:
         """Remove what is not to be kept any more. Raises StoreError."""
         for path in await asyncio.to_thread(self._files):
             with suppress(FileNotFoundError):  # another server of this directory does the same
@@ -43,7 +43,7 @@ class SetAsideAudio:
 
     def _files(self) -> list[Path]:
         try:
-            return sorted(self._root.glob(f"*{JOURNAL}{TRIED}"))
+            return sorted(self._root.glob(f"*{JOURNAL_SUFFIX}{TRIED_SUFFIX}"))
         except OSError as error:
             log.error("what was set aside cannot be looked through: %s", error)
             return []
@@ -52,11 +52,11 @@ class SetAsideAudio:
         if await asyncio.to_thread(ServerDirectory.is_too_old, path):
             log.warning("%s is too old to be kept and goes", path)
             return True
-        if (opening := await asyncio.to_thread(opening_of, path)) is None:
+        if (header := await asyncio.to_thread(read_header, path)) is None:
             return False
-        stream, began_ms = opening.stream, opening.at_ms
+        stream, began_ms = header.stream, header.at_ms
         age_ms = time.time_ns() // 1_000_000 - began_ms
-        due = await self._deletions.cover(stream.call_sid, stream.stream_sid, began_ms=began_ms, age_ms=age_ms)
+        due = await self._deletions.is_deleted(stream.call_sid, stream.stream_sid, began_ms=began_ms, age_ms=age_ms)
         if due:
             log.info("%s goes with its call", path)
         return due

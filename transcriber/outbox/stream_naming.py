@@ -13,12 +13,12 @@ from transcriber.store.leases import Lease
 E = TypeVar("E", bound=Event)
 
 
-def renamed(opening: StreamOpened, stream_sid: str) -> StreamOpened:
+def header_as(header: StreamOpened, stream_sid: str) -> StreamOpened:
     """The beginning of the same stream by that name."""
-    return replace(opening, stream=replace(opening.stream, stream_sid=stream_sid))
+    return replace(header, stream=replace(header.stream, stream_sid=stream_sid))
 
 
-def named(event: E, stream_sid: str) -> E:
+def event_as(event: E, stream_sid: str) -> E:
     """The same event as one of the stream of that name; events of calls name no stream."""
     if isinstance(event, CallStarted | CallEnded) or getattr(event, "stream_sid", stream_sid) == stream_sid:
         return event

@@ -14,49 +14,49 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 PAUSES_S = (0.05, 0.2, 0.5, 1.0)
 """Between tries of one write; the last one repeats."""
-UNCLEAR_S = 0.25
+SLOW_WRITE_S = 0.25
 """A write that has taken so long is saved before anything else happens."""
 
 
 class WriteRetry:
     """One stream's; its writes wait in the backlog."""
 
-    def __init__(self, backlog: StreamSpool, metrics: Metrics) -> None:
-        self._backlog = backlog
+    def __init__(self, spool: StreamSpool, metrics: Metrics) -> None:
+        self._spool = spool
         self._metrics = metrics
         self._tries = 0
-        self.trouble = ""
+        self.failure = ""
         """Why the store did not take the last write, in one word; empty when it did."""
-        self.ever = False
+        self.has_failed = False
         """Whether it was ever needed."""
 
     async def attempt(self, writing: Awaitable[T]) -> T:
         """Never cancelled: an answer would be left on the connection."""
         task = asyncio.ensure_future(writing)
-        done, _ = await asyncio.wait((task,), timeout=UNCLEAR_S)
+        done, _ = await asyncio.wait((task,), timeout=SLOW_WRITE_S)
         if not done:
-            self._backlog.spill()
+            self._spool.spill()
         return await task
 
     def succeeded(self) -> None:
         """The store took a write."""
         if self._tries:
-            log.info("Redis takes what is written again; %d events wait", self._backlog.waiting)
-        self._tries, self.trouble = 0, ""
+            log.info("Redis takes what is written again; %d events wait", self._spool.waiting)
+        self._tries, self.failure = 0, ""
 
-    async def failed(self, error: StoreError, leaving: asyncio.Event) -> None:
+    async def failed(self, error: StoreError, stopping: asyncio.Event) -> None:
         """It did not: return when it is time for the next try, or when we leave."""
         self._metrics.publish_failures.inc()
-        self.trouble = error.reason
-        self._backlog.spill()
+        self.failure = error.reason
+        self._spool.spill()
         if not self._tries:
             log.warning("Redis does not take what is written; trying on: %s", error)
         self._tries += 1
-        self.ever = True
-        await wait(leaving, PAUSES_S[min(self._tries, len(PAUSES_S)) - 1])
+        self.has_failed = True
+        await wait_for(stopping, PAUSES_S[min(self._tries, len(PAUSES_S)) - 1])
 
 
-async def wait(event: asyncio.Event, within_s: float) -> None:
+async def wait_for(event: asyncio.Event, within_s: float) -> None:
     """Return when the event is set, at the latest after so long."""
     with suppress(TimeoutError):
         await asyncio.wait_for(event.wait(), within_s)

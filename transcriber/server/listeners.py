@@ -50,7 +50,7 @@ async def serve_http(
 ) -> None:
     """Accept connections from now on, until the stack ends."""
     log_limiter = services.log_budget
-    stack.enter_context(log_limiter.over(*LIBRARIES))
+    stack.enter_context(log_limiter.limit_loggers(*LIBRARIES))
     run_in_background(stack, log_limiter.watch(), name="telling what the log leaves out")
     connections = Connections(services.metrics, most=most_connections(), log_budget=log_limiter)
     run_in_background(stack, connections.watch(), name="cutting overdue connections")

@@ -16,7 +16,7 @@ def readiness(settings: Settings, store: RedisStore, outbox: Outbox) -> Problems
     async def problems() -> Mapping[str, str]:
         if outbox.fails:
             return {"outbox": "full"}
-        if settings.require_ticket and (refusal := await store.refusal()):
+        if settings.require_ticket and (refusal := await store.write_failure()):
             return {"redis": refusal}
         return {}
 
@@ -27,7 +27,7 @@ def degradations(store: RedisStore, outbox: Outbox) -> Problems:
     """Redis takes no writes, by real ones or by one of ours: calls are taken and transcribed, and their events wait."""
 
     async def problems() -> Mapping[str, str]:
-        refusal = await store.refusal() or outbox.trouble
+        refusal = await store.write_failure() or outbox.trouble
         return ({"redis": refusal} if refusal else {}) | dict(store.condition.problems)
 
     return problems

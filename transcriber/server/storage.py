@@ -30,14 +30,14 @@ async def open_storage(
     except BaseException:
         await asyncio.to_thread(directory.release)
         raise
-    run_in_background(stack, store.repairs.run(), name="repairing the indexes")
+    run_in_background(stack, store.index_repair.run(), name="repairing the indexes")
     return store, await _open_outbox(directory, store, metrics, stack, report, journals=settings.journal)
 
 
 async def _make_server_directory(settings: Settings) -> ServerDirectory:
     root = settings.data_dir / "outbox"
     try:
-        return await asyncio.to_thread(ServerDirectory.make, root)
+        return await asyncio.to_thread(ServerDirectory.create, root)
     except OSError as error:
         raise ConfigError(f"{root} cannot be used ({error.strerror}): set another TRANSCRIBER_DATA_DIR") from None
 
@@ -57,20 +57,20 @@ async def _open_store(
         await _check_foreign_redis(store, stack, report)
     else:
         aof_rewrite = AofRewrite(store.client, redis_directory, metrics)
-        store.deletions.around.append(aof_rewrite.expected)
-        stack.push_async_callback(aof_rewrite.leave)
+        store.deletions.around.append(aof_rewrite.around_deletion)
+        stack.push_async_callback(aof_rewrite.finish)
         run_in_background(stack, aof_rewrite.run(), name="erasing what was deleted")
     return store
 
 
 async def _check_foreign_redis(store: RedisStore, stack: AsyncExitStack, report: Callable[[str], None]) -> None:
     """On a Redis that is not our own: may we do what we need, and are we its only user? Raises ConfigError if not."""
-    for check in (store.check_rights, store.beacon.light, store.check_database):
+    for check in (store.check_acl, store.database_guard.announce, store.check_database):
         try:
             await check()
         except StoreError as error:  # it may be granted while we run; until then /readyz says it
             report(f"redis: WARNING: {error}")
-    run_in_background(stack, store.beacon.run(), name="showing the database")
+    run_in_background(stack, store.database_guard.run(), name="showing the database")
 
 
 async def _open_outbox(
@@ -87,7 +87,7 @@ async def _open_outbox(
     stack.push_async_callback(outbox.aclose)
     await outbox.adopt()
     set_aside = SetAsideAudio(directory.path.parent, store.deletions)
-    store.deletions.after.append(set_aside.look)
+    store.deletions.after.append(set_aside.remove_due)
     run_in_background(stack, set_aside.run(), name="clearing away what was set aside")
     if not await outbox.settled(within_s=DELIVER_S):
         report(f"outbox: {outbox.waiting} events of an earlier server are still being delivered")

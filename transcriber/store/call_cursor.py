@@ -21,45 +21,45 @@ class CallCursor:
     started_ms: int
     call_sid: str
 
-    def cursor(self) -> str:
-        """The place as text for URLs."""
+    def to_text(self) -> str:
+        """As text for URLs."""
         return base64.urlsafe_b64encode(f"{self.started_ms}:{self.call_sid}".encode()).decode()
 
     @classmethod
-    def of_cursor(cls, cursor: str) -> "CallCursor":
-        """The place of a cursor. Raises BadRequest."""
+    def parse(cls, text: str) -> "CallCursor":
+        """From that text. Raises BadRequest."""
         try:
-            started, _, call_sid = base64.b64decode(cursor, altchars=b"-_", validate=True).decode().partition(":")
-            place = cls(int(started), call_sid)
+            started, _, call_sid = base64.b64decode(text, altchars=b"-_", validate=True).decode().partition(":")
+            cursor = cls(int(started), call_sid)
         except (binascii.Error, ValueError):
-            place = cls(0, "")
-        if not place.call_sid or not 0 <= place.started_ms <= LAST_MS:
+            cursor = cls(0, "")
+        if not cursor.call_sid or not 0 <= cursor.started_ms <= LAST_MS:
             raise BadRequest("cursor is not one this server gave: ask for the first page again")
-        return place
+        return cursor
 
 
 @dataclass(frozen=True, slots=True)
-class Looked(Generic[T]):
-    """Something in the order of calls was looked at: what was found there, if anything, and what that cost."""
+class ScanStep(Generic[T]):
+    """One look at the order of calls: where, what was found there, if anything, and what that cost."""
 
-    place: CallCursor
+    cursor: CallCursor
     found: T | None
     cost: int = 1
 
 
-async def paged(
-    walk: AsyncGenerator[Looked[T]], *, limit: int, most_cost: int
+async def collect_page(
+    scan: AsyncGenerator[ScanStep[T]], *, limit: int, max_cost: int
 ) -> tuple[list[tuple[CallCursor, T]], str | None]:
-    """Up to `limit` finds, fewer once they have cost `most_cost`; and the cursor to go on from, None at the end."""
+    """Up to `limit` finds, fewer once they have cost `max_cost`; and the cursor to go on from, None at the end."""
     page: list[tuple[CallCursor, T]] = []
     cost = 0
-    async with aclosing(walk) as looks:
-        async for looked in looks:
-            if looked.found is not None:
+    async with aclosing(scan) as steps:
+        async for step in steps:
+            if step.found is not None:
                 if len(page) == limit:
-                    return page, page[-1][0].cursor()
-                page.append((looked.place, looked.found))
-            cost += looked.cost
-            if cost >= most_cost:
-                return page, looked.place.cursor()
+                    return page, page[-1][0].to_text()
+                page.append((step.cursor, step.found))
+            cost += step.cost
+            if cost >= max_cost:
+                return page, step.cursor.to_text()
     return page, None

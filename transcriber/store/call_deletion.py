@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from transcriber.errors import CallIsLive, CallNotFound
 from transcriber.store import scripts
 from transcriber.store.call_list import CallList
-from transcriber.store.dead_letter_cleanup import EveryWebhook
+from transcriber.store.dead_letter_cleanup import DeadLetterCleanup
 from transcriber.store.keys import Keys
 from transcriber.store.redis.client import Client
 from transcriber.store.redis.errors import redis_failures
@@ -35,7 +35,7 @@ class CallDeletion:
         self._index = index
         self._calls = calls
         self._events = events
-        self._webhooks = EveryWebhook(client, keys)
+        self._webhooks = DeadLetterCleanup(client, keys)
         self._delete = client.register_script(scripts.DELETE)
         self._is_deleted = client.register_script(scripts.IS_DELETED)
 
@@ -60,7 +60,7 @@ class CallDeletion:
         if done == 0 and not listed:
             raise CallNotFound(f"no call {call_sid}")
 
-    async def cover(self, call_sid: str, stream_sid: str, *, began_ms: int, age_ms: int) -> bool:
+    async def is_deleted(self, call_sid: str, stream_sid: str, *, began_ms: int, age_ms: int) -> bool:
         """Whether the stream belongs to what was deleted. Raises StoreError."""
         with redis_failures("cannot read whether the call was deleted"):
             keys = [self._keys.deleted(call_sid)]

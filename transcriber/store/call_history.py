@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 from transcriber.errors import CallNotFound
-from transcriber.store.call_cursor import CallCursor, Looked, paged
+from transcriber.store.call_cursor import CallCursor, ScanStep, collect_page
 from transcriber.store.call_deletion import CallDeletion
 from transcriber.store.call_list import CallList
 from transcriber.store.call_summary import summary
@@ -16,15 +16,15 @@ from transcriber.store.search.call_search import CallSearch
 from transcriber.store.search.index import SearchIndex
 from transcriber.store.stored_events import StoredEvents
 
-CALLS_AT_ONCE = 50
+BATCH_CALLS = 50
 """Looked at in one round trip."""
-MOST_CALLS_READ = 10_000
-MOST_EVENTS_READ = 50_000
+MAX_CALLS_READ = 10_000
+MAX_EVENTS_READ = 50_000
 """For one page of a list, of a search: what has cost so much is short and has a cursor."""
 
 
 class RedisCallHistory:
-    """Implements `ports.Archive`."""
+    """Implements `CallHistory`."""
 
     def __init__(
         self,
@@ -40,30 +40,32 @@ class RedisCallHistory:
         self._calls = calls
         self._deletions = deletions
         self._events = events
-        self._turns = events.turns
-        self._finder = CallSearch(client, keys, index, events)
+        self._time_slices = events.time_slices
+        self._call_search = CallSearch(client, keys, index, events)
 
     async def calls(self, query: CallQuery) -> CallPage:
         """A page of summaries, newest first; with a cursor it may be short or empty. Raises BadRequest, StoreError."""
-        place = None if query.cursor is None else CallCursor.of_cursor(query.cursor)
+        after = None if query.cursor is None else CallCursor.parse(query.cursor)
         if query.terms:
-            return await self._search(query, place)
+            return await self._search(query, after)
         summaries: list[Mapping[str, Any]] = []
         with redis_failures("cannot list the calls"):
-            page, cursor = await paged(self._walk(query, place), limit=query.limit, most_cost=MOST_CALLS_READ)
-            for at in range(0, len(page), CALLS_AT_ONCE):
-                places = [here for here, _ in page[at : at + CALLS_AT_ONCE]]
-                kept = zip(places, await self._each(places, "HGETALL"), strict=True)
-                summaries += await self._turns.everything(summary(here.call_sid, each) for here, each in kept if each)
+            page, cursor = await collect_page(self._scan(query, after), limit=query.limit, max_cost=MAX_CALLS_READ)
+            for start in range(0, len(page), BATCH_CALLS):
+                calls = [call for call, _ in page[start : start + BATCH_CALLS]]
+                stored = zip(calls, await self._command_on_each(calls, "HGETALL"), strict=True)
+                summaries += await self._time_slices.everything(
+                    summary(call.call_sid, fields) for call, fields in stored if fields
+                )
         return CallPage(summaries, cursor)
 
-    async def _search(self, query: CallQuery, place: CallCursor | None) -> CallPage:
+    async def _search(self, query: CallQuery, after: CallCursor | None) -> CallPage:
         with redis_failures("cannot search the calls"):
-            walk = self._finder.calls(query, place)
-            page, cursor = await paged(walk, limit=query.limit, most_cost=MOST_EVENTS_READ)
-        summaries = await self._turns.everything(
-            summary(here.call_sid, match.stored) | {"matches": match.matches, "match_count": match.count}
-            for here, match in page
+            scan = self._call_search.calls(query, after)
+            page, cursor = await collect_page(scan, limit=query.limit, max_cost=MAX_EVENTS_READ)
+        summaries = await self._time_slices.everything(
+            summary(call.call_sid, match.stored) | {"matches": match.matches, "match_count": match.count}
+            for call, match in page
         )
         return CallPage(summaries, cursor)
 
@@ -93,22 +95,24 @@ class RedisCallHistory:
         """Remove an ended call and all its keys. Raises CallNotFound, CallIsLive, StoreError."""
         await self._deletions.delete(call_sid)
 
-    async def _walk(self, query: CallQuery, place: CallCursor | None) -> AsyncGenerator[Looked[str]]:
-        """The calls behind `place`, newest first, those that match with their status; expired ones leave the list."""
-        at_once = min(query.limit + 1, CALLS_AT_ONCE) if query.status is None else CALLS_AT_ONCE
+    async def _scan(self, query: CallQuery, after: CallCursor | None) -> AsyncGenerator[ScanStep[str]]:
+        """The calls behind `after`, newest first, those that match with their status; expired ones leave the list."""
+        at_once = min(query.limit + 1, BATCH_CALLS) if query.status is None else BATCH_CALLS
         key = self._keys.live if query.status == "live" else self._keys.calls
-        while batch := await self._behind(query, place, key=key, at_once=at_once):
-            statuses = await self._each(batch, "HGET", "status")
-            for here, status in zip(batch, statuses, strict=True):
-                yield Looked(here, status if query.status in (None, status) else None)
+        while batch := await self._next_calls(query, after, key=key, at_once=at_once):
+            statuses = await self._command_on_each(batch, "HGET", "status")
+            for call, status in zip(batch, statuses, strict=True):
+                yield ScanStep(call, status if query.status in (None, status) else None)
             # One without a status may just be starting: that one stays.
-            if gone := [here.call_sid for here, status in zip(batch, statuses, strict=True) if status is None]:
+            if gone := [call.call_sid for call, status in zip(batch, statuses, strict=True) if status is None]:
                 await self._calls.forget_expired(gone)
-            place = batch[-1]
+            after = batch[-1]
 
-    async def _behind(self, query: CallQuery, place: CallCursor | None, *, key: str, at_once: int) -> list[CallCursor]:
-        """The next calls of the sorted set; among equal start times Redis orders by CallSid, as `Place` does."""
-        newest = place.started_ms if place is not None else float("inf")
+    async def _next_calls(
+        self, query: CallQuery, after: CallCursor | None, *, key: str, at_once: int
+    ) -> list[CallCursor]:
+        """The next calls of the sorted set; among equal start times Redis orders by CallSid, as `CallCursor` does."""
+        newest = after.started_ms if after is not None else float("inf")
         if query.until_ms is not None:
             newest = min(newest, query.until_ms)
         oldest = query.since_ms if query.since_ms is not None else "-inf"
@@ -117,17 +121,17 @@ class RedisCallHistory:
             rows: Any = await self._client.zrevrangebyscore(
                 key, newest, oldest, start=start, num=at_once, withscores=True
             )
-            places = [CallCursor(int(score), call_sid) for call_sid, score in rows]
-            fresh = places if place is None else [here for here in places if here < place]
+            calls = [CallCursor(int(score), call_sid) for call_sid, score in rows]
+            fresh = calls if after is None else [call for call in calls if call < after]
             if fresh or len(rows) < at_once:
                 return fresh
             start += at_once
 
-    async def _each(self, places: Sequence[CallCursor], command: str, *arguments: str) -> list[Any]:
+    async def _command_on_each(self, calls: Sequence[CallCursor], command: str, *arguments: str) -> list[Any]:
         """The answers to one command on each call's hash, in one round trip."""
-        if not places:
+        if not calls:
             return []
         pipeline = self._client.pipeline(transaction=False)
-        for place in places:
-            pipeline.execute_command(command, self._keys.call(place.call_sid), *arguments)
+        for call in calls:
+            pipeline.execute_command(command, self._keys.call(call.call_sid), *arguments)
         return list(await pipeline.execute())

@@ -13,7 +13,7 @@ from transcriber.store.redis.client import Client
 LONGEST_CALL_S = 24 * 3600
 """A live call is kept at least so long after its last event, whatever the TTL: were its counter to go in a long
 silence, `seq` would start again."""
-LOOKED_AT = 20
+CHECKED_CALLS = 20
 """The oldest calls that are looked at when a new one comes."""
 
 # KEYS: calls. ARGV: call sid, start ms, after how many ms a call must have expired (0 = never), how many to answer.
@@ -37,7 +37,7 @@ class CallList:
 
     async def add(self, call_sid: str, started_ms: int) -> None:
         """List the call, and take some that have expired off the list."""
-        old = await self._add(keys=[self._keys.calls], args=[call_sid, started_ms, self._kept_ms, LOOKED_AT])
+        old = await self._add(keys=[self._keys.calls], args=[call_sid, started_ms, self._kept_ms, CHECKED_CALLS])
         if old:
             await self.forget_expired(old)
 

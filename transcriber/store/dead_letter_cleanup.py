@@ -9,11 +9,11 @@ from transcriber.store.keys import Keys
 from transcriber.store.redis.client import Client
 
 log = logging.getLogger(__name__)
-AT_ONCE = 1000
+BATCH_LETTERS = 1000
 """Dead letters read in one step."""
 
 
-class EveryWebhook:
+class DeadLetterCleanup:
     """The dead letters of all webhooks. Errors of Redis come out as they are."""
 
     def __init__(self, client: Client, keys: Keys) -> None:
@@ -27,7 +27,7 @@ class EveryWebhook:
         names: Any = await self._client.smembers(self._keys.webhooks)
         for name in names:
             key = self._keys.dead_letters(name)
-            async for field, _ in self._client.hscan_iter(key, match=f"{call_sid}:*", count=AT_ONCE):
+            async for field, _ in self._client.hscan_iter(key, match=f"{call_sid}:*", count=BATCH_LETTERS):
                 await self._client.hdel(key, field)
 
     async def _find_older(self) -> None:
@@ -36,7 +36,7 @@ class EveryWebhook:
             return
         head, tail = self._keys.dead_letters("*").split("*")
         try:
-            async for key in self._client.scan_iter(match=f"{head}*{tail}", count=AT_ONCE):
+            async for key in self._client.scan_iter(match=f"{head}*{tail}", count=BATCH_LETTERS):
                 await self._client.sadd(self._keys.webhooks, key.removeprefix(head).removesuffix(tail))
         except NoPermissionError as error:
             log.warning("webhooks of an older version are not looked for: %s", error)

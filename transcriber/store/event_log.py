@@ -28,9 +28,9 @@ from transcriber.store.leases import Lease, Leases
 from transcriber.store.live_streams import LiveStreams
 from transcriber.store.redis.client import Client
 from transcriber.store.redis.errors import redis_failures
-from transcriber.store.search.index import LIVE_CALLS_KNOWN, SearchIndex
+from transcriber.store.search.index import MAX_KNOWN_CALLS, SearchIndex
 from transcriber.store.secondary_writes import SecondaryWrites
-from transcriber.store.write_step import CallPosition, Entry, Step, arguments, understand
+from transcriber.store.write_step import CallPosition, Entry, Step, entry_arguments, raise_unless_done
 
 INTERRUPTED = "interrupted"
 """Status and reason of a call whose last stream's server died."""
@@ -102,9 +102,9 @@ class RedisEventLog:
             if started_ms < 0:
                 await self._withdraw(lease)
                 raise CallDeleted
-            await self._repairs.attempt("calls", call_sid, lambda: self.calls.add(call_sid, started_ms))
-            await self._repairs.attempt("live", call_sid, lambda: self.calls.add_live(call_sid, started_ms))
-            await self._repairs.attempt("leases", call_sid, lambda: self.leases.take(lease))
+            await self._repairs.write("calls", call_sid, lambda: self.calls.add(call_sid, started_ms))
+            await self._repairs.write("live", call_sid, lambda: self.calls.add_live(call_sid, started_ms))
+            await self._repairs.write("leases", call_sid, lambda: self.leases.take(lease))
             if began_ms != at_ms and call_ms is not None:  # a clock that ran ahead: where we were told before
                 began_ms = started_ms + at_ms - call_ms
             offset_ms = max(0, began_ms - started_ms)
@@ -120,7 +120,7 @@ class RedisEventLog:
                 await self._withdraw(lease)
                 raise
             # Again: another stream's end may have unlisted the call in between.
-            await self._repairs.attempt("live", call_sid, lambda: self.calls.add_live(call_sid, started_ms))
+            await self._repairs.write("live", call_sid, lambda: self.calls.add_live(call_sid, started_ms))
         self._index.begin(call_sid, started_ms)
         return offset_ms
 
@@ -130,7 +130,7 @@ class RedisEventLog:
             await self._run("append", stream_sid, number, [Entry("always", event)])
         if isinstance(event, Final):
             call_sid, text = event.call_sid, event.text
-            await self._repairs.attempt("search", call_sid, lambda: self._index_texts(call_sid, [text]))
+            await self._repairs.write("search", call_sid, lambda: self._index_texts(call_sid, [text]))
 
     async def close(self, number: int, stream: StreamStopped, call: CallEnded) -> bool:
         """End a stream; see `ports.Outlet`."""
@@ -142,7 +142,7 @@ class RedisEventLog:
         # Others may end the call, and delete it, without a word to us; another stream of ours looks it up again.
         self._index.forget(stream.call_sid)
         lease = Lease(self._owner, stream.call_sid, stream.stream_sid)
-        await self._repairs.attempt("leases", stream.call_sid, lambda: self.leases.release(lease))
+        await self._repairs.write("leases", stream.call_sid, lambda: self.leases.release(lease))
         return was_last
 
     async def publish(self, partial: Partial) -> None:
@@ -167,7 +167,7 @@ class RedisEventLog:
             try:
                 if await self._run("interrupt", lease.stream_sid, 0, entries, owner=lease.owner):
                     await self._over(lease.call_sid)
-                self._repairs.note(lease.call_sid)  # it may have died between a final and its words in the index
+                self._repairs.mark(lease.call_sid)  # it may have died between a final and its words in the index
             except StreamStateMismatch:
                 done = False
             # Last, and whatever the score is by now: an owner that comes back sees by this that it was taken for dead.
@@ -175,13 +175,13 @@ class RedisEventLog:
         return done
 
     async def _over(self, call_sid: str) -> None:
-        await self._repairs.attempt("live", call_sid, lambda: self.calls.remove_live(call_sid))
+        await self._repairs.write("live", call_sid, lambda: self.calls.remove_live(call_sid))
         self._seq.pop(call_sid, None)
 
     async def _withdraw(self, lease: Lease) -> None:
         """The call was deleted: what this server may have written of it since goes."""
-        await self._repairs.attempt("leases", lease.call_sid, lambda: self.leases.release(lease))
-        await self._repairs.attempt("search", lease.call_sid, lambda: self._index.withdraw(lease.call_sid))
+        await self._repairs.write("leases", lease.call_sid, lambda: self.leases.release(lease))
+        await self._repairs.write("search", lease.call_sid, lambda: self._index.withdraw(lease.call_sid))
         self._seq.pop(lease.call_sid, None)
 
     async def _index_texts(self, call_sid: str, texts: Sequence[str]) -> None:
@@ -218,14 +218,14 @@ class RedisEventLog:
         ]
         done, written, seq, was_last, *refused = await self._write(
             keys=[self._keys.events(call_sid), self._keys.call(call_sid), self._keys.deleted(call_sid)],
-            args=[*args, len(entries), *arguments(self._keys, entries)],
+            args=[*args, len(entries), *entry_arguments(self._keys, entries)],
         )
-        understand(done, written)
+        raise_unless_done(done, written)
         if refused:
             self.condition.answered("channels", refused[0])
             self.condition.answered("expiry", refused[1])
         self._seq[call_sid] = seq
-        if len(self._seq) > LIVE_CALLS_KNOWN:
+        if len(self._seq) > MAX_KNOWN_CALLS:
             self._seq.popitem(last=False)
         return bool(was_last)
 

@@ -13,15 +13,15 @@ from transcriber.errors import StoreError
 from transcriber.events.schema import Channel, parse
 from transcriber.runtime.cancellation import cancel
 from transcriber.store.keys import CHANNELS, Keys
-from transcriber.store.ports import Published
+from transcriber.store.ports import PublishedEvent
 from transcriber.store.redis.client import Client
 from transcriber.store.redis.errors import redis_failures
 from transcriber.store.secondary_writes import SecondaryWrites
 
 log = logging.getLogger(__name__)
-MOST_WAITING = 1000
+MAX_WAITING_MESSAGES = 1000
 """Messages one follower may be behind."""
-BEHIND = 20
+BEHIND_MESSAGES = 20
 """So many messages behind, a reader has no use for partials that are not the newest."""
 CONFIRM_S = 5.0
 HEARTBEAT_S = 15.0
@@ -38,13 +38,13 @@ class _Follower:
     def __init__(self, call_sid: str | None, most: int) -> None:
         self.call_sid = call_sid
         self._most = most
-        self._waiting: deque[list[Published | None]] = deque()
-        self._newest: dict[tuple[str, ...], list[Published | None]] = {}
+        self._waiting: deque[list[PublishedEvent | None]] = deque()
+        self._newest: dict[tuple[str, ...], list[PublishedEvent | None]] = {}
         self._superseded = 0
         self._news = asyncio.Event()
         self._failure: StoreError | None = None
 
-    def offer(self, message: Published) -> None:
+    def offer(self, message: PublishedEvent) -> None:
         """Take a message. When full: partials go, and if none is left to go, the following ends."""
         if self._failure is not None or self.call_sid not in (None, message.call_sid):
             return
@@ -56,8 +56,8 @@ class _Follower:
                     StoreError(f"this reader fell more than {self._most} messages behind; read the history again")
                 )
             return
-        entry: list[Published | None] = [message]
-        if message.channel == "partial" and len(self._waiting) >= BEHIND:
+        entry: list[PublishedEvent | None] = [message]
+        if message.channel == "partial" and len(self._waiting) >= BEHIND_MESSAGES:
             self._supersede(message, entry)
         self._waiting.append(entry)
         self._news.set()
@@ -66,7 +66,7 @@ class _Follower:
         self._failure = self._failure or failure
         self._news.set()
 
-    async def messages(self) -> AsyncIterator[Published]:
+    async def messages(self) -> AsyncIterator[PublishedEvent]:
         """What was offered, in order; raises StoreError after the last message if the following broke."""
         while True:
             while self._waiting:
@@ -82,7 +82,7 @@ class _Follower:
             self._news.clear()
             await self._news.wait()
 
-    def _supersede(self, partial: Published, entry: list[Published | None]) -> None:
+    def _supersede(self, partial: PublishedEvent, entry: list[PublishedEvent | None]) -> None:
         """`entry` takes the place of the partial of the same track that came before it."""
         track = _track(partial.json)
         if track is None:
@@ -120,15 +120,15 @@ class RedisFeed:
         keys: Keys,
         *,
         kinds: Sequence[Channel] = CHANNELS,
-        most_waiting: int = MOST_WAITING,
-        condition: SecondaryWrites | None = None,
+        max_waiting: int = MAX_WAITING_MESSAGES,
+        secondary_writes: SecondaryWrites | None = None,
     ) -> None:
         self._client = client
         self._keys = keys
         self._kinds = frozenset(kinds)
         self._patterns = keys.patterns(kinds)
-        self._condition = condition
-        self._most_waiting = most_waiting
+        self._secondary_writes = secondary_writes
+        self._max_waiting = max_waiting
         self._followers: set[_Follower] = set()
         self._subscribed = asyncio.Event()
         self._settled = asyncio.Event()
@@ -137,14 +137,14 @@ class RedisFeed:
         self._trouble = StoreError("Redis did not confirm the subscription", reason="away")
 
     @asynccontextmanager
-    async def follow(self, call_sid: str | None = None) -> AsyncIterator[AsyncIterator[Published]]:
+    async def follow(self, call_sid: str | None = None) -> AsyncIterator[AsyncIterator[PublishedEvent]]:
         """Live messages; see `ports.Feed`. Raises StoreError on entering: Redis refuses, or does not confirm in 5 s.
 
         The iterator raises StoreError when the connection was lost or the reader fell too far behind: something may
         have been missed, so follow again and read the history.
         """
         await self.start()
-        follower = _Follower(call_sid, self._most_waiting)
+        follower = _Follower(call_sid, self._max_waiting)
         self._followers.add(follower)
         try:
             yield follower.messages()
@@ -171,7 +171,7 @@ class RedisFeed:
         if self._task is not None:
             await cancel(self._task)
             self._task = None
-        self._lost(StoreError("the server is closing"))
+        self._mark_lost(StoreError("the server is closing"))
 
     async def _run(self) -> None:
         failures = 0
@@ -181,34 +181,34 @@ class RedisFeed:
                 with redis_failures("subscription lost"):
                     await self._subscribe(pubsub)
                     failures = 0
-                    self._found()
+                    self._mark_subscribed()
                     await self._read(pubsub)
             except StoreError as error:
                 log.log(logging.WARNING if failures == 0 else logging.DEBUG, "%s", error)
-                self._lost(error)
+                self._mark_lost(error)
             except Exception:  # the task must outlive a message that is not text or not ours
                 log.exception("a published message broke the subscription")
-                self._lost(StoreError("subscription lost: a message could not be read"))
+                self._mark_lost(StoreError("subscription lost: a message could not be read"))
             finally:
                 with suppress(StoreError), redis_failures("cannot unsubscribe"):
                     await pubsub.aclose()  # type: ignore[no-untyped-call]
             await asyncio.sleep(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
             failures += 1
 
-    def _found(self) -> None:
+    def _mark_subscribed(self) -> None:
         self._subscribed.set()
         self._settled.set()
-        if self._condition is not None:
-            self._condition.worked("subscription")
+        if self._secondary_writes is not None:
+            self._secondary_writes.succeeded("subscription")
 
-    def _lost(self, failure: StoreError) -> None:
+    def _mark_lost(self, failure: StoreError) -> None:
         self._subscribed.clear()
         self._settled.clear()
         self._trouble = failure
         if failure.reason == "refused":
             self._settled.set()
-            if self._condition is not None:
-                self._condition.failed("subscription", failure)
+            if self._secondary_writes is not None:
+                self._secondary_writes.failed("subscription", failure)
         for follower in self._followers:
             follower.fail(failure)
 
@@ -243,6 +243,6 @@ class RedisFeed:
     def _hand_out(self, channel: str, text: str) -> None:
         name = self._keys.parse_channel(channel)
         if name is not None and name[1] in self._kinds:
-            message = Published(*name, text)
+            message = PublishedEvent(*name, text)
             for follower in self._followers:
                 follower.offer(message)

@@ -20,13 +20,13 @@ from transcriber.store.secondary_writes import SecondaryWrites
 from transcriber.store.stored_events import StoredEvents
 
 log = logging.getLogger(__name__)
-MOST_NOTED = 10_000
+MAX_MARKED_CALLS = 10_000
 """Calls noted in memory, while Redis does not take the note."""
-MOST_UNINDEXED = 100_000
+MAX_UNINDEXED_CALLS = 100_000
 """Calls noted in Redis."""
-AT_ONCE = 100
-SCANNED_AT_ONCE = 500
-REPAIR_S = 5.0
+BATCH_CALLS = 100
+SCAN_BATCH_KEYS = 500
+REPAIR_INTERVAL_S = 5.0
 LEASES = "leases"
 REPAIRED = ("calls", "live", "search")
 
@@ -61,61 +61,61 @@ class IndexRepair:
         keys: Keys,
         index: SearchIndex,
         calls: CallList,
-        condition: SecondaryWrites,
+        secondary_writes: SecondaryWrites,
         events: StoredEvents,
     ) -> None:
         self._client = client
         self._keys = keys
         self._index = index
         self._calls = calls
-        self._condition = condition
+        self._secondary_writes = secondary_writes
         self._events = events
-        self._noted: dict[str, None] = {}
+        self._marked: dict[str, None] = {}
         self._full = False
         self._note = client.register_script(_NOTE)
         self._first = client.register_script(_NEXT)
         self._done = client.register_script(_DONE)
 
-    async def attempt(self, index: str, call_sid: str, write: Callable[[], Awaitable[object]]) -> None:
+    async def write(self, index: str, call_sid: str, write: Callable[[], Awaitable[object]]) -> None:
         """An index's write. Should it fail, that is told, the record goes on, and the call is put right later.
 
         While an index is in trouble, its writes are not tried with every event.
         """
-        if index not in self._condition.problems or index == LEASES:
+        if index not in self._secondary_writes.problems or index == LEASES:
             try:
                 with redis_failures("cannot write"):
                     await write()
                 return
             except StoreError as error:
-                self._condition.failed(index, error)
+                self._secondary_writes.failed(index, error)
         if index != LEASES:  # whoever keeps the leases renews what is lacking
-            self.note(call_sid)
+            self.mark(call_sid)
 
-    def note(self, call_sid: str) -> None:
+    def mark(self, call_sid: str) -> None:
         """An index lacks something of this call. Over the bound it is left to `rebuild`, which is logged once."""
-        if call_sid in self._noted or len(self._noted) < MOST_NOTED:
-            self._noted[call_sid] = None
+        if call_sid in self._marked or len(self._marked) < MAX_MARKED_CALLS:
+            self._marked[call_sid] = None
         elif not self._full:
             self._full = True
-            log.error("more than %d calls wait to be indexed: run `transcriber reindex` afterwards", MOST_NOTED)
+            log.error("more than %d calls wait to be indexed: run `transcriber reindex` afterwards", MAX_MARKED_CALLS)
 
     async def run(self) -> None:
         """One round after the other, for ever; where nothing is listed, the list is made anew first."""
         try:
-            await self._found_again()
+            await self._rebuild_if_empty()
             while True:
                 try:
-                    await self.round()
+                    await self.run_once()
                 except StoreError as error:
                     log.debug("the indexes cannot be repaired yet: %s", error)
-                await asyncio.sleep(REPAIR_S)
+                await asyncio.sleep(REPAIR_INTERVAL_S)
         finally:
             with suppress(StoreError):
-                await self._pass_on()
+                await self._flush_marked()
 
-    async def round(self) -> int:
+    async def run_once(self) -> int:
         """Put right what is noted, here or by others; how many calls. Raises StoreError at the first that fails."""
-        await self._pass_on()
+        await self._flush_marked()
         repaired = 0
         while rows := await self._next():
             for call_sid, score in rows:
@@ -128,9 +128,9 @@ class IndexRepair:
                 with redis_failures("cannot cross a call off"):
                     await self._done(keys=[self._keys.unindexed], args=[call_sid, score])
                 repaired += 1
-        if not self._noted:
+        if not self._marked:
             for index in REPAIRED:
-                self._condition.worked(index)
+                self._secondary_writes.succeeded(index)
         return repaired
 
     async def restore(self, call_sid: str) -> None:
@@ -158,13 +158,13 @@ class IndexRepair:
     async def rebuild(self) -> AsyncIterator[int]:
         """Restore every call that has keys, in slices; yields how many were done so far. Raises StoreError."""
         done = 0
-        async for call_sids in self._there():
+        async for call_sids in self._all_call_sids():
             for call_sid in call_sids:
                 await self.restore(call_sid)
             done += len(call_sids)
             yield done
 
-    async def _found_again(self) -> None:
+    async def _rebuild_if_empty(self) -> None:
         """A list that was lost, with Redis's data or by a command."""
         try:
             with redis_failures("cannot read the list of calls"):
@@ -175,40 +175,42 @@ class IndexRepair:
         except StoreError as error:
             log.warning("the list of calls cannot be made anew: %s", error)
 
-    async def _pass_on(self) -> None:
+    async def _flush_marked(self) -> None:
         """From memory to Redis, a slice at a time; one that is noted again meanwhile stays noted."""
-        while self._noted:
-            some = list(self._noted)[:AT_ONCE]
+        while self._marked:
+            some = list(self._marked)[:BATCH_CALLS]
             for call_sid in some:
-                del self._noted[call_sid]
+                del self._marked[call_sid]
             rows = [part for call_sid in some for part in (time.time_ns() // 1000, call_sid)]
             try:
                 with redis_failures("cannot note the calls to be indexed"):
-                    refused = await self._note(keys=[self._keys.unindexed], args=[MOST_UNINDEXED, *rows])
+                    refused = await self._note(keys=[self._keys.unindexed], args=[MAX_UNINDEXED_CALLS, *rows])
             except StoreError as error:
-                self._noted |= dict.fromkeys(some)
+                self._marked |= dict.fromkeys(some)
                 if error.reason != "away":  # then everything is, and that is told
-                    self._condition.failed("unindexed", error)
+                    self._secondary_writes.failed("unindexed", error)
                 raise
-            self._condition.worked("unindexed")
+            self._secondary_writes.succeeded("unindexed")
             if refused:
-                log.error("%d calls more than %d wait: run `transcriber reindex` afterwards", refused, MOST_UNINDEXED)
+                log.error(
+                    "%d calls more than %d wait: run `transcriber reindex` afterwards", refused, MAX_UNINDEXED_CALLS
+                )
 
         self._full = False
 
     async def _next(self) -> list[tuple[str, str]]:
         with redis_failures("cannot read the calls to be indexed"):
-            rows = await self._first(keys=[self._keys.unindexed], args=[AT_ONCE])
+            rows = await self._first(keys=[self._keys.unindexed], args=[BATCH_CALLS])
         return list(zip(rows[::2], rows[1::2], strict=True))
 
-    async def _there(self) -> AsyncIterator[Sequence[str]]:
+    async def _all_call_sids(self) -> AsyncIterator[Sequence[str]]:
         """The CallSids of all calls that have keys, on every node, a slice at a time."""
         before, after = self._keys.call("\0").split("\0")
         found: list[str] = []
         with redis_failures("cannot look through the keys"):
-            async for key in self._client.scan_iter(match=self._keys.call("*"), count=SCANNED_AT_ONCE):
+            async for key in self._client.scan_iter(match=self._keys.call("*"), count=SCAN_BATCH_KEYS):
                 found.append(str(key).removeprefix(before).removesuffix(after))
-                if len(found) == AT_ONCE:
+                if len(found) == BATCH_CALLS:
                     yield found
                     found = []
         yield found

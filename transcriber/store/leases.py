@@ -8,7 +8,7 @@ from transcriber.store.keys import Keys
 from transcriber.store.redis.client import Client
 
 LEASE_S = 15.0
-AT_ONCE = 500
+BATCH_LEASES = 500
 
 # KEYS: leases. ARGV: ms, members. Answers those that were not there; they are again.
 _RENEW = """
@@ -43,12 +43,12 @@ class Lease:
         return f"{self.owner} {self.call_sid} {self.stream_sid}"
 
     @classmethod
-    def of(cls, member: str) -> Self:
+    def parse(cls, member: str) -> Self:
         """The lease of that name."""
         return cls(*member.split(" "))
 
 
-def other_name(lease: Lease) -> Lease:
+def renamed(lease: Lease) -> Lease:
     """The stream by a name that no other server gives: `<sid>.<owner>`. Another time the same; once only."""
     suffix = f".{lease.owner}"
     return replace(lease, stream_sid=lease.stream_sid.removesuffix(suffix) + suffix)
@@ -71,9 +71,9 @@ class Leases:
         """All of them hold for LEASE_S again. Returns those that were gone: ended by somebody, or lost by Redis."""
         lost: list[Lease] = []
         members = [lease.member for lease in leases]
-        for start in range(0, len(members), AT_ONCE):
-            args: list[Any] = [int(LEASE_S * 1000), *members[start : start + AT_ONCE]]
-            lost += map(Lease.of, await self._renew(keys=[self._key], args=args))
+        for start in range(0, len(members), BATCH_LEASES):
+            args: list[Any] = [int(LEASE_S * 1000), *members[start : start + BATCH_LEASES]]
+            lost += map(Lease.parse, await self._renew(keys=[self._key], args=args))
         return lost
 
     async def release(self, lease: Lease) -> None:
@@ -82,7 +82,7 @@ class Leases:
 
     async def expired(self) -> Sequence[Lease]:
         """Some of those whose owners have not renewed them in time."""
-        return [Lease.of(member) for member in await self._expired(keys=[self._key], args=[AT_ONCE])]
+        return [Lease.parse(member) for member in await self._expired(keys=[self._key], args=[BATCH_LEASES])]
 
     async def missing(self, leases: Sequence[Lease]) -> Sequence[Lease]:
         """Those of them that are not there."""
@@ -93,4 +93,4 @@ class Leases:
     async def of_owner(self, owner: str) -> Sequence[Lease]:
         """All leases of one server."""
         members: Any = await self._client.zrange(self._key, 0, -1)
-        return [lease for lease in map(Lease.of, members) if lease.owner == owner]
+        return [lease for lease in map(Lease.parse, members) if lease.owner == owner]

@@ -3,7 +3,7 @@
 from typing import Any
 
 from transcriber.store.keys import Keys
-from transcriber.store.leases import Lease, other_name
+from transcriber.store.leases import Lease, renamed
 from transcriber.store.redis.client import Client
 from transcriber.store.redis.errors import redis_failures
 
@@ -19,7 +19,7 @@ class LiveStreams:
         """The stream by the name it has, or is going to have: another server may have its sid."""
         with redis_failures("cannot read the stream"):
             owner = await self._client.hget(self._keys.call(lease.call_sid), f"owner:{lease.stream_sid}")
-        return lease if owner in (None, lease.owner) else other_name(lease)
+        return lease if owner in (None, lease.owner) else renamed(lease)
 
     async def written(self, lease: Lease) -> int | None:
         """The number of the stream's last write, 0: none yet; None if the stream was closed."""

@@ -53,7 +53,7 @@ class CallHistory(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class PublishedEvent:
     """One message of the Redis channels: its call, its channel's last part, its JSON."""
 
     call_sid: str
@@ -64,7 +64,7 @@ class Published:
 class Feed(Protocol):
     """What is being published now, by any server on the same Redis."""
 
-    def follow(self, call_sid: str | None = None) -> AbstractAsyncContextManager[AsyncIterator[Published]]:
+    def follow(self, call_sid: str | None = None) -> AbstractAsyncContextManager[AsyncIterator[PublishedEvent]]:
         """Live messages of one call or of all. Once entered, nothing published later is missed, unless the reader
 
         falls behind its bound: then partials are dropped, and at last the iteration ends.

@@ -27,9 +27,9 @@ from transcriber.store.secondary_writes import SecondaryWrites
 from transcriber.store.stored_events import StoredEvents
 from transcriber.store.tickets import RedisTickets
 
-PROBED_EVERY_S = 1.0
+PROBE_INTERVAL_S = 1.0
 """However often the state is asked for, Redis is not troubled more."""
-PROBE_LIVES_S = 60
+PROBE_TTL_S = 60
 
 
 class RedisStore:
@@ -39,23 +39,26 @@ class RedisStore:
     """
 
     def __init__(
-        self, client: Client, reading: Client, keys: Keys, *, ttl_s: int, owner: str, metrics: Metrics
+        self, client: Client, reading_client: Client, keys: Keys, *, ttl_s: int, owner: str, metrics: Metrics
     ) -> None:
         self._client = client
-        self._reading = reading
+        self._reading_client = reading_client
         self.keys = keys
-        self.condition = SecondaryWrites(metrics)
-        index, calls = SearchIndex(client, keys, ttl_s=ttl_s, reading=reading), CallList(client, keys, ttl_s=ttl_s)
-        events = StoredEvents(reading, keys)
-        self.repairs = IndexRepair(client, keys, index, calls, self.condition, events)
+        self.secondary_writes = SecondaryWrites(metrics)
+        index, calls = (
+            SearchIndex(client, keys, ttl_s=ttl_s, reading_client=reading_client),
+            CallList(client, keys, ttl_s=ttl_s),
+        )
+        events = StoredEvents(reading_client, keys)
+        self.index_repair = IndexRepair(client, keys, index, calls, self.secondary_writes, events)
         self.event_log = RedisEventLog(
-            client, keys, index, calls, self.repairs, self.condition, owner=owner, ttl_s=ttl_s
+            client, keys, index, calls, self.index_repair, self.secondary_writes, owner=owner, ttl_s=ttl_s
         )
         self.deletions = CallDeletion(client, keys, index, calls, events)
-        self.history = RedisCallHistory(reading, keys, index, calls, self.deletions, events)
-        self.feed = RedisFeed(client, keys, condition=self.condition)
+        self.history = RedisCallHistory(reading_client, keys, index, calls, self.deletions, events)
+        self.feed = RedisFeed(client, keys, secondary_writes=self.secondary_writes)
         self.tickets = RedisTickets(client, keys)
-        self.beacon = DatabaseGuard(client, keys)
+        self.database_guard = DatabaseGuard(client, keys)
         self._probe = client.register_script(scripts.PROBE)
         self._probe_key = keys.probe(owner)
         self._probing = asyncio.Lock()
@@ -69,34 +72,34 @@ class RedisStore:
     @property
     def reading(self) -> Client:
         """The one that histories are read with."""
-        return self._reading
+        return self._reading_client
 
     async def ping(self) -> None:
         """Raises StoreError unless Redis answers in time. That PING is not allowed is an answer: `rights` names it."""
         with redis_failures("Redis does not answer"), suppress(NoPermissionError):
             await self._client.ping()
 
-    async def refusal(self) -> str:
+    async def write_failure(self) -> str:
         """Why Redis would not take a write now, in one word; empty when it took one. It may be a second old."""
         async with self._probing:
             now_s = time.monotonic()
-            if self._probed is None or now_s - self._probed[0] >= PROBED_EVERY_S:
+            if self._probed is None or now_s - self._probed[0] >= PROBE_INTERVAL_S:
                 self._probed = (now_s, await self._try_to_write())
             return self._probed[1]
 
     async def _try_to_write(self) -> str:
         try:
             with redis_failures("Redis does not take writes"):
-                said = await self._probe(keys=[self._probe_key], args=[self.keys.probe_channel, PROBE_LIVES_S])
+                said = await self._probe(keys=[self._probe_key], args=[self.keys.probe_channel, PROBE_TTL_S])
         except StoreError as error:
             return error.reason
-        self.condition.answered("channels", said)
+        self.secondary_writes.answered("channels", said)
         return ""
 
-    async def check_rights(self) -> None:
+    async def check_acl(self) -> None:
         """Try every right that is needed. Raises StoreError that says which are lacking, or that nothing is written."""
-        if rules := await acl_check.lacking(self._client, self.keys):
-            grant = f"ACL SETUSER {acl_check.user(self._client)} {' '.join(rules)}"
+        if rules := await acl_check.missing_rules(self._client, self.keys):
+            grant = f"ACL SETUSER {acl_check.user_name(self._client)} {' '.join(rules)}"
             raise StoreError(
                 f"the Redis user may not do all that is needed; grant it: {grant}",
                 reason="refused",
@@ -104,7 +107,7 @@ class RedisStore:
 
     async def check_database(self) -> None:
         """Raises ConfigError when another database of this Redis has servers with our prefix; StoreError."""
-        if others := await self.beacon.others():
+        if others := await self.database_guard.other_databases():
             raise ConfigError(
                 f"another transcriber with the prefix {self.keys.prefix} is on database {others[0]} of this Redis, and "
                 "channels are not separated by databases: set another TRANSCRIBER_REDIS_PREFIX"
@@ -115,7 +118,7 @@ class RedisStore:
         await self.feed.aclose()
         with redis_failures("cannot close the connections"):
             try:
-                await disconnect(self._reading)
+                await disconnect(self._reading_client)
             finally:
                 await disconnect(self._client)
 
@@ -137,7 +140,7 @@ async def open_store(
 
     Raises ConfigError for a malformed URL, StoreError when Redis does not answer.
     """
-    reading = connect(url, most=READING_CONNECTIONS, wait_s=READING_DEADLINE_S)
+    reading = connect(url, max_connections=READING_CONNECTIONS, wait_s=READING_DEADLINE_S)
     store = RedisStore(connect(url), reading, Keys(prefix), ttl_s=ttl_s, owner=owner, metrics=metrics or Metrics())
     try:
         await store.ping()

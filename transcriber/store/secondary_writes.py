@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from transcriber.errors import StoreError
 from transcriber.observability.metrics import Metrics
-from transcriber.store.redis.errors import reason
+from transcriber.store.redis.errors import failure_reason
 
 log = logging.getLogger(__name__)
 INDEXES = ("calls", "live", "search", "leases", "unindexed")
@@ -41,9 +41,9 @@ class SecondaryWrites:
         if refused:
             if part == "channels":
                 self._metrics.publish_failures.inc()
-            self.failed(part, StoreError(f"Redis refuses it: {refused}", reason=reason(refused)))
+            self.failed(part, StoreError(f"Redis refuses it: {refused}", reason=failure_reason(refused)))
         elif self._troubles:
-            self.worked(part)
+            self.succeeded(part)
 
     def failed(self, part: str, error: StoreError) -> None:
         """Said at first and then once a minute; failures of indexes are counted."""
@@ -57,7 +57,7 @@ class SecondaryWrites:
             trouble.said_s = now_s
             log.warning("%s: %s; what is kept is not touched (%d times so far)", part, error, trouble.failures)
 
-    def worked(self, part: str) -> None:
+    def succeeded(self, part: str) -> None:
         """It does again."""
         if trouble := self._troubles.pop(part, None):
             log.info("%s: works again, after %d failures", part, trouble.failures)

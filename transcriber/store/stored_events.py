@@ -8,7 +8,7 @@ from transcriber.runtime.time_slices import TimeSlices
 from transcriber.store.keys import Keys
 from transcriber.store.redis.client import Client
 
-EVENTS_AT_ONCE = 100
+PAGE_EVENTS = 100
 """A page, and so what is read from Redis in one piece."""
 
 
@@ -18,7 +18,7 @@ class StoredEvents:
     def __init__(self, client: Client, keys: Keys) -> None:
         self._client = client
         self._keys = keys
-        self.turns = TimeSlices()
+        self.time_slices = TimeSlices()
 
     async def pages(self, call_sid: str, *, after: int = 0) -> AsyncGenerator[Sequence[str]]:
         """The JSON of the events with seq > `after`, in order; no page is empty."""
@@ -30,18 +30,18 @@ class StoredEvents:
         """The same from a first page on, which was read as rows of XRANGE."""
         while rows:
             yield [fields["event"] for _, fields in rows]
-            rows = await self._behind(call_sid, rows[-1][0]) if len(rows) == EVENTS_AT_ONCE else ()
+            rows = await self._behind(call_sid, rows[-1][0]) if len(rows) == PAGE_EVENTS else ()
 
     async def texts(self, call_sid: str) -> AsyncGenerator[Sequence[str]]:
         """What was said in a call, page by page."""
         async for page in self.pages(call_sid):
-            finals = await self.turns.everything(map(final_of, page))
+            finals = await self.time_slices.everything(map(final_of, page))
             yield [str(final.get("text", "")) for final in finals if final]
 
     async def _behind(self, call_sid: str, entry: str) -> Any:
         time, _, number = entry.partition("-")
         least = f"{time}-{int(number) + 1}"
-        return await self._client.xrange(self._keys.events(call_sid), min=least, max="+", count=EVENTS_AT_ONCE)
+        return await self._client.xrange(self._keys.events(call_sid), min=least, max="+", count=PAGE_EVENTS)
 
 
 def final_of(text: str) -> Mapping[str, Any] | None:

@@ -33,7 +33,7 @@ class CallPosition:
     seq: int = 0
 
 
-def arguments(keys: Keys, entries: Sequence[Entry]) -> Iterator[str | int]:
+def entry_arguments(keys: Keys, entries: Sequence[Entry]) -> Iterator[str | int]:
     """The entries as the script reads them."""
     for entry in entries:
         event = entry.event
@@ -43,7 +43,7 @@ def arguments(keys: Keys, entries: Sequence[Entry]) -> Iterator[str | int]:
             yield from (change.command, change.field, change.value)
 
 
-def understand(done: int, written: int) -> None:
+def raise_unless_done(done: int, written: int) -> None:
     """The script's first two answers. Raises OutOfStep, StreamTaken, CallDeleted, StoreError unless it was done."""
     match done:
         case 0:

@@ -18,11 +18,11 @@ from transcriber.settings.host_address import is_loopback
 from transcriber.webhooks import protocol
 from transcriber.webhooks.queue import WebhookEvent
 
-KEPT_ALIVE_S = 4.0
+KEEPALIVE_S = 4.0
 """An idle connection; many receivers close theirs after five seconds, and a post on a closed one is a failed try."""
 COMPLAINT_S = 60.0
 """Failures are logged once in so long."""
-MOST_ANSWER = 64 * 1024
+MAX_ANSWER_BYTES = 64 * 1024
 """Bytes of an answer's body that are read, so that the connection can be used again; a longer one closes it."""
 
 
@@ -30,11 +30,11 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DeliveryResult:
     """What became of one try. `said`: the status or the kind of failure, without any of the receiver's words."""
 
     verdict: protocol.Verdict
-    said: str
+    status: str
     asked_delay_s: float = 0.0
 
 
@@ -80,7 +80,7 @@ class WebhookClient:
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._concurrency, keepalive_timeout=KEPT_ALIVE_S),
+            connector=aiohttp.TCPConnector(limit=self._concurrency, keepalive_timeout=KEEPALIVE_S),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"Content-Type": "application/json", "User-Agent": f"transcriber/{__version__}"},
             timeout=self._timeout,
@@ -98,55 +98,55 @@ class WebhookClient:
         """How long the receiver wants to hear nothing at all."""
         return max(0.0, self._quiet_until - time.monotonic())
 
-    async def post(self, parcel: WebhookEvent, *, ours: Callable[[], bool]) -> Answer:
+    async def post(self, event: WebhookEvent, *, ours: Callable[[], bool]) -> DeliveryResult:
         """One try, as soon as there is a slot. Raises LeaseLost if the event is not `ours` any more by then."""
         async with self._slots:
             if not ours():
                 raise LeaseLost
-            answer = await self._post(parcel)
+            answer = await self._post(event)
         self._tell(answer)
         return answer
 
-    async def _post(self, parcel: WebhookEvent) -> Answer:
+    async def _post(self, parcel: WebhookEvent) -> DeliveryResult:
         body = parcel.json.encode("utf-8", "surrogatepass")
         identifier = protocol.message_id(parcel.call_sid, parcel.seq)
         signed = protocol.headers(self._keys, identifier=identifier, at_s=int(time.time()), body=body)
         try:
             async with self._session.post(self.url, data=body, headers=signed, allow_redirects=False) as response:
-                answer = self._understood(response)
+                answer = self._result(response)
                 await _drain(response)
                 return answer
         except TimeoutError:
-            return Answer("failed", "timeout")
+            return DeliveryResult("failed", "timeout")
         except aiohttp.ClientConnectorCertificateError:
-            return Answer("failed", "certificate")
+            return DeliveryResult("failed", "certificate")
         except aiohttp.ClientConnectorError:
-            return Answer("failed", "unreachable")
+            return DeliveryResult("failed", "unreachable")
         except (aiohttp.ClientError, OSError):
-            return Answer("failed", "broken")
+            return DeliveryResult("failed", "broken")
 
-    def _tell(self, answer: Answer) -> None:
+    def _tell(self, answer: DeliveryResult) -> None:
         """The log hears of trouble when it begins, then once a minute, and of its end."""
         if answer.verdict == "failed":
             if time.monotonic() - self._complained_at >= COMPLAINT_S:
                 self._complained_at = time.monotonic()
-                log.warning("the receiver does not take every event (%s); trying again", answer.said)
+                log.warning("the receiver does not take every event (%s); trying again", answer.status)
             self._failing = True
         elif answer.verdict == "delivered" and self._failing:
             self._failing = False
             log.info("the receiver takes events")
 
-    def _understood(self, response: aiohttp.ClientResponse) -> Answer:
+    def _result(self, response: aiohttp.ClientResponse) -> DeliveryResult:
         asked_s = protocol.asked_delay_s(response.headers.get("Retry-After"), now_s=time.time())
         if response.status in protocol.BUSY and asked_s:
             self._quiet_until = max(self._quiet_until, time.monotonic() + asked_s)
-        return Answer(protocol.verdict(response.status), str(response.status), asked_s)
+        return DeliveryResult(protocol.verdict(response.status), str(response.status), asked_s)
 
 
 async def _drain(response: aiohttp.ClientResponse) -> None:
     """So that the connection can be used again; what the status said counts, whatever becomes of the body."""
     try:
-        whole = len(await response.content.read(MOST_ANSWER)) < MOST_ANSWER
+        whole = len(await response.content.read(MAX_ANSWER_BYTES)) < MAX_ANSWER_BYTES
     except (TimeoutError, aiohttp.ClientError, OSError):
         whole = False
     if not whole:

@@ -16,11 +16,11 @@ from transcriber.store.redis.errors import redis_failures
 from transcriber.webhooks.queue import LONGEST_CALL_S, WebhookEvent
 
 log = logging.getLogger(__name__)
-MOST = 100_000
+MAX_LETTERS = 100_000
 """When there are so many, events wait instead of being given up."""
 KEPT_S = 90 * 86_400
 """The age limit where history has none, or a higher one."""
-AT_ONCE = 1000
+BATCH_LETTERS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class DeadLetters:
     async def add(self, letter: DeadLetter) -> bool:
         """Keep a dead letter. False: there are too many already."""
         with redis_failures("cannot keep a dead letter"):
-            if await self._client.hlen(self._key) >= MOST:
+            if await self._client.hlen(self._key) >= MAX_LETTERS:
                 return False
             content = {"reason": letter.reason, "attempts": letter.attempts, "at": letter.at}
             await self._client.hset(self._key, f"{letter.call_sid}:{letter.seq}", json.dumps(content))
@@ -89,7 +89,7 @@ class DeadLetters:
         """Discard those past the age limit; returns how many."""
         count = 0
         with redis_failures("cannot discard old dead letters"):
-            async for field, content in self._client.hscan_iter(self._key, count=AT_ONCE):
+            async for field, content in self._client.hscan_iter(self._key, count=BATCH_LETTERS):
                 at = datetime.fromisoformat(json.loads(content)["at"])
                 if now_s - at.timestamp() > self._kept_s:
                     count += await self._client.hdel(self._key, field)

@@ -8,21 +8,21 @@ from contextlib import suppress
 from transcriber.errors import ReceiverGone, StoreError
 from transcriber.events.schema import Channel
 from transcriber.runtime.cancellation import cancel
-from transcriber.store.ports import Feed, Published
+from transcriber.store.ports import Feed, PublishedEvent
 from transcriber.webhooks.client import LeaseLost
 from transcriber.webhooks.deliverer import CallDeliverer, DeliveryContext, Stopping
 
-KINDS: tuple[Channel, ...] = ("final", "event")
-MOST_HELD = 2_000
+CHANNELS: tuple[Channel, ...] = ("final", "event")
+MAX_HELD_CALLS = 2_000
 """Calls held at once, those that wait for another try included; the others wait in Redis, where nothing is lost."""
-MOST_READY = 10_000
+MAX_READY_CALLS = 10_000
 """Calls known to have news; beyond it news are forgotten and looked for again."""
-SWEEP_S = 600.0
-TIDY_S = 3600.0
+SWEEP_INTERVAL_S = 600.0
+CLEANUP_INTERVAL_S = 3600.0
 """Between two looks for dead letters past their age limit."""
 RETRY_S = 1.0
 RENEWALS_PER_LEASE = 3
-RENEWED_AT_ONCE = 50
+RENEW_BATCH_CALLS = 50
 
 log = logging.getLogger(__name__)
 
@@ -30,11 +30,11 @@ log = logging.getLogger(__name__)
 class WebhookDispatcher:
     """Sends until stopped. Belongs to one event loop; any number of processes may share a webhook's name."""
 
-    def __init__(self, post: DeliveryContext, feed: Feed) -> None:
-        self._post = post
+    def __init__(self, context: DeliveryContext, feed: Feed) -> None:
+        self._context = context
         self._feed = feed
         self._ready: dict[str, None] = {}
-        self._couriers: dict[str, CallDeliverer] = {}
+        self._deliverers: dict[str, CallDeliverer] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._later: dict[str, asyncio.TimerHandle] = {}
         self._news = asyncio.Event()
@@ -42,12 +42,12 @@ class WebhookDispatcher:
         self._sweep_now = asyncio.Event()
         self._forgot = False
         self._away = False
-        self._tidied = -TIDY_S
+        self._cleaned_up_s = -CLEANUP_INTERVAL_S
         self._gone: ReceiverGone | None = None
 
     def stop(self) -> None:
         """Finish the requests under way, leave the rest to others, return from `run`."""
-        self._post.stopping.set()
+        self._context.stopping.set()
         self._news.set()
 
     async def run(self) -> None:
@@ -70,13 +70,13 @@ class WebhookDispatcher:
             raise self._gone
 
     async def _dispatch(self) -> None:
-        while not self._post.stopping.is_set():
+        while not self._context.stopping.is_set():
             self._news.clear()
-            while self._ready and len(self._tasks) < MOST_HELD:
+            while self._ready and len(self._tasks) < MAX_HELD_CALLS:
                 call_sid = next(iter(self._ready))
                 del self._ready[call_sid]
                 self._start(call_sid)
-            if len(self._ready) < MOST_READY // 2:
+            if len(self._ready) < MAX_READY_CALLS // 2:
                 self._room.set()
                 if self._forgot:
                     self._forgot = False
@@ -84,25 +84,25 @@ class WebhookDispatcher:
             await self._news.wait()
 
     def _start(self, call_sid: str) -> None:
-        courier = self._couriers.setdefault(call_sid, CallDeliverer(call_sid, self._post))
+        courier = self._deliverers.setdefault(call_sid, CallDeliverer(call_sid, self._context))
         courier.running = True  # at once: news that come before the task begins must not start another one
         task = asyncio.create_task(self._serve(courier))
         self._tasks.add(task)
         task.add_done_callback(self._ended)
-        self._post.figures.calls_held.set(len(self._tasks))
+        self._context.metrics.calls_held.set(len(self._tasks))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._post.figures.calls_held.set(len(self._tasks))
+        self._context.metrics.calls_held.set(len(self._tasks))
         self._news.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a courier failed", exc_info=error)
 
     def _wake(self, call_sid: str) -> None:
         """The call may have something to send."""
-        if call_sid in self._couriers and self._couriers[call_sid].running:
-            self._couriers[call_sid].again = True
-        elif len(self._ready) < MOST_READY:
+        if call_sid in self._deliverers and self._deliverers[call_sid].running:
+            self._deliverers[call_sid].has_news = True
+        elif len(self._ready) < MAX_READY_CALLS:
             self._ready[call_sid] = None
             self._news.set()
         else:
@@ -137,7 +137,7 @@ class WebhookDispatcher:
         finally:
             courier.running = False
             if not keep:
-                self._couriers.pop(courier.call_sid, None)
+                self._deliverers.pop(courier.call_sid, None)
         if again_s is not None:
             self._wake_later(courier.call_sid, again_s)
 
@@ -157,7 +157,7 @@ class WebhookDispatcher:
     async def _sweep_often(self) -> None:
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(SWEEP_S):
+                async with asyncio.timeout(SWEEP_INTERVAL_S):
                     await self._sweep_now.wait()
             self._sweep_now.clear()
             try:
@@ -169,8 +169,8 @@ class WebhookDispatcher:
 
     async def _sweep(self) -> None:
         began, found = time.monotonic(), 0
-        async for call_sid in self._post.deliveries.unsent():
-            if len(self._ready) >= MOST_READY - 1:
+        async for call_sid in self._context.queue.unsent():
+            if len(self._ready) >= MAX_READY_CALLS - 1:
                 self._room.clear()
                 await self._room.wait()
             found += 1
@@ -178,20 +178,20 @@ class WebhookDispatcher:
         if self._away:
             log.info("Redis is back")
         self._away = False
-        if began - self._tidied >= TIDY_S:
-            self._tidied = began
-            if old := await self._post.dead_letters.forget_old(now_s=time.time()):
+        if began - self._cleaned_up_s >= CLEANUP_INTERVAL_S:
+            self._cleaned_up_s = began
+            if old := await self._context.dead_letters.forget_old(now_s=time.time()):
                 log.warning("%d dead letters are past their age limit and go", old)
-        self._post.figures.dead_letters.set(await self._post.dead_letters.count())
+        self._context.metrics.dead_letters.set(await self._context.dead_letters.count())
         log.info("%d calls have events to send (looked for in %.2f s)", found, time.monotonic() - began)
 
     async def _renew(self) -> None:
         """Keep what is ours while it waits for another try."""
         while True:
-            await asyncio.sleep(self._post.lease_s / RENEWALS_PER_LEASE)
-            held = [courier for courier in self._couriers.values() if courier.holds]
-            for at in range(0, len(held), RENEWED_AT_ONCE):
-                some = held[at : at + RENEWED_AT_ONCE]
+            await asyncio.sleep(self._context.lease_s / RENEWALS_PER_LEASE)
+            held = [courier for courier in self._deliverers.values() if courier.holds_lease]
+            for at in range(0, len(held), RENEW_BATCH_CALLS):
+                some = held[at : at + RENEW_BATCH_CALLS]
                 for outcome in await asyncio.gather(*(courier.renew() for courier in some), return_exceptions=True):
                     if isinstance(outcome, StoreError):
                         self._redis_away(outcome)
@@ -204,5 +204,5 @@ class WebhookDispatcher:
             self._sweep_now.set()
 
 
-def _matters(message: Published) -> bool:
+def _matters(message: PublishedEvent) -> bool:
     return message.channel == "final" or '"call.ended"' in message.json

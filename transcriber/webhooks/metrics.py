@@ -30,6 +30,6 @@ class WebhookMetrics:
         )
         self.dead_letters = Gauge("dead_letters", "Events given up and kept", namespace=PREFIX, registry=registry)
 
-    def settled(self, outcome: str) -> int:
+    def count(self, outcome: str) -> int:
         """How many events ended so; one of OUTCOMES."""
         return int(self.registry.get_sample_value(f"{PREFIX}_events_total", {"outcome": outcome}) or 0)

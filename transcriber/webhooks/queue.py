@@ -20,11 +20,11 @@ from transcriber.store.keys import Keys
 from transcriber.store.redis.client import Client
 from transcriber.store.redis.errors import redis_failures
 
-AT_ONCE = 10
+BATCH_EVENTS = 10
 """Events of a call taken in one step."""
-CALLS_AT_ONCE = 500
-GROUP = "webhook:"
-CONNECTIONS = 16
+BATCH_CALLS = 500
+GROUP_PREFIX = "webhook:"
+MAX_CONCURRENT_COMMANDS = 16
 """Commands under way at once, half of what the client has: thousands of calls queue here, where no deadline runs."""
 LONGEST_CALL_S = 25 * 3600
 """So long after its start a call may still be resumed: Twilio ends calls after 24 hours."""
@@ -110,11 +110,11 @@ class WebhookQueue:
     def __init__(self, client: Client, keys: Keys, *, name: str, consumer: str, lease_s: float) -> None:
         self._client = client
         self._keys = keys
-        self._group = f"{GROUP}{name}"
+        self._group = f"{GROUP_PREFIX}{name}"
         self._consumer = consumer
         self._lease_ms = round(lease_s * 1000)
         self._state = keys.webhook(name)
-        self._turns = asyncio.Semaphore(CONNECTIONS)
+        self._turns = asyncio.Semaphore(MAX_CONCURRENT_COMMANDS)
         self._take = client.register_script(_TAKE)
         self._touch = client.register_script(_TOUCH)
         self._now = client.register_script(_NOW)
@@ -122,19 +122,19 @@ class WebhookQueue:
     async def register(self, *, born_ms: int | None = None) -> bool:
         """Begin a webhook of this name, with the calls that end after `born_ms` (None: now). False: begun before."""
         with redis_failures("cannot register the webhook"):
-            await self._client.sadd(self._keys.webhooks, self._group.removeprefix(GROUP))
+            await self._client.sadd(self._keys.webhooks, self._group.removeprefix(GROUP_PREFIX))
             if born_ms is None:
                 born_ms = int(await self._now(keys=[self._state]))
             return bool(await self._client.hsetnx(self._state, "born_ms", str(born_ms)))
 
     async def take(self, call_sid: str, *, done: Sequence[WebhookEvent] = ()) -> CallBusy | list[WebhookEvent]:
         """The call's next events, ours until they are done or the lease runs out; `done` are acknowledged first."""
-        async with self._turn("cannot take events"):
+        async with self._command("cannot take events"):
             arguments: list[Any] = [
                 self._group,
                 self._consumer,
                 self._lease_ms,
-                AT_ONCE,
+                BATCH_EVENTS,
                 *(parcel.entry_id for parcel in done),
             ]
             word, *rest = await self._take(keys=[self._keys.events(call_sid)], args=arguments)
@@ -149,7 +149,7 @@ class WebhookQueue:
 
     async def acknowledge(self, done: Sequence[WebhookEvent]) -> None:
         """These events of one call need no more sending."""
-        async with self._turn("cannot acknowledge events"):
+        async with self._command("cannot acknowledge events"):
             entries = [parcel.entry_id for parcel in done]
             await self._client.xack(self._keys.events(done[0].call_sid), self._group, *entries)
 
@@ -159,10 +159,10 @@ class WebhookQueue:
             await self.acknowledge(done)
         await self._leave(call_sid, idle_ms=self._lease_ms)
 
-    async def failed(self, parcel: WebhookEvent, *, attempts: int) -> None:
+    async def count_attempt(self, event: WebhookEvent, *, attempts: int) -> None:
         """Remember how often the event was tried."""
-        async with self._turn("cannot count a try"):
-            key, ids = self._keys.events(parcel.call_sid), (parcel.entry_id,)
+        async with self._command("cannot count a try"):
+            key, ids = self._keys.events(event.call_sid), (event.entry_id,)
             with suppress(ResponseError):  # the call was deleted
                 await self._client.xclaim(
                     key, self._group, self._consumer, 0, ids, retrycount=attempts + 1, justid=True
@@ -178,8 +178,8 @@ class WebhookQueue:
             known_ms = int(settled or max(0, born_ms - LONGEST_CALL_S * 1000))
             settled_ms = min(oldest_ms, known_ms)
             live = await self._page(self._keys.live, 0, count=-1)
-            for at in range(0, len(live), CALLS_AT_ONCE):
-                for call_sid, _ in await self._having_news(live[at : at + CALLS_AT_ONCE], born_ms):
+            for at in range(0, len(live), BATCH_CALLS):
+                for call_sid, _ in await self._having_news(live[at : at + BATCH_CALLS], born_ms):
                     yield call_sid
             at_ms, offset = settled_ms, 0
             while page := await self._page(self._keys.calls, at_ms, offset=offset):
@@ -193,7 +193,7 @@ class WebhookQueue:
                 await self._client.hset(self._state, "settled_ms", str(oldest_ms))
 
     async def _page(
-        self, key: str, from_ms: int, *, offset: int = 0, count: int = CALLS_AT_ONCE
+        self, key: str, from_ms: int, *, offset: int = 0, count: int = BATCH_CALLS
     ) -> list[tuple[str, int]]:
         rows: Any = await self._client.zrangebyscore(key, from_ms, "+inf", start=offset, num=count, withscores=True)
         return [(str(call_sid), int(score)) for call_sid, score in rows]
@@ -223,12 +223,12 @@ class WebhookQueue:
         return ended_at is None or datetime.fromisoformat(ended_at).timestamp() * 1000 >= born_ms
 
     @asynccontextmanager
-    async def _turn(self, doing: str) -> AsyncIterator[None]:
+    async def _command(self, doing: str) -> AsyncIterator[None]:
         async with self._turns:
             with redis_failures(doing):
                 yield
 
     async def _leave(self, call_sid: str, *, idle_ms: int) -> bool:
-        async with self._turn("cannot hold a call"):
-            arguments: list[Any] = [self._group, self._consumer, AT_ONCE, idle_ms]
+        async with self._command("cannot hold a call"):
+            arguments: list[Any] = [self._group, self._consumer, BATCH_EVENTS, idle_ms]
             return bool(await self._touch(keys=[self._keys.events(call_sid)], args=arguments))

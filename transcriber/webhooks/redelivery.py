@@ -9,11 +9,11 @@ from transcriber.errors import ReceiverGone
 from transcriber.runtime.cancellation import cancel
 from transcriber.webhooks.client import WebhookClient
 from transcriber.webhooks.dead_letters import DeadLetter, DeadLetters
-from transcriber.webhooks.queue import CONNECTIONS
+from transcriber.webhooks.queue import MAX_CONCURRENT_COMMANDS
 
 
 @dataclass(slots=True)
-class Replayed:
+class RedeliveryResult:
     """How many arrived, were not taken again and stay, and had no event any more (deleted or expired)."""
 
     delivered: int = 0
@@ -21,20 +21,20 @@ class Replayed:
     lost: int = 0
 
 
-async def replay(dead_letters: DeadLetters, receiver: WebhookClient) -> Replayed:
+async def redeliver(dead_letters: DeadLetters, client: WebhookClient) -> RedeliveryResult:
     """Try every dead letter once, a call's in order, CONNECTIONS calls at once; what arrives is none any more.
 
     Raises StoreError, and ReceiverGone for an answer of 410.
     """
-    result = Replayed()
+    result = RedeliveryResult()
     letters = await dead_letters.all()
     calls = iter([list(of_call) for _, of_call in groupby(letters, key=lambda letter: letter.call_sid)])
 
     async def work() -> None:
         for of_call in calls:
-            await _replay_call(of_call, dead_letters, receiver, result)
+            await _redeliver_call(of_call, dead_letters, client, result)
 
-    working = [asyncio.create_task(work()) for _ in range(CONNECTIONS)]
+    working = [asyncio.create_task(work()) for _ in range(MAX_CONCURRENT_COMMANDS)]
     try:
         await asyncio.gather(*working)
     finally:
@@ -42,8 +42,8 @@ async def replay(dead_letters: DeadLetters, receiver: WebhookClient) -> Replayed
     return result
 
 
-async def _replay_call(
-    letters: Sequence[DeadLetter], dead_letters: DeadLetters, receiver: WebhookClient, result: Replayed
+async def _redeliver_call(
+    letters: Sequence[DeadLetter], dead_letters: DeadLetters, receiver: WebhookClient, result: RedeliveryResult
 ) -> None:
     for letter in letters:
         parcel = await dead_letters.load_event(letter)

@@ -51,7 +51,7 @@ def places(keys: Keys, token: str) -> Iterator[Sequence[str]]:
     yield "PUBLISH", keys.probe_channel, ""
 
 
-async def lacking(client: Client, keys: Keys) -> list[str]:
+async def missing_rules(client: Client, keys: Keys) -> list[str]:
     """The ACL rules that the user of this connection lacks.
 
     Raises StoreError when Redis is away, or takes no writes from anybody.
@@ -76,7 +76,7 @@ async def lacking(client: Client, keys: Keys) -> list[str]:
     return list(found)
 
 
-def user(client: Client) -> str:
+def user_name(client: Client) -> str:
     """The name under which we ask."""
     return str(client.get_connection_kwargs().get("username") or "default")
 

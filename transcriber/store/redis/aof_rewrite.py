@@ -18,16 +18,16 @@ from transcriber.store.redis.client import Client
 from transcriber.store.redis.errors import redis_failures
 
 log = logging.getLogger(__name__)
-MARK = "erasure-pending"
+MARK_FILE = "erasure-pending"
 QUIET_S = 30.0
-MOST_S = 600.0
-REST = 20
+LONGEST_WAIT_S = 600.0
+REST_PER_REWRITE = 20
 """So many times as long as a rewriting took, nothing is rewritten: a large history is not written anew all the time."""
 DAY_S = 86_400.0
 RETRY_S = 60.0
-LEAVE_S = 10.0
+FINISH_S = 10.0
 """How long the end of a server may take for it."""
-LOOK_S = 0.2
+POLL_INTERVAL_S = 0.2
 
 
 class AofRewrite:
@@ -36,7 +36,7 @@ class AofRewrite:
     def __init__(self, client: Client, directory: Path, metrics: Metrics) -> None:
         self._client = client
         self._directory = directory
-        self._mark = directory / MARK
+        self._mark = directory / MARK_FILE
         self._metrics = metrics
         self._news = asyncio.Event()
         self._pending = 1 if self._mark.exists() else 0
@@ -50,7 +50,7 @@ class AofRewrite:
         metrics.erasures_pending.set_function(lambda: self._pending)
 
     @asynccontextmanager
-    async def expected(self) -> AsyncIterator[None]:
+    async def around_deletion(self) -> AsyncIterator[None]:
         """Around each deletion of a call. Raises StoreError if it cannot be remembered."""
         try:
             await asyncio.to_thread(self._mark.touch, 0o600)
@@ -80,11 +80,11 @@ class AofRewrite:
                 log.error("what was deleted is still in the private Redis's file; trying again: %s", error)
                 await asyncio.sleep(RETRY_S)
 
-    async def leave(self) -> None:
+    async def finish(self) -> None:
         """What waits is done now, if that is quick; else by the next start."""
         if self._pending:
             try:
-                async with asyncio.timeout(LEAVE_S):
+                async with asyncio.timeout(FINISH_S):
                     await self.rewrite()
             except (StoreError, TimeoutError) as error:
                 self._metrics.erasure_failures.inc()
@@ -104,7 +104,7 @@ class AofRewrite:
             raise StoreError("the private Redis could not rewrite its file, its redis.log says why")
         self._expired = first["expired_keys"]
         self._look_at = now + DAY_S
-        self._rest_until = now + REST * (now - began)
+        self._rest_until = now + REST_PER_REWRITE * (now - began)
         self._pending -= pending
         if pending and not self._pending:
             log.info("what was deleted is not in the private Redis's file any more")
@@ -123,7 +123,7 @@ class AofRewrite:
                 raise StoreError("the private Redis was started again meanwhile")
             if not (info["aof_rewrite_in_progress"] or info["aof_rewrite_scheduled"]):
                 return info
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(POLL_INTERVAL_S)
 
     def _bases(self) -> set[tuple[str, int]]:
         """The files that a rewriting replaces."""
@@ -135,7 +135,7 @@ class AofRewrite:
 
     async def _until_quiet(self) -> None:
         first = asyncio.get_running_loop().time()
-        while (left_s := first + MOST_S - asyncio.get_running_loop().time()) > 0:
+        while (left_s := first + LONGEST_WAIT_S - asyncio.get_running_loop().time()) > 0:
             self._news.clear()
             try:
                 await asyncio.wait_for(self._news.wait(), min(QUIET_S, left_s))

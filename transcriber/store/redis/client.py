@@ -20,7 +20,7 @@ Client = Redis | RedisCluster
 DEADLINE_S = 2.0
 """Of one command. Kept by the socket, not by cancelling: a cancelled command leaves an answer on the connection."""
 HEALTH_CHECK_S = 30
-MOST_CONNECTIONS = 32
+MAX_CONNECTIONS = 32
 READING_CONNECTIONS = 12
 """Histories are read over connections of their own, so that no number of readers keeps a write waiting."""
 READING_DEADLINE_S = 5.0
@@ -34,7 +34,7 @@ _OPTIONS = re.compile(r"db|username|password|client_name|health_check_interval|m
 _OPTIONS_OF_SEVERAL = re.compile(r"sentinel_(username|password)|ssl_(ca_certs|ca_path|certfile|keyfile)")
 
 
-def connect(url: str, *, most: int = MOST_CONNECTIONS, wait_s: float = DEADLINE_S) -> Client:
+def connect(url: str, *, max_connections: int = MAX_CONNECTIONS, wait_s: float = DEADLINE_S) -> Client:
     """A client for that URL; nothing is dialled yet. Of one Redis it has up to `most` connections, and a command waits
 
     `wait_s` for one of them; Sentinel and Cluster clients have as many as are asked for.
@@ -45,7 +45,7 @@ def connect(url: str, *, most: int = MOST_CONNECTIONS, wait_s: float = DEADLINE_
         parts = urlparse(url)
         match parts.scheme:
             case "redis" | "rediss" | "unix":
-                return _single(url, parts, most, wait_s)
+                return _single(url, parts, max_connections, wait_s)
             case "redis+sentinel" | "rediss+sentinel":
                 return _sentinel(parts)
             case "redis+cluster" | "rediss+cluster":

@@ -32,7 +32,7 @@ class DatabaseGuard:
         self.database = database(client)
         self._pubsub: PubSub | None = None
 
-    async def light(self) -> PubSub:
+    async def announce(self) -> PubSub:
         """Be seen from now on; `run` goes on with it. Raises StoreError."""
         pubsub = self._pubsub = self._client.pubsub()
         with redis_failures("cannot show the database"):
@@ -41,7 +41,7 @@ class DatabaseGuard:
                 raise StoreError("Redis did not confirm the subscription", reason="away")
         return pubsub
 
-    async def others(self) -> list[int]:
+    async def other_databases(self) -> list[int]:
         """Other databases on which servers with our prefix are. Raises StoreError."""
         if not isinstance(self._client, Redis):
             return []
@@ -55,15 +55,15 @@ class DatabaseGuard:
         try:
             while isinstance(self._client, Redis):
                 try:
-                    await _hold(self._pubsub or await self.light())
+                    await _hold(self._pubsub or await self.announce())
                 except StoreError as error:
                     log.debug("other databases cannot see us: %s", error)
-                await self._put_out()
+                await self._withdraw()
                 await asyncio.sleep(RETRY_S)
         finally:
-            await self._put_out()
+            await self._withdraw()
 
-    async def _put_out(self) -> None:
+    async def _withdraw(self) -> None:
         pubsub, self._pubsub = self._pubsub, None
         if pubsub is not None:
             with suppress(StoreError), redis_failures("cannot unsubscribe"):

@@ -31,10 +31,10 @@ def redis_failures(doing: str) -> Iterator[None]:
         yield
     except (RedisError, RedisClusterException, OSError) as error:  # TimeoutError is an OSError
         said = " ".join(str(error).split()) or type(error).__name__
-        raise StoreError(f"{doing}: {said[:300]}", reason=reason(error)) from error
+        raise StoreError(f"{doing}: {said[:300]}", reason=failure_reason(error)) from error
 
 
-def reason(error: Exception | str) -> str:
+def failure_reason(error: Exception | str) -> str:
     """Why Redis failed, in one word; see `StoreError`. Also of what a script's pcall caught."""
     names = "" if isinstance(error, str) else " ".join(_codes(error))
     for pattern, word in _REASONS:

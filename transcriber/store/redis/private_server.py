@@ -26,9 +26,9 @@ STOP_S = 5.0
 LEAST_PAUSE_S, MOST_PAUSE_S = 0.1, 10.0
 """Before it is started again after it died."""
 STEADY_S = 60.0
-LONGEST_SOCKET_PATH = 100
+MAX_SOCKET_PATH_BYTES = 100
 """Bytes. The kernel takes 107 on Linux, 103 on macOS."""
-LARGEST_LOG = 1 << 20
+MAX_LOG_BYTES = 1 << 20
 
 # Runs in the child before redis-server takes its place. In a program of its own, not in a preexec_fn: that would run
 # Python in a fork of a process with many threads, which may deadlock. PR_SET_PDEATHSIG (1) asks the kernel to send
@@ -46,7 +46,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 def socket_path(directory: Path) -> Path:
     """Where the server of that directory listens; in the temporary directory when the path would be too long."""
     path = directory.absolute() / "redis.sock"
-    if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
+    if len(os.fsencode(path)) <= MAX_SOCKET_PATH_BYTES:
         return path
     name = hashlib.sha256(os.fsencode(directory.absolute())).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"transcriber-{os.getuid()}-{name}" / "redis.sock"
@@ -120,7 +120,7 @@ class PrivateRedis:
     async def _stop_orphan(self) -> None:
         """An earlier server died and its redis-server did not: have it save and leave."""
         began = time.monotonic()
-        while await probe.answers(self._socket) is not None:
+        while await probe.state(self._socket) is not None:
             log.warning("an earlier private redis-server still runs in %s: asking it to stop", self._directory)
             await probe.ask_to_stop(self._socket)
             if time.monotonic() - began > STOP_S:
@@ -145,7 +145,7 @@ class PrivateRedis:
 
     def _begin_log(self) -> None:
         self._log_start = self._log.stat().st_size if self._log.exists() else 0
-        if self._log_start > LARGEST_LOG:
+        if self._log_start > MAX_LOG_BYTES:
             os.truncate(self._log, 0)
             self._log_start = 0
 
@@ -192,7 +192,7 @@ class PrivateRedis:
         began = time.monotonic()
         limit = START_S
         while True:
-            answer = await probe.answers(self._socket)
+            answer = await probe.state(self._socket)
             if answer == "ready":
                 return
             if answer == "loading":

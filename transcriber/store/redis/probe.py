@@ -11,7 +11,7 @@ from redis.exceptions import BusyLoadingError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 
-async def answers(socket: Path) -> Literal["ready", "loading"] | None:
+async def state(socket: Path) -> Literal["ready", "loading"] | None:
     """None when nobody listens."""
     try:
         async with _client(socket) as client:

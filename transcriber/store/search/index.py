@@ -20,25 +20,25 @@ from redis.exceptions import ResponseError
 from transcriber.errors import BadRequest
 from transcriber.store.keys import Keys
 from transcriber.store.redis.client import Client
-from transcriber.store.redis.errors import reason
+from transcriber.store.redis.errors import failure_reason
 from transcriber.store.search.query import Term, tokens
 from transcriber.store.search.script import FIND
 
 DAY_S = 86_400
-MOST_WORDS_OF_BEGINNINGS = 1000
+MAX_PREFIX_WORDS = 1000
 """The beginnings of a query may stand for so many words of a day, all together."""
-WORK = 1000
+MAX_WORK = 1000
 """Commands and rows of one run of the search script, give or take what a single day or call needs; beyond it the
 
 answer says how far it came, and the next run goes on. Redis does nothing else meanwhile.
 """
-WORDS_AT_ONCE = 500
+BATCH_WORDS = 500
 """Put into the index, or taken out of it, in one step."""
-BEHIND_NONE = "~"
+AFTER_EVERY_SID = "~"
 """Stands behind every CallSid in their order, so that none of that millisecond is left out."""
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 FIRST_MS, LAST_MS = -62_135_596_800_000, 253_402_300_799_999
-LIVE_CALLS_KNOWN = 10_000
+MAX_KNOWN_CALLS = 10_000
 """Calls whose indexed words are remembered, so that each is written once; the oldest are forgotten first."""
 
 # KEYS: days. ARGV: key prefix, day, call sid, start ms, ttl s (0 = for ever), words.
@@ -84,13 +84,13 @@ class SearchIndex:
     `reading`: the client that searches.
     """
 
-    def __init__(self, client: Client, keys: Keys, *, ttl_s: int, reading: Client) -> None:
+    def __init__(self, client: Client, keys: Keys, *, ttl_s: int, reading_client: Client) -> None:
         self._prefix = keys.search
         self._old = keys.old_search
         self._ttl_s = ttl_s and ttl_s + 2 * DAY_S
         self._add = client.register_script(_ADD)
         self._remove = client.register_script(_REMOVE)
-        self._find = reading.register_script(FIND)
+        self._find = reading_client.register_script(FIND)
         self._searching = asyncio.Lock()
         self._known: OrderedDict[str, tuple[int, set[str]]] = OrderedDict()
 
@@ -99,7 +99,7 @@ class SearchIndex:
         if self.started_ms(call_sid) != started_ms:
             self._known[call_sid] = (started_ms, set())
         self._known.move_to_end(call_sid)
-        if len(self._known) > LIVE_CALLS_KNOWN:
+        if len(self._known) > MAX_KNOWN_CALLS:
             self._known.popitem(last=False)
 
     def started_ms(self, call_sid: str) -> int | None:
@@ -132,16 +132,16 @@ class SearchIndex:
         words = sorted(_entries(texts))
         for prefix in (self._prefix, self._old):
             try:
-                await self._take_out(prefix, call_sid, started_ms, words)
+                await self._remove_entries(prefix, call_sid, started_ms, words)
             except ResponseError as error:
-                self._unless_closed(prefix, error)
+                self._raise_unless_forbidden(prefix, error)
 
     async def withdraw(self, call_sid: str) -> None:
         """The call is gone, and so are its texts: take out what is remembered of them."""
         started_ms, words = self._known.pop(call_sid, (0, set()))
-        await self._take_out(self._prefix, call_sid, started_ms, sorted(words))
+        await self._remove_entries(self._prefix, call_sid, started_ms, sorted(words))
 
-    async def _take_out(self, prefix: str, call_sid: str, started_ms: int, words: Sequence[str]) -> None:
+    async def _remove_entries(self, prefix: str, call_sid: str, started_ms: int, words: Sequence[str]) -> None:
         for some in _parts(words):
             await self._remove(keys=[prefix + "days"], args=(prefix, day_of(started_ms), call_sid, *some))
 
@@ -156,17 +156,17 @@ class SearchIndex:
         words = sorted(wanted, reverse=True)  # '=' before '*': what names few calls decides which are looked at
         newest_ms, behind = newest or ("+inf", "")
         arguments: list[Any] = [newest_ms, behind, "-inf" if oldest_ms is None else oldest_ms, count]
-        arguments += [WORK, MOST_WORDS_OF_BEGINNINGS]
+        arguments += [MAX_WORK, MAX_PREFIX_WORDS]
         arguments += ["+inf" if newest is None else day_of(newest[0])]
         arguments += ["-inf" if oldest_ms is None else day_of(oldest_ms), *words]
-        return _merged([await self._find_below(prefix, arguments) for prefix in (self._prefix, self._old)])
+        return _merged([await self._find_under_prefix(prefix, arguments) for prefix in (self._prefix, self._old)])
 
-    async def _find_below(self, prefix: str, arguments: Sequence[Any]) -> Candidates:
+    async def _find_under_prefix(self, prefix: str, arguments: Sequence[Any]) -> Candidates:
         try:
             async with self._searching:
                 state, *rows = await self._find(keys=[prefix + "days"], args=[prefix, *arguments])
         except ResponseError as error:
-            self._unless_closed(prefix, error)
+            self._raise_unless_forbidden(prefix, error)
             return Candidates([], None)
         if state == "wide":
             raise BadRequest(f"q: too many words begin with {rows[0]}: write more letters before the *")
@@ -176,12 +176,12 @@ class SearchIndex:
             case "ended":
                 return Candidates(calls, None)
             case "day":
-                return Candidates(calls, (_last_ms(reached_ms), BEHIND_NONE))
+                return Candidates(calls, (_last_ms(reached_ms), AFTER_EVERY_SID))
         return Candidates(calls, (int(reached_ms), str(reached_sid)))
 
-    def _unless_closed(self, prefix: str, error: ResponseError) -> None:
+    def _raise_unless_forbidden(self, prefix: str, error: ResponseError) -> None:
         """A user with rights below the prefix alone cannot see the old names, and no such user has written there."""
-        if prefix != self._old or reason(error) != "refused":
+        if prefix != self._old or failure_reason(error) != "refused":
             raise error
 
 
@@ -193,7 +193,7 @@ def _merged(parts: Sequence[Candidates]) -> Candidates:
 
 
 def _parts(words: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (words[at : at + WORDS_AT_ONCE] for at in range(0, len(words), WORDS_AT_ONCE))
+    return (words[at : at + BATCH_WORDS] for at in range(0, len(words), BATCH_WORDS))
 
 
 def _entries(texts: Iterable[str]) -> set[str]:
@@ -207,9 +207,9 @@ def _entries(texts: Iterable[str]) -> set[str]:
 
 def _wanted(term: Term) -> list[str]:
     """What a call with the term has entries for; '=' an entry, '*' one that begins so."""
-    whole = term.words[:-1] if term.open else term.words
+    whole = term.words[:-1] if term.is_prefix else term.words
     pairs = [f"={left} {right}" for left, right in pairwise(whole)]
-    return (pairs or [f"={word}" for word in whole]) + ([f"*{term.words[-1]}"] if term.open else [])
+    return (pairs or [f"={word}" for word in whole]) + ([f"*{term.words[-1]}"] if term.is_prefix else [])
 
 
 def day_of(at_ms: int) -> str:

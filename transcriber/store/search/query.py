@@ -12,10 +12,10 @@ from unicodedata import category, normalize
 
 from transcriber.errors import BadRequest
 
-LONGEST_QUERY = 500
-MOST_WORDS = 16
-SHORTEST_BEGINNING = 2
-MOST_BEGINNINGS = 4
+MAX_QUERY_CHARACTERS = 500
+MAX_WORDS = 16
+MIN_PREFIX_LETTERS = 2
+MAX_PREFIXES = 4
 """Each stands for many words."""
 _TERM = re.compile(r'"([^"]*)"|([^\s"]+)')
 
@@ -25,18 +25,18 @@ class Term:
     """Words that must follow each other in one utterance; usually one. `open`: the last is only a beginning."""
 
     words: tuple[str, ...]
-    open: bool = False
+    is_prefix: bool = False
 
     def spans(self, tokens: Sequence["Token"]) -> Iterator[tuple[int, int]]:
         """[from, to) of each place, in characters of the text."""
         last = len(self.words) - 1
-        if not last and not self.open:
+        if not last and not self.is_prefix:
             yield from ((token.start, token.end) for token in tokens if token.word == self.words[0])
             return
         for at in range(len(tokens) - last):
             here = tokens[at : at + last + 1]
             if all(
-                token.word.startswith(word) if self.open and number == last else token.word == word
+                token.word.startswith(word) if self.is_prefix and number == last else token.word == word
                 for number, (token, word) in enumerate(zip(here, self.words, strict=True))
             ):
                 yield here[0].start, here[-1].end
@@ -56,10 +56,10 @@ def tokens(text: str) -> list[Token]:
     return [Token(_fold(found.group()), found.start(), found.end()) for found in _word().finditer(text)]
 
 
-def parse(query: str) -> tuple[Term, ...]:
+def parse_query(query: str) -> tuple[Term, ...]:
     """The terms of a query. Raises BadRequest that says what is wrong with it."""
-    if len(query) > LONGEST_QUERY:
-        raise BadRequest(f"q is longer than {LONGEST_QUERY} characters")
+    if len(query) > MAX_QUERY_CHARACTERS:
+        raise BadRequest(f"q is longer than {MAX_QUERY_CHARACTERS} characters")
     if query.count('"') % 2:
         raise BadRequest("q has a quote that is not closed")
     terms = []
@@ -68,28 +68,28 @@ def parse(query: str) -> tuple[Term, ...]:
         words = tuple(token.word for token in tokens(text))
         if not words:
             continue
-        term = Term(words, open=text.endswith("*"))
-        if term.open and len(words[-1]) < SHORTEST_BEGINNING:
-            raise BadRequest(f"q: a beginning needs {SHORTEST_BEGINNING} letters before the *")
+        term = Term(words, is_prefix=text.endswith("*"))
+        if term.is_prefix and len(words[-1]) < MIN_PREFIX_LETTERS:
+            raise BadRequest(f"q: a beginning needs {MIN_PREFIX_LETTERS} letters before the *")
         terms.append(term)
     if not terms:
         raise BadRequest("q has no word to look for")
-    if sum(len(term.words) for term in terms) > MOST_WORDS:
-        raise BadRequest(f"q has more than {MOST_WORDS} words")
-    if sum(term.open for term in terms) > MOST_BEGINNINGS:
-        raise BadRequest(f"q has more than {MOST_BEGINNINGS} beginnings (words with a *)")
+    if sum(len(term.words) for term in terms) > MAX_WORDS:
+        raise BadRequest(f"q has more than {MAX_WORDS} words")
+    if sum(term.is_prefix for term in terms) > MAX_PREFIXES:
+        raise BadRequest(f"q has more than {MAX_PREFIXES} beginnings (words with a *)")
     return tuple(dict.fromkeys(terms))
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class TermMatches:
     """Where the terms stand in one text: which of them, and [from, to) in characters, in order, not overlapping."""
 
     terms: frozenset[Term]
     marks: tuple[tuple[int, int], ...]
 
 
-def look(terms: Sequence[Term], text: str) -> Found | None:
+def find_terms(terms: Sequence[Term], text: str) -> TermMatches | None:
     """Which of the terms the text holds; None: not one of them."""
     words = tokens(text)
     spans = {term: list(term.spans(words)) for term in terms}
@@ -99,7 +99,7 @@ def look(terms: Sequence[Term], text: str) -> Found | None:
             marks[-1] = (marks[-1][0], max(end, marks[-1][1]))
         else:
             marks.append((start, end))
-    return Found(frozenset(term for term, found in spans.items() if found), tuple(marks)) if marks else None
+    return TermMatches(frozenset(term for term, found in spans.items() if found), tuple(marks)) if marks else None
 
 
 @cache

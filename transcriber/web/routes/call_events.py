@@ -11,7 +11,7 @@ from aiohttp import web
 from transcriber.errors import CallNotFound, StoreError
 from transcriber.events.schema import parse
 from transcriber.runtime.cancellation import cancel
-from transcriber.store.ports import Published
+from transcriber.store.ports import PublishedEvent
 from transcriber.web.api import parameters
 from transcriber.web.limits import event_streams
 from transcriber.web.limits.reading import EVENTS_FOR_ONE, READING
@@ -115,7 +115,7 @@ class CallReader:
                     return
             await _breathe(self._viewer, self._closing)
 
-    async def _read(self, messages: AsyncIterator[Published]) -> bool:
+    async def _read(self, messages: AsyncIterator[PublishedEvent]) -> bool:
         """History, then what the feed brings; whether the call is over. False: the feed ended before it."""
         if await self._catch_up():
             return True
@@ -156,7 +156,7 @@ class CallReader:
             if over or kind != "call.ended":
                 return over
 
-    async def _pass_on(self, message: Published) -> bool:
+    async def _pass_on(self, message: PublishedEvent) -> bool:
         event = parse(message.json)
         if message.channel == "partial":
             if self._partials and not self._stale(event):
@@ -188,11 +188,11 @@ class CallReader:
 
 
 async def with_heartbeats(
-    messages: AsyncIterator[Published], *, every_s: float, closing: asyncio.Event
-) -> AsyncGenerator[Published | None, None]:
+    messages: AsyncIterator[PublishedEvent], *, every_s: float, closing: asyncio.Event
+) -> AsyncGenerator[PublishedEvent | None, None]:
     """The messages, None whenever none came for `every_s` seconds; ends with them or when the server closes."""
 
-    async def following() -> Published | None:
+    async def following() -> PublishedEvent | None:
         return await anext(messages, None)
 
     closed = asyncio.create_task(closing.wait())
@@ -215,7 +215,7 @@ async def with_heartbeats(
 
 
 async def _pass_all_on(
-    messages: AsyncIterator[Published], viewer: SseResponse, request: web.Request, *, partials: bool
+    messages: AsyncIterator[PublishedEvent], viewer: SseResponse, request: web.Request, *, partials: bool
 ) -> None:
     every_s = request.app[SERVICES].heartbeat_s
     async with aclosing(with_heartbeats(messages, every_s=every_s, closing=request.app[CLOSING])) as arriving:

@@ -11,7 +11,7 @@ from transcriber.errors import BadRequest
 from transcriber.events.captions import FORMATS
 from transcriber.events.conversation import Conversation
 from transcriber.store.ports import CallPage, CallQuery, Status
-from transcriber.store.search.query import parse
+from transcriber.store.search.query import parse_query
 from transcriber.web.api import parameters
 from transcriber.web.api.content_negotiation import best
 from transcriber.web.api.errors import error_response
@@ -42,7 +42,7 @@ async def calls(request: web.Request) -> web.Response:
         until_ms=parameters.moment_ms(values, "until"),
         limit=parameters.whole(values, "limit", least=1, most=200, default=50),
         cursor=values.get("cursor"),
-        terms=parse(values["q"]) if "q" in values else (),
+        terms=parse_query(values["q"]) if "q" in values else (),
     )
     costs(request, SEARCH_COST if query.terms else query.limit // CALLS_FOR_ONE)
     async with request.app[READING].place():
