@@ -16,6 +16,7 @@ import numpy as np
 
 from bench import recordings
 from transcriber.events.schema import CallEnded, CallStarted, Final, StreamStarted, StreamStopped, Word
+from transcriber.store.leases import Lease
 from transcriber.store.ports import CallQuery
 from transcriber.store.redis.private_server import PrivateRedis
 from transcriber.store.redis_store import RedisStore, open_store
@@ -68,24 +69,25 @@ KINDS = ("rare word", "common word", "two common words", "three words", "beginni
 async def write_call(store: RedisStore, number: int, texts: Sequence[list[str]]) -> float:
     """One ended call; seconds that its finals took to write."""
     sid, stream = f"CA{number:032x}", f"MZ{number:032x}"
+    lease = Lease(store.owner, sid, stream)
     started = CallStarted(call_sid=sid, account_sid="AC1", resumed=False, at=AT)
     opened = StreamStarted(
         call_sid=sid, stream_sid=stream, tracks=SIDES, speakers=dict(zip(SIDES, ("caller", "agent"), strict=True)),
         start_ms=0, language="en", model="en-demo", parameters={}, at=AT,
     )  # fmt: skip
     at_ms = NOW_MS - (number * 7919 % (DAYS * 86_400)) * 1000
-    await store.event_log.open(started, opened, at_ms=at_ms)
+    await store.event_log.open(lease, started, opened, at_ms=at_ms)
     before = time.perf_counter()
     for place, words in enumerate(texts, 1):
         spoken = tuple(Word(word, 300 * i, 300 * i + 280, 0.9) for i, word in enumerate(words))
-        await store.event_log.append(stream, place, Final(
+        await store.event_log.append(lease, place, Final(
             call_sid=sid, stream_sid=stream, track=SIDES[place % 2], speaker="caller", utterance=place,
             text=" ".join(words), start_ms=3000 * place, end_ms=3000 * place + 2500, confidence=0.9, words=spoken,
             language="en", model="en-demo", at=AT,
         ))  # fmt: skip
     took = time.perf_counter() - before
     stopped = StreamStopped(call_sid=sid, stream_sid=stream, reason="stop", audio_ms={}, errors={}, at=AT)
-    await store.event_log.close(len(texts) + 1, stopped, CallEnded(call_sid=sid, reason="stop", at=AT))
+    await store.event_log.close(lease, len(texts) + 1, stopped, CallEnded(call_sid=sid, reason="stop", at=AT))
     return took
 
 

@@ -10,6 +10,7 @@ from transcriber.events.schema import (
     CallEnded,
     CallStarted,
     Dtmf,
+    Event,
     Final,
     Gap,
     Partial,
@@ -17,6 +18,7 @@ from transcriber.events.schema import (
     StreamStopped,
     Word,
 )
+from transcriber.store.leases import Lease
 from transcriber.store.redis_store import RedisStore
 
 AT = "2026-11-23T05:20:00.123Z"
@@ -102,12 +104,23 @@ def call_ended(call_sid: str, *, at: str = "2026-11-23T05:20:05.123Z") -> CallEn
     return CallEnded(call_sid=call_sid, reason="stop", at=at)
 
 
+def lease_of(store: RedisStore, call_sid: str, stream_sid: str = "MZ1") -> Lease:
+    """Of a stream that this store's server writes."""
+    return Lease(store.owner, call_sid, stream_sid)
+
+
 async def opened(store: RedisStore, call_sid: str, stream_sid: str = "MZ1", *, at_ms: int = STARTED_MS) -> int:
-    return await store.event_log.open(call_started(call_sid), stream_started(call_sid, stream_sid), at_ms=at_ms)
+    call, stream = call_started(call_sid), stream_started(call_sid, stream_sid)
+    return await store.event_log.open(lease_of(store, call_sid, stream_sid), call, stream, at_ms=at_ms)
+
+
+async def append(store: RedisStore, number: int, event: Event, *, stream_sid: str = "MZ1") -> None:
+    await store.event_log.append(lease_of(store, event.call_sid, stream_sid), number, event)
 
 
 async def closed(store: RedisStore, call_sid: str, stream_sid: str = "MZ1", *, number: int = 1) -> bool:
-    return await store.event_log.close(number, stream_stopped(call_sid, stream_sid), call_ended(call_sid))
+    lease = lease_of(store, call_sid, stream_sid)
+    return await store.event_log.close(lease, number, stream_stopped(call_sid, stream_sid), call_ended(call_sid))
 
 
 async def ended_call(store: RedisStore, call_sid: str, *, at_ms: int = STARTED_MS) -> None:

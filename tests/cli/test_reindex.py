@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.process import command, process, ready
-from tests.sample_events import STARTED_MS, call_ended, final, opened, stream_stopped, until
+from tests.sample_events import STARTED_MS, append, closed, final, opened, until
 from transcriber.store.ports import CallQuery
 from transcriber.store.redis_store import RedisStore
 from transcriber.store.search.query import parse_query
@@ -15,9 +15,9 @@ async def kept(store: RedisStore) -> None:
     """More calls than fit in a slice, the last of them live."""
     for number, call_sid in enumerate(CALLS):
         await opened(store, call_sid, at_ms=STARTED_MS + number)
-        await store.event_log.append("MZ1", 1, final(call_sid, f"hello number {number}"))
+        await append(store, 1, final(call_sid, f"hello number {number}"))
         if call_sid != CALLS[-1]:
-            await store.event_log.close(2, stream_stopped(call_sid), call_ended(call_sid))
+            await closed(store, call_sid, number=2)
 
 
 async def listed(store: RedisStore, **query: object) -> list[str]:

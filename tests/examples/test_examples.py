@@ -37,7 +37,7 @@ async def written(folder: Path, call: WrittenCall | None = None) -> AsyncIterato
     async with PrivateRedis(folder) as server, await open_store(server.url, prefix="transcripts", ttl_s=0) as store:
         if call is None:
             call = await WrittenCall.begin(store.event_log, "CA1")
-        call.outlet = store.event_log
+        call.event_log = store.event_log
         yield call
 
 
@@ -46,7 +46,7 @@ async def shows_every_final(folder: Path, *command: str, **environment: str) -> 
     async with AsyncExitStack() as stack:
         async with written(folder) as call:
             await call.end()
-            call = await WrittenCall.begin(call.outlet, "CA1", stream_sid="MZresumed")
+            call = await WrittenCall.begin(call.event_log, "CA1", stream_sid="MZresumed")
             await call.say('the "history" \\o/')
             child = await stack.enter_async_context(
                 program(*command, environment=environment, errors=asyncio.subprocess.DEVNULL)

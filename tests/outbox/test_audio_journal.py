@@ -66,8 +66,8 @@ async def test_audio_that_a_server_died_of_is_left_alone(open_post: OpenPost) ->
     journal.with_name(journal.name + ".tried").write_bytes(line(OPENING))
     await dead.die()
     heir = await open_post()
-    await heir.outbox.adopt()
-    assert await heir.outbox.settled(within_s=20)
+    await heir.outbox.takeover.begin()
+    assert await heir.outbox.takeover.settled(within_s=20)
     assert (await heir.events())[-1]["reason"] == "interrupted"
     assert files_in(dead.folder.path.parent) == [f"{dead.folder.owner}-{journal.name}.tried"]
 
@@ -82,12 +82,12 @@ async def test_a_stream_that_was_closed_is_not_heard_again(open_post: OpenPost) 
     dead.folder.journal_path("MZ1").write_bytes(line(OPENING))
     await dead.die()
     heir = await open_post()
-    heir.outbox.recovery.set_result(JournalRecovery(heir.store.history, more_words))
-    await heir.outbox.adopt()
-    assert await heir.outbox.settled(within_s=20)
+    heir.outbox.takeover.recovery.set_result(JournalRecovery(heir.store.history, more_words))
+    await heir.outbox.takeover.begin()
+    assert await heir.outbox.takeover.settled(within_s=20)
     await until(lambda: asyncio.sleep(0, files_in(dead.folder.path.parent) == [] and not dead.folder.path.exists()))
     assert (await heir.events())[-1]["reason"] == "stop"
-    assert heir.outbox.publishers == set()
+    assert list(heir.outbox.publishers) == []
 
 
 async def more_words(_parameters: Mapping[str, str], _audio: Mapping[str, Spans]) -> list[tuple[str, FinalResult]]:

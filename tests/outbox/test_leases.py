@@ -76,7 +76,7 @@ async def test_many_that_end_it_at_once_end_it_once(open_post: OpenPost) -> None
     await dead.die()
     survivors = [await open_post() for _ in range(3)]
     lease = Lease(dead.folder.owner, "CA1", "MZ1")
-    await asyncio.gather(*(post.outbox.interrupt(lease) for post in survivors for _ in range(5)))
+    await asyncio.gather(*(post.outbox.takeover.interrupt(lease) for post in survivors for _ in range(5)))
     assert [event["type"] for event in await survivors[0].events()].count("call.ended") == 1
     ended = [post.metrics.registry.get_sample_value("transcriber_streams_interrupted_total") for post in survivors]
     assert sum(filter(None, ended)) == 1
@@ -89,7 +89,7 @@ async def test_a_call_goes_on_while_one_of_its_servers_lives(open_post: OpenPost
     say(mine, "two")
     await dead.delivered()
     await living.delivered()
-    await living.outbox.interrupt(Lease(dead.folder.owner, "CA1", "MZ1"))
+    await living.outbox.takeover.interrupt(Lease(dead.folder.owner, "CA1", "MZ1"))
     assert await status(living) == "live"
     await living.close(mine)
     assert [event["type"] for event in await living.events()][-2:] == ["stream.stopped", "call.ended"]
@@ -102,7 +102,7 @@ async def test_a_server_that_was_only_slow_resumes_its_calls(open_post: OpenPost
     publisher = slow.begin()
     say(publisher, "before")
     await slow.delivered()
-    await other.outbox.interrupt(publisher.lease)
+    await other.outbox.takeover.interrupt(publisher.lease)
     assert await status(other) == "interrupted"
     if says_more:
         say(publisher, "after")
@@ -153,9 +153,9 @@ async def test_what_a_dead_server_had_not_delivered_follows_its_interruption(
     await dead.die()
     await trouble.start()
     heir = await open_post()
-    await heir.outbox.interrupt(publisher.lease)  # as a server on another machine would
-    await heir.outbox.adopt()
-    assert await heir.outbox.settled(within_s=20)
+    await heir.outbox.takeover.interrupt(publisher.lease)  # as a server on another machine would
+    await heir.outbox.takeover.begin()
+    assert await heir.outbox.takeover.settled(within_s=20)
     events = await heir.events()
     assert texts(events) == ["delivered", "left behind"]
     assert [event["type"] for event in events][3:] == ["call.ended", "call.started", "final", "call.ended"]

@@ -117,15 +117,15 @@ async def test_the_next_start_delivers_what_a_crash_left(open_post: OpenPost, tr
     torn.write_bytes(torn.read_bytes() + b'{"number":3,"noted_ms":1,"events":[{"type":"final"')
     await trouble.start()
     heir = await open_post()
-    await heir.outbox.adopt()
-    assert await heir.outbox.settled(within_s=20)
+    await heir.outbox.takeover.begin()
+    assert await heir.outbox.takeover.settled(within_s=20)
     for call_sid, reason in (("CA1", "interrupted"), ("CA2", "stop")):
         events = await heir.events(call_sid)
         assert texts(events) == ["before", "during"]
         assert (events[-1]["type"], events[-1]["reason"]) == ("call.ended", reason)
         assert without_holes(events)
     assert not dead.folder.path.exists()
-    await heir.outbox.adopt()  # nothing is there to be done twice
+    await heir.outbox.takeover.begin()  # nothing is there to be done twice
     assert (await heir.events())[-1]["seq"] == 5
 
 
@@ -144,8 +144,8 @@ async def test_what_was_delivered_before_the_crash_is_not_delivered_again(
     dead.folder.path.mkdir(exist_ok=True)
     dead.folder.spool_path("MZ1").write_bytes(left)
     heir = await open_post()
-    await heir.outbox.adopt()
-    assert await heir.outbox.settled(within_s=20)
+    await heir.outbox.takeover.begin()
+    assert await heir.outbox.takeover.settled(within_s=20)
     assert texts(await heir.events()) == numbered(5)
 
 
@@ -193,12 +193,12 @@ async def test_without_disk_events_wait_in_memory(open_post: OpenPost, trouble: 
     publisher = post.begin()
     await trouble.kill()
     say(publisher, *numbered(5))
-    await until(lambda: asyncio.sleep(0, post.outbox.fails))
+    await until(lambda: asyncio.sleep(0, post.outbox.is_blocked))
     assert publisher.spool.unsafe == 5
     await trouble.start()
     await post.delivered()
     assert texts(await post.events()) == numbered(5)
-    assert not post.outbox.fails
+    assert not post.outbox.is_blocked
 
 
 async def test_a_disk_that_fails_and_comes_back_slowly_costs_nothing(

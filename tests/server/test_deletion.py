@@ -50,11 +50,11 @@ async def test_a_stream_that_outlives_its_deleted_call_is_closed_with_1008(serve
         await one.known(ids.call)
         assert await delete(other, ids.call) == 409
         store = other.server.store
-        [lease] = [lease for lease in await store.outlet.streams.live() if lease.stream_sid == ids.stream]
+        [lease] = [lease for lease in await store.event_log.streams.live() if lease.stream_sid == ids.stream]
 
         async def erased() -> bool:
             """As long as the stream has something to say, it resumes its call."""
-            await store.outlet.interrupt(lease, at="2026-11-23T05:20:05.123Z")
+            await store.event_log.interrupt(lease, at="2026-11-23T05:20:05.123Z")
             return await delete(other, ids.call) == 204
 
         await until(erased, within_s=20)

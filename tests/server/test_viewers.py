@@ -46,7 +46,7 @@ async def test_a_reader_that_never_reads_is_dropped_with_a_reason_and_disturbs_n
     monkeypatch.setattr(connections, "TAKEN_WITHIN_S", 0.5)
     monkeypatch.setattr(connections, "LOOK_EVERY_S", 0.05)
     running = await serve()
-    call = await WrittenCall.begin(running.server.store.outlet, "CA1")
+    call = await WrittenCall.begin(running.server.store.event_log, "CA1")
     said = 0
     with deaf_reader(running, path) as deaf, caplog.at_level(logging.INFO):
         async with aiohttp.ClientSession() as session:
@@ -66,7 +66,7 @@ async def test_a_reader_that_never_reads_is_dropped_with_a_reason_and_disturbs_n
 async def test_a_reader_that_reads_slowly_stays(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "TAKEN_WITHIN_S", 5.0)
     running = await serve()
-    call = await WrittenCall.begin(running.server.store.outlet, "CA1")
+    call = await WrittenCall.begin(running.server.store.event_log, "CA1")
     for _ in range(50):
         await call.say(LONG)
     await call.end()

@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from tests.sample_events import call_ended, call_started, final, stream_started, stream_stopped, until
+from tests.sample_events import (
+    append,
+    closed,
+    final,
+    opened,
+    until,
+)
 from transcriber.errors import CallNotFound, StoreError
 from transcriber.observability.metrics import Metrics
 from transcriber.store.redis.aof_rewrite import MARK_FILE, AofRewrite
@@ -27,7 +33,7 @@ async def directory() -> AsyncIterator[Path]:
 
 
 @asynccontextmanager
-async def opened(directory: Path) -> AsyncIterator[RedisStore]:
+async def private_store(directory: Path) -> AsyncIterator[RedisStore]:
     async with (
         PrivateRedis(directory) as server,
         await open_store(server.url, prefix="test", ttl_s=0) as store,
@@ -37,9 +43,9 @@ async def opened(directory: Path) -> AsyncIterator[RedisStore]:
 
 async def told(store: RedisStore, call_sid: str, text: str) -> None:
     at_ms = int(time.time() * 1000) - 10_000
-    await store.event_log.open(call_started(call_sid), stream_started(call_sid), at_ms=at_ms)
-    await store.event_log.append("MZ1", 1, final(call_sid, text))
-    await store.event_log.close(2, stream_stopped(call_sid), call_ended(call_sid))
+    await opened(store, call_sid, at_ms=at_ms)
+    await append(store, 1, final(call_sid, text))
+    await closed(store, call_sid, number=2)
 
 
 def on_disk(directory: Path, text: str = SECRET) -> list[str]:
@@ -66,7 +72,7 @@ async def test_a_deleted_calls_text_leaves_the_file_and_others_stay(
 ) -> None:
     monkeypatch.setattr("transcriber.store.redis.aof_rewrite.QUIET_S", 0.05)
     metrics = Metrics()
-    async with opened(directory) as store:
+    async with private_store(directory) as store:
         erasure = AofRewrite(store.client, directory, metrics)
         store.deletions.around.append(erasure.around_deletion)
         async with running(erasure):
@@ -80,7 +86,7 @@ async def test_a_deleted_calls_text_leaves_the_file_and_others_stay(
             assert on_disk(directory) == []
             assert not (directory / MARK_FILE).exists()
             await told(store, "CAlater", "afterwards")
-    async with opened(directory) as store:
+    async with private_store(directory) as store:
         assert len(await store.history.events("CAkept")) == 5
         assert len(await store.history.events("CAlater")) == 5
     assert value(metrics, "erasure_failures_total") == 0
@@ -90,13 +96,13 @@ async def test_a_deletion_that_was_cut_off_is_finished_by_the_next_start(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("transcriber.store.redis.aof_rewrite.QUIET_S", 0.05)
-    async with opened(directory) as store:
+    async with private_store(directory) as store:
         store.deletions.around.append(AofRewrite(store.client, directory, Metrics()).around_deletion)
         await told(store, "CA1", SECRET)
         await store.history.delete("CA1")
     assert on_disk(directory) != []
     metrics = Metrics()
-    async with opened(directory) as store:
+    async with private_store(directory) as store:
         erasure = AofRewrite(store.client, directory, metrics)
         assert value(metrics, "erasures_pending") == 1
         async with running(erasure):
@@ -105,7 +111,7 @@ async def test_a_deletion_that_was_cut_off_is_finished_by_the_next_start(
 
 
 async def test_a_server_that_leaves_does_what_waits(directory: Path) -> None:
-    async with opened(directory) as store:
+    async with private_store(directory) as store:
         erasure = AofRewrite(store.client, directory, Metrics())
         store.deletions.around.append(erasure.around_deletion)
         await told(store, "CA1", SECRET)
@@ -121,7 +127,7 @@ async def test_a_file_that_cannot_be_rewritten_is_said_and_tried_again(
     for name in ("QUIET_S", "RETRY_S"):
         monkeypatch.setattr(f"transcriber.store.redis.aof_rewrite.{name}", 0.02)
     metrics = Metrics()
-    async with opened(directory) as store:
+    async with private_store(directory) as store:
         await store.client.execute_command(
             "ACL", "SETUSER", "limited", "on", "nopass", "~*", "&*", "+@all", "-bgrewriteaof"
         )
@@ -143,7 +149,7 @@ async def test_a_file_that_cannot_be_rewritten_is_said_and_tried_again(
 
 async def test_a_deletion_of_nothing_rewrites_nothing(directory: Path) -> None:
     metrics = Metrics()
-    async with opened(directory) as store:
+    async with private_store(directory) as store:
         store.deletions.around.append(AofRewrite(store.client, directory, metrics).around_deletion)
         with pytest.raises(CallNotFound):
             await store.history.delete("CA1")
@@ -153,7 +159,7 @@ async def test_a_deletion_of_nothing_rewrites_nothing(directory: Path) -> None:
 
 async def test_a_rewriting_that_began_before_a_deletion_ended_is_not_its_last(directory: Path) -> None:
     metrics = Metrics()
-    async with opened(directory) as store:
+    async with private_store(directory) as store:
         erasure = AofRewrite(store.client, directory, metrics)
         await told(store, "CA1", SECRET)
         async with erasure.around_deletion():
@@ -165,7 +171,7 @@ async def test_a_rewriting_that_began_before_a_deletion_ended_is_not_its_last(di
 
 
 async def test_a_deletion_that_cannot_be_noted_is_not_begun(directory: Path) -> None:
-    async with opened(directory) as store:
+    async with private_store(directory) as store:
         store.deletions.around.append(AofRewrite(store.client, directory / "gone", Metrics()).around_deletion)
         await told(store, "CA1", SECRET)
         with pytest.raises(StoreError, match="note"):
@@ -176,7 +182,7 @@ async def test_a_deletion_that_cannot_be_noted_is_not_begun(directory: Path) -> 
 async def test_calls_that_expired_leave_the_file_within_a_day(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("QUIET_S", "DAY_S"):
         monkeypatch.setattr(f"transcriber.store.redis.aof_rewrite.{name}", 0.05)
-    async with opened(directory) as store:
+    async with private_store(directory) as store:
         await told(store, "CA1", SECRET)
         async with running(AofRewrite(store.client, directory, Metrics())):
             for key in [key async for key in store.client.scan_iter(match="*")]:
@@ -185,18 +191,18 @@ async def test_calls_that_expired_leave_the_file_within_a_day(directory: Path, m
 
 
 async def test_what_a_rewriting_that_was_killed_left_goes_with_the_next_start(directory: Path) -> None:
-    async with opened(directory):
+    async with private_store(directory):
         pass
     left = [directory / "temp-rewriteaof-bg-12345.aof", directory / "temp-12345.rdb"]
     for path in left:
         path.write_text(SECRET)
-    async with opened(directory):
+    async with private_store(directory):
         assert not any(path.exists() for path in left)
 
 
 async def test_the_private_server_keeps_no_slow_log(directory: Path) -> None:
     """Its entries would hold parts of what was said."""
-    async with opened(directory) as store:
+    async with private_store(directory) as store:
         assert await store.client.config_get("slowlog-*") == {
             "slowlog-log-slower-than": "-1",
             "slowlog-max-len": "0",

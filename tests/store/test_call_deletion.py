@@ -11,7 +11,7 @@ from bench.own_redis import OwnRedis
 from tests.outbox.test_audio_journal import files_in
 from tests.outbox.test_outbox import texts
 from tests.outbox_servers import OpenPost, Post, say
-from tests.sample_events import call_ended, call_started, stream_started, stream_stopped, until
+from tests.sample_events import call_ended, call_started, closed, opened, stream_started, stream_stopped, until
 from transcriber.errors import CallNotFound
 from transcriber.outbox.audio_journal import Spans
 from transcriber.outbox.journal_recovery import JournalRecovery
@@ -71,11 +71,11 @@ async def test_what_a_dead_server_left_of_a_deleted_call_never_comes_back(
     await trouble.start()
     await other.close(mine)
     await other.delivered()
-    await other.outbox.interrupt(left.lease)
+    await other.outbox.takeover.interrupt(left.lease)
     await other.store.history.delete("CA1")
     heir = await open_post()
-    await heir.outbox.adopt()
-    assert await heir.outbox.settled(within_s=20)
+    await heir.outbox.takeover.begin()
+    assert await heir.outbox.takeover.settled(within_s=20)
     await assert_gone(heir)
     assert not dead.folder.path.exists()
 
@@ -87,7 +87,7 @@ async def test_a_slow_server_is_told_that_its_call_was_deleted(open_post: OpenPo
         call_started("CA1"), stream_started("CA1"), at_ms=ago(30), on_refused=refused.set_result
     )
     await written(slow, publisher, "before the deletion")
-    await other.outbox.interrupt(publisher.lease)
+    await other.outbox.takeover.interrupt(publisher.lease)
     await other.store.history.delete("CA1")
     await slow.store.event_log._index_texts("CA1", ["late words"])  # the second half of a write that stalled
     say(publisher, "after it")
@@ -101,7 +101,7 @@ async def test_an_idle_stream_of_a_deleted_call_is_found_by_its_lease(open_post:
     slow, other = await open_post(), await open_post()
     publisher = slow.begin(at_ms=ago(30))
     await written(slow, publisher, "before")
-    await other.outbox.interrupt(publisher.lease)
+    await other.outbox.takeover.interrupt(publisher.lease)
     await other.store.history.delete("CA1")
     await LeaseMonitor(slow.outbox, slow.store.event_log).run_once()
     await asyncio.wait_for(publisher.task, 10)
@@ -140,12 +140,12 @@ async def test_audio_of_a_deleted_call_is_neither_heard_again_nor_kept(open_post
     opening = StreamOpened(call=call_started("CA1"), stream=stream_started("CA1"), at_ms=at_ms)
     dead.folder.journal_path("MZ1").write_bytes(line(opening))
     await dead.die()
-    await other.outbox.interrupt(publisher.lease)
+    await other.outbox.takeover.interrupt(publisher.lease)
     await other.store.history.delete("CA1")
     heir = await open_post()
-    heir.outbox.recovery.set_result(JournalRecovery(heir.store.history, never))
-    await heir.outbox.adopt()
-    assert await heir.outbox.settled(within_s=20)
+    heir.outbox.takeover.recovery.set_result(JournalRecovery(heir.store.history, never))
+    await heir.outbox.takeover.begin()
+    assert await heir.outbox.takeover.settled(within_s=20)
     await until(lambda: asyncio.sleep(0, not dead.folder.path.exists()))
     await assert_gone(heir)
 
@@ -184,8 +184,8 @@ async def test_what_was_left_for_too_long_is_not_delivered_any_more(open_post: O
     os.utime(file, (long_ago, long_ago))
     await trouble.start()
     heir = await open_post()
-    await heir.outbox.adopt()
-    assert await heir.outbox.settled(within_s=20)
+    await heir.outbox.takeover.begin()
+    assert await heir.outbox.takeover.settled(within_s=20)
     with pytest.raises(CallNotFound):
         await heir.events()
     assert not dead.folder.path.exists()
@@ -194,8 +194,8 @@ async def test_what_was_left_for_too_long_is_not_delivered_any_more(open_post: O
 
 async def test_dead_letters_go_with_the_call(store: RedisStore) -> None:
     for call_sid in ("CA1", "CA2"):
-        await store.event_log.open(call_started(call_sid), stream_started(call_sid), at_ms=ago(30))
-        await store.event_log.close(1, stream_stopped(call_sid), call_ended(call_sid))
+        await opened(store, call_sid, at_ms=ago(30))
+        await closed(store, call_sid, number=1)
     letters = {}
     for name in ("crm", "other"):
         await WebhookQueue(store.client, store.keys, name=name, consumer="one", lease_s=30).register(born_ms=0)
@@ -210,8 +210,8 @@ async def test_dead_letters_go_with_the_call(store: RedisStore) -> None:
 
 
 async def test_dead_letters_of_a_webhook_that_an_older_version_registered_go_too(store: RedisStore) -> None:
-    await store.event_log.open(call_started("CA1"), stream_started("CA1"), at_ms=ago(30))
-    await store.event_log.close(1, stream_stopped("CA1"), call_ended("CA1"))
+    await opened(store, "CA1", at_ms=ago(30))
+    await closed(store, "CA1", number=1)
     await store.client.hset(f"{store.keys.prefix}:webhook:old:dead", "CA1:3", "{}")
     await store.history.delete("CA1")
     assert await store.client.exists(f"{store.keys.prefix}:webhook:old:dead") == 0

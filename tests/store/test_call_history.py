@@ -7,7 +7,17 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.sample_events import STARTED_MS, call_started, closed, ended_call, final, opened, stream_started
+from tests.sample_events import (
+    STARTED_MS,
+    append,
+    call_started,
+    closed,
+    ended_call,
+    final,
+    lease_of,
+    opened,
+    stream_started,
+)
 from transcriber.errors import BadRequest, CallIsLive, CallNotFound
 from transcriber.store.ports import CallPage, CallQuery
 from transcriber.store.redis_store import RedisStore
@@ -132,7 +142,7 @@ async def test_a_malformed_cursor_is_a_bad_request(store: RedisStore, cursor: st
 async def test_events_after_a_number(store: RedisStore) -> None:
     await opened(store, "CA1")
     for number in range(1, 6):
-        await store.event_log.append("MZ1", number, final("CA1", f"number {number}"))
+        await append(store, number, final("CA1", f"number {number}"))
     after = [json.loads(text) for text in await store.history.events("CA1", after=4)]
     assert [(event["seq"], event["text"]) for event in after] == [(5, "number 3"), (6, "number 4"), (7, "number 5")]
     assert await store.history.events("CA1", after=7) == []
@@ -191,8 +201,8 @@ async def test_a_server_whose_clock_jumped_unlists_nobody(store: RedisStore) -> 
 async def test_times_on_the_call_clock_survive_a_clock_that_runs_ahead(store: RedisStore) -> None:
     ahead_ms = time.time_ns() // 1_000_000 + FORTY_DAYS_MS
     assert await opened(store, "CA1", at_ms=ahead_ms) == 0
-    started, stream = call_started("CA1"), stream_started("CA1")
-    assert await store.event_log.open(started, stream, at_ms=ahead_ms, call_ms=ahead_ms) == 0  # as after an outage
+    started, stream = call_started("CA1"), stream_started("CA1")  # again, as after an outage
+    assert await store.event_log.open(lease_of(store, "CA1"), started, stream, at_ms=ahead_ms, call_ms=ahead_ms) == 0
     later_ms = (await store.history.call("CA1"))["started_at_ms"] + 1500
     assert await opened(store, "CA1", "MZ2", at_ms=later_ms) == 1500
 

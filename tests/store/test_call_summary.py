@@ -5,11 +5,15 @@ from dataclasses import replace
 from tests.sample_events import (
     AT,
     STARTED_MS,
+    append,
     call_ended,
     call_started,
+    closed,
     dtmf,
     final,
     gap,
+    lease_of,
+    opened,
     stream_started,
     stream_stopped,
 )
@@ -21,15 +25,15 @@ CALL = "CA1"
 
 
 async def test_a_whole_call_with_two_streams(store: RedisStore) -> None:
-    outlet = store.event_log
-    await outlet.open(call_started(CALL), stream_started(CALL, "MZ1"), at_ms=STARTED_MS)
-    await outlet.open(call_started(CALL), stream_started(CALL, "MZ2", track="outbound"), at_ms=STARTED_MS)
-    await outlet.append("MZ1", 1, final(CALL, "one two three"))
-    await outlet.append("MZ2", 1, final(CALL, "four", stream_sid="MZ2", track="outbound"))
-    await outlet.append("MZ1", 2, dtmf(CALL))
-    await outlet.append("MZ1", 3, gap(CALL))
-    await outlet.close(4, stream_stopped(CALL, "MZ1"), call_ended(CALL))
-    await outlet.close(2, stream_stopped(CALL, "MZ2", track="outbound"), call_ended(CALL))
+    event_log, second = store.event_log, lease_of(store, CALL, "MZ2")
+    await opened(store, CALL)
+    await event_log.open(second, call_started(CALL), stream_started(CALL, "MZ2", track="outbound"), at_ms=STARTED_MS)
+    await append(store, 1, final(CALL, "one two three"))
+    await event_log.append(second, 1, final(CALL, "four", stream_sid="MZ2", track="outbound"))
+    await append(store, 2, dtmf(CALL))
+    await append(store, 3, gap(CALL))
+    await closed(store, CALL, number=4)
+    await event_log.close(second, 2, stream_stopped(CALL, "MZ2", track="outbound"), call_ended(CALL))
     assert await store.history.call(CALL) == {
         "call_sid": CALL,
         "status": "ended",
@@ -58,16 +62,15 @@ async def test_a_whole_call_with_two_streams(store: RedisStore) -> None:
 
 
 async def test_a_moment_of_a_track_is_talk_once_however_many_streams_carry_it(store: RedisStore) -> None:
-    outlet = store.event_log
     for sid in ("MZ1", "MZ2"):
-        await outlet.open(call_started(CALL), stream_started(CALL, sid), at_ms=STARTED_MS)
+        await opened(store, CALL, sid)
     talks = [("MZ1", 100, 1100), ("MZ2", 120, 1150), ("MZ1", 3000, 4000), ("MZ2", 2900, 3900), ("MZ2", 3950, 5000)]
     numbers = {"MZ1": 0, "MZ2": 0}
     for sid, start_ms, end_ms in talks:
         numbers[sid] += 1
         said = replace(final(CALL, stream_sid=sid), start_ms=start_ms, end_ms=end_ms)
-        await outlet.append(sid, numbers[sid], said)
-        await outlet.append(sid, numbers[sid], said)
+        await append(store, numbers[sid], said, stream_sid=sid)
+        await append(store, numbers[sid], said, stream_sid=sid)
     found = await store.history.call(CALL)
     assert found["tracks"]["inbound"]["talk_ms"] == 1050 + 2000
     assert found["finals"] == 5

@@ -10,14 +10,13 @@ import pytest
 
 from tests.sample_events import (
     STARTED_MS,
-    call_ended,
+    append,
     closed,
     dtmf,
     final,
     opened,
     partial,
     received,
-    stream_stopped,
     subscribed,
     until,
 )
@@ -38,7 +37,7 @@ async def types(store: RedisStore) -> list[str]:
 
 async def test_an_event_is_kept_as_one_json_object_with_its_number(store: RedisStore) -> None:
     await opened(store, CALL)
-    await store.event_log.append("MZ1", 1, final(CALL, "zahl fünf 다섯"))
+    await append(store, 1, final(CALL, "zahl fünf 다섯"))
     rows: Any = await store.client.xrange(store.keys.events(CALL), min="3", max="3")
     [(entry_id, fields)] = rows
     assert entry_id == "3-0"
@@ -54,7 +53,7 @@ async def test_numbers_have_no_holes_with_many_writers_on_two_streams(store: Red
         for sid, server in servers.items():
             await asyncio.gather(*(opened(server, CALL, f"{sid}-{writer}") for writer in range(10)))
         writes = [
-            server.event_log.append(f"{sid}-{writer}", number, final(CALL, f"{sid} {writer} {number}"))
+            append(server, number, final(CALL, f"{sid} {writer} {number}"), stream_sid=f"{sid}-{writer}")
             for number in range(1, 11)
             for writer in range(10)
             for sid, server in servers.items()
@@ -72,8 +71,8 @@ async def test_numbers_have_no_holes_with_many_writers_on_two_streams(store: Red
 async def test_published_is_what_was_kept_in_the_same_order(store: RedisStore) -> None:
     async with subscribed(store, f"{store.keys.prefix}:{CALL}:*") as channel:
         await opened(store, CALL)
-        await store.event_log.append("MZ1", 1, final(CALL))
-        await store.event_log.append("MZ1", 2, dtmf(CALL))
+        await append(store, 1, final(CALL))
+        await append(store, 2, dtmf(CALL))
         await closed(store, CALL, number=3)
         messages = await received(channel, 6)
     assert [data for _, data in messages] == list(await store.history.events(CALL))
@@ -85,7 +84,7 @@ async def test_a_repeated_write_is_recognised(store: RedisStore) -> None:
     assert await opened(store, CALL) == await opened(store, CALL) == 0
     async with subscribed(store, f"{store.keys.prefix}:*") as channel:
         for _ in range(3):
-            await store.event_log.append("MZ1", 1, final(CALL))
+            await append(store, 1, final(CALL))
         assert [await closed(store, CALL, number=2) for _ in range(3)] == [True, True, True]
         assert len(await received(channel, 3)) == 3
         assert await channel.get_message(timeout=0.05) is None
@@ -161,7 +160,7 @@ async def test_every_final_of_every_call_by_one_pattern(store: RedisStore) -> No
         for call_sid in ("CA1", "CA2"):
             await opened(store, call_sid)
             await store.event_log.publish(partial(call_sid))
-            await store.event_log.append("MZ1", 1, final(call_sid))
+            await append(store, 1, final(call_sid))
         messages = await received(channel, 2)
         assert [name for name, _ in messages] == [store.keys.channel(sid, "final") for sid in ("CA1", "CA2")]
         assert await channel.get_message(timeout=0.05) is None
@@ -205,7 +204,7 @@ async def test_all_names_begin_with_the_prefix(store: RedisStore) -> None:
 async def test_the_script_is_loaded_again_after_redis_forgot_it(store: RedisStore) -> None:
     await opened(store, CALL)
     await store.client.script_flush()
-    await store.event_log.append("MZ1", 1, final(CALL))
+    await append(store, 1, final(CALL))
     assert (await types(store))[-1] == "final"
 
 
@@ -214,9 +213,9 @@ async def test_a_failure_of_redis_is_a_store_error(store: RedisStore) -> None:
     with pytest.raises(StoreError, match=r"cannot open the stream: .*WRONGTYPE"):
         await opened(store, CALL)
     with pytest.raises(StoreError, match="cannot write an event"):
-        await store.event_log.append("MZ1", 1, final(CALL))
+        await append(store, 1, final(CALL))
     with pytest.raises(StoreError, match="cannot close the stream"):
-        await store.event_log.close(1, stream_stopped(CALL), call_ended(CALL))
+        await closed(store, CALL, number=1)
 
 
 async def test_a_write_that_took_too_long_and_happened_is_not_repeated(store: RedisStore, redis_url: str) -> None:
@@ -227,12 +226,12 @@ async def test_a_write_that_took_too_long_and_happened_is_not_repeated(store: Re
         os.kill(info["process_id"], signal.SIGSTOP)
         try:
             with pytest.raises(StoreError, match="cannot write an event"):
-                await hasty.event_log.append("MZ1", 1, final(CALL))
+                await append(hasty, 1, final(CALL))
         finally:
             os.kill(info["process_id"], signal.SIGCONT)
         await until(lambda: written(store, 3))
         assert (await types(store)).count("final") == 1  # it happened, though nobody was told
-        await hasty.event_log.append("MZ1", 1, final(CALL))
+        await append(hasty, 1, final(CALL))
     assert (await types(store)).count("final") == 1
 
 

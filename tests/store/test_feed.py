@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.sample_events import final, opened, partial, until
+from tests.sample_events import append, final, opened, partial, until
 from transcriber.errors import StoreError
 from transcriber.store.feed import BEHIND_MESSAGES, RedisFeed
 from transcriber.store.ports import PublishedEvent
@@ -28,14 +28,14 @@ async def test_nothing_published_after_entering_is_missed(store: RedisStore) -> 
     await opened(store, "CA1")
     for number in range(1, 20):
         async with store.feed.follow("CA1") as feed:
-            await store.event_log.append("MZ1", number, final("CA1", f"said {number}"))
+            await append(store, number, final("CA1", f"said {number}"))
             assert texts(await take(feed, 1)) == [f"said {number}"]
 
 
 async def test_a_message_names_its_call_and_channel(store: RedisStore) -> None:
     async with store.feed.follow() as feed:
         await opened(store, "CA1")
-        await store.event_log.append("MZ1", 1, final("CA1"))
+        await append(store, 1, final("CA1"))
         await store.event_log.publish(partial("CA2"))
         messages = await take(feed, 4)
     assert [(message.call_sid, message.channel) for message in messages] == [
@@ -71,12 +71,12 @@ async def test_a_slow_follower_loses_partials_first_and_is_then_dropped(store: R
         await store.event_log.publish(partial("CA1", "partial 1"))
         await store.event_log.publish(partial("CA1", "partial 2"))
         for number in (1, 2):
-            await store.event_log.append("MZ1", number, final("CA1", f"final {number}"))
+            await append(store, number, final("CA1", f"final {number}"))
         assert len(await take(quick, 4)) == 4
         await store.event_log.publish(partial("CA1", "partial 3"))
-        await store.event_log.append("MZ1", 3, final("CA1", "final 3"))
+        await append(store, 3, final("CA1", "final 3"))
         await store.event_log.publish(partial("CA1", "partial 4"))
-        await store.event_log.append("MZ1", 4, final("CA1", "final 4"))
+        await append(store, 4, final("CA1", "final 4"))
         assert len(await take(quick, 4)) == 4
         async with slow_feed.follow("CA1") as marker:
             await store.event_log.publish(partial("CA1", "marker"))
@@ -92,12 +92,12 @@ async def test_of_a_reader_that_is_behind_only_the_newest_partial_of_each_track_
     async with store.feed.follow("CA1") as slow, store.feed.follow("CA1") as quick:
         read = asyncio.create_task(until_last(quick))
         for number in range(1, BEHIND_MESSAGES + 1):
-            await store.event_log.append("MZ1", number, final("CA1", "final"))
+            await append(store, number, final("CA1", "final"))
         for number in range(1, 6):
             for track in ("inbound", "outbound"):
                 await store.event_log.publish(replace(partial("CA1", f"{track} {number}"), track=track))
             await store.client.publish(store.keys.channel("CA1", "partial"), f"[{number}]")
-        await store.event_log.append("MZ1", BEHIND_MESSAGES + 1, final("CA1", "last"))
+        await append(store, BEHIND_MESSAGES + 1, final("CA1", "last"))
         assert len(await read) == BEHIND_MESSAGES + 16
         waiting = (await until_last(slow))[BEHIND_MESSAGES:]
     assert waiting == ["[1]", "[2]", "[3]", "[4]", "inbound 5", "outbound 5", "[5]", "last"]
@@ -131,7 +131,7 @@ async def kill_subscriptions(store: RedisStore) -> None:
 async def test_what_came_before_the_loss_is_still_delivered(store: RedisStore) -> None:
     await opened(store, "CA1")
     async with store.feed.follow("CA1") as feed:
-        await store.event_log.append("MZ1", 1, final("CA1", "before"))
+        await append(store, 1, final("CA1", "before"))
         await kill_subscriptions(store)
         assert texts(await take(feed, 1)) == ["before"]
         with pytest.raises(StoreError):

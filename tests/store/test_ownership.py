@@ -10,7 +10,7 @@ from bench.own_redis import OwnRedis
 from tests.outbox.test_audio_journal import more_words
 from tests.outbox.test_outbox import texts, without_holes
 from tests.outbox_servers import OpenPost, Post, say
-from tests.sample_events import STARTED_MS, call_started, final, stream_started, until
+from tests.sample_events import STARTED_MS, append, call_started, final, opened, stream_started, until
 from transcriber.errors import StreamTaken
 from transcriber.outbox.journal_recovery import JournalRecovery
 from transcriber.outbox.stream_publisher import StreamPublisher
@@ -52,7 +52,7 @@ async def test_a_second_stream_of_a_sid_that_lives_is_refused(open_post: OpenPos
     assert await asyncio.wait_for(refused, 10) == "duplicate"
     say(second, "of nobody")
     await other.close(second)
-    assert other.outbox.publishers == set()
+    assert list(other.outbox.publishers) == []
     assert other.folder.spool_paths() == []
     await begun(one, mine, "after")
     await one.close(mine)
@@ -67,22 +67,22 @@ async def test_writes_of_a_stream_that_has_become_anothers_are_refused(open_post
     slow, other = await open_post(), await open_post()
     publisher = slow.begin()
     await begun(slow, publisher, "one", "two", "three")
-    await other.outbox.interrupt(publisher.lease)
+    await other.outbox.takeover.interrupt(publisher.lease)
     theirs = other.begin(at_ms=STARTED_MS + 5)
     await begun(other, theirs, "new")
     for number in (1, 2, 4):
         with pytest.raises(StreamTaken):
-            await slow.store.event_log.append("MZ1", number, final("CA1", "late"))
+            await append(slow.store, number, final("CA1", "late"))
     await other.close(theirs)
     with pytest.raises(StreamTaken):
-        await slow.store.event_log.append("MZ1", 1, final("CA1", "late"))
+        await append(slow.store, 1, final("CA1", "late"))
 
 
 async def test_a_server_that_was_slow_goes_on_by_another_name(open_post: OpenPost) -> None:
     slow, other = await open_post(), await open_post()
     publisher = slow.begin()
     await begun(slow, publisher, "before")
-    await other.outbox.interrupt(publisher.lease)
+    await other.outbox.takeover.interrupt(publisher.lease)
     theirs = other.begin(at_ms=STARTED_MS + 5)
     await begun(other, theirs, "of the other")
     await begun(slow, publisher, "late", "later")
@@ -140,8 +140,8 @@ async def test_what_a_dead_server_left_of_a_sid_that_lives_elsewhere_is_kept(
     mine = living.begin(at_ms=STARTED_MS + 5)
     await begun(living, mine, "of the living")
     heir = await open_post()
-    await heir.outbox.adopt()
-    assert await heir.outbox.settled(within_s=20)
+    await heir.outbox.takeover.begin()
+    assert await heir.outbox.takeover.settled(within_s=20)
     await begun(living, mine, "afterwards")
     events = await living.events()
     assert by_stream(events) == {"MZ1": ["of the living", "afterwards"], f"MZ1.{dead.folder.owner}": ["left behind"]}
@@ -159,9 +159,9 @@ async def test_audio_of_a_dead_server_is_heard_again_beside_the_stream_that_has_
     dead.folder.journal_path("MZ1").write_bytes(line(opening))
     await dead.die()
     heir = await open_post()
-    heir.outbox.recovery.set_result(JournalRecovery(heir.store.history, more_words))
-    await heir.outbox.adopt()
-    assert await heir.outbox.settled(within_s=20)
+    heir.outbox.takeover.recovery.set_result(JournalRecovery(heir.store.history, more_words))
+    await heir.outbox.takeover.begin()
+    assert await heir.outbox.takeover.settled(within_s=20)
     await until(lambda: asyncio.sleep(0, not dead.folder.path.exists()))
     await begun(living, mine, "afterwards")
     await living.close(mine)
@@ -198,8 +198,8 @@ async def test_a_stream_of_an_older_version_goes_on(open_post: OpenPost) -> None
     await begun(slow, publisher, "before")
     await slow.store.client.hdel(slow.store.keys.call("CA1"), "owner:MZ1")
     with pytest.raises(StreamTaken):
-        await other.store.event_log.append("MZ1", 1, final("CA1", "of another"))
-    await other.outbox.interrupt(publisher.lease)
+        await append(other.store, 1, final("CA1", "of another"))
+    await other.outbox.takeover.interrupt(publisher.lease)
     await begun(slow, publisher, "after")
     await slow.close(publisher)
     assert by_stream(await slow.events()) == {"MZ1": ["before", "after"]}
@@ -208,10 +208,7 @@ async def test_a_stream_of_an_older_version_goes_on(open_post: OpenPost) -> None
 async def test_of_many_servers_that_open_a_sid_at_once_one_has_it(open_post: OpenPost, trouble: OwnRedis) -> None:
     post = await open_post()
     stores = [await open_store(trouble.url, prefix="test", ttl_s=3600, owner=f"server{n}") for n in range(5)]
-    opening = [
-        store.event_log.open(call_started("CA1"), stream_started("CA1"), at_ms=STARTED_MS + number)
-        for number, store in enumerate(stores)
-    ]
+    opening = [opened(store, "CA1", at_ms=STARTED_MS + number) for number, store in enumerate(stores)]
     answers = await asyncio.gather(*opening, return_exceptions=True)
     assert sorted(type(answer).__name__ for answer in answers) == ["StreamTaken"] * 4 + ["int"]
     winner = next(number for number, answer in enumerate(answers) if isinstance(answer, int))

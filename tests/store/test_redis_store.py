@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.sample_events import final, opened, until
+from tests.sample_events import append, final, opened, until
 from transcriber.errors import StoreError
 from transcriber.store.redis.client import MAX_CONNECTIONS
 from transcriber.store.redis_store import RedisStore, open_store
@@ -14,7 +14,7 @@ async def test_a_burst_waits_for_connections_instead_of_failing(store: RedisStor
     sids = [f"MZ{n}" for n in range(8 * MAX_CONNECTIONS)]
     for start in range(0, len(sids), MAX_CONNECTIONS):
         await asyncio.gather(*(opened(store, "CA1", sid) for sid in sids[start : start + MAX_CONNECTIONS]))
-    await asyncio.gather(*(store.event_log.append(sid, 1, final("CA1", stream_sid=sid)) for sid in sids))
+    await asyncio.gather(*(append(store, 1, final("CA1", stream_sid=sid), stream_sid=sid) for sid in sids))
     assert (await store.history.call("CA1"))["finals"] == 8 * MAX_CONNECTIONS
 
 

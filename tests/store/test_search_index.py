@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from tests.sample_events import STARTED_MS, closed, final, opened
+from tests.sample_events import STARTED_MS, append, closed, final, opened
 from tests.store.test_call_history import all_pages, sids
 from transcriber.store.ports import CallQuery, Status
 from transcriber.store.redis_store import RedisStore
@@ -16,7 +16,7 @@ async def spoken(store: RedisStore, call_sid: str, *texts: str, at_ms: int = STA
     """A call in which these finals were said."""
     await opened(store, call_sid, at_ms=at_ms)
     for number, text in enumerate(texts, 1):
-        await store.event_log.append("MZ1", number, final(call_sid, text))
+        await append(store, number, final(call_sid, text))
     if end:
         await closed(store, call_sid, number=len(texts) + 1)
 
@@ -126,6 +126,6 @@ async def test_an_expired_call_is_passed_over_and_the_index_expires(store: Redis
 
 async def test_a_final_that_is_written_again_is_found_once(store: RedisStore) -> None:
     await opened(store, "CA1")
-    await asyncio.gather(*(store.event_log.append("MZ1", 1, final("CA1", "only once")) for _ in range(3)))
+    await asyncio.gather(*(append(store, 1, final("CA1", "only once")) for _ in range(3)))
     [call] = (await store.history.calls(CallQuery(terms=parse_query("once")))).calls
     assert call["match_count"] == 1

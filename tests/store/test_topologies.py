@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 
 from tests.sample_events import (
     STARTED_MS,
+    append,
     call_ended,
     call_started,
     closed,
@@ -90,7 +91,7 @@ async def use_all_of(store: RedisStore) -> None:
     async with store.feed.follow() as feed:
         for n, call_sid in enumerate(calls):
             await opened(store, call_sid, at_ms=STARTED_MS + n)
-            await store.event_log.append("MZ1", 1, final(call_sid))
+            await append(store, 1, final(call_sid))
             await store.event_log.publish(partial(call_sid))
             assert await closed(store, call_sid, number=2) is True
         async with asyncio.timeout(5):
@@ -243,9 +244,9 @@ async def test_a_call_that_moves_to_another_node_goes_on(tmp_path: Path) -> None
         url = f"redis+cluster://127.0.0.1:{ports[0]}"
         async with await open_store(url, prefix="transcripts", ttl_s=3600) as store:
             await opened(store, "CA1")
-            await store.event_log.append("MZ1", 1, final("CA1"))
+            await append(store, 1, final("CA1"))
             await move("{CA1}", clients, ports)  # what is written next is answered with MOVED
-            await store.event_log.append("MZ1", 2, final("CA1"))
+            await append(store, 2, final("CA1"))
             assert await closed(store, "CA1", number=3) is True
             numbers = [json.loads(text)["seq"] for text in await store.history.events("CA1")]
             assert numbers == [1, 2, 3, 4, 5, 6]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from transcriber.events.schema import CallEnded, CallStarted, Final, Partial, StreamStarted, StreamStopped, Word
 from transcriber.store.event_log import RedisEventLog
+from transcriber.store.leases import Lease
 
 AT = "2026-11-23T05:20:00.123Z"
 SPEAKERS = {"inbound": "caller", "outbound": "agent"}
@@ -15,17 +16,22 @@ SPEAKERS = {"inbound": "caller", "outbound": "agent"}
 class WrittenCall:
     """One call of one stream; `begin` has written seq 1 (call.started) and 2 (stream.started)."""
 
-    outlet: RedisEventLog
+    event_log: RedisEventLog
     call_sid: str
     stream_sid: str
     number: int = 0
 
+    @property
+    def lease(self) -> Lease:
+        return Lease("nobody", self.call_sid, self.stream_sid)
+
     @classmethod
     async def begin(
-        cls, outlet: RedisEventLog, call_sid: str, *, at_ms: int | None = None, stream_sid: str = ""
+        cls, event_log: RedisEventLog, call_sid: str, *, at_ms: int | None = None, stream_sid: str = ""
     ) -> "WrittenCall":
-        call = cls(outlet, call_sid, stream_sid or f"MZ{call_sid}")
-        await outlet.open(
+        call = cls(event_log, call_sid, stream_sid or f"MZ{call_sid}")
+        await event_log.open(
+            call.lease,
             CallStarted(call_sid=call_sid, account_sid="AC1", resumed=False, at=AT),
             StreamStarted(
                 call_sid=call_sid,
@@ -63,10 +69,10 @@ class WrittenCall:
             model="en-demo",
             at=AT,
         )
-        await self.outlet.append(self.stream_sid, self.number, final)
+        await self.event_log.append(self.lease, self.number, final)
 
     async def murmur(self, text: str, *, utterance: int | None = None, stable: int = 0, at_ms: int = 0) -> None:
-        await self.outlet.publish(
+        await self.event_log.publish(
             Partial(
                 call_sid=self.call_sid,
                 stream_sid=self.stream_sid,
@@ -94,4 +100,6 @@ class WrittenCall:
             errors={},
             at=AT,
         )
-        await self.outlet.close(self.number, stopped, CallEnded(call_sid=self.call_sid, reason="stop", at=AT))
+        await self.event_log.close(
+            self.lease, self.number, stopped, CallEnded(call_sid=self.call_sid, reason="stop", at=AT)
+        )

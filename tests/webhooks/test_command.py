@@ -89,7 +89,7 @@ async def redis_with_call(folder: Path, call: WrittenCall | None = None) -> Asyn
     async with PrivateRedis(folder) as server, await open_store(server.url, prefix="transcripts", ttl_s=0) as store:
         if call is None:
             call = await WrittenCall.begin(store.event_log, "CA1")
-        call.outlet = store.event_log
+        call.event_log = store.event_log
         yield server.url, call
 
 

@@ -79,7 +79,7 @@ async def test_everything_arrives_in_order_whatever_happens(tmp_path: Path, rece
             await open_store(redis.url, prefix="transcripts", ttl_s=0) as store,
         ):
             for call in calls:
-                call.outlet = store.event_log
+                call.event_log = store.event_log
             await asyncio.gather(*(call.end() for call in calls))
             ended = [*map(str, range(FINALS)), "end"]
             async with asyncio.timeout(90):

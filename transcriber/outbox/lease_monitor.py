@@ -27,7 +27,7 @@ class LeaseMonitor:
 
     def __init__(self, outbox: Outbox, event_log: RedisEventLog) -> None:
         self._outbox = outbox
-        self._secondary_writes = event_log.condition
+        self._secondary_writes = event_log.secondary_writes
         self._event_log = event_log
         self._leases = event_log.leases
         self._audited = time.time()
@@ -51,7 +51,7 @@ class LeaseMonitor:
         self._last = now
         try:
             await self._renew()
-            await self._outbox.adopt()
+            await self._outbox.takeover.begin()
             if self._there_since is None:
                 self._there_since = now
             elif now - self._there_since >= LEASE_S:
@@ -88,4 +88,4 @@ class LeaseMonitor:
         with redis_failures("cannot read the leases"):
             expired = await self._leases.expired()
         for lease in expired:
-            await self._outbox.interrupt(lease)
+            await self._outbox.takeover.interrupt(lease)

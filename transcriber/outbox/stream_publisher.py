@@ -173,8 +173,17 @@ class StreamPublisher:
     async def _open_stream(self, head: Write | None) -> None:
         header = self.spool.header
         after = self.spool.last_number if head is None else head.number - 1
-        begin = partial(self._event_log.open, header.call, header.stream, at_ms=header.at_ms, call_ms=header.call_ms)
-        self._offset_ms = await self._retry.attempt(begin(after=after, seq=header.seq, skip=self._skip_lost))
+        opening = self._event_log.open(
+            self.lease,
+            header.call,
+            header.stream,
+            at_ms=header.at_ms,
+            call_ms=header.call_ms,
+            after=after,
+            seq=header.seq,
+            skip=self._skip_lost,
+        )
+        self._offset_ms = await self._retry.attempt(opening)
         self._is_open, self._skip_lost = True, False
         self.opened.set()
         self.spool.header = replace(header, call_ms=header.at_ms - self._offset_ms)
@@ -184,7 +193,7 @@ class StreamPublisher:
         match write:
             case EventAppended(number, _, event):
                 event_on_call_clock = self._on_call_clock(event)
-                await self._retry.attempt(self._event_log.append(self.lease.stream_sid, number, event_on_call_clock))
+                await self._retry.attempt(self._event_log.append(self.lease, number, event_on_call_clock))
                 if isinstance(event, Final):
                     self._metrics.finals.inc()
                     self._metrics.words.inc(len(event.words))
@@ -192,7 +201,7 @@ class StreamPublisher:
                 # A stream that came before this one's end keeps the call from ending, however slow Redis is.
                 for other in self._others(self.lease):
                     await other.opened.wait()
-                await self._retry.attempt(self._event_log.close(number, self._on_call_clock(stream), call))
+                await self._retry.attempt(self._event_log.close(self.lease, number, self._on_call_clock(stream), call))
                 self._is_done = True
         self.spool.mark_delivered()
         self._mismatches = 0

@@ -14,7 +14,7 @@ def readiness(settings: Settings, store: RedisStore, outbox: Outbox) -> Problems
     """Without Redis calls can be taken as long as the outbox takes events and nobody has to show a ticket."""
 
     async def problems() -> Mapping[str, str]:
-        if outbox.fails:
+        if outbox.is_blocked:
             return {"outbox": "full"}
         if settings.require_ticket and (refusal := await store.write_failure()):
             return {"redis": refusal}
@@ -27,7 +27,7 @@ def degradations(store: RedisStore, outbox: Outbox) -> Problems:
     """Redis takes no writes, by real ones or by one of ours: calls are taken and transcribed, and their events wait."""
 
     async def problems() -> Mapping[str, str]:
-        refusal = await store.write_failure() or outbox.trouble
-        return ({"redis": refusal} if refusal else {}) | dict(store.condition.problems)
+        refusal = await store.write_failure() or outbox.failure
+        return ({"redis": refusal} if refusal else {}) | dict(store.secondary_writes.problems)
 
     return problems

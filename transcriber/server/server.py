@@ -70,7 +70,7 @@ async def running(
         metrics.tasks.set_function(partial(_count_tasks, asyncio.get_running_loop()))
         store, outbox = await open_storage(settings, metrics, stack, report)
         recognition = await open_recognition(settings, model_loader, loading, stack)
-        outbox.recovery.set_result(JournalRecovery(store.history, partial(retranscribe, recognition.service)))
+        outbox.takeover.recovery.set_result(JournalRecovery(store.history, partial(retranscribe, recognition.service)))
         parts = SessionParts(ears=recognition.service, outbox=outbox, tickets=store.tickets, metrics=metrics)
         sessions = SessionManager(_admission_policy(settings, recognition.capacity), parts)
         run_in_background(stack, sessions.watch(), name="ending silent streams")

@@ -85,11 +85,11 @@ async def _open_outbox(
     """The outbox; what dead servers have left in theirs is delivered first, as far as that is quick."""
     outbox = Outbox(directory, store.event_log, metrics, journals=journals)
     stack.push_async_callback(outbox.aclose)
-    await outbox.adopt()
+    await outbox.takeover.begin()
     set_aside = SetAsideAudio(directory.path.parent, store.deletions)
     store.deletions.after.append(set_aside.remove_due)
     run_in_background(stack, set_aside.run(), name="clearing away what was set aside")
-    if not await outbox.settled(within_s=DELIVER_S):
+    if not await outbox.takeover.settled(within_s=DELIVER_S):
         report(f"outbox: {outbox.waiting} events of an earlier server are still being delivered")
     run_in_background(stack, LeaseMonitor(outbox, store.event_log).run(), name="keeping the leases")
     return outbox

@@ -3,9 +3,7 @@
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import replace
-from typing import Self
 
 from transcriber.errors import CallDeleted, StoreError, StreamStateMismatch, StreamTaken
 from transcriber.events.schema import (
@@ -37,10 +35,15 @@ INTERRUPTED = "interrupted"
 
 
 class RedisEventLog:
-    """Implements `ports.Outlet`: any number of servers may write streams of one call at once.
+    """Any number of servers may write streams of one call at once. Each write is one atomic step: numbered, kept and
 
-    `owner`: whose streams these are; one word. It stands with each live stream and with its lease.
-    Only what fails of the record itself is raised: calls whose indexes lack something are noted for `repairs`.
+    published together. A lease says whose stream it is.
+
+    `number` counts a stream's own writes 1, 2, 3 …: a write repeated after an unclear failure carries the same number
+    and is recognised. Errors: StoreError, after which the same call may be made again; StreamStateMismatch, after
+    which the stream is to be opened again; StreamTaken: the sid is another server's; CallDeleted: nothing of the stream
+    is to be kept. Only what fails of the record itself is raised: calls whose indexes lack something are marked for
+    `IndexRepair`.
     """
 
     def __init__(
@@ -49,31 +52,23 @@ class RedisEventLog:
         keys: Keys,
         index: SearchIndex,
         calls: CallList,
-        repairs: IndexRepair,
+        index_repair: IndexRepair,
         secondary_writes: SecondaryWrites,
         *,
-        owner: str,
         ttl_s: int,
     ) -> None:
         self.leases = Leases(client, keys)
         self.streams = LiveStreams(client, keys)
+        self.calls = calls
+        self.secondary_writes = secondary_writes
         self._client = client
         self._keys = keys
         self._index = index
-        self.calls = calls
-        self._repairs = repairs
-        self.condition = secondary_writes
-        self._owner = owner
+        self._index_repair = index_repair
         self._ttl_s = ttl_s
         self._seq: OrderedDict[str, int] = OrderedDict()
         self._claim = client.register_script(scripts.CLAIM)
         self._write = client.register_script(scripts.WRITE)
-
-    def for_lease(self, owner: str) -> Self:
-        """The same for the streams of another server, which has died."""
-        other = copy(self)
-        other._owner = owner
-        return other
 
     def seq(self, call_sid: str) -> int:
         """The last number a live call was given here, as far as is known."""
@@ -81,6 +76,7 @@ class RedisEventLog:
 
     async def open(
         self,
+        lease: Lease,
         call: CallStarted,
         stream: StreamStarted,
         *,
@@ -90,9 +86,14 @@ class RedisEventLog:
         seq: int = 0,
         skip: bool = False,
     ) -> int:
-        """Begin a stream, or go on with it; see `ports.Outlet`. The call is listed before it is published."""
+        """Begin a stream, or go on with it behind write number `after`. `at_ms`: epoch milliseconds of its start.
+
+        Returns where the stream's zero lies on the call clock, in milliseconds. `call` is written only if the call was
+        not live, and it is listed before it is published; the stored `resumed` and `start_ms` are the store's own.
+        Should the store know nothing of it, the call began at `call_ms` and goes on behind the number `seq`; should it
+        lack writes up to `after`, that is StreamStateMismatch, unless `skip` gives them up.
+        """
         call_sid = call.call_sid
-        lease = Lease(self._owner, call_sid, stream.stream_sid)
         with redis_failures("cannot open the stream"):
             age_ms = time.time_ns() // 1_000_000 - at_ms
             keys = [self._keys.call(call_sid), self._keys.deleted(call_sid)]
@@ -102,17 +103,17 @@ class RedisEventLog:
             if started_ms < 0:
                 await self._withdraw(lease)
                 raise CallDeleted
-            await self._repairs.write("calls", call_sid, lambda: self.calls.add(call_sid, started_ms))
-            await self._repairs.write("live", call_sid, lambda: self.calls.add_live(call_sid, started_ms))
-            await self._repairs.write("leases", call_sid, lambda: self.leases.take(lease))
+            await self._index_repair.write("calls", call_sid, lambda: self.calls.add(call_sid, started_ms))
+            await self._index_repair.write("live", call_sid, lambda: self.calls.add_live(call_sid, started_ms))
+            await self._index_repair.write("leases", call_sid, lambda: self.leases.take(lease))
             if began_ms != at_ms and call_ms is not None:  # a clock that ran ahead: where we were told before
                 began_ms = started_ms + at_ms - call_ms
             offset_ms = max(0, began_ms - started_ms)
             entries = _beginnings(call, replace(stream, start_ms=offset_ms), started_ms)
             try:
                 step: Step = "skip" if skip else "open"
-                born = CallPosition(at_ms, age_ms, seq)
-                await self._run(step, lease.stream_sid, after, entries, born=born)
+                position = CallPosition(at_ms, age_ms, seq)
+                await self._run(step, lease, after, entries, position=position)
             except StreamTaken:
                 await self.leases.release(lease)
                 raise
@@ -120,29 +121,28 @@ class RedisEventLog:
                 await self._withdraw(lease)
                 raise
             # Again: another stream's end may have unlisted the call in between.
-            await self._repairs.write("live", call_sid, lambda: self.calls.add_live(call_sid, started_ms))
+            await self._index_repair.write("live", call_sid, lambda: self.calls.add_live(call_sid, started_ms))
         self._index.begin(call_sid, started_ms)
         return offset_ms
 
-    async def append(self, stream_sid: str, number: int, event: Event) -> None:
-        """Persist and publish one event; see `ports.Outlet`."""
+    async def append(self, lease: Lease, number: int, event: Event) -> None:
+        """Keep and publish one event."""
         with redis_failures("cannot write an event"):
-            await self._run("append", stream_sid, number, [Entry("always", event)])
+            await self._run("append", lease, number, [Entry("always", event)])
         if isinstance(event, Final):
             call_sid, text = event.call_sid, event.text
-            await self._repairs.write("search", call_sid, lambda: self._index_texts(call_sid, [text]))
+            await self._index_repair.write("search", call_sid, lambda: self._index_texts(call_sid, [text]))
 
-    async def close(self, number: int, stream: StreamStopped, call: CallEnded) -> bool:
-        """End a stream; see `ports.Outlet`."""
+    async def close(self, lease: Lease, number: int, stream: StreamStopped, call: CallEnded) -> bool:
+        """End a stream; `call` is written only if it was the call's last live one. Returns whether it was."""
         with redis_failures("cannot close the stream"):
             entries = [Entry("always", stream), Entry("last", call)]
-            was_last = await self._run("close", stream.stream_sid, number, entries)
+            was_last = await self._run("close", lease, number, entries)
         if was_last:
-            await self._over(stream.call_sid)
+            await self._end_call(stream.call_sid)
         # Others may end the call, and delete it, without a word to us; another stream of ours looks it up again.
         self._index.forget(stream.call_sid)
-        lease = Lease(self._owner, stream.call_sid, stream.stream_sid)
-        await self._repairs.write("leases", stream.call_sid, lambda: self.leases.release(lease))
+        await self._index_repair.write("leases", stream.call_sid, lambda: self.leases.release(lease))
         return was_last
 
     async def publish(self, partial: Partial) -> None:
@@ -152,7 +152,7 @@ class RedisEventLog:
                 await self._client.publish(self._keys.channel(partial.call_sid, partial.channel), to_json(partial))
         except StoreError as error:
             if error.reason == "refused":
-                self.condition.failed("channels", error)
+                self.secondary_writes.failed("channels", error)
             raise
 
     async def interrupt(self, lease: Lease, *, at: str) -> bool:
@@ -165,23 +165,23 @@ class RedisEventLog:
         done = True
         with redis_failures("cannot end the stream of a dead server"):
             try:
-                if await self._run("interrupt", lease.stream_sid, 0, entries, owner=lease.owner):
-                    await self._over(lease.call_sid)
-                self._repairs.mark(lease.call_sid)  # it may have died between a final and its words in the index
+                if await self._run("interrupt", lease, 0, entries):
+                    await self._end_call(lease.call_sid)
+                self._index_repair.mark(lease.call_sid)  # it may have died between a final and its words in the index
             except StreamStateMismatch:
                 done = False
             # Last, and whatever the score is by now: an owner that comes back sees by this that it was taken for dead.
             await self.leases.release(lease)
         return done
 
-    async def _over(self, call_sid: str) -> None:
-        await self._repairs.write("live", call_sid, lambda: self.calls.remove_live(call_sid))
+    async def _end_call(self, call_sid: str) -> None:
+        await self._index_repair.write("live", call_sid, lambda: self.calls.remove_live(call_sid))
         self._seq.pop(call_sid, None)
 
     async def _withdraw(self, lease: Lease) -> None:
         """The call was deleted: what this server may have written of it since goes."""
-        await self._repairs.write("leases", lease.call_sid, lambda: self.leases.release(lease))
-        await self._repairs.write("search", lease.call_sid, lambda: self._index.withdraw(lease.call_sid))
+        await self._index_repair.write("leases", lease.call_sid, lambda: self.leases.release(lease))
+        await self._index_repair.write("search", lease.call_sid, lambda: self._index.withdraw(lease.call_sid))
         self._seq.pop(lease.call_sid, None)
 
     async def _index_texts(self, call_sid: str, texts: Sequence[str]) -> None:
@@ -193,28 +193,21 @@ class RedisEventLog:
         await self._index.add(call_sid, started_ms, texts)
 
     async def _run(
-        self,
-        step: Step,
-        stream_sid: str,
-        number: int,
-        entries: Sequence[Entry],
-        *,
-        owner: str | None = None,
-        born: CallPosition | None = None,
+        self, step: Step, lease: Lease, number: int, entries: Sequence[Entry], *, position: CallPosition | None = None
     ) -> bool:
-        """Whether no live stream is left. Raises OutOfStep, StreamTaken, CallDeleted."""
-        call_sid = entries[0].event.call_sid
-        born = born or CallPosition()
+        """Whether no live stream is left. Raises StreamStateMismatch, StreamTaken, CallDeleted."""
+        call_sid = lease.call_sid
+        position = position or CallPosition()
         args: list[str | int] = [
             step,
-            stream_sid,
+            lease.stream_sid,
             number,
-            owner or self._owner,
-            max(born.seq, self.seq(call_sid)),
-            born.at_ms,
+            lease.owner,
+            max(position.seq, self.seq(call_sid)),
+            position.at_ms,
             self._ttl_s,
             max(self._ttl_s, LONGEST_CALL_S),
-            born.age_ms,
+            position.age_ms,
         ]
         done, written, seq, was_last, *refused = await self._write(
             keys=[self._keys.events(call_sid), self._keys.call(call_sid), self._keys.deleted(call_sid)],
@@ -222,8 +215,8 @@ class RedisEventLog:
         )
         raise_unless_done(done, written)
         if refused:
-            self.condition.answered("channels", refused[0])
-            self.condition.answered("expiry", refused[1])
+            self.secondary_writes.answered("channels", refused[0])
+            self.secondary_writes.answered("expiry", refused[1])
         self._seq[call_sid] = seq
         if len(self._seq) > MAX_KNOWN_CALLS:
             self._seq.popitem(last=False)

@@ -44,6 +44,7 @@ class RedisStore:
         self._client = client
         self._reading_client = reading_client
         self.keys = keys
+        self.owner = owner
         self.secondary_writes = SecondaryWrites(metrics)
         index, calls = (
             SearchIndex(client, keys, ttl_s=ttl_s, reading_client=reading_client),
@@ -52,7 +53,7 @@ class RedisStore:
         events = StoredEvents(reading_client, keys)
         self.index_repair = IndexRepair(client, keys, index, calls, self.secondary_writes, events)
         self.event_log = RedisEventLog(
-            client, keys, index, calls, self.index_repair, self.secondary_writes, owner=owner, ttl_s=ttl_s
+            client, keys, index, calls, self.index_repair, self.secondary_writes, ttl_s=ttl_s
         )
         self.deletions = CallDeletion(client, keys, index, calls, events)
         self.history = RedisCallHistory(reading_client, keys, index, calls, self.deletions, events)
