@@ -1,7 +1,7 @@
 """Brings one stream's writes to Redis, in order and once, however long that takes.
 
 A write is repeated until Redis says that it is there; its number makes repeats harmless. Should Redis turn out to have
-lost or ended the stream, it is opened again and goes on. Meanwhile what waits is in the backlog. Should the sid be
+lost or ended the stream, it is opened again and goes on. Meanwhile what waits is in the spool. Should the sid be
 another server's stream, this one is refused, if it has just begun, or goes on by another name.
 """
 
@@ -10,7 +10,6 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import partial
 from typing import TypeVar
 
 from transcriber.errors import CallDeleted, StoreError, StreamStateMismatch, StreamTaken
@@ -36,10 +35,10 @@ SHUT_DOWN_S = 5.0
 
 
 class StreamPublisher:
-    """Implements `ports.Delivery`. All methods belong to the event loop's thread.
+    """Implements `EventSink`. All methods belong to the event loop's thread.
 
-    `lease`: whose stream it is. `others`: the publishers of its call's other streams. `left`: nothing will be added.
-    `refuse`: see `ports.Outbox`.
+    `lease`: whose stream it is. `others`: the publishers of its call's other streams. `finished`: nothing will be sent
+    any more. `on_refused`: see `ports.Outbox`.
     """
 
     def __init__(
@@ -69,15 +68,15 @@ class StreamPublisher:
         self._dropped = DroppedEvents(metrics)
         self._retry = WriteRetry(spool, metrics)
         self._mismatches = 0
-        """Writes in a row for which Redis was out of step."""
+        """Writes in a row for which Redis did not hold the stream as it was left."""
         self.refused: Refusal | None = None
         self._partials = PendingPartials(event_log, metrics)
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._stopping = asyncio.Event()
-        self.task = asyncio.create_task(self._run(), name=f"carrier-{lease.stream_sid}")
-        for event in (self.opened, self._idle):
-            self.task.add_done_callback(partial(_set, event))
+        self.task = asyncio.create_task(self._run(), name=f"publisher-{lease.stream_sid}")
+        self.task.add_done_callback(lambda _: self.opened.set())
+        self.task.add_done_callback(lambda _: self._idle.set())
 
     @property
     def failure(self) -> str:
@@ -85,7 +84,7 @@ class StreamPublisher:
         return self._retry.failure
 
     def send(self, event: Event) -> None:
-        """See `ports.Delivery`. Over the bound, or after the end, it is dropped, counted and logged."""
+        """See `EventSink`. Over the bound, or after the end, it is dropped, counted and logged."""
         if self.refused:
             return
         if isinstance(event, Final):
@@ -97,17 +96,17 @@ class StreamPublisher:
             self._dropped.add(1)
 
     def send_partial(self, partial: Partial) -> None:
-        """See `ports.Delivery`."""
+        """See `EventSink`."""
         self._partials.put(partial)
         self._wake.set()
 
     def record_audio(self, track: str, payload: bytes, start_sample: int) -> None:
-        """See `ports.Delivery`."""
+        """See `EventSink`."""
         if self._journal is not None:
             self._journal.record(track, payload, start_sample)
 
     async def close(self, stream: StreamStopped, call: CallEnded) -> None:
-        """See `ports.Delivery`."""
+        """See `EventSink`."""
         self._is_closed = True
         if not self.refused:
             self.spool.put(StreamClosed(self.spool.last_number + 1, _now_ms(), stream, call))
@@ -118,7 +117,7 @@ class StreamPublisher:
             await self._journal.remove()
 
     def finish(self) -> None:
-        """Nothing will be added: over as soon as nothing waits."""
+        """Nothing will be sent any more: done as soon as nothing waits."""
         self._finished = True
         self._wake.set()
 
@@ -244,10 +243,6 @@ class StreamPublisher:
         await self.spool.discard()
         if self._on_refused is not None:
             self._on_refused(why)
-
-
-def _set(event: asyncio.Event, _: object) -> None:
-    event.set()
 
 
 def _now_ms() -> int:
