@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bench import recordings
 from transcriber.audio import sample_calls
-from transcriber.audio.chunk import SAMPLE_RATE_HZ
+from transcriber.audio.chunk import SAMPLE_RATE_HZ, AudioChunk
 from transcriber.audio.g711 import compress
 from transcriber.events.schema import Word
 from transcriber.recognition.chunk_schedule import ChunkSchedule
@@ -65,7 +65,7 @@ class OneUse(RecognizerPool):
 
     def __init__(self, engine: VoskEngine) -> None:
         super().__init__(engine, keep=0)
-        self.rhythm = rhythm(engine)
+        self.chunk_schedule = chunk_schedule(engine)
         self.measured = Measured(engine.create())
 
     def take(self, grammar: Sequence[str] = ()) -> Recognizer:
@@ -74,11 +74,11 @@ class OneUse(RecognizerPool):
 
 
 @cache
-def rhythm(engine: VoskEngine) -> ChunkSchedule | None:
+def chunk_schedule(engine: VoskEngine) -> ChunkSchedule | None:
     """As a server finds it when it starts."""
     pool = RecognizerPool(engine, keep=1)
     pool.warm(1, warm_speech())
-    return pool.rhythm
+    return pool.chunk_schedule
 
 
 @dataclass(slots=True)
@@ -100,7 +100,7 @@ def hear(engine: VoskEngine, mulaw: bytes, *, gated: bool, endpoint_ms: int = EN
     ear = TrackDecoder(pool, RecognitionOptions(gated=gated, endpoint_ms=endpoint_ms))
     words: list[Word] = []
     for start in range(0, len(mulaw), CHUNK):
-        told = ear.feed([(mulaw[start : start + CHUNK], start)], last=start + CHUNK >= len(mulaw))
+        told = ear.feed([AudioChunk("", mulaw[start : start + CHUNK], start)], last=start + CHUNK >= len(mulaw))
         words += [word for item in told if isinstance(item, FinalResult) for word in item.words]
     return words, pool.measured.fed
 

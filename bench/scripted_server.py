@@ -6,11 +6,12 @@ import sys
 import time
 from pathlib import Path
 
+from transcriber.audio.chunk import SAMPLES_PER_MS, AudioChunk
 from transcriber.calls.session import Session
 from transcriber.recognition.scripted_engine import ScriptedEngine
 from transcriber.server.server import running
 from transcriber.settings.definition import Settings
-from transcriber.telephony import media_stream as wire
+from transcriber.telephony.media_stream import Outcome
 
 LATE_MS: list[float] = []
 
@@ -19,9 +20,9 @@ def watch_lateness() -> None:
     """Note for every frame how much later than its timestamp says it is heard, against the earliest of its stream."""
     hear = Session.receive
 
-    def heard(self: Session, outcome: wire.Outcome) -> None:
-        if isinstance(outcome, wire.Audio):
-            lead = time.monotonic() * 1000 - outcome.at / 8
+    def heard(self: Session, outcome: Outcome) -> None:
+        if isinstance(outcome, AudioChunk):
+            lead = time.monotonic() * 1000 - outcome.start_sample / SAMPLES_PER_MS
             self.lead = min(getattr(self, "lead", lead), lead)  # type: ignore[attr-defined]
             LATE_MS.append(lead - self.lead)  # type: ignore[attr-defined]
         hear(self, outcome)

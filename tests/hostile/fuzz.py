@@ -13,7 +13,9 @@ from pathlib import Path
 
 from tests.hostile.frames import LOST, RawSocket, frame, upgraded
 from tests.hostile.messages import Malice
-from transcriber.telephony.media_stream import Audio, MediaStream, Outcome, StreamFault, StreamRefused, StreamStopped
+from transcriber.audio.chunk import AudioChunk
+from transcriber.telephony.media_stream import MediaStream, Outcome
+from transcriber.telephony.outcomes import StreamFault, StreamRefused, StreamStopped
 
 PER_STREAM = 200
 MOST_AUDIO = 2 * 8000 + 64 * 1024
@@ -62,7 +64,7 @@ def check(outcomes: list[Outcome], *, over: bool) -> None:
             case StreamFault(code, message):
                 assert code.isidentifier()
                 message.encode()
-            case Audio(payload=payload):
+            case AudioChunk(payload=payload):
                 audio += len(payload)
     assert audio <= MOST_AUDIO, "a message became too much audio"
 

@@ -1,13 +1,14 @@
 """Audio on disk: written while a stream lives, gone when it has ended, readable up to where it was torn."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.outbox_servers import OpenPost, say
 from tests.sample_events import STARTED_MS, call_started, stream_started, until
+from transcriber.audio.chunk import AudioChunk
 from transcriber.events.schema import Word
-from transcriber.outbox.audio_journal import MAX_PENDING_BYTES, AudioJournal, Spans, read_audio, read_header
+from transcriber.outbox.audio_journal import MAX_PENDING_BYTES, AudioJournal, read_audio, read_header
 from transcriber.outbox.journal_recovery import JournalRecovery
 from transcriber.outbox.stream_writes import StreamOpened, line
 from transcriber.recognition.utterance_tracker import FinalResult
@@ -31,19 +32,16 @@ async def test_what_was_heard_is_read_back_behind_a_position_and_before_a_torn_e
     path = tmp_path / "MZ1.mulaw"
     journal = AudioJournal(path, OPENING)
     for at in (0, 160, 1000):
-        journal.record("inbound", bytes([at % 251]) * 160, at)
+        journal.record(AudioChunk("inbound", bytes([at % 251]) * 160, at))
     whole = len(line(OPENING)) + 3 * (160 + 13)
     await until(lambda: holds(path, whole))
     assert read_header(path) == OPENING
-    assert [(len(payload), at) for payload, at in read_audio(path, {})["inbound"]] == [
-        (160, 0),
-        (160, 160),
-        (160, 1000),
-    ]
-    assert [(len(payload), at) for payload, at in read_audio(path, {"inbound": 200})["inbound"]] == [
-        (120, 200),
-        (160, 1000),
-    ]
+
+    def stored(after: Mapping[str, int]) -> list[tuple[int, int]]:
+        return [(len(chunk.payload), chunk.start_sample) for chunk in read_audio(path, after)["inbound"]]
+
+    assert stored({}) == [(160, 0), (160, 160), (160, 1000)]
+    assert stored({"inbound": 200}) == [(120, 200), (160, 1000)]
     path.write_bytes(path.read_bytes()[:-1])
     assert len(read_audio(path, {})["inbound"]) == 2
     await journal.remove()
@@ -53,7 +51,7 @@ async def test_what_was_heard_is_read_back_behind_a_position_and_before_a_torn_e
 async def test_a_disk_too_slow_costs_the_journal_and_not_the_memory(tmp_path: Path) -> None:
     journal = AudioJournal(tmp_path / "MZ1.mulaw", OPENING)
     for at in range(0, 2 * MAX_PENDING_BYTES, 1000):
-        journal.record("inbound", bytes(1000), at)
+        journal.record(AudioChunk("inbound", bytes(1000), at))
     await journal.remove()
     assert files_in(tmp_path) == []
 
@@ -90,6 +88,8 @@ async def test_a_stream_that_was_closed_is_not_heard_again(open_post: OpenPost) 
     assert list(heir.outbox.publishers) == []
 
 
-async def more_words(_parameters: Mapping[str, str], _audio: Mapping[str, Spans]) -> list[tuple[str, FinalResult]]:
+async def more_words(
+    _parameters: Mapping[str, str], _audio: Mapping[str, Sequence[AudioChunk]]
+) -> list[tuple[str, FinalResult]]:
     """A recogniser that hears this time what it did not hear before."""
     return [("inbound", FinalResult(1, "more", (Word("more", 60_000, 60_500, 1.0),)))]

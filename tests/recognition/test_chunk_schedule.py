@@ -4,9 +4,9 @@ import pytest
 
 from tests.recognition.conftest import LanesOf
 from tests.recognition.test_service import listen, words
-from transcriber.audio.chunk import SAMPLE_RATE_HZ
+from transcriber.audio.chunk import SAMPLE_RATE_HZ, AudioChunk
 from transcriber.audio.resampler import upsample
-from transcriber.recognition.chunk_schedule import STEP, ChunkSchedule, measure_chunk_schedule
+from transcriber.recognition.chunk_schedule import STEP_SAMPLES, ChunkSchedule, measure_chunk_schedule
 from transcriber.recognition.options import RecognitionOptions
 from transcriber.recognition.recognizer_pool import RecognizerPool
 from transcriber.recognition.track_decoder import TrackDecoder
@@ -16,15 +16,15 @@ from transcriber.recognition.vosk_engine import VoskEngine
 FRAME = SAMPLE_RATE_HZ // 50
 
 
-def test_moves_have_a_rhythm_in_common() -> None:
-    assert ChunkSchedule.of([8280, 12_120, 19_800, 23_640]) == ChunkSchedule(3840, 600)
-    assert ChunkSchedule.of([600, 4440, 8280]) is None  # too few
-    assert ChunkSchedule.of([80, 240, 320, 400, 560]) is None  # no rhythm
-    rhythm = ChunkSchedule(3840, 600)
-    assert [rhythm.lacking(fed) for fed in (0, 599, 600, 601, 4440)] == [600, 1, 3840, 3839, 3840]
+def test_moves_have_a_schedule_in_common() -> None:
+    assert ChunkSchedule.of([4140, 6060, 9900, 11_820]) == ChunkSchedule(1920, 300)
+    assert ChunkSchedule.of([300, 2220, 4140]) is None  # too few
+    assert ChunkSchedule.of([40, 120, 160, 200, 280]) is None  # none
+    schedule = ChunkSchedule(1920, 300)
+    assert [schedule.samples_to_next(fed) for fed in (0, 299, 300, 301, 2220)] == [300, 1, 1920, 1919, 1920]
 
 
-def test_the_rhythm_of_a_model_is_that_of_every_recognizer(vosk_engine: VoskEngine, sample: dict[str, bytes]) -> None:
+def test_the_schedule_of_a_model_is_that_of_every_recognizer(vosk_engine: VoskEngine, sample: dict[str, bytes]) -> None:
     found = [
         measure_chunk_schedule(vosk_engine.create(), upsample(mulaw, vosk_engine.band)) for mulaw in sample.values()
     ]
@@ -34,11 +34,11 @@ def test_the_rhythm_of_a_model_is_that_of_every_recognizer(vosk_engine: VoskEngi
     assert [measure_chunk_schedule(recycled, upsample(mulaw, vosk_engine.band)) for mulaw in sample.values()] == found
 
 
-def test_without_speech_there_is_no_rhythm_and_blocks_are_fed(vosk_engine: VoskEngine) -> None:
+def test_without_speech_there_is_no_schedule_and_blocks_are_fed(vosk_engine: VoskEngine) -> None:
     pool = RecognizerPool(vosk_engine, keep=1)
     pool.warm(1, b"\xff" * SAMPLE_RATE_HZ)
-    assert pool.rhythm is None
-    assert TrackDecoder(pool, RecognitionOptions()).due == SAMPLE_RATE_HZ // 10
+    assert pool.chunk_schedule is None
+    assert TrackDecoder(pool, RecognitionOptions()).due_samples == SAMPLE_RATE_HZ // 10
 
 
 @pytest.mark.parametrize("track", ["inbound", "outbound"])
@@ -55,10 +55,10 @@ def test_words_show_up_as_soon_as_the_recognizer_has_them(
         ear = TrackDecoder(pool, RecognitionOptions())
         texts, heard, times = [], 0, 0
         for end in range(FRAME, len(mulaw) + 1, FRAME):
-            if patient and end - heard < ear.due:
+            if patient and end - heard < ear.due_samples:
                 continue
             times += 1
-            news = ear.feed([(mulaw[heard:end], heard)], last=False)
+            news = ear.feed([AudioChunk("inbound", mulaw[heard:end], heard)], last=False)
             heard = end
             texts += [(end, item.text) for item in news if isinstance(item, PartialResult)]
         told.append(texts)
@@ -74,8 +74,8 @@ async def test_words_do_not_depend_on_frames(
 ) -> None:
     lanes = lanes_of(vosk_engine, workers=1, keep=2)
     lanes.pool.warm(1, sample["outbound"])
-    assert lanes.pool.rhythm is not None
-    assert lanes.pool.rhythm.every % STEP == 0
+    assert lanes.pool.chunk_schedule is not None
+    assert lanes.pool.chunk_schedule.every % STEP_SAMPLES == 0
     for mulaw in sample.values():
         told = [words(await listen(lanes, mulaw, frame=frame, gated=True)) for frame in (160, 37, 999, 24_000)]
         assert len(told[0]) > 20

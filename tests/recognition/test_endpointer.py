@@ -7,12 +7,14 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from transcriber.audio.chunk import AudioChunk
 from transcriber.audio.g711 import compress
-from transcriber.recognition import endpointer as rules
-from transcriber.recognition import preroll
-from transcriber.recognition.endpointer import STEP, Endpointer
-from transcriber.recognition.endpointer_output import EndOfUtterance, EndpointerOutput, Speech
-from transcriber.recognition.preroll import Beat
+from transcriber.recognition import pre_roll
+from transcriber.recognition.chunk_schedule import ChunkSchedule
+from transcriber.recognition.endpointer import EndOfUtterance, Endpointer, EndpointerOutput
+from transcriber.recognition.endpointer_parameters import DEFAULTS, EndpointerParameters
+from transcriber.recognition.pre_roll import PreRoll
+from transcriber.recognition.stationary_sound import STEP_SAMPLES
 
 _SWEEP = np.arange(800) / 8000
 VOICE = compress((9000 * np.cos(2 * np.pi * (200 + 14_000 * _SWEEP) * _SWEEP)).astype(np.int16))
@@ -25,14 +27,26 @@ def loud(pcm: bytes, strict: bool) -> bool:
     return any(pcm)
 
 
+def ending_after(endpoint_ms: int) -> EndpointerParameters:
+    return EndpointerParameters(endpoint_samples=endpoint_ms * 8)
+
+
 def audio(*parts: tuple[bytes, int]) -> bytes:
     """So many milliseconds of each."""
     return b"".join((sound * (ms * 8 // len(sound) + 1))[: ms * 8] for sound, ms in parts)
 
 
+def chunk(payload: bytes, start_sample: int) -> AudioChunk:
+    return AudioChunk("inbound", payload, start_sample)
+
+
 def play(gate: Endpointer, mulaw: bytes, cuts: Iterable[int] = (), at: int = 0) -> list[EndpointerOutput]:
     edges = [0, *sorted({cut % (len(mulaw) + 1) for cut in cuts}), len(mulaw)]
-    return [passage for start, end in itertools.pairwise(edges) for passage in gate.push(mulaw[start:end], at + start)]
+    return [
+        passage
+        for start, end in itertools.pairwise(edges)
+        for passage in gate.push(chunk(mulaw[start:end], at + start))
+    ]
 
 
 def joined(passages: Sequence[EndpointerOutput]) -> list[tuple[int, bytes] | None]:
@@ -41,10 +55,10 @@ def joined(passages: Sequence[EndpointerOutput]) -> list[tuple[int, bytes] | Non
     for passage in passages:
         if isinstance(passage, EndOfUtterance):
             told.append(None)
-        elif told and (last := told[-1]) is not None and last[0] + len(last[1]) == passage.at:
+        elif told and (last := told[-1]) is not None and last[0] + len(last[1]) == passage.start_sample:
             told[-1] = (last[0], last[1] + passage.payload)
         else:
-            told.append((passage.at, passage.payload))
+            told.append((passage.start_sample, passage.payload))
     return told
 
 
@@ -65,9 +79,9 @@ def test_an_utterance_has_a_pre_roll_a_tail_and_an_end() -> None:
 
 
 def test_the_pause_comes_when_the_endpoint_is_over() -> None:
-    gate = Endpointer(loud, endpoint_ms=1000)
+    gate = Endpointer(loud, ending_after(1000))
     assert EndOfUtterance() not in play(gate, audio((VOICE, 1000), (HUSH, 1000)))
-    assert EndOfUtterance() in gate.push(audio((HUSH, 40)), 2000 * 8)
+    assert EndOfUtterance() in gate.push(chunk(audio((HUSH, 40)), 2000 * 8))
 
 
 def test_a_short_pause_does_not_cut_and_loses_nothing() -> None:
@@ -76,15 +90,15 @@ def test_a_short_pause_does_not_cut_and_loses_nothing() -> None:
 
 
 def test_a_long_endpoint_leaves_silence_out_inside_an_utterance() -> None:
-    told = play(Endpointer(loud, endpoint_ms=3000), audio((VOICE, 1000), (HUSH, 2000), (VOICE, 1000), (HUSH, 4000)))
+    told = play(Endpointer(loud, ending_after(3000)), audio((VOICE, 1000), (HUSH, 2000), (VOICE, 1000), (HUSH, 4000)))
     assert ms(told) == [(0, 1520), (2720, 4520), None]
 
 
 def test_an_endpoint_shorter_than_the_tail_is_filled_up_with_silence() -> None:
-    told = play(Endpointer(loud, endpoint_ms=100), audio((VOICE, 1000), (HUSH, 1000)))
+    told = play(Endpointer(loud, ending_after(100)), audio((VOICE, 1000), (HUSH, 1000)))
     assert told[-1] == EndOfUtterance()
-    spoken = b"".join(part.payload for part in told if isinstance(part, Speech))
-    assert len(spoken) == 8 * (1000 + 20) + rules.TAIL
+    spoken = b"".join(part.payload for part in told if isinstance(part, AudioChunk))
+    assert len(spoken) == 8 * (1000 + 20) + DEFAULTS.tail_samples
 
 
 @given(
@@ -103,18 +117,25 @@ def test_voice_is_never_lost_while_it_has_words(parts: list[tuple[bytes, int]]) 
     mulaw = audio(*parts)
     gate = Endpointer(loud)
     told = [*play(gate, mulaw), *gate.finish()]
-    passed = {at for part in told if isinstance(part, Speech) for at in range(part.at, part.at + len(part.payload), 8)}
+    passed = {
+        at
+        for part in told
+        if isinstance(part, AudioChunk)
+        for at in range(part.start_sample, part.start_sample + len(part.payload), 8)
+    }
     sounds = audio(*((b"\x00" if sound == VOICE else HUSH, ms) for sound, ms in parts))
-    steps = [sounds[start : start + STEP] == bytes(STEP) for start in range(0, len(sounds), STEP)]
+    steps = [
+        sounds[start : start + STEP_SAMPLES] == bytes(STEP_SAMPLES) for start in range(0, len(sounds), STEP_SAMPLES)
+    ]
     for number in range(len(steps) - 2):
         if all(steps[number : number + 3]):
-            assert number * STEP in passed
+            assert number * STEP_SAMPLES in passed
 
 
 def test_what_was_going_on_at_the_end_is_passed_without_a_pause() -> None:
     gate = Endpointer(loud)
     play(gate, audio((VOICE, 1005)))
-    assert gate.finish() == [Speech(VOICE[:40], 8000)]
+    assert gate.finish() == [chunk(VOICE[:40], 8000)]
 
 
 def test_a_long_utterance_ends_at_a_breath_and_at_last_anywhere() -> None:
@@ -123,9 +144,11 @@ def test_a_long_utterance_ends_at_a_breath_and_at_last_anywhere() -> None:
     for second in range(70):
         gate.heard_word()
         breath = second == 25
-        told += gate.push(audio((VOICE, 700), (HUSH if breath else VOICE, 300)), second * 8000)
+        told += gate.push(chunk(audio((VOICE, 700), (HUSH if breath else VOICE, 300)), second * 8000))
     ends = [
-        part.at for before, part in itertools.pairwise(told) if before == EndOfUtterance() and isinstance(part, Speech)
+        part.start_sample
+        for before, part in itertools.pairwise(told)
+        if before == EndOfUtterance() and isinstance(part, AudioChunk)
     ]
     assert [round(at / 8000) for at in ends] == [26, 56]
 
@@ -133,8 +156,8 @@ def test_a_long_utterance_ends_at_a_breath_and_at_last_anywhere() -> None:
 def test_sound_without_words_is_only_looked_at_now_and_then() -> None:
     gate = Endpointer(loud)
     minutes = 10
-    told = [part for second in range(60 * minutes) for part in gate.push(audio((VOICE, 1000)), second * 8000)]
-    passed = sum(len(part.payload) for part in told if isinstance(part, Speech)) / 8000
+    told = [part for second in range(60 * minutes) for part in gate.push(chunk(audio((VOICE, 1000)), second * 8000))]
+    passed = sum(len(part.payload) for part in told if isinstance(part, AudioChunk)) / 8000
     assert passed < 0.5 * 60 * minutes
 
 
@@ -142,8 +165,8 @@ def test_words_after_long_music_are_heard_again() -> None:
     gate = Endpointer(loud)
     play(gate, audio((VOICE, 60_000)))
     told = play(gate, audio((HUSH, 400), (VOICE, 3000)), at=60_000 * 8)
-    assert isinstance(told[0], Speech)
-    assert told[0].at <= 60_400 * 8 <= told[0].at + len(told[0].payload) - 1_500 * 8
+    assert isinstance(told[0], AudioChunk)
+    assert told[0].start_sample <= 60_400 * 8 <= told[0].start_sample + len(told[0].payload) - 1_500 * 8
 
 
 def test_a_jump_of_the_clock_counts_as_silence() -> None:
@@ -158,7 +181,7 @@ TONE = compress((8000 * np.sin(2 * np.pi * 1000 * np.arange(800) / 8000)).astype
 
 @given(
     parts=st.lists(st.tuples(st.sampled_from((VOICE, HUSH, TONE)), st.integers(1, 3000)), min_size=1, max_size=8),
-    hole_ms=st.integers(rules.TAIL // 8, 10**6),
+    hole_ms=st.integers(DEFAULTS.tail_samples // 8, 10**6),
     lead_ms=st.integers(0, 700),
     endpoint_ms=st.sampled_from((100, 600, 10_000)),
     wordless=st.booleans(),
@@ -167,7 +190,7 @@ def test_nothing_reaches_over_a_jump_of_the_clock(
     parts: list[tuple[bytes, int]], hole_ms: int, lead_ms: int, endpoint_ms: int, wordless: bool
 ) -> None:
     """Whatever was going on (silence, speech, a pause, a doze, a steady sound in doubt), it ends on its side."""
-    gate = Endpointer(loud, endpoint_ms=endpoint_ms)
+    gate = Endpointer(loud, ending_after(endpoint_ms))
     mulaw = audio(*parts)
     if wordless:
         mulaw = audio((VOICE, 10_100)) + mulaw
@@ -175,13 +198,15 @@ def test_nothing_reaches_over_a_jump_of_the_clock(
     here, there = len(mulaw), len(mulaw) + hole_ms * 8
     after = play(gate, audio((HUSH, lead_ms), (VOICE, 1000), (HUSH, 500 + endpoint_ms)), at=there)
     told = [*before, *after]
-    spoken = [part for part in after if isinstance(part, Speech)]
-    first = next(number for number, part in enumerate(told) if isinstance(part, Speech) and part.at >= there)
+    spoken = [part for part in after if isinstance(part, AudioChunk)]
+    first = next(
+        number for number, part in enumerate(told) if isinstance(part, AudioChunk) and part.start_sample >= there
+    )
     assert first == 0 or isinstance(told[first - 1], EndOfUtterance)
-    assert all(part.end <= here + rules.TAIL for part in told[:first] if isinstance(part, Speech))
-    assert all(part.at >= there for part in told[first:] if isinstance(part, Speech))
+    assert all(part.end_sample <= here + DEFAULTS.tail_samples for part in told[:first] if isinstance(part, AudioChunk))
+    assert all(part.start_sample >= there for part in told[first:] if isinstance(part, AudioChunk))
     voiced = range(there + lead_ms * 8, there + (lead_ms + 900) * 8, 8)
-    passed = {at for part in spoken for at in range(part.at, part.end)}
+    passed = {at for part in spoken for at in range(part.start_sample, part.end_sample)}
     assert all(at in passed for at in voiced), "a voice behind the hole is heard from its beginning"
     assert told[-1] == EndOfUtterance()
 
@@ -190,8 +215,8 @@ def test_a_steady_sound_in_doubt_that_turned_out_to_be_speech_is_not_lost_at_a_j
     """A flat voice was held back when the clock jumped: as at a pause, its blocks tell what it was."""
     gate = Endpointer(loud)
     play(gate, audio((TONE, 3000), (VOICE, 300)))
-    told = list(gate.push(audio((HUSH, 20)), 8 * 60_000))
-    passed = {at for part in told if isinstance(part, Speech) for at in range(part.at, part.end)}
+    told = list(gate.push(chunk(audio((HUSH, 20)), 8 * 60_000)))
+    passed = {at for part in told if isinstance(part, AudioChunk) for at in range(part.start_sample, part.end_sample)}
     assert set(range(3040 * 8, 3300 * 8, 8)) <= passed
     assert told[-1] == EndOfUtterance(3300 * 8)
 
@@ -202,20 +227,26 @@ def test_a_steady_sound_in_doubt_that_turned_out_to_be_speech_is_not_lost_at_a_j
 )
 def test_frames_that_stop_and_go_on_lose_no_voice(parts: list[tuple[bytes, int]], cut: int) -> None:
     mulaw = audio(*parts)
-    cut = cut % len(mulaw) // STEP * STEP
+    cut = cut % len(mulaw) // STEP_SAMPLES * STEP_SAMPLES
     gate = Endpointer(loud)
     told = play(gate, mulaw[:cut])
-    ceased = gate.cease()
+    ceased = gate.end_utterance()
     assert not gate.utterance_open
-    assert gate.cease() == []
+    assert gate.end_utterance() == []
     told = [*told, *ceased, *play(gate, mulaw[cut:], at=cut), *gate.finish()]
-    assert all(part.until == cut for part in ceased if isinstance(part, EndOfUtterance))
-    passed = {at for part in told if isinstance(part, Speech) for at in range(part.at, part.end, 8)}
-    voiced = [start for start in range(0, len(mulaw) - STEP + 1, STEP) if HUSH[0] not in mulaw[start : start + STEP]]
+    assert all(part.until_sample == cut for part in ceased if isinstance(part, EndOfUtterance))
+    passed = {
+        at for part in told if isinstance(part, AudioChunk) for at in range(part.start_sample, part.end_sample, 8)
+    }
+    voiced = [
+        start
+        for start in range(0, len(mulaw) - STEP_SAMPLES + 1, STEP_SAMPLES)
+        if HUSH[0] not in mulaw[start : start + STEP_SAMPLES]
+    ]
     for step in voiced:
         if (
-            all(step + other * STEP in voiced for other in (-2, -1, 1, 2))
-            and not cut <= step + 2 * STEP < cut + 2 * STEP
+            all(step + other * STEP_SAMPLES in voiced for other in (-2, -1, 1, 2))
+            and not cut <= step + 2 * STEP_SAMPLES < cut + 2 * STEP_SAMPLES
         ):
             assert step in passed
 
@@ -226,7 +257,7 @@ def test_after_sound_without_a_word_the_detector_is_strict_for_a_minute() -> Non
     noise = audio((VOICE, 1000), (HUSH, 1000))
     opened = []
     for number in range(40):
-        for passage in gate.push(noise, number * len(noise)):
+        for passage in gate.push(chunk(noise, number * len(noise))):
             if isinstance(passage, EndOfUtterance):
                 opened.append(2 * number)
                 gate.heard_nothing()
@@ -241,7 +272,7 @@ def test_what_was_found_counts_from_the_next_sample_on_however_the_audio_arrives
         edges = [0, *cuts, len(mulaw)]
         heard: list[EndpointerOutput] = []
         for start, end in itertools.pairwise(edges):
-            for passage in gate.push(mulaw[start:end], start):
+            for passage in gate.push(chunk(mulaw[start:end], start)):
                 heard.append(passage)
                 if passage == EndOfUtterance():
                     gate.heard_nothing()
@@ -251,26 +282,29 @@ def test_what_was_found_counts_from_the_next_sample_on_however_the_audio_arrives
 
 
 @given(hush_ms=st.integers(1000, 4000), lacking=st.integers(1, 1920))
-def test_with_a_beat_the_recognizer_moves_on_when_the_first_word_should_be_known(hush_ms: int, lacking: int) -> None:
+def test_with_a_schedule_the_recognizer_moves_on_when_the_first_word_should_be_known(
+    hush_ms: int, lacking: int
+) -> None:
     every = 1920
-    gate = Endpointer(loud, beat=Beat(every, lambda: lacking))
+    schedule = ChunkSchedule(every, lacking)
+    gate = Endpointer(loud, pre_roll=PreRoll(schedule))
     speech = play(gate, audio((HUSH, hush_ms), (VOICE, 1000)))[0]
-    assert isinstance(speech, Speech)
-    voice = hush_ms * 8 // STEP * STEP
-    assert (voice + preroll.FIRST_WORD - speech.at - lacking) % every < preroll.GRID
-    assert 0 <= voice - speech.at - preroll.LEAST_PRE_ROLL < every + preroll.GRID
-    assert speech.at % preroll.GRID == 0
+    assert isinstance(speech, AudioChunk)
+    voice = hush_ms * 8 // STEP_SAMPLES * STEP_SAMPLES
+    assert (voice + pre_roll.FIRST_WORD_SAMPLES - speech.start_sample - lacking) % every < pre_roll.GRID_SAMPLES
+    assert 0 <= voice - speech.start_sample - pre_roll.LEAST_PRE_ROLL_SAMPLES < every + pre_roll.GRID_SAMPLES
+    assert speech.start_sample % pre_roll.GRID_SAMPLES == 0
 
 
 def test_patience_is_what_silence_may_still_last() -> None:
-    gate = Endpointer(loud, endpoint_ms=1000)
+    gate = Endpointer(loud, ending_after(1000))
     assert gate.samples_to_endpoint == 1000 * 8
     play(gate, audio((VOICE, 1000), (HUSH, 300)))
     assert gate.in_speech
     left = gate.samples_to_endpoint
     assert EndOfUtterance() not in play(gate, audio((HUSH, left // 8 - 20)), at=1300 * 8)
     assert not gate.in_speech
-    assert EndOfUtterance() in play(gate, audio((HUSH, 20)), at=1300 * 8 + left - STEP)
+    assert EndOfUtterance() in play(gate, audio((HUSH, 20)), at=1300 * 8 + left - STEP_SAMPLES)
 
 
 @given(
@@ -281,9 +315,9 @@ def test_patience_is_what_silence_may_still_last() -> None:
 def test_what_is_left_out_is_whole_frames_of_the_acoustic_model(
     parts: list[tuple[bytes, int]], begin: int, endpoint_ms: int
 ) -> None:
-    gate = Endpointer(loud, endpoint_ms=endpoint_ms)
+    gate = Endpointer(loud, ending_after(endpoint_ms))
     told = [*play(gate, audio(*parts), at=begin), *gate.finish()]
     fed = 0
-    for part in (part for part in told if isinstance(part, Speech)):
-        assert (part.at - begin - fed) % preroll.GRID == 0
+    for part in (part for part in told if isinstance(part, AudioChunk)):
+        assert (part.start_sample - begin - fed) % pre_roll.GRID_SAMPLES == 0
         fed += len(part.payload)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.recognition.conftest import LanesOf
 from tests.recognition.test_service import listen, settled, words
-from transcriber.audio.chunk import SAMPLE_RATE_HZ
+from transcriber.audio.chunk import SAMPLE_RATE_HZ, AudioChunk
 from transcriber.audio.g711 import compress, expand
 from transcriber.recognition.utterance_tracker import FinalResult, PartialResult
 from transcriber.recognition.vosk_engine import VoskEngine
@@ -57,7 +57,7 @@ async def test_a_long_breath_is_heard_to_its_end_without_partials(
         told: list[PartialResult | FinalResult] = []
         lane = lanes_of(vosk_engine, keep=0).open(told.extend, gated=True, partials=partials)
         for start in range(0, len(mulaw), STEP):
-            assert lane.offer(mulaw[start : start + STEP], start)
+            assert lane.offer(AudioChunk("inbound", mulaw[start : start + STEP], start))
         await lane.finish()
         heard.append([word for word, _, _ in words(told)])
     assert heard[0] == heard[1]
@@ -103,7 +103,7 @@ async def test_an_hour_of_silence_takes_no_recognizer_and_leaves_nothing(
     tracemalloc.start()
     try:
         for number in range(60):
-            assert lane.offer(minute, number * len(minute))
+            assert lane.offer(AudioChunk("inbound", minute, number * len(minute)))
             await settled(lane)
             held.append(tracemalloc.get_traced_memory()[0])
     finally:

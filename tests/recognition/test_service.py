@@ -9,7 +9,7 @@ import pytest
 import vosk
 
 from tests.recognition.conftest import LanesOf, Room
-from transcriber.audio.chunk import Band
+from transcriber.audio.chunk import AudioChunk, Band
 from transcriber.audio.resampler import upsample
 from transcriber.recognition.decode_scheduler import TrackQueue
 from transcriber.recognition.utterance_tracker import FinalResult, PartialResult
@@ -38,7 +38,7 @@ async def listen(
     told: list[PartialResult | FinalResult] = []
     lane = lanes.open(told.extend, gated=gated)
     for start in range(0, len(mulaw), frame):
-        assert lane.offer(mulaw[start : start + frame], at + start)
+        assert lane.offer(AudioChunk("inbound", mulaw[start : start + frame], at + start))
         if start % (frame * 50) == 0:
             await asyncio.sleep(0)
     await lane.finish()
@@ -97,7 +97,7 @@ async def test_partials_grow_number_and_never_break_their_stable_words(
         lane_told: list[PartialResult | FinalResult] = []
         lane = lanes_of(vosk_engine, workers=1).open(lane_told.extend, partials=True)
         for start in range(0, len(mulaw), 800):
-            lane.offer(mulaw[start : start + 800], start)
+            lane.offer(AudioChunk("inbound", mulaw[start : start + 800], start))
             await settled(lane)
         await lane.finish()
         for item in lane_told:
@@ -121,7 +121,7 @@ async def test_partials_can_be_switched_off(
 ) -> None:
     told: list[PartialResult | FinalResult] = []
     lane = lanes_of(vosk_engine).open(told.extend, partials=False)
-    lane.offer(sample["inbound"], 0)
+    lane.offer(AudioChunk("inbound", sample["inbound"], 0))
     await lane.finish()
     assert told
     assert all(isinstance(item, FinalResult) for item in told)

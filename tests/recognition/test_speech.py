@@ -7,6 +7,7 @@ import pytest
 from tests.recognition.conftest import LanesOf
 from tests.recognition.test_service import bare, listen, settled, words
 from tests.speech import mulaw_tracks, needs_speech, telephone_files
+from transcriber.audio.chunk import AudioChunk
 from transcriber.recognition.utterance_tracker import FinalResult, PartialResult
 from transcriber.recognition.vosk_engine import VoskEngine
 
@@ -39,7 +40,7 @@ async def test_no_stable_word_ever_changes(vosk_engine: VoskEngine, lanes_of: La
             told: list[PartialResult | FinalResult] = []
             lane = lanes.open(told.extend, partials=True)
             for start in range(0, len(mulaw), 800):
-                lane.offer(mulaw[start : start + 800], start)
+                lane.offer(AudioChunk("inbound", mulaw[start : start + 800], start))
                 await settled(lane)
             await lane.finish()
             stable: list[str] = []

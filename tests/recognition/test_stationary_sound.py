@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.recognition.test_endpointer import HUSH, VOICE, audio, joined, loud, play
-from transcriber.audio.chunk import SAMPLE_RATE_HZ
+from transcriber.audio.chunk import SAMPLE_RATE_HZ, AudioChunk
 from transcriber.audio.g711 import compress, expand
-from transcriber.recognition.endpointer import Endpointer
-from transcriber.recognition.endpointer_output import EndpointerOutput, Speech
+from transcriber.recognition.endpointer import Endpointer, EndpointerOutput
 
 SECONDS = np.arange(20 * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
 NOISE = np.random.default_rng(7).normal(size=len(SECONDS))
@@ -72,8 +71,8 @@ def noticing(pcm: bytes, strict: bool) -> bool:
 
 def passed(told: Sequence[EndpointerOutput], since: int = 0) -> int:
     """Samples, from a position on."""
-    spans = [(part.at, part.at + len(part.payload)) for part in told if isinstance(part, Speech)]
-    return sum(max(0, end - max(at, since)) for at, end in spans)
+    chunks = [part for part in told if isinstance(part, AudioChunk)]
+    return sum(max(0, chunk.end_sample - max(chunk.start_sample, since)) for chunk in chunks)
 
 
 @pytest.mark.parametrize("sound", SOUNDS)

@@ -13,7 +13,7 @@ from transcriber.audio import sample_calls
 from transcriber.calls import session_manager
 from transcriber.recognition.vosk_engine import VoskEngine
 from transcriber.recognition.word_errors import word_errors
-from transcriber.telephony.media_stream import SPARE_NOTES
+from transcriber.telephony.media_stream import SPARE_EVENTS
 from transcriber.telephony.simulator import CallIds
 
 
@@ -208,9 +208,9 @@ async def test_a_flood_of_keys_is_told_once_and_counted(serve: Serve) -> None:
             await call.press("1")
         await call.hang_up()
         events = await running.ended(call.call_sid)
-    assert len(of(events, "dtmf")) == SPARE_NOTES
+    assert len(of(events, "dtmf")) == SPARE_EVENTS
     assert [error["code"] for error in of(events, "stream.error")] == ["too_many_events"]
-    assert of(events, "stream.stopped")[0]["errors"] == {"too_many_events": 1500 - SPARE_NOTES}
+    assert of(events, "stream.stopped")[0]["errors"] == {"too_many_events": 1500 - SPARE_EVENTS}
 
 
 async def test_connections_to_redis_may_break(serve: Serve) -> None:

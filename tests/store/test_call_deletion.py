@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -12,8 +12,8 @@ from tests.outbox.test_audio_journal import files_in
 from tests.outbox.test_outbox import texts
 from tests.outbox_servers import OpenPost, Post, say
 from tests.sample_events import call_ended, call_started, closed, opened, stream_started, stream_stopped, until
+from transcriber.audio.chunk import AudioChunk
 from transcriber.errors import CallNotFound
-from transcriber.outbox.audio_journal import Spans
 from transcriber.outbox.journal_recovery import JournalRecovery
 from transcriber.outbox.lease_monitor import LeaseMonitor
 from transcriber.outbox.set_aside_audio import SetAsideAudio
@@ -150,7 +150,9 @@ async def test_audio_of_a_deleted_call_is_neither_heard_again_nor_kept(open_post
     await assert_gone(heir)
 
 
-async def never(_parameters: Mapping[str, str], _audio: Mapping[str, Spans]) -> list[tuple[str, FinalResult]]:
+async def never(
+    _parameters: Mapping[str, str], _audio: Mapping[str, Sequence[AudioChunk]]
+) -> list[tuple[str, FinalResult]]:
     raise AssertionError("audio of a deleted call was heard")
 
 

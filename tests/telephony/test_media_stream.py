@@ -10,18 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.telephony.test_messages import STREAM, start_message
-from transcriber.telephony.media_stream import (
-    SPARE_NOTES,
-    Audio,
-    AudioGap,
-    DtmfReceived,
-    MediaStream,
-    Outcome,
-    StreamFault,
-    StreamRefused,
-    StreamStarted,
-    StreamStopped,
-)
+from transcriber.audio.chunk import AudioChunk
+from transcriber.telephony.media_stream import SPARE_EVENTS, MediaStream, Outcome
+from transcriber.telephony.outcomes import AudioGap, DtmfReceived, StreamFault, StreamRefused, StreamStopped
+from transcriber.telephony.twilio.messages import Start
 
 
 def media(sequence: Any, timestamp: Any, *, track: str = "inbound", audio: bytes = b"\x01" * 160) -> dict[str, Any]:
@@ -34,7 +26,7 @@ def live() -> MediaStream:
     """A stream behind its start."""
     stream = MediaStream()
     [started] = stream.receive(json.dumps(start_message()))
-    assert isinstance(started, StreamStarted)
+    assert isinstance(started, Start)
     return stream
 
 
@@ -44,7 +36,7 @@ def feed(stream: MediaStream, *messages: Any) -> list[Outcome]:
 
 
 def audio_of(outcomes: Sequence[Outcome], track: str = "inbound") -> bytes:
-    return b"".join(item.payload for item in outcomes if isinstance(item, Audio) and item.track == track)
+    return b"".join(item.payload for item in outcomes if isinstance(item, AudioChunk) and item.track == track)
 
 
 def codes(outcomes: Sequence[Outcome]) -> list[str]:
@@ -157,8 +149,11 @@ def test_any_cut_of_the_audio_gives_the_same_audio(mulaw: bytes, cuts: list[int]
         outcomes += feed(stream, media(number + 2, 155 + position // 8, audio=piece))
         position += len(piece)
     assert audio_of(outcomes) == mulaw
-    spans = [item for item in outcomes if isinstance(item, Audio)]
-    assert all(span.at == 155 * 8 + sum(len(s.payload) for s in spans[:n]) for n, span in enumerate(spans))
+    chunks = [item for item in outcomes if isinstance(item, AudioChunk)]
+    assert all(
+        chunk.start_sample == 155 * 8 + sum(len(before.payload) for before in chunks[:number])
+        for number, chunk in enumerate(chunks)
+    )
 
 
 def dtmf(sequence: int) -> dict[str, Any]:
@@ -169,9 +164,9 @@ def dtmf(sequence: int) -> dict[str, Any]:
 def test_keys_beyond_all_typing_are_counted_and_not_kept() -> None:
     stream = live()
     outcomes = feed(stream, *map(dtmf, range(2, 5002)))
-    assert len([item for item in outcomes if isinstance(item, DtmfReceived)]) == SPARE_NOTES
+    assert len([item for item in outcomes if isinstance(item, DtmfReceived)]) == SPARE_EVENTS
     assert codes(outcomes) == ["too_many_events"]
-    assert stream.faults == {"too_many_events": 5000 - SPARE_NOTES}
+    assert stream.faults == {"too_many_events": 5000 - SPARE_EVENTS}
 
 
 def test_somebody_who_types_as_fast_as_hands_can_is_heard_out() -> None:
@@ -192,7 +187,7 @@ def test_an_hour_with_a_hole_behind_every_frame_keeps_gaps_all_along_and_its_key
     gaps = [
         item for number in frames for item in feed(stream, media(number + 2, number * 80)) if isinstance(item, AudioGap)
     ]
-    assert len(gaps) == SPARE_NOTES + len(frames) * 20 // 1000
+    assert len(gaps) == SPARE_EVENTS + len(frames) * 20 // 1000
     assert gaps[-1].to_ms > 3_590_000
     assert stream.faults["too_many_events"] == len(frames) - 1 - len(gaps)
     assert [item for item in feed(stream, dtmf(45_002)) if isinstance(item, DtmfReceived)]

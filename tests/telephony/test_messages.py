@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from transcriber.telephony.outcomes import StreamFault
 from transcriber.telephony.twilio import messages
 
 STREAM = "MZ" + "2" * 32
@@ -87,7 +88,7 @@ def test_nonsense_counters_count_as_absent(number: object) -> None:
 )
 def test_what_cannot_be_used_says_why(text: str, code: str) -> None:
     message = messages.parse_message(text)
-    assert isinstance(message, messages.MalformedMessage)
+    assert isinstance(message, StreamFault)
     assert message.code == code
     assert message.message
 
@@ -107,7 +108,7 @@ def test_what_cannot_be_used_says_why(text: str, code: str) -> None:
 )
 def test_a_start_that_cannot_be_keyed_is_bad(changes: dict[str, Any]) -> None:
     message = decode(start_message(**changes))
-    assert isinstance(message, messages.MalformedMessage)
+    assert isinstance(message, StreamFault)
     assert message.code == "bad_start"
 
 

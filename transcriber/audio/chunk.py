@@ -1,4 +1,4 @@
-"""A piece of one track's audio, the same from the wire to the decoder. Pure."""
+"""A piece of one track's audio, the same from the wire to the decoder, and the units that it is measured in. Pure."""
 
 from typing import Literal
 
@@ -9,6 +9,10 @@ Band = Literal["telephone", "wide"]
 SAMPLE_RATE_HZ = 8000
 """Samples per second of telephone audio."""
 SAMPLES_PER_MS = SAMPLE_RATE_HZ // 1000
+PCM_RATE_HZ = 16_000
+"""Samples per second of the 16-bit PCM that recognizers are fed."""
+PCM_BYTES_PER_SAMPLE = 2 * PCM_RATE_HZ // SAMPLE_RATE_HZ
+"""Bytes of that PCM for each sample of telephone audio."""
 TRACKS = ("inbound", "outbound")
 """What the two sides of a call are called, in the order of a recording's channels."""
 

@@ -6,6 +6,7 @@ Nothing waits here; how they reach the store is the delivery's business. Times a
 import time
 from collections.abc import Mapping
 
+from transcriber.audio.chunk import AudioChunk
 from transcriber.events.factory import Fact, StreamEventFactory
 from transcriber.events.schema import iso_time
 from transcriber.outbox.ports import EventSink, OnRefused, Outbox
@@ -30,9 +31,9 @@ class EventEmitter:
         """Something to be published only; replaces what waits of the same track."""
         self._delivery.send_partial(self._identity.partial(draft, track, at=_now()))
 
-    def record_audio(self, track: str, payload: bytes, at: int) -> None:
+    def record_audio(self, chunk: AudioChunk) -> None:
         """Audio that is going to be recognised, for the journal."""
-        self._delivery.record_audio(track, payload, at)
+        self._delivery.record_audio(chunk)
 
     async def close(self, reason: str, *, audio_ms: Mapping[str, int], faults: Mapping[str, int]) -> None:
         """The end of the stream. Returns when all of it is written, or safe and on its way."""

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from enum import Enum, auto
 
-from transcriber.audio.chunk import SAMPLE_RATE_HZ
+from transcriber.audio.chunk import SAMPLE_RATE_HZ, AudioChunk
 from transcriber.calls.event_emitter import EventEmitter
 from transcriber.events.factory import StreamEventFactory
 from transcriber.outbox.ports import Outbox
@@ -19,7 +19,8 @@ from transcriber.recognition.decode_scheduler import TrackQueue
 from transcriber.recognition.service import StreamRecognition
 from transcriber.recognition.track_decoder import RecognitionResults
 from transcriber.recognition.utterance_tracker import FinalResult
-from transcriber.telephony import media_stream as wire
+from transcriber.telephony.media_stream import MediaStream, Outcome
+from transcriber.telephony.outcomes import AudioGap, DtmfReceived, StreamFault
 from transcriber.telephony.twilio.messages import Start
 
 TICK_S = 0.25
@@ -41,7 +42,7 @@ class Session:
     def __init__(
         self,
         start: Start,
-        received: wire.MediaStream,
+        received: MediaStream,
         *,
         hearing: StreamRecognition,
         outbox: Outbox,
@@ -90,18 +91,14 @@ class Session:
         """What was wrong with the stream, by code."""
         return self.received.faults + self._faults
 
-    def receive(self, outcome: wire.Outcome) -> None:
+    def receive(self, outcome: Outcome) -> None:
         """Take what the wire said. Never waits."""
         match outcome:
-            case wire.Audio(track, payload, at):
-                self._scribe.record_audio(track, payload, at)
-                if not self._lanes[track].offer(payload, at):
-                    self.report(
-                        wire.StreamFault("audio_refused", "recognition is too far behind or failed: audio was lost")
-                    )
-            case wire.AudioGap() | wire.DtmfReceived():
-                self._scribe.emit(outcome)
-            case wire.StreamFault():
+            case AudioChunk():
+                self._scribe.record_audio(outcome)
+                if not self._lanes[outcome.track].offer(outcome):
+                    self.report(StreamFault("audio_refused", "recognition is too far behind or failed: audio was lost"))
+            case AudioGap() | DtmfReceived() | StreamFault():
                 self._scribe.emit(outcome)
 
     def tick(self) -> None:
@@ -114,9 +111,9 @@ class Session:
             ticks = ticks + 1 if audio_ms == known_ms else 0
             self._still[track] = audio_ms, ticks
             if ticks >= self._still_ticks and self.state is State.LIVE:
-                self._lanes[track].still()
+                self._lanes[track].end_utterance()
 
-    def report(self, fault: wire.StreamFault) -> None:
+    def report(self, fault: StreamFault) -> None:
         """Count a fault of ours; its code's first time becomes a stream.error event."""
         self._faults[fault.code] += 1
         if self._faults[fault.code] == 1:
@@ -142,7 +139,7 @@ class Session:
             if heard_at() <= since:
                 self.end(reason)
                 return
-        self.report(wire.StreamFault("still_sending", "a status callback called the stream over, but audio goes on"))
+        self.report(StreamFault("still_sending", "a status callback called the stream over, but audio goes on"))
         self._soon = None
 
     async def finish(self, reason: str, *, within_s: float) -> None:
@@ -167,9 +164,9 @@ class Session:
         finishing = [lane.finish() for lane in self._lanes.values()]
         done, late = await asyncio.wait(finishing, timeout=within_s)
         if late:
-            self.report(wire.StreamFault("recognition_late", "recognition took too long: the last words are missing"))
+            self.report(StreamFault("recognition_late", "recognition took too long: the last words are missing"))
         if any(lane.exception() for lane in done):
-            self.report(wire.StreamFault("recognition_failed", "recognition of a track failed: words may be missing"))
+            self.report(StreamFault("recognition_failed", "recognition of a track failed: words may be missing"))
 
     def _listener(self, track: str) -> Callable[[RecognitionResults], None]:
         def tell(heard: RecognitionResults) -> None:

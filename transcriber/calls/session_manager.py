@@ -17,7 +17,8 @@ from transcriber.observability.metrics import Metrics
 from transcriber.outbox.ports import Outbox
 from transcriber.recognition.service import RecognitionService
 from transcriber.store.ports import Tickets
-from transcriber.telephony import media_stream as wire
+from transcriber.telephony.media_stream import MediaStream
+from transcriber.telephony.outcomes import StreamFault, StreamRefused
 from transcriber.telephony.twilio.messages import Start
 
 log = logging.getLogger(__name__)
@@ -98,8 +99,8 @@ class SessionManager:
         return max((session.backlog_s for session in self._live.values()), default=0.0)
 
     async def admit(
-        self, start: Start, received: wire.MediaStream, proof: SocketCredentials = NOTHING
-    ) -> Session | wire.StreamRefused:
+        self, start: Start, received: MediaStream, proof: SocketCredentials = NOTHING
+    ) -> Session | StreamRefused:
         """The session of an announced stream, or why there is none. `proof`: what its socket showed before."""
         refused = self._refusal(start) or await self._check_ticket(start, proof)
         if refused is not None:
@@ -107,7 +108,7 @@ class SessionManager:
         # Whoever proved nothing leaves room for those that did and are about to start.
         kept = 0 if proof.proved or start.parameters.get("ticket") else self.waiting.tracks
         hearing = await self._ears.open_stream(start.parameters)
-        if isinstance(hearing, wire.StreamRefused):
+        if isinstance(hearing, StreamRefused):
             return hearing
         if (refused := self._refusal(start, kept=kept)) is not None:
             return refused
@@ -150,7 +151,7 @@ class SessionManager:
     def report(self, stream_sid: str, code: str, message: str) -> None:
         """Make something a stream.error event of the stream, if it is one of ours."""
         if (session := self._live.get(stream_sid)) is not None:
-            session.report(wire.StreamFault(code, message))
+            session.report(StreamFault(code, message))
 
     async def tick(self) -> None:
         """Notice tracks whose frames have stopped; runs as long as the server."""
@@ -189,25 +190,25 @@ class SessionManager:
         """Drain no longer than it takes to finish what was received."""
         self._hurry.set()
 
-    def _refusal(self, start: Start, *, kept: int = 0) -> wire.StreamRefused | None:
+    def _refusal(self, start: Start, *, kept: int = 0) -> StreamRefused | None:
         if self.rules.account_sids and start.account_sid not in self.rules.account_sids:
-            return wire.StreamRefused(1008, "streams of this account are not accepted")
+            return StreamRefused(1008, "streams of this account are not accepted")
         if self.draining:
-            return wire.StreamRefused(1001, "the server is shutting down")
+            return StreamRefused(1001, "the server is shutting down")
         if start.stream_sid in self._live:
-            return wire.StreamRefused(1008, "a stream with this streamSid is live already")
+            return StreamRefused(1008, "a stream with this streamSid is live already")
         if self.live_tracks + kept + len(start.tracks) > self.rules.max_tracks():
-            return wire.StreamRefused(1013, "over capacity, try again later")
+            return StreamRefused(1013, "over capacity, try again later")
         return None
 
-    async def _check_ticket(self, start: Start, proof: SocketCredentials) -> wire.StreamRefused | None:
+    async def _check_ticket(self, start: Start, proof: SocketCredentials) -> StreamRefused | None:
         ticket = start.parameters.get("ticket", "")
         if proof.ticket and proof.call_sid != start.call_sid:
-            return wire.StreamRefused(1008, "the ticket is not good for this call")
+            return StreamRefused(1008, "the ticket is not good for this call")
         if proof.ticket and ticket in ("", proof.ticket):
             return None
         if not ticket:
-            return wire.StreamRefused(1008, "a ticket is required") if self.rules.require_ticket else None
+            return StreamRefused(1008, "a ticket is required") if self.rules.require_ticket else None
         try:
             good = await self._tickets.redeem(ticket, start.call_sid)
         except StoreError as error:
@@ -216,8 +217,8 @@ class SessionManager:
             # Where none is demanded, one that cannot be checked proves as much as none.
             if not self.rules.require_ticket:
                 return None
-            return wire.StreamRefused(1013, "the ticket could not be checked, try again later")
-        return None if good else wire.StreamRefused(1008, "the ticket is not good for this call")
+            return StreamRefused(1013, "the ticket could not be checked, try again later")
+        return None if good else StreamRefused(1008, "the ticket is not good for this call")
 
     def _report_shared_tracks(self, session: Session) -> None:
         mine = session.start
@@ -228,7 +229,7 @@ class SessionManager:
             why = (
                 f"another live stream of this call carries {carried}, too: both are transcribed, talk time counts once"
             )
-            session.report(wire.StreamFault("duplicate_track", why))
+            session.report(StreamFault("duplicate_track", why))
 
     def _measure(self) -> None:
         session_metrics.measure(self._metrics, self._live.values(), ears=self._ears, capacity=self.rules.max_tracks())

@@ -16,10 +16,10 @@ from transcriber.events.schema import (
     StreamStopped,
 )
 from transcriber.recognition.utterance_tracker import FinalResult, PartialResult
-from transcriber.telephony import media_stream as wire
+from transcriber.telephony.outcomes import AudioGap, DtmfReceived, StreamFault
 from transcriber.telephony.twilio.messages import Start
 
-Fact = FinalResult | wire.AudioGap | wire.DtmfReceived | wire.StreamFault
+Fact = FinalResult | AudioGap | DtmfReceived | StreamFault
 """What is to be kept of a stream between its start and its end."""
 
 
@@ -67,7 +67,7 @@ class StreamEventFactory:
         match fact:
             case FinalResult():
                 return self._final(fact, track, at=at)
-            case wire.AudioGap(missing_from, from_ms, to_ms):
+            case AudioGap(missing_from, from_ms, to_ms):
                 return Gap(
                     call_sid=call_sid,
                     stream_sid=stream_sid,
@@ -76,7 +76,7 @@ class StreamEventFactory:
                     to_ms=to_ms,
                     at=at,
                 )
-            case wire.DtmfReceived(pressed_on, digit, at_ms):
+            case DtmfReceived(pressed_on, digit, at_ms):
                 return Dtmf(
                     call_sid=call_sid,
                     stream_sid=stream_sid,
@@ -85,7 +85,7 @@ class StreamEventFactory:
                     start_ms=at_ms,
                     at=at,
                 )
-            case wire.StreamFault(code, message):
+            case StreamFault(code, message):
                 return StreamError(call_sid=call_sid, stream_sid=stream_sid, code=code, message=message, at=at)
 
     def partial(self, draft: PartialResult, track: str, *, at: str) -> Partial:

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Mapping
 from pathlib import Path
 
+from transcriber.audio.chunk import AudioChunk
 from transcriber.outbox.stream_writes import StreamOpened, line, read
 
 log = logging.getLogger(__name__)
@@ -18,11 +19,10 @@ MAX_PENDING_BYTES = 1 << 20
 """Bytes that may wait for a slow disk; beyond it the stream has no journal any more."""
 _HEAD = struct.Struct("<BQI")
 """Before each piece: the number of its track, the position of its first sample, its length."""
-Spans = list[tuple[bytes, int]]
 
 
 class AudioJournal:
-    """One stream's. All methods belong to the event loop's thread; `hear` never waits."""
+    """One stream's. All methods belong to the event loop's thread; `record` never waits."""
 
     def __init__(self, path: Path, header: StreamOpened) -> None:
         self._path = path
@@ -32,11 +32,12 @@ class AudioJournal:
         self._failed = False
         self._writing: asyncio.Task[None] | None = None
 
-    def record(self, track: str, payload: bytes, start_sample: int) -> None:
-        """Mu-law of a track, and the position of its first sample on the stream's clock."""
+    def record(self, chunk: AudioChunk) -> None:
+        """The next audio of a track."""
         if self._failed:
             return
-        self._new += _HEAD.pack(self._tracks.index(track), start_sample, len(payload)) + payload
+        number = self._tracks.index(chunk.track)
+        self._new += _HEAD.pack(number, chunk.start_sample, len(chunk.payload)) + chunk.payload
         if len(self._new) > MAX_PENDING_BYTES:
             self._fail("the disk is too slow")
         elif self._writing is None:
@@ -78,20 +79,21 @@ def read_header(path: Path) -> StreamOpened | None:
     return header if isinstance(header, StreamOpened) else None
 
 
-def read_audio(path: Path, after: Mapping[str, int]) -> Mapping[str, Spans]:
+def read_audio(path: Path, after: Mapping[str, int]) -> Mapping[str, list[AudioChunk]]:
     """By track what was heard behind the position `after`, 0 unless given; a torn end is left out. Blocks."""
     with path.open("rb") as file:
         header = read(file.readline())
         if not isinstance(header, StreamOpened):
             return {}
         tracks = header.stream.tracks
-        found: dict[str, Spans] = {track: [] for track in tracks}
+        found: dict[str, list[AudioChunk]] = {track: [] for track in tracks}
         while len(head := file.read(_HEAD.size)) == _HEAD.size:
-            number, at, length = _HEAD.unpack(head)
+            number, start_sample, length = _HEAD.unpack(head)
             payload = file.read(length)
             if len(payload) < length or number >= len(tracks):
                 break
-            begin = max(at, after.get(tracks[number], 0))
-            if begin < at + length:
-                found[tracks[number]].append((payload[begin - at :], begin))
+            track = tracks[number]
+            begin = max(start_sample, after.get(track, 0))
+            if begin < start_sample + length:
+                found[track].append(AudioChunk(track, payload[begin - start_sample :], begin))
     return found

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from transcriber.audio.chunk import SAMPLE_RATE_HZ, SAMPLES_PER_MS
+from transcriber.audio.chunk import SAMPLE_RATE_HZ, SAMPLES_PER_MS, AudioChunk
 from transcriber.errors import CallNotFound
 from transcriber.events.factory import StreamEventFactory
 from transcriber.events.schema import Event, iso_time, parse
-from transcriber.outbox.audio_journal import Spans, read_audio
+from transcriber.outbox.audio_journal import read_audio
 from transcriber.outbox.stream_writes import StreamOpened
 from transcriber.recognition.utterance_tracker import FinalResult
 from transcriber.runtime.time_slices import TimeSlices
@@ -23,7 +23,9 @@ log = logging.getLogger(__name__)
 CONTEXT_MS = 600_000
 """So much before the last final is heard as well: a recogniser that knows the voice hears the same words."""
 SLACK_MS = 50
-Retranscribe = Callable[[Mapping[str, str], Mapping[str, Spans]], Awaitable[Sequence[tuple[str, FinalResult]]]]
+Retranscribe = Callable[
+    [Mapping[str, str], Mapping[str, Sequence[AudioChunk]]], Awaitable[Sequence[tuple[str, FinalResult]]]
+]
 """From custom parameters and audio by track to utterances and their tracks."""
 
 
@@ -40,7 +42,7 @@ class JournalRecovery:
         last = await self._last(header)
         after = {track: max(0, final.end_ms - CONTEXT_MS) * SAMPLES_PER_MS for track, final in last.items()}
         audio = await asyncio.to_thread(read_audio, path, after)
-        seconds = sum(len(payload) for spans in audio.values() for payload, _ in spans) / SAMPLE_RATE_HZ
+        seconds = sum(len(chunk.payload) for chunks in audio.values() for chunk in chunks) / SAMPLE_RATE_HZ
         log.warning("%.1f s of audio that a dead server had received are heard again", seconds)
         identity, at = _identity(header), iso_time(time.time())
         numbers = {track: final.utterance for track, final in last.items()}

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Literal, Protocol
 
+from transcriber.audio.chunk import AudioChunk
 from transcriber.events.schema import CallEnded, CallStarted, Event, Partial, StreamStarted, StreamStopped
 
 
@@ -15,8 +16,8 @@ class EventSink(Protocol):
     def send_partial(self, partial: Partial) -> None:
         """To be published only: replaces what waits of the same track, and a Final of the track takes it back."""
 
-    def record_audio(self, track: str, payload: bytes, start_sample: int) -> None:
-        """Audio that is going to be recognised: mu-law and the position of its first sample. For a journal, if any."""
+    def record_audio(self, chunk: AudioChunk) -> None:
+        """Audio that is going to be recognised. For a journal, if any."""
 
     async def close(self, stream: StreamStopped, call: CallEnded) -> None:
         """The end. Returns when all is written, or safe where a crash cannot take it and on its way."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TypeVar
 
+from transcriber.audio.chunk import AudioChunk
 from transcriber.errors import CallDeleted, StoreError, StreamStateMismatch, StreamTaken
 from transcriber.events.schema import CallEnded, Event, Final, Partial, StreamStopped, iso_time
 from transcriber.observability.metrics import Metrics
@@ -100,10 +101,10 @@ class StreamPublisher:
         self._partials.put(partial)
         self._wake.set()
 
-    def record_audio(self, track: str, payload: bytes, start_sample: int) -> None:
+    def record_audio(self, chunk: AudioChunk) -> None:
         """See `EventSink`."""
         if self._journal is not None:
-            self._journal.record(track, payload, start_sample)
+            self._journal.record(chunk)
 
     async def close(self, stream: StreamStopped, call: CallEnded) -> None:
         """See `EventSink`."""

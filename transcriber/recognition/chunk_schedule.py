@@ -1,28 +1,32 @@
-"""When a recognizer moves on: its network is computed for a stretch of audio at once, and in between it only listens.
+"""When a recognizer moves on: its network is computed for a chunk of audio at once, and in between it only collects.
 
-Nothing tells how long the stretches of a model are and where they end, so a recognizer is watched. To feed it at these
-moments costs least and shows its words soonest.
+Nothing tells how long the chunks of a model are and where they end, so a recognizer is watched. To feed it at these
+moments costs least and shows its words soonest. Pure.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import gcd
 
+from transcriber.audio.chunk import PCM_BYTES_PER_SAMPLE, SAMPLE_RATE_HZ, SAMPLES_PER_MS
 from transcriber.recognition.ports import Recognizer
 
-STEP = 16_000 // 200
-"""Samples at 16 kHz that are fed at a time to watch: 5 ms. Features come every 10 ms, from a window of 25."""
-FEWEST = 4
-"""Moves that tell a rhythm: hardly ever have so many in common what not all have."""
-LONGEST = 16_000
-"""Samples; what seems to have a longer rhythm was only rarely seen moving."""
-RESTART = 600 * 16_000
-"""When an utterance ends after so many samples, the library begins anew with the next one."""
+STEP_SAMPLES = 5 * SAMPLES_PER_MS
+"""Fed at a time to watch. Features come every 10 ms, from a window of 25."""
+FEWEST_MOVES = 4
+"""Moves that tell a schedule: hardly ever have so many in common what not all have."""
+LONGEST_SAMPLES = SAMPLE_RATE_HZ
+"""What seems to have longer chunks was only rarely seen moving."""
+RESTART_SAMPLES = 600 * SAMPLE_RATE_HZ
+"""When an utterance ends after so much audio, the library begins anew with the next one."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkSchedule:
-    """A recognizer moves on when it was fed `phase` samples (16 kHz) and any number of times `every`."""
+    """A recognizer moves on when it was fed `phase` samples and any number of times `every`.
+
+    In samples at 8 kHz, PCM_BYTES_PER_SAMPLE each when they are fed.
+    """
 
     every: int
     phase: int
@@ -31,11 +35,12 @@ class ChunkSchedule:
     def of(moves: Sequence[int]) -> "ChunkSchedule | None":
         """What these moves have in common, each the samples that had been fed by then. None: nothing, or too few."""
         every = gcd(*(move - moves[0] for move in moves))
-        return ChunkSchedule(every, moves[0] % every) if len(moves) >= FEWEST and STEP < every <= LONGEST else None
+        fits = len(moves) >= FEWEST_MOVES and STEP_SAMPLES < every <= LONGEST_SAMPLES
+        return ChunkSchedule(every, moves[0] % every) if fits else None
 
-    def lacking(self, fed: int) -> int:
+    def samples_to_next(self, fed_samples: int) -> int:
         """Samples until the next move, at least one."""
-        return self.every - (fed - self.phase) % self.every
+        return self.every - (fed_samples - self.phase) % self.every
 
 
 def measure_chunk_schedule(recognizer: Recognizer, pcm: bytes) -> ChunkSchedule | None:
@@ -43,13 +48,14 @@ def measure_chunk_schedule(recognizer: Recognizer, pcm: bytes) -> ChunkSchedule 
 
     Afterwards it is as new. None: too few words to tell.
     """
+    step_bytes = PCM_BYTES_PER_SAMPLE * STEP_SAMPLES
     moves: list[int] = []
     text = ""
-    for start in range(0, len(pcm), 2 * STEP):
-        over = recognizer.accept(pcm[start : start + 2 * STEP])
+    for number, start in enumerate(range(0, len(pcm), step_bytes), 1):
+        over = recognizer.accept(pcm[start : start + step_bytes])
         latest = recognizer.partial(settled=False).text
         if latest != text:
-            moves.append(start // 2 + STEP)
+            moves.append(number * STEP_SAMPLES)
         text = latest
         if over:
             recognizer.result()

@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from transcriber.audio.chunk import SAMPLE_RATE_HZ
+from transcriber.audio.chunk import SAMPLE_RATE_HZ, AudioChunk
 from transcriber.recognition.load_monitor import LoadMonitor
 from transcriber.recognition.options import RecognitionOptions
 from transcriber.recognition.recognizer_pool import RecognizerPool
@@ -37,24 +37,23 @@ class TrackQueue:
         self._lanes = lanes
         self._tell = tell
         self._ear = ear
-        self._audio: deque[tuple[bytes, int]] = deque()
-        self._queued = self._still = False
-        self._open = self._ear.open
-        self._due = ear.due
+        self._audio: deque[AudioChunk] = deque()
+        self._queued = False
+        self._due = ear.due_samples
         """Samples that make it queue up."""
         self._finishing = False
-        self._still = False
+        self._ending_utterance = False
         self._open = False
         """Whether an utterance may be going on, as of the latest turn."""
         self._done: asyncio.Future[None] = lanes.loop.create_future()
         self._queued_at = 0.0
 
-    def offer(self, payload: bytes, at: int) -> bool:
-        """Mu-law and the position of its first sample. False: the backlog is full (or the lane failed), not taken."""
-        if self.pending + len(payload) > LONGEST_BACKLOG or self._done.done():
+    def offer(self, chunk: AudioChunk) -> bool:
+        """False: the backlog is full (or the lane failed), not taken."""
+        if self.pending + len(chunk.payload) > LONGEST_BACKLOG or self._done.done():
             return False
-        self._audio.append((payload, at))
-        self.pending += len(payload)
+        self._audio.append(chunk)
+        self.pending += len(chunk.payload)
         if not self._queued and self._ready():
             self._queue_up()
         return True
@@ -67,10 +66,10 @@ class TrackQueue:
                 self._queue_up()
         return self._done
 
-    def still(self) -> None:
+    def end_utterance(self) -> None:
         """No audio has come for long: what was said so far becomes an utterance. To be said again while it lasts."""
         if (self._open or self.pending) and not (self._queued or self._finishing or self._done.done()):
-            self._still = True
+            self._ending_utterance = True
             self._queue_up()
 
     def _ready(self) -> bool:
@@ -85,18 +84,19 @@ class TrackQueue:
         """On a worker: recognise what is there, then report to the event loop."""
         waited_s = time.monotonic() - self._queued_at
         before_s = time.thread_time()
-        finishing, still = self._finishing, self._still
-        spans = []
+        finishing, ending = self._finishing, self._ending_utterance
+        chunks = []
         taken = 0
         while taken < TURN and self._audio:
-            spans.append(self._audio.popleft())
-            taken += len(spans[-1][0])
+            chunks.append(self._audio.popleft())
+            taken += len(chunks[-1].payload)
         last = finishing and not self._audio
         error: Exception | None = None
         heard: RecognitionResults = ()
         try:
             hurried = self._lanes.load.hurried
-            heard = self._ear.feed(spans, last=last, still=still and not self._audio, hurried=hurried)
+            end_utterance = ending and not self._audio
+            heard = self._ear.feed(chunks, last=last, end_utterance=end_utterance, hurried=hurried)
         except Exception as problem:  # a worker outlives a lane; the session is told
             log.exception("recognition failed")
             self._ear.give_up()
@@ -105,9 +105,9 @@ class TrackQueue:
         self._lanes.report(self._turn_over, heard, taken, last, error)
 
     def _turn_over(self, heard: RecognitionResults, taken: int, last: bool, error: Exception | None) -> None:
-        self._queued = self._still = False
-        self._open = self._ear.open
-        self._due = self._ear.due
+        self._queued = self._ending_utterance = False
+        self._open = self._ear.utterance_open
+        self._due = self._ear.due_samples
         self.pending -= taken
         if heard:
             self._tell(heard)

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from transcriber.catalog import ModelFolder
 from transcriber.errors import ModelError
 from transcriber.recognition.recognizer_pool import RecognizerPool
-from transcriber.telephony.media_stream import StreamFault
+from transcriber.telephony.outcomes import StreamFault
 
 log = logging.getLogger(__name__)
 

@@ -19,8 +19,8 @@ from transcriber.catalog.static_graph import preferred
 from transcriber.catalog.validation import faults
 from transcriber.catalog.vosk_layout import WORDS, graph_folder
 from transcriber.errors import ModelError, TranscriberError
+from transcriber.recognition.options import is_word
 from transcriber.recognition.recognizer_pool import RecognizerPool, decode
-from transcriber.recognition.request import is_word
 from transcriber.recognition.vosk_engine import VoskEngine
 from transcriber.recognition.warm_up_speech import unheard_speech, warm_speech
 

@@ -32,7 +32,7 @@ class RecognizerPool:
         self, engine: Engine, *, keep: int, least: int = 1, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.engine = engine
-        self.rhythm: ChunkSchedule | None = None
+        self.chunk_schedule: ChunkSchedule | None = None
         """Of its recognizers; not known before they were warmed."""
         self._keep = keep
         self._least = least
@@ -93,7 +93,7 @@ class RecognizerPool:
         Large models compose their graph while they decode: a cold recognizer costs several times more than a warm one.
         """
         warmed = [self.take() for _ in range(max(1, count))]
-        self.rhythm = measure_chunk_schedule(warmed[0], upsample(speech, self.engine.band))
+        self.chunk_schedule = measure_chunk_schedule(warmed[0], upsample(speech, self.engine.band))
         for recognizer in warmed[1:]:
             decode(recognizer, speech, self.engine)
         for recognizer in warmed:

@@ -6,13 +6,12 @@ from dataclasses import dataclass, replace
 from transcriber.recognition.decode_scheduler import DecodeScheduler, TrackQueue
 from transcriber.recognition.hints import Hints
 from transcriber.recognition.model_registry import ModelRegistry
-from transcriber.recognition.options import RecognitionOptions
+from transcriber.recognition.options import UNKNOWN, RecognitionOptions, RecognitionRequest, parse_request
 from transcriber.recognition.ports import Engine
 from transcriber.recognition.recognizer_pool import RecognizerPool
-from transcriber.recognition.request import UNKNOWN, RecognitionRequest, parse_request
 from transcriber.recognition.track_decoder import RecognitionResults
 from transcriber.settings.endpoint_limits import ENDPOINT_MS
-from transcriber.telephony.media_stream import StreamFault, StreamRefused
+from transcriber.telephony.outcomes import StreamFault, StreamRefused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from transcriber.audio.chunk import SAMPLE_RATE_HZ, SAMPLES_PER_MS
 from transcriber.audio.g711 import expand
 
+STEP_SAMPLES = 20 * SAMPLES_PER_MS
+"""What a voice activity detector judges at a time."""
 STEPS = 3
-"""Of the gate's, 20 ms each, that make a block …"""
-BLOCK = STEPS * 20 * SAMPLES_PER_MS
-"""… in samples: long enough to part frequencies, shorter than a note."""
+"""So many make a block …"""
+BLOCK_SAMPLES = STEPS * STEP_SAMPLES
+"""… of 60 ms: long enough to part frequencies, shorter than a note."""
 SIZE = 512
 """Of a block's Fourier transform; a bin is 15.6 Hz."""
 LOWEST = 4
@@ -51,7 +53,7 @@ REACH = 3
 """Bins to each side that are a tone's."""
 
 Spectrum = NDArray[np.float64]
-_HANN = np.hanning(BLOCK)
+_HANN = np.hanning(BLOCK_SAMPLES)
 _ROWS, _COLUMNS = ([round(hz * SIZE / SAMPLE_RATE_HZ) - LOWEST for hz in tones] for tones in (KEY_ROWS, KEY_COLUMNS))
 _BANDS = np.arange(0, SIZE // 2 - LOWEST, 32)
 
@@ -82,7 +84,7 @@ class StationarySoundDetector:
     @property
     def in_doubt(self) -> int:
         """Samples up to now that may turn out to be speech after all. Some 1.5 s at most."""
-        return min(self._stretch, HELD) * BLOCK + sum(map(len, self._steps)) if self.lasting else 0
+        return min(self._stretch, HELD) * BLOCK_SAMPLES + sum(map(len, self._steps)) if self.lasting else 0
 
     def detect(self, step: bytes, *, voiced: bool) -> None:
         """The track's next step, mu-law, and what a voice detector makes of it."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from transcriber.events.schema import Word
 from transcriber.recognition.hints import NO_HINTS, Hints
-from transcriber.telephony.track_clock import TimestampMapper
+from transcriber.recognition.timestamp_mapper import TimestampMapper
 
 FIRM = 0.9
 ONSET_MS = 500
@@ -83,7 +83,7 @@ class UtteranceTracker:
             return None
         now_ms = self.clock.end_ms(self.clock.fed_ms)
         if not self._revision:
-            onset_ms = max(self.clock.leapt_ms, self.clock.fed_ms - ONSET_MS)
+            onset_ms = max(self.clock.gap_fed_ms, self.clock.fed_ms - ONSET_MS)
             self._start_ms = max(self._earliest_ms, self.clock.start_ms(onset_ms))
         if hypothesis.words:
             self._start_ms = self._placed(hypothesis.words[0]).start_ms
@@ -127,7 +127,7 @@ class UtteranceTracker:
             self._stable = firm
 
     def _placed(self, word: Word) -> Word:
-        return Word(word.word, *self.clock.span_ms(word.start_ms, word.end_ms), word.confidence)
+        return Word(word.word, *self.clock.interval_ms(word.start_ms, word.end_ms), word.confidence)
 
 
 def _before(word: Word, until_ms: int | None) -> Word:

@@ -13,7 +13,7 @@ from typing import Any
 from transcriber.catalog import ModelFolder, static_graph
 from transcriber.errors import ModelError
 from transcriber.events.schema import Word
-from transcriber.recognition.request import UNKNOWN, is_word
+from transcriber.recognition.options import UNKNOWN, is_word
 from transcriber.recognition.utterance_tracker import Hypothesis
 from transcriber.runtime import blas_kernels
 

@@ -1,26 +1,25 @@
-"""The state machine of one media stream: text messages in, what they mean out. It calls nobody.
+"""The state machine of one media stream: text messages in, what they mean out. It calls nobody. Pure.
 
-WAITING -(start)-> LIVE -(stop)-> OVER. A message that ends the stream at once comes back as `Refused`.
+WAITING -(start)-> LIVE -(stop)-> OVER. A message that ends the stream at once comes back as `StreamRefused`.
 """
 
 from collections import Counter, deque
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from enum import Enum, auto
 
-import msgspec
-
-from transcriber.audio.chunk import SAMPLE_RATE_HZ, SAMPLES_PER_MS
-from transcriber.telephony.track_clock import ClockGap, ImplausibleTimestamp, Span, TrackClock
+from transcriber.audio.chunk import SAMPLE_RATE_HZ, SAMPLES_PER_MS, AudioChunk
+from transcriber.telephony.outcomes import AudioGap, DtmfReceived, StreamFault, StreamRefused, StreamStopped
+from transcriber.telephony.track_clock import Aligned, TrackClock
 from transcriber.telephony.twilio import messages
 
-REMEMBERED = 256
+REMEMBERED_SEQUENCES = 256
 """How many sequence numbers back a repeat is recognised."""
-LOST_AT_ONCE = 10_000
-"""A larger jump of the sequence is nonsense, not loss."""
+LARGEST_LOSS = 10_000
+"""Messages: a larger jump of the sequence is nonsense, not loss."""
+SPARE_EVENTS = 1_000
+"""So many keys, and as many gaps, may a stream report, and one more per second of audio: each is kept as an event."""
 
-SPARE_NOTES = 1_000
-"""So many keys, and as many gaps, may a stream tell of, and one more per second of audio: each is kept as an event."""
+Outcome = messages.Start | AudioChunk | AudioGap | DtmfReceived | StreamFault | StreamStopped | StreamRefused
 
 
 class State(Enum):
@@ -31,83 +30,29 @@ class State(Enum):
     OVER = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class StreamStarted:
-    """The stream was announced and can be used."""
-
-    start: messages.Start
-
-
-class Audio(msgspec.Struct, frozen=True, gc=False):
-    """Mu-law of one track and the position of its first sample (8 kHz samples on the stream's clock)."""
-
-    track: str
-    payload: bytes
-    at: int
-
-
-@dataclass(frozen=True, slots=True)
-class AudioGap:
-    """Audio of a track is missing between two moments of the stream's clock."""
-
-    track: str
-    from_ms: int
-    to_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class DtmfReceived:
-    """A key was pressed."""
-
-    track: str
-    digit: str
-    at_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class StreamFault:
-    """Something was wrong and passed over; only a code's first time comes out, `MediaStream.faults` counts all."""
-
-    code: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class StreamStopped:
-    """The sender said that the stream is over."""
-
-
-@dataclass(frozen=True, slots=True)
-class StreamRefused:
-    """The stream cannot go on: a WebSocket close code and its reason."""
-
-    close_code: int
-    reason: str
-
-
-Outcome = StreamStarted | Audio | AudioGap | DtmfReceived | StreamFault | StreamStopped | StreamRefused
-
-
 class MediaStream:
-    """One WebSocket's stream. `receive` is cheap and never raises on any text."""
+    """One WebSocket's stream. `receive` is cheap and never raises on any text.
+
+    Of each fault code only the first comes out; `faults` counts all.
+    """
 
     def __init__(self) -> None:
         self.state = State.WAITING
         self.faults: Counter[str] = Counter()
         self.frames = 0
         self.frames_lost = 0
-        self._timelines: dict[str, TrackClock] = {}
+        self._clocks: dict[str, TrackClock] = {}
         self._samples: Counter[str] = Counter()
-        self._notes: Counter[type] = Counter()
+        self._reported: Counter[type] = Counter()
         self._last_sequence = 0
-        self._recent: deque[int] = deque(maxlen=REMEMBERED)
+        self._recent: deque[int] = deque(maxlen=REMEMBERED_SEQUENCES)
 
     def receive(self, text: str) -> list[Outcome]:
         """What the message means, in order."""
         message = messages.parse_message(text)
         if isinstance(message, messages.Media) and self._comes_next(message):
             return self._next_frame(message)  # as nearly always
-        if isinstance(message, messages.MalformedMessage) and message.code == "not_json":
+        if isinstance(message, StreamFault) and message.code == "not_json":
             return [StreamRefused(1007, message.message)]
         match self.state:
             case State.WAITING:
@@ -118,11 +63,11 @@ class MediaStream:
 
     def flush(self) -> list[Outcome]:
         """The stream is over, whoever ended it: audio that waited for more to tell where it lies."""
-        return [outcome for track, line in self._timelines.items() for outcome in self._placed(track, line.flush())]
+        return [outcome for clock in self._clocks.values() for outcome in self._bounded(clock.flush())]
 
     def audio_ms(self) -> dict[str, int]:
         """Milliseconds of audio received, by track."""
-        return {track: self._samples[track] // SAMPLES_PER_MS for track in self._timelines}
+        return {track: self._samples[track] // SAMPLES_PER_MS for track in self._clocks}
 
     def _wait(self, message: messages.Message) -> list[Outcome]:
         match message:
@@ -130,9 +75,9 @@ class MediaStream:
                 return self._start(message)
             case messages.Connected():
                 return []
-            case messages.MalformedMessage(code="unknown_event"):
-                return self._fault(message.code, message.message)
-            case messages.MalformedMessage():
+            case StreamFault(code="unknown_event"):
+                return self._fault(message)
+            case StreamFault():
                 return [StreamRefused(1008, message.message)]
         return [StreamRefused(1008, f"a {type(message).__name__.lower()} message came before start")]
 
@@ -141,32 +86,33 @@ class MediaStream:
             form = f"{start.encoding} at {start.sample_rate} Hz, {start.channels} channels"
             return [StreamRefused(1003, f"unsupported media format: {form}; send audio/x-mulaw at 8000 Hz, 1 channel")]
         self.state = State.LIVE
-        self._timelines = {track: TrackClock() for track in start.tracks}
+        self._clocks = {track: TrackClock(track) for track in start.tracks}
         if start.sequence is not None:
             self._last_sequence = start.sequence
             self._recent.append(start.sequence)
-        return [StreamStarted(start)]
+        return [start]
 
     def _live(self, message: messages.Message) -> list[Outcome]:
         match message:
-            case messages.MalformedMessage():
-                return self._fault(message.code, message.message)
+            case StreamFault():
+                return self._fault(message)
             case messages.Connected():
-                return self._fault("second_connected", "a second connected message came")
+                return self._fault(StreamFault("second_connected", "a second connected message came"))
             case messages.Start():
-                return self._fault("second_start", "a second start message came")
+                return self._fault(StreamFault("second_start", "a second start message came"))
         outcomes: list[Outcome] = []
         if message.sequence is not None:
             if message.sequence != self._last_sequence + 1 and message.sequence in self._recent:
-                return self._fault("repeated_sequence", f"sequence number {message.sequence} came again")
+                return self._fault(StreamFault("repeated_sequence", f"sequence number {message.sequence} came again"))
             outcomes += self._order(message.sequence)
         match message:
             case messages.Media():
                 self.frames += 1
                 outcomes += self._media(message)
             case messages.Dtmf():
-                at = max(line.end for line in self._timelines.values())
-                outcomes += self._note(DtmfReceived(message.track, message.digit, at // SAMPLES_PER_MS))
+                end_sample = max(clock.end_sample for clock in self._clocks.values())
+                key = DtmfReceived(message.track, message.digit, end_sample // SAMPLES_PER_MS)
+                outcomes += self._within_budget(key)
             case messages.Stop():
                 self.state = State.OVER
                 outcomes.append(StreamStopped())
@@ -187,39 +133,41 @@ class MediaStream:
         self._recent.append(sequence)
         if missing == 0:
             return []
-        if not 0 < missing < LOST_AT_ONCE:
-            return self._fault("sequence_jump", f"the sequence number jumped to {sequence}")
+        if not 0 < missing < LARGEST_LOSS:
+            return self._fault(StreamFault("sequence_jump", f"the sequence number jumped to {sequence}"))
         self.frames_lost += missing
-        return self._fault("messages_lost", f"{missing} messages before sequence number {sequence} never came")
+        lost = f"{missing} messages before sequence number {sequence} never came"
+        return self._fault(StreamFault("messages_lost", lost))
 
     def _media(self, media: messages.Media) -> list[Outcome]:
-        line = self._timelines.get(media.track)
-        if line is None:
-            return self._fault("unknown_track", f"track {messages.clean(media.track, 40)!r} was never announced")
+        clock = self._clocks.get(media.track)
+        if clock is None:
+            unknown = f"track {messages.clean(media.track, 40)!r} was never announced"
+            return self._fault(StreamFault("unknown_track", unknown))
         self._samples[media.track] += len(media.payload)
-        return self._placed(media.track, line.align(media.payload, media.timestamp_ms))
+        return self._bounded(clock.align(media.payload, media.timestamp_ms))
 
-    def _placed(self, track: str, parts: Sequence[Span | ClockGap | ImplausibleTimestamp]) -> list[Outcome]:
+    def _bounded(self, aligned: Iterable[Aligned]) -> list[Outcome]:
+        """All of the audio, and as much of the rest as a stream may report."""
         outcomes: list[Outcome] = []
-        for part in parts:
-            if isinstance(part, Span):
-                outcomes.append(Audio(track, part.payload, part.at))
-                continue
-            match part:
-                case ClockGap(start, end):
-                    outcomes += self._note(AudioGap(track, start // SAMPLES_PER_MS, end // SAMPLES_PER_MS))
-                case ImplausibleTimestamp(off_ms):
-                    outcomes += self._fault("strange_timestamp", f"a timestamp was {off_ms} ms off and passed over")
+        for item in aligned:
+            if isinstance(item, AudioChunk):
+                outcomes.append(item)
+            elif isinstance(item, AudioGap):
+                outcomes += self._within_budget(item)
+            else:
+                outcomes += self._fault(item)
         return outcomes
 
-    def _note(self, fact: AudioGap | DtmfReceived) -> list[Outcome]:
+    def _within_budget(self, report: AudioGap | DtmfReceived) -> list[Outcome]:
         """What becomes an event of its own, as long as the stream's budget of its kind lasts; then it is counted."""
-        kind = type(fact)
-        if self._notes[kind] >= SPARE_NOTES + self._samples.total() // SAMPLE_RATE_HZ:
-            return self._fault("too_many_events", "keys or gaps come faster than they can be kept: the rest is counted")
-        self._notes[kind] += 1
-        return [fact]
+        kind = type(report)
+        if self._reported[kind] >= SPARE_EVENTS + self._samples.total() // SAMPLE_RATE_HZ:
+            too_many = "keys or gaps come faster than they can be kept: the rest is counted"
+            return self._fault(StreamFault("too_many_events", too_many))
+        self._reported[kind] += 1
+        return [report]
 
-    def _fault(self, code: str, message: str) -> list[Outcome]:
-        self.faults[code] += 1
-        return [StreamFault(code, message)] if self.faults[code] == 1 else []
+    def _fault(self, fault: StreamFault) -> list[Outcome]:
+        self.faults[fault.code] += 1
+        return [fault] if self.faults[fault.code] == 1 else []

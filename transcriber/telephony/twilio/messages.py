@@ -1,8 +1,8 @@
 """The wire: one text message of Twilio Media Streams becomes one frozen message. Never raises.
 
 Counters come as strings or numbers, keys in any order, unknown keys are passed over, events may be unknown. Nearly all
-messages are good media messages: these are read in one pass by a typed decoder; whatever it does not take is read again
-with patience.
+messages are good media messages: these are parsed in one pass by a typed decoder; whatever it refuses is parsed again
+leniently.
 """
 
 import binascii
@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from transcriber.audio.chunk import TRACKS
+from transcriber.telephony.outcomes import StreamFault
 
 SID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 Counter = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
@@ -82,15 +83,7 @@ class Stop:
     sequence: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class MalformedMessage:
-    """A message that cannot be used: a code for counting and a sentence for people."""
-
-    code: str
-    message: str
-
-
-Message = Connected | Start | Media | Dtmf | Mark | Stop | MalformedMessage
+Message = Connected | Start | Media | Dtmf | Mark | Stop | StreamFault
 
 
 class _Frame(msgspec.Struct, gc=False):
@@ -107,26 +100,27 @@ class _MediaMessage(msgspec.Struct, gc=False):
     sequence: Counter = msgspec.field(name="sequenceNumber")
 
 
-_read_frame = msgspec.json.Decoder(_MediaMessage, strict=False).decode
+_parse_frame = msgspec.json.Decoder(_MediaMessage, strict=False).decode
 
 
 def parse_message(text: str) -> Message:
-    """The message in one WebSocket text; whatever is wrong with it comes back as `Malformed`."""
+    """The message in one WebSocket text; whatever is wrong with it comes back as a `StreamFault`."""
     try:
-        message = _read_frame(text)
+        message = _parse_frame(text)
     except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
-        return _decode_patiently(text)
+        return parse_leniently(text)
     frame = message.media
     return _placed(message.sequence, frame.track, frame.timestamp, frame.payload)
 
 
-def _decode_patiently(text: str) -> Message:
+def parse_leniently(text: str) -> Message:
+    """The same for any message, some ten times as slow: what is odd and still usable is used."""
     try:
         data = json.loads(text, parse_int=_whole)
     except (ValueError, RecursionError):
-        return MalformedMessage("not_json", "a message is not JSON")
+        return StreamFault("not_json", "a message is not JSON")
     if not isinstance(data, dict):
-        return MalformedMessage("not_object", "a message is JSON but not an object")
+        return StreamFault("not_object", "a message is JSON but not an object")
     event = data.get("event")
     if event == "media":
         return _media(data)
@@ -143,8 +137,8 @@ def _decode_patiently(text: str) -> Message:
         case "stop":
             return Stop(sequence)
         case str():
-            return MalformedMessage("unknown_event", f"event {clean(event, 40)!r} is unknown")
-    return MalformedMessage("no_event", "a message has no event")
+            return StreamFault("unknown_event", f"event {clean(event, 40)!r} is unknown")
+    return StreamFault("no_event", "a message has no event")
 
 
 def clean(text: str, longest: int = 500) -> str:
@@ -158,14 +152,14 @@ def clean(text: str, longest: int = 500) -> str:
 def _media(data: dict[str, Any]) -> Message:
     media = data.get("media")
     if not isinstance(media, dict):
-        return MalformedMessage("bad_media", "a media message has no media object")
+        return StreamFault("bad_media", "a media message has no media object")
     track, payload = media.get("track", "inbound"), media.get("payload")
     if not isinstance(track, str) or not isinstance(payload, str):
-        return MalformedMessage("bad_media", "a media message has no usable track or payload")
+        return StreamFault("bad_media", "a media message has no usable track or payload")
     try:
         audio = binascii.a2b_base64(payload, strict_mode=True) if payload else b""
     except ValueError:
-        return MalformedMessage("bad_base64", "a media payload is not base64")
+        return StreamFault("bad_base64", "a media payload is not base64")
     return _placed(_counter(data.get("sequenceNumber")), track, _counter(media.get("timestamp")), audio)
 
 
@@ -178,18 +172,18 @@ def _placed(sequence: int | None, track: str, timestamp_ms: int | None, audio: b
 def _start(data: dict[str, Any], sequence: int | None) -> Message:
     start = data.get("start")
     if not isinstance(start, dict):
-        return MalformedMessage("bad_start", "the start message has no start object")
+        return StreamFault("bad_start", "the start message has no start object")
     stream_sid = start.get("streamSid") or data.get("streamSid")
     call_sid = start.get("callSid")
     for name, sid in (("streamSid", stream_sid), ("callSid", call_sid)):
         if not isinstance(sid, str) or not SID.fullmatch(sid):
-            return MalformedMessage("bad_start", f"the start message has no usable {name}")
+            return StreamFault("bad_start", f"the start message has no usable {name}")
     form = start.get("mediaFormat")
     form = form if isinstance(form, dict) else {}
     tracks = start.get("tracks") or ["inbound"]
     names = tuple(t.removesuffix("_track") for t in tracks if isinstance(t, str)) if isinstance(tracks, list) else ()
     if not names or len(names) != len(set(names)) or not set(names) <= set(TRACKS):
-        return MalformedMessage("bad_start", "the start message announces no usable tracks")
+        return StreamFault("bad_start", "the start message announces no usable tracks")
     return Start(
         sequence=sequence,
         stream_sid=str(stream_sid),
@@ -207,7 +201,7 @@ def _dtmf(data: dict[str, Any], sequence: int | None) -> Message:
     dtmf = data.get("dtmf")
     digit = dtmf.get("digit") if isinstance(dtmf, dict) else None
     if not isinstance(dtmf, dict) or not isinstance(digit, str) or not re.fullmatch(r"[0-9A-Da-d*#]", digit):
-        return MalformedMessage("bad_dtmf", "a dtmf message has no usable digit")
+        return StreamFault("bad_dtmf", "a dtmf message has no usable digit")
     track = _string(dtmf.get("track"), "inbound").removesuffix("_track")
     return Dtmf(sequence, track if track in TRACKS else "inbound", digit.upper())
 

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
+from transcriber.audio.chunk import AudioChunk
 from transcriber.calls.pending_sockets import SocketCredentials
 from transcriber.calls.session import Session
 from transcriber.calls.session_manager import SessionManager
 from transcriber.observability import logs
 from transcriber.observability.log_rate_limit import LogRateLimiter
-from transcriber.telephony import media_stream as wire
+from transcriber.telephony.media_stream import MediaStream, Outcome
+from transcriber.telephony.outcomes import StreamRefused, StreamStopped
 from transcriber.telephony.twilio.messages import Start
 from transcriber.web.access import socket_credentials
 from transcriber.web.api.errors import Refusal
@@ -84,7 +86,7 @@ class MediaStreamHandler:
         self._sessions = sessions
         self._shown = shown
         self._log_budget = log_budget
-        self._received = wire.MediaStream()
+        self._received = MediaStream()
         self._session: Session | None = None
 
     @property
@@ -149,7 +151,7 @@ class MediaStreamHandler:
                 return self._other_than_text(message)
             touch(stream_sid)
             for outcome in self._received.receive(message.data):
-                if isinstance(outcome, wire.Audio):
+                if isinstance(outcome, AudioChunk):
                     session.receive(outcome)
                 elif (ended := self._take(session, outcome)) is not None:
                     return ended
@@ -159,9 +161,9 @@ class MediaStreamHandler:
         if message.type is not WSMsgType.TEXT:
             return self._other_than_text(message)
         for outcome in self._received.receive(message.data):
-            if isinstance(outcome, wire.StreamStarted):
-                return outcome.start
-            if isinstance(outcome, wire.StreamRefused):
+            if isinstance(outcome, Start):
+                return outcome
+            if isinstance(outcome, StreamRefused):
                 return Ended(outcome.close_code, outcome.reason, "refused")
         return None
 
@@ -178,17 +180,17 @@ class MediaStreamHandler:
         logs.call_sid.set(start.call_sid)
         logs.stream_sid.set(start.stream_sid)
         admitted = await self._sessions.admit(start, self._received, self._shown)
-        if isinstance(admitted, wire.StreamRefused):
+        if isinstance(admitted, StreamRefused):
             return Ended(admitted.close_code, admitted.reason, "refused")
         self._session = admitted
         return None
 
     @staticmethod
-    def _take(session: Session, outcome: wire.Outcome) -> Ended | None:
+    def _take(session: Session, outcome: Outcome) -> Ended | None:
         match outcome:
-            case wire.StreamRefused(close_code, reason):
+            case StreamRefused(close_code, reason):
                 return Ended(close_code, reason, "refused")
-            case wire.StreamStopped():
+            case StreamStopped():
                 return Ended(WSCloseCode.OK, "", "stop")
         session.receive(outcome)
         return None

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcriber.recognition.request import RecognitionRequest, parse_request
+from transcriber.recognition.options import RecognitionRequest, parse_request
 
 
 def test_no_parameters_no_wishes() -> None:

@@ -1,0 +1,65 @@
+"""What a recognizer is fed: 16 kHz PCM, in blocks that end where it moves on.
+
+The blocks depend on their place in what is fed alone, not on how the audio arrived: words do not depend on frames or
+load.
+"""
+
+from collections.abc import Iterator
+
+from transcriber.audio.chunk import PCM_BYTES_PER_SAMPLE, SAMPLES_PER_MS, Band
+from transcriber.audio.resampler import Upsampler
+from transcriber.recognition.chunk_schedule import RESTART_SAMPLES, ChunkSchedule
+
+BLOCK_SAMPLES = 100 * SAMPLES_PER_MS
+"""Fed at a time where no schedule is known, as by a plain client of Vosk."""
+
+
+class PcmChunker:
+    """One track's. One thread at a time."""
+
+    def __init__(self, band: Band, schedule: ChunkSchedule | None) -> None:
+        self.fed_samples = 0
+        """Samples at 8 kHz since the recognizer began anew."""
+        self._schedule = schedule
+        self._upsampler = Upsampler(band)
+        self._pcm = bytearray()
+        self._held_back = 0
+        """Samples at 8 kHz that the upsampler has not given out."""
+
+    @property
+    def samples_to_next(self) -> int:
+        """Samples that are lacking for the next block."""
+        lacking = self._block_bytes - len(self._pcm)
+        return max(0, lacking // PCM_BYTES_PER_SAMPLE + self._upsampler.delay - self._held_back)
+
+    def push(self, mulaw: bytes) -> Iterator[bytes]:
+        """The blocks that are due."""
+        pcm = self._upsampler.push(mulaw)
+        self._held_back += len(mulaw) - len(pcm) // PCM_BYTES_PER_SAMPLE
+        self._pcm += pcm
+        while len(self._pcm) >= self._block_bytes:
+            yield self._cut()
+
+    def flush(self) -> Iterator[bytes]:
+        """All that was not fed yet."""
+        self._pcm += self._upsampler.flush()
+        self._held_back = 0
+        while self._pcm:
+            yield self._cut()
+
+    def end_utterance(self) -> None:
+        """The recognizer was asked for a result: after much audio it begins anew."""
+        if self.fed_samples > RESTART_SAMPLES:
+            self.fed_samples = 0
+
+    @property
+    def _block_bytes(self) -> int:
+        samples = self._schedule.samples_to_next(self.fed_samples) if self._schedule else BLOCK_SAMPLES
+        return PCM_BYTES_PER_SAMPLE * samples
+
+    def _cut(self) -> bytes:
+        size = self._block_bytes
+        block = bytes(self._pcm[:size])
+        del self._pcm[:size]
+        self.fed_samples += len(block) // PCM_BYTES_PER_SAMPLE
+        return block

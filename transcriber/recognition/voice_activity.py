@@ -1,0 +1,75 @@
+"""Whether people speak on a track, step by step: what a voice activity detector says, over a few steps. Pure."""
+
+from collections.abc import Callable
+
+from transcriber.recognition.stationary_sound import STEP_SAMPLES, StationarySoundDetector
+
+VOICED_TO_OPEN, OPEN_WINDOW = 2, 0b11111
+VOICED_TO_STAY, STAY_WINDOW = 2, 0b111
+"""How many of the latest steps (as bits) must be voiced."""
+
+
+class VoiceActivity:
+    """Of one track. One thread at a time.
+
+    `is_voice` judges STEP_SAMPLES of 16-bit little-endian PCM at 8 kHz, strictly where told so; it may keep a state.
+    """
+
+    def __init__(self, is_voice: Callable[[bytes, bool], bool]) -> None:
+        self._is_voice = is_voice
+        self._voiced = 0
+        """The latest steps' verdicts, one bit each."""
+        self._strict = 0
+        """Samples left in which the detector is strict."""
+        self._stationary = StationarySoundDetector()
+
+    @property
+    def begins(self) -> bool:
+        """Whether enough of the latest steps are voiced to open an utterance."""
+        return self._voiced.bit_count() >= VOICED_TO_OPEN
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether enough of the latest steps are voiced to stay in it."""
+        return (self._voiced & STAY_WINDOW).bit_count() >= VOICED_TO_STAY
+
+    @property
+    def lately(self) -> bool:
+        """Whether any of the latest steps is voiced."""
+        return self._voiced > 0
+
+    @property
+    def first_step(self) -> int:
+        """How many steps before the latest one the first voiced one of them lies."""
+        return self._voiced.bit_length() - 1
+
+    @property
+    def in_doubt(self) -> int:
+        """Samples up to now that may turn out to be speech after all."""
+        return self._stationary.in_doubt
+
+    def be_strict(self, samples: int) -> None:
+        """For so long only what surely is a voice counts."""
+        self._strict = samples
+
+    def detect(self, step: bytes, pcm: bytes | None) -> None:
+        """The track's next step, as mu-law and as PCM; without PCM part of a step, judged like the one before."""
+        if pcm is None:
+            voiced = bool(self._voiced & 1)
+        else:
+            voiced = self._is_voice(pcm, self._strict > 0)
+            self._strict = max(0, self._strict - STEP_SAMPLES)
+        lasting = self._stationary.lasting
+        self._stationary.detect(step, voiced=voiced)
+        if lasting and not self._stationary.lasting:
+            self._voiced = OPEN_WINDOW  # what was in doubt is speech
+        else:
+            self._voiced = (self._voiced << 1 | (voiced and not self._stationary.lasting)) & OPEN_WINDOW
+
+    def pause(self) -> bool:
+        """The track goes on elsewhere. Whether what was in doubt until here was speech."""
+        return self._stationary.pause()
+
+    def forget(self) -> None:
+        """What comes next counts by itself."""
+        self._voiced = 0
