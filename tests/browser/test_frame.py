@@ -63,12 +63,12 @@ async def test_the_key_is_asked_for_and_used(serve: Serve, open_tab: OpenTab) ->
 
 async def test_a_key_in_the_address_is_taken_out_of_it(serve: Serve, open_tab: OpenTab) -> None:
     running = await serve(public_url="https://media.example.net")
-    tab = await open_tab(running, f"#key={running.server.local_key}")
+    tab = await open_tab(running, f"#key={running.server.services.local_key}")
     await tab.page.get_by_text("No calls yet.").wait_for()
     assert tab.page.url == f"{running.server.url}/#/"
     await tab.page.reload()
     await tab.page.get_by_text("No calls yet.").wait_for()
-    assert [url for url in tab.requests if running.server.local_key in url] == []
+    assert [url for url in tab.requests if running.server.services.local_key in url] == []
     await tab.page.evaluate("key => { location.hash = key; }", "#key=another")
     tab.expected = ("401",)
     await tab.page.get_by_text("This server answers only with one of its API keys.").wait_for()

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.phone import Phone
+from transcriber.calls.session_manager import CALLBACK_GRACE_S
 from transcriber.catalog import find
 from transcriber.errors import CallNotFound
 from transcriber.recognition.ports import Engine
@@ -80,7 +81,11 @@ async def serving(redis_url: str, data_dir: Path) -> AsyncIterator[Serve]:
     async with AsyncExitStack() as stack:
 
         async def start(
-            *, engine: Engine | None = None, phone: Mapping[str, Any] | None = None, **more: Any
+            *,
+            engine: Engine | None = None,
+            phone: Mapping[str, Any] | None = None,
+            callback_grace_s: float = CALLBACK_GRACE_S,
+            **more: Any,
         ) -> Running:
             chosen: dict[str, Any] = {
                 "port": 0,
@@ -94,7 +99,9 @@ async def serving(redis_url: str, data_dir: Path) -> AsyncIterator[Serve]:
                 "speech_gate": engine is not None,  # the scripted engine hears silence as well
             } | more
             settings = Settings(**chosen)
-            server = await stack.enter_async_context(running(settings, engine=engine or ScriptedEngine()))
+            server = await stack.enter_async_context(
+                running(settings, engine=engine or ScriptedEngine(), callback_grace_s=callback_grace_s)
+            )
             return Running(server, Phone(server.url, **(phone or {})))
 
         yield start

@@ -5,8 +5,8 @@ import gc
 import os
 
 from tests.server.conftest import Serve
-from transcriber.calls.event_emitter import EventEmitter
 from transcriber.calls.session import Session
+from transcriber.outbox.stream_publisher import StreamPublisher
 from transcriber.recognition.decode_scheduler import TrackQueue
 
 
@@ -17,7 +17,7 @@ def count(kind: type) -> int:
 
 async def test_two_hundred_calls_leave_nothing(serve: Serve) -> None:
     running = await serve(max_tracks=1000)
-    [pool] = running.server.sessions._ears.models.pools
+    [pool] = running.server.recognition.service.models.pools
 
     async def one(number: int) -> None:
         async with running.phone.call() as call:
@@ -40,8 +40,8 @@ async def test_two_hundred_calls_leave_nothing(serve: Serve) -> None:
         await twenty()
     assert pool.lent == 0
     assert pool.idle <= max(idle, 8)
-    assert (count(Session), count(EventEmitter), count(TrackQueue)) == (0, 0, 0)
+    assert (count(Session), count(StreamPublisher), count(TrackQueue)) == (0, 0, 0)
     assert len(asyncio.all_tasks()) <= tasks
     assert len(os.listdir("/proc/self/fd")) <= files + 2
-    assert running.server.sessions.live_tracks == 0
+    assert running.server.sessions.admission.live_tracks == 0
     assert running.server.sessions.backlog_s == 0

@@ -1,5 +1,6 @@
 """What the figures tell, and to whom: no call is named, and they may have a listener of their own."""
 
+import asyncio
 import re
 
 import aiohttp
@@ -22,7 +23,9 @@ async def test_no_call_and_no_stream_is_named(serve: Serve) -> None:
         await running.live(2)
         await call.play(1000)
         await other.play(1000)
-        running.server.sessions._measure()
+        async with asyncio.timeout(20):
+            while "transcriber_streams_live 2.0" not in (await text_of(running.server.url + "/metrics"))[1]:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
         for path in ("/metrics", "/readyz"):
             _, text = await text_of(running.server.url + path)
             for sid in (call.call_sid, call.stream_sid, other.call_sid, other.stream_sid):
@@ -32,7 +35,7 @@ async def test_no_call_and_no_stream_is_named(serve: Serve) -> None:
         assert [labels for labels, _ in lags] == ['{track="inbound"}', '{track="outbound"}']
         for each in (call, other):
             assert await each.hang_up() == 1000
-    running.server.sessions._measure()
+    await running.live(0)
     _, text = await text_of(running.server.url + "/metrics")
     assert 'transcriber_track_lag_seconds{track="inbound"} 0.0' in text
 

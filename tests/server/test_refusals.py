@@ -71,7 +71,7 @@ async def test_full_and_draining_are_503(serve: Serve, why: str) -> None:
     async with running.phone.call() as call:
         await running.live(1)
         if why == "draining":
-            running.server.sessions.draining = True
+            running.server.sessions.admission.draining = True
         async with aiohttp.ClientSession() as session:
             with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
                 await session.ws_connect(running.server.url + "/v1/media")
@@ -83,13 +83,14 @@ async def test_full_and_draining_are_503(serve: Serve, why: str) -> None:
 
 
 async def test_more_tracks_than_expected_are_1013(serve: Serve) -> None:
-    running = await serve(max_tracks=4)
+    running = await serve(max_tracks=4, insecure=True, api_keys=("k1",))
     async with (
         running.phone.call() as first,
         running.phone.call(start=False) as second,
     ):
-        running.server.sessions.waiting._unproved.clear()
-        async with running.phone.call(tracks=["inbound"]) as third:
+        await running.live(1)
+        async with running.phone.call(tracks=["inbound"], headers={"X-API-Key": "k1"}) as third:
+            await running.live(2)
             await second.send(start(CallIds(), tracks=["inbound", "outbound"]))
             assert await second.closed() == 1013
             await third.play(500)

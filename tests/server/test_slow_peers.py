@@ -53,7 +53,7 @@ async def ended(reader: asyncio.StreamReader) -> bytes:
 
 
 def cut(running: Running, why: str) -> float:
-    registry = running.server.sessions._metrics.registry
+    registry = running.server.services.metrics.registry
     return registry.get_sample_value("transcriber_connections_cut_total", {"reason": why}) or 0.0
 
 

@@ -35,7 +35,7 @@ async def refusal(phone: Phone, **call: Any) -> str:
 
 
 def gauge(running: Running, name: str) -> float | None:
-    return running.server.sessions._metrics.registry.get_sample_value(f"transcriber_{name}")
+    return running.server.services.metrics.registry.get_sample_value(f"transcriber_{name}")
 
 
 async def ticketed(running: Running, ids: CallIds) -> Phone:
@@ -59,7 +59,7 @@ async def test_silent_strangers_shut_out_neither_keys_nor_tickets(serve: Serve) 
             call = await stack.enter_async_context(phone.call(ids=ids, headers=by("198.51.100.1"), parameters=ticket))
             await running.live(number + 1)
             await call.play(300)
-        assert not running.server.sessions.full
+        assert not running.server.sessions.admission.full
     assert gauge(running, "sockets_unproved") == 0
 
 

@@ -11,6 +11,7 @@ from pytest_aiohttp import AiohttpClient
 
 from tests.server.conftest import serve
 from tests.web.written_call import WrittenCall
+from transcriber.calls.admission import AdmissionPolicy
 from transcriber.calls.session_manager import SessionManager
 from transcriber.observability.metrics import Metrics
 from transcriber.settings.definition import Settings
@@ -23,14 +24,23 @@ __all__ = ["serve"]
 Client = TestClient[web.Request, web.Application]
 
 
-class Registry(SessionManager):
-    """Has no streams, only remembers what the web asked of them."""
+class StubAdmission(AdmissionPolicy):
+    """Admits as a test says."""
 
     full = False
     live_tracks = 0
 
     def __init__(self) -> None:
         self.draining = False
+
+
+class StubSessions(SessionManager):
+    """Has no streams, only remembers what the web asked of them."""
+
+    admission: StubAdmission
+
+    def __init__(self) -> None:
+        self.admission = StubAdmission()
         self.ended: list[tuple[str, str]] = []
         self.reported: list[tuple[str, str, str]] = []
 
@@ -49,12 +59,12 @@ class WebClient(Protocol):
 
 
 @pytest.fixture
-def registry() -> Registry:
-    return Registry()
+def sessions() -> StubSessions:
+    return StubSessions()
 
 
 @pytest.fixture
-def services(store: RedisStore, registry: Registry) -> Services:
+def services(store: RedisStore, sessions: StubSessions) -> Services:
     async def all_well() -> Mapping[str, str]:
         return {}
 
@@ -63,7 +73,7 @@ def services(store: RedisStore, registry: Registry) -> Services:
         history=store.history,
         feed=store.feed,
         tickets=store.tickets,
-        sessions=registry,
+        sessions=sessions,
         readiness=all_well,
         metrics=Metrics(),
     )

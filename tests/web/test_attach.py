@@ -9,7 +9,7 @@ import pytest
 from aiohttp.test_utils import TestServer
 
 from tests.twilio_rest import ACCOUNT, BUSY, CROWDED, ENDED, LIVE, TOKEN, TwilioRest
-from tests.web.conftest import Client, Registry, WebClient
+from tests.web.conftest import Client, StubSessions, WebClient
 from transcriber.cli.main import main
 from transcriber.web.services import Services
 
@@ -101,12 +101,12 @@ async def test_wrong_credentials_and_no_answer(
         assert "wrong" not in error["message"]
 
 
-async def test_what_is_missing_is_named(web_client: WebClient, registry: Registry) -> None:
+async def test_what_is_missing_is_named(web_client: WebClient, sessions: StubSessions) -> None:
     answer = await (await web_client()).post(f"/v1/calls/{LIVE}/attach")
     error = (await answer.json())["error"]
     assert (answer.status, error["code"]) == (409, "not_configured")
     assert "TRANSCRIBER_TWILIO_ACCOUNT_SID, TRANSCRIBER_TWILIO_AUTH_TOKEN, TRANSCRIBER_PUBLIC_URL" in error["message"]
-    registry.draining = True
+    sessions.admission.draining = True
     client = await web_client(twilio_account_sid=("AC1",), twilio_auth_token=("t",), public_url=PUBLIC)
     assert (await client.post(f"/v1/calls/{LIVE}/attach")).status == 503
 

@@ -50,7 +50,7 @@ async def test_an_unknown_method_keeps_allow(web_client: WebClient) -> None:
 async def test_an_unexpected_error_is_logged_once_without_detail(
     web_client: WebClient, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
-    client = await web_client({"archive": BrokenArchive(error)})
+    client = await web_client({"history": BrokenArchive(error)})
     with caplog.at_level(logging.ERROR):
         answer = await client.get("/v1/calls", headers={"X-Request-ID": "my-id"})
     assert answer.status == 500

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.web.conftest import Registry, WebClient
+from tests.web.conftest import StubSessions, WebClient
 from transcriber import __version__
 from transcriber.web.services import Services
 
@@ -24,15 +24,15 @@ async def test_alive(web_client: WebClient) -> None:
     assert (await client.head("/healthz")).status == 200
 
 
-async def test_ready(web_client: WebClient, registry: Registry) -> None:
-    registry.live_tracks = 4
+async def test_ready(web_client: WebClient, sessions: StubSessions) -> None:
+    sessions.admission.live_tracks = 4
     answer = await (await web_client()).get("/readyz")
     assert (answer.status, await answer.json()) == (200, {"status": "ready", "live_tracks": 4})
 
 
 @pytest.mark.parametrize("state", ["draining", "full"])
-async def test_not_ready_without_room(web_client: WebClient, registry: Registry, state: str) -> None:
-    setattr(registry, state, True)
+async def test_not_ready_without_room(web_client: WebClient, sessions: StubSessions, state: str) -> None:
+    setattr(sessions.admission, state, True)
     answer = await (await web_client()).get("/readyz")
     assert answer.status == 503
     assert list((await answer.json())["problems"]) == [state]
@@ -48,13 +48,13 @@ async def test_not_ready_without_its_parts(web_client: WebClient) -> None:
 
 
 async def test_degraded_is_ready(web_client: WebClient) -> None:
-    answer = await (await web_client({"limping": redis_is_away})).get("/readyz")
+    answer = await (await web_client({"degradations": redis_is_away})).get("/readyz")
     assert answer.status == 200
     assert await answer.json() == {"status": "degraded", "problems": {"redis": "away"}, "live_tracks": 0}
 
 
 @pytest.mark.parametrize(("told", "word"), [(redis_is_away, "away"), (redis_is_odd, "failing")])
-@pytest.mark.parametrize("part", ["readiness", "limping"])
+@pytest.mark.parametrize("part", ["readiness", "degradations"])
 async def test_strangers_are_told_one_word_and_the_log_the_rest(
     web_client: WebClient, caplog: pytest.LogCaptureFixture, told: object, word: str, part: str
 ) -> None:

@@ -213,7 +213,7 @@ async def test_a_format_nobody_has(web_client: WebClient, begin_call: Any) -> No
 @pytest.mark.parametrize("name", ["json", "txt", "vtt", "srt", "csv"])
 async def test_events_of_another_version_are_read(web_client: WebClient, name: str) -> None:
     archive = FixedArchive('{"type":"final","seq":2,"text":"sparse"}', "{", "[]", '{"type":"novel"}')
-    client = await web_client({"archive": archive})
+    client = await web_client({"history": archive})
     answer = await client.get("/v1/calls/CA1/transcript", params={"format": name})
     assert answer.status == 200
     assert "sparse" in await answer.text()
@@ -232,7 +232,7 @@ async def test_a_call_is_deleted(web_client: WebClient, begin_call: Any) -> None
 
 
 async def test_a_store_that_is_away_is_no_secret_but_its_address_is(web_client: WebClient) -> None:
-    client = await web_client({"archive": FixedArchive()})
+    client = await web_client({"history": FixedArchive()})
     answer = await client.delete("/v1/calls/CA1")
     assert answer.status == 503
     assert int(answer.headers["Retry-After"]) > 0

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from tests.server.conftest import Serve
-from tests.web.conftest import Registry, WebClient
+from tests.web.conftest import StubSessions, WebClient
 from transcriber.audio import sample_calls
 
 KEY = "k" * 32
@@ -80,9 +80,9 @@ async def test_a_sample_that_is_none(web_client: WebClient, body: str | bytes) -
     assert (answer.status, (await answer.json())["error"]["code"]) == (400, "bad_request")
 
 
-async def test_no_sample_without_room_or_key(web_client: WebClient, registry: Registry) -> None:
+async def test_no_sample_without_room_or_key(web_client: WebClient, sessions: StubSessions) -> None:
     assert (await (await web_client(api_keys=(KEY,))).post("/v1/sample-calls")).status == 401
-    registry.draining = True
+    sessions.admission.draining = True
     answer = await (await web_client()).post("/v1/sample-calls")
     assert answer.status == 503
     assert "Retry-After" in answer.headers
@@ -99,7 +99,7 @@ async def test_no_sample_without_room_or_key(web_client: WebClient, registry: Re
 )
 async def test_a_sample_call_comes_in_by_the_front_door(serve: Serve, settings: dict[str, object]) -> None:
     running = await serve(**settings)
-    key = {"X-API-Key": running.server.local_key}
+    key = {"X-API-Key": running.server.services.local_key}
     async with aiohttp.ClientSession(headers=key) as http:
         answer = await http.post(f"{running.server.url}/v1/sample-calls", data='{"name":"08_short_wrong_department"}')
         call = await answer.json()

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from aiohttp.test_utils import TestClient
 
-from tests.web.conftest import Client, Registry, WebClient
+from tests.web.conftest import Client, StubSessions, WebClient
 from transcriber.errors import StoreError
 from transcriber.observability.log_rate_limit import MAX_LINES
 from transcriber.store.redis_store import RedisStore
@@ -101,8 +101,8 @@ async def test_what_follows_is_configured(web_client: WebClient, then: str, expe
 
 
 @pytest.mark.parametrize("state", ["draining", "full"])
-async def test_without_room_the_call_goes_on(web_client: WebClient, registry: Registry, state: str) -> None:
-    setattr(registry, state, True)
+async def test_without_room_the_call_goes_on(web_client: WebClient, sessions: StubSessions, state: str) -> None:
+    setattr(sessions.admission, state, True)
     root = await answered(await web_client())
     assert [child.tag for child in root] == ["Pause"]
 
@@ -276,12 +276,12 @@ async def test_a_json_webhook_needs_its_hash(web_client: WebClient) -> None:
     ],
 )
 async def test_status_callbacks(
-    web_client: WebClient, registry: Registry, event: str, ended: list[Any], reported: list[Any]
+    web_client: WebClient, sessions: StubSessions, event: str, ended: list[Any], reported: list[Any]
 ) -> None:
     client = await web_client()
     form = {"StreamSid": "MZ1", "StreamEvent": event, "StreamError": "31941", "AccountSid": "AC1"}
     assert (await client.post("/v1/stream-status", data=form)).status == 204
-    assert (registry.ended, registry.reported) == (ended, reported)
+    assert (sessions.ended, sessions.reported) == (ended, reported)
 
 
 async def test_a_status_callback_of_an_unknown_stream_is_fine(web_client: WebClient) -> None:
@@ -289,20 +289,20 @@ async def test_a_status_callback_of_an_unknown_stream_is_fine(web_client: WebCli
     assert (await (await web_client()).post("/v1/stream-status", data=form)).status == 204
 
 
-async def test_a_status_callback_of_another_account_is_refused(web_client: WebClient, registry: Registry) -> None:
+async def test_a_status_callback_of_another_account_is_refused(web_client: WebClient, sessions: StubSessions) -> None:
     client = await web_client(twilio_account_sid=("AC1",))
     form = {"StreamSid": "MZ1", "StreamEvent": "stream-stopped"}
     assert (await client.post("/v1/stream-status", data=form | {"AccountSid": "AC2"})).status == 403
-    assert registry.ended == []
+    assert sessions.ended == []
     assert (await client.post("/v1/stream-status", data=form | {"AccountSid": "AC1"})).status == 204
 
 
 async def test_a_status_callback_of_no_stream_is_counted(
-    web_client: WebClient, services: Services, registry: Registry
+    web_client: WebClient, services: Services, sessions: StubSessions
 ) -> None:
     client = await web_client()
     for form in ({"StreamEvent": "stream-stopped"}, {"StreamEvent": "stream-stopped", "StreamSid": "a b"}):
         assert (await client.post("/v1/stream-status", data=form)).status == 204
-    assert registry.ended == []
+    assert sessions.ended == []
     read = services.metrics.registry.get_sample_value
     assert read("transcriber_bad_messages_total", {"code": "bad_status_callback"}) == 2

@@ -1,7 +1,7 @@
-"""Sockets whose start has not come: those that proved whose they are, apart from those that did not.
+"""Sockets whose start message has not come: the authenticated ones, apart from those that have shown nothing.
 
-What proves: Twilio's signature, an API key, a ticket. A proved one is counted as the usual stream, so that admission
-stays true. One that is not takes nothing from the proved: strangers can open sockets and say nothing.
+Twilio's signature, an API key and a ticket authenticate a socket. An authenticated one is counted as a usual stream, so
+that admission stays true. One that is not takes nothing from them: strangers can open sockets and say nothing.
 """
 
 from collections import Counter
@@ -11,22 +11,23 @@ from dataclasses import dataclass
 from typing import Literal
 
 USUAL_TRACKS = 2
-"""What a stream that has not started yet is counted as."""
-SHARE = 4
-"""Of the unproved sockets that there is room for, one address gets so many-th."""
-LEAST_OF_ADDRESS = 4
+"""How many tracks a stream that has not started yet is counted as."""
+ADDRESS_SHARE = 4
+"""One address gets so many-th of the room for unauthenticated sockets."""
+LEAST_PER_ADDRESS = 4
 """But so many in any case: a few calls may begin in the same moment with tickets that only their starts show."""
 
 
 @dataclass(frozen=True, slots=True)
 class SocketCredentials:
-    """What a socket showed before its start. `site`: the address it counts for while unproved; empty: of nobody's.
+    """What a socket showed before its start.
 
-    `ticket`: one that was spent, and the call it is good for.
+    `address`: the one it counts for while unauthenticated; empty: nobody's. `ticket`: one that was spent, and
+    `call_sid` the call it is good for.
     """
 
-    proved: bool = False
-    site: str = ""
+    authenticated: bool = False
+    address: str = ""
     ticket: str = ""
     call_sid: str = ""
 
@@ -35,39 +36,40 @@ class PendingSockets:
     """How many there are. Belongs to the event loop's thread."""
 
     def __init__(self) -> None:
-        self._proved = 0
-        self._unproved: Counter[str] = Counter()
+        self._authenticated = 0
+        self._unauthenticated: Counter[str] = Counter()
 
     @property
-    def unproved(self) -> int:
+    def unauthenticated(self) -> int:
         """How many have shown nothing."""
-        return self._unproved.total()
+        return self._unauthenticated.total()
 
     @property
     def tracks(self) -> int:
-        """Tracks that the proved ones will want."""
-        return USUAL_TRACKS * self._proved
+        """Tracks that the authenticated ones will want."""
+        return USUAL_TRACKS * self._authenticated
 
-    def full_of_unproved(self, site: str, spare_tracks: int) -> Literal["address", "all"] | None:
-        """Whether one more unproved socket is too much: for its address, or where so many tracks are free."""
-        room = max(spare_tracks // USUAL_TRACKS, 1)
-        if self.unproved >= room:
+    def full_of_unauthenticated(self, address: str, free_tracks: int) -> Literal["address", "all"] | None:
+        """Whether one more unauthenticated socket is too much: for its address, or where so many tracks are free."""
+        room = max(free_tracks // USUAL_TRACKS, 1)
+        if self.unauthenticated >= room:
             return "all"
-        return "address" if site and self._unproved[site] >= max(LEAST_OF_ADDRESS, room // SHARE) else None
+        most = max(LEAST_PER_ADDRESS, room // ADDRESS_SHARE)
+        return "address" if address and self._unauthenticated[address] >= most else None
 
     @contextmanager
-    def one(self, proof: SocketCredentials) -> Iterator[None]:
-        """It waits inside the block."""
-        if proof.proved:
-            self._proved += 1
+    def counted(self, credentials: SocketCredentials) -> Iterator[None]:
+        """Inside the block the socket waits for its start and counts."""
+        if credentials.authenticated:
+            self._authenticated += 1
         else:
-            self._unproved[proof.site] += 1
+            self._unauthenticated[credentials.address] += 1
         try:
             yield
         finally:
-            if proof.proved:
-                self._proved -= 1
+            if credentials.authenticated:
+                self._authenticated -= 1
             else:
-                self._unproved[proof.site] -= 1
-                if self._unproved[proof.site] <= 0:
-                    del self._unproved[proof.site]
+                self._unauthenticated[credentials.address] -= 1
+                if self._unauthenticated[credentials.address] <= 0:
+                    del self._unauthenticated[credentials.address]

@@ -1,5 +1,6 @@
-"""One stream's owner: joins the wire, a lane per track and the scribe, from the start message until all is written.
+"""One live stream, from its start message until its last event is written.
 
+A session joins the wire, one recognition queue per track, and the outbox. Its states:
 LIVE -(stop, close, callback, inactivity, shutdown)-> FINISHING -> GONE. The reading side never waits for recognition or
 for Redis.
 """
@@ -12,8 +13,8 @@ from collections.abc import Callable, Mapping
 from enum import Enum, auto
 
 from transcriber.audio.chunk import SAMPLE_RATE_HZ, AudioChunk
-from transcriber.calls.event_emitter import EventEmitter
-from transcriber.events.factory import StreamEventFactory
+from transcriber.events.factory import Fact, StreamEventFactory
+from transcriber.events.schema import iso_time
 from transcriber.outbox.ports import Outbox
 from transcriber.recognition.decode_scheduler import TrackQueue
 from transcriber.recognition.service import StreamRecognition
@@ -24,8 +25,9 @@ from transcriber.telephony.outcomes import AudioGap, DtmfReceived, StreamFault
 from transcriber.telephony.twilio.messages import Start
 
 TICK_S = 0.25
-STILL_TICKS = 8
-"""So many ticks without a frame end an utterance, unless its endpoint is longer: networks stall, too."""
+"""Seconds between two calls of `Session.tick`."""
+STALLED_TICKS = 8
+"""A track without a frame for so many ticks has stalled: its utterance ends. A longer endpoint needs more ticks."""
 
 
 class State(Enum):
@@ -44,46 +46,46 @@ class Session:
         start: Start,
         received: MediaStream,
         *,
-        hearing: StreamRecognition,
+        recognition: StreamRecognition,
         outbox: Outbox,
         speakers: Mapping[str, str],
     ) -> None:
-        engine = hearing.pool.engine
+        engine = recognition.pool.engine
         self.start = start
         self.received = received
         self.state = State.LIVE
         self.ending: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         """Done, with the reason, when somebody other than the sender ends the stream."""
         self._faults: Counter[str] = Counter()
-        self._soon: asyncio.Task[None] | None = None
-        self._scribe = EventEmitter(
-            StreamEventFactory(
-                start=start,
-                speakers=speakers,
-                language=engine.language,
-                model=engine.model,
-                unknown_words=hearing.unknown_words,
-            ),
-            outbox,
-            refuse=self.end,
+        self._ending_soon: asyncio.Task[None] | None = None
+        self._event_factory = StreamEventFactory(
+            start=start,
+            speakers=speakers,
+            language=engine.language,
+            model=engine.model,
+            unknown_words=recognition.unknown_words,
         )
-        self._lanes: dict[str, TrackQueue] = {
-            track: hearing.track_queue(self._listener(track)) for track in start.tracks
+        call_started, stream_started = self._event_factory.started(_now())
+        self._sink = outbox.open_stream(
+            call_started, stream_started, at_ms=time.time_ns() // 1_000_000, on_refused=self.end
+        )
+        self._queues: dict[str, TrackQueue] = {
+            track: recognition.track_queue(self._results_of(track)) for track in start.tracks
         }
-        self._still_ticks = max(STILL_TICKS, math.ceil(hearing.manner.endpoint_ms / 1000 / TICK_S))
-        self._still = dict.fromkeys(start.tracks, (0, 0))
-        """By track the audio received up to the latest tick, and for how many ticks it has been all."""
-        for fault in hearing.faults:
+        self._stalled_ticks = max(STALLED_TICKS, math.ceil(recognition.manner.endpoint_ms / 1000 / TICK_S))
+        self._progress = dict.fromkeys(start.tracks, (0, 0))
+        """By track: milliseconds of audio received up to the latest tick, and for how many ticks there was no more."""
+        for fault in recognition.faults:
             self.report(fault)
 
     @property
     def lag_s(self) -> dict[str, float]:
         """Seconds of audio received and not yet recognised, by track."""
-        return {track: lane.pending / SAMPLE_RATE_HZ for track, lane in self._lanes.items()}
+        return {track: queue.pending / SAMPLE_RATE_HZ for track, queue in self._queues.items()}
 
     @property
     def backlog_s(self) -> float:
-        """The same of the track that has most."""
+        """The lag of the track that has most, in seconds."""
         return max(self.lag_s.values())
 
     @property
@@ -95,52 +97,53 @@ class Session:
         """Take what the wire said. Never waits."""
         match outcome:
             case AudioChunk():
-                self._scribe.record_audio(outcome)
-                if not self._lanes[outcome.track].offer(outcome):
+                self._sink.record_audio(outcome)
+                if not self._queues[outcome.track].offer(outcome):
                     self.report(StreamFault("audio_refused", "recognition is too far behind or failed: audio was lost"))
             case AudioGap() | DtmfReceived() | StreamFault():
-                self._scribe.emit(outcome)
+                self._emit(outcome)
 
     def tick(self) -> None:
-        """To be called every TICK_S: a track whose frames have stopped (mute, a leg that left) is told so.
+        """To be called every TICK_S: ends the utterance of a track whose frames have stopped (mute, a leg that left).
 
         Ticks are counted, not seconds: when this process was held up, the frames are there and not read yet.
         """
         for track, audio_ms in self.received.audio_ms().items():
-            known_ms, ticks = self._still[track]
+            known_ms, ticks = self._progress[track]
             ticks = ticks + 1 if audio_ms == known_ms else 0
-            self._still[track] = audio_ms, ticks
-            if ticks >= self._still_ticks and self.state is State.LIVE:
-                self._lanes[track].end_utterance()
+            self._progress[track] = audio_ms, ticks
+            if ticks >= self._stalled_ticks and self.state is State.LIVE:
+                self._queues[track].end_utterance()
 
     def report(self, fault: StreamFault) -> None:
         """Count a fault of ours; its code's first time becomes a stream.error event."""
         self._faults[fault.code] += 1
         if self._faults[fault.code] == 1:
-            self._scribe.emit(fault)
+            self._emit(fault)
 
     def end(self, reason: str) -> None:
         """Ask whoever reads the stream to finish it."""
         if not self.ending.done():
             self.ending.set_result(reason)
 
-    def end_if_quiet(self, reason: str, quiet_s: float, heard_at: Callable[[], float]) -> None:
-        """The same once nothing came for `quiet_s`; `heard_at` tells when something last did, on the monotonic clock.
+    def end_if_quiet(self, reason: str, quiet_s: float, last_message_at: Callable[[], float]) -> None:
+        """End the stream once nothing came for `quiet_s`; messages on their way may take that long.
 
-        What was on its way may come that long. A stream on which things come for longer lives, and says so.
+        `last_message_at` says when a message last came, on the monotonic clock. A stream on which messages come for
+        longer lives on, and a stream.error says so.
         """
-        if self._soon is None and self.state is State.LIVE:
-            self._soon = asyncio.create_task(self._end_if_quiet(reason, quiet_s, heard_at))
+        if self._ending_soon is None and self.state is State.LIVE:
+            self._ending_soon = asyncio.create_task(self._end_if_quiet(reason, quiet_s, last_message_at))
 
-    async def _end_if_quiet(self, reason: str, quiet_s: float, heard_at: Callable[[], float]) -> None:
+    async def _end_if_quiet(self, reason: str, quiet_s: float, last_message_at: Callable[[], float]) -> None:
         for _ in range(2):
             since = time.monotonic()
             await asyncio.sleep(quiet_s)
-            if heard_at() <= since:
+            if last_message_at() <= since:
                 self.end(reason)
                 return
         self.report(StreamFault("still_sending", "a status callback called the stream over, but audio goes on"))
-        self._soon = None
+        self._ending_soon = None
 
     async def finish(self, reason: str, *, within_s: float) -> None:
         """No more audio: recognise the rest for `within_s` at most, write everything and the end, release all.
@@ -152,28 +155,41 @@ class Session:
         for outcome in self.received.flush():
             self.receive(outcome)
         self.state = State.FINISHING
-        if self._soon is not None:
-            self._soon.cancel()
+        if self._ending_soon is not None:
+            self._ending_soon.cancel()
         try:
             await self._recognise_rest(within_s)
-            await self._scribe.close(reason, audio_ms=self.received.audio_ms(), faults=dict(self.faults))
+            stream_stopped, call_ended = self._event_factory.stopped(
+                reason, audio_ms=self.received.audio_ms(), errors=dict(self.faults), at=_now()
+            )
+            await self._sink.close(stream_stopped, call_ended)
         finally:
             self.state = State.GONE
 
     async def _recognise_rest(self, within_s: float) -> None:
-        finishing = [lane.finish() for lane in self._lanes.values()]
+        finishing = [queue.finish() for queue in self._queues.values()]
         done, late = await asyncio.wait(finishing, timeout=within_s)
         if late:
             self.report(StreamFault("recognition_late", "recognition took too long: the last words are missing"))
-        if any(lane.exception() for lane in done):
+        if any(track.exception() for track in done):
             self.report(StreamFault("recognition_failed", "recognition of a track failed: words may be missing"))
 
-    def _listener(self, track: str) -> Callable[[RecognitionResults], None]:
-        def tell(heard: RecognitionResults) -> None:
-            for item in heard:
-                if isinstance(item, FinalResult):
-                    self._scribe.emit(item, track)
-                else:
-                    self._scribe.emit_partial(item, track)
+    def _results_of(self, track: str) -> Callable[[RecognitionResults], None]:
+        """What the track's queue hands its results to: finals are kept and published, partials only published."""
 
-        return tell
+        def publish(results: RecognitionResults) -> None:
+            for result in results:
+                if isinstance(result, FinalResult):
+                    self._emit(result, track)
+                else:
+                    self._sink.send_partial(self._event_factory.partial(result, track, at=_now()))
+
+        return publish
+
+    def _emit(self, fact: Fact, track: str = "") -> None:
+        """Keep and publish a fact as an event; `track` is that of a result."""
+        self._sink.send(self._event_factory.event(fact, track, at=_now()))
+
+
+def _now() -> str:
+    return iso_time(time.time())

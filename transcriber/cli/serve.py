@@ -42,8 +42,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _greeting(server: Server) -> list[str]:
-    engine = server.engine
-    lines = [f"model: {engine.model}, language {engine.language}; room for {server.max_tracks} tracks at once"]
+    engine, tracks = server.recognition.engine, server.sessions.admission.max_tracks
+    lines = [f"model: {engine.model}, language {engine.language}; room for {tracks} tracks at once"]
     if engine.model == catalog.DEMO:
         lines.append(
             "model: this is the small demo model: about 2,250 words of call-centre English, good for trying things "
@@ -59,14 +59,14 @@ def _greeting(server: Server) -> list[str]:
 def _access(server: Server) -> list[str]:
     """Who may do what. The key itself is for the eyes at a terminal, never for what collects logs."""
     settings, lines = server.settings, []
-    if server.local_key:
+    if server.services.local_key:
         path = local_key.path_in(settings.data_dir)
         lines.append(f"access: no TRANSCRIBER_API_KEYS are set, so the API wants the key in {path}")
         if sys.stderr.isatty():
             pages = [url for url in (server.url, _page(settings.public_url)) if url]
             lines.append(
                 "access: the page with this key, for you alone: "
-                + ", or ".join(f"{url}/#key={server.local_key}" for url in pages)
+                + ", or ".join(f"{url}/#key={server.services.local_key}" for url in pages)
             )
     elif not settings.api_keys:
         lines.append(
@@ -92,6 +92,6 @@ def _flags(server: Server) -> str:
     """What a command needs to find the server, when its own settings do not say."""
     usual = Settings()
     flags = "" if server.url == usual.local_url else f" --url {server.url}"
-    if server.local_key and (flags or server.settings.data_dir != usual.data_dir):
+    if server.services.local_key and (flags or server.settings.data_dir != usual.data_dir):
         flags += f" --api-key-file {local_key.path_in(server.settings.data_dir)}"
     return flags

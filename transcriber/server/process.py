@@ -56,7 +56,7 @@ def _on_stop_signals(handler: Callable[[], None]) -> None:
 
 def _stop(stop: asyncio.Event, server: Server, report: Callable[[str], None]) -> None:
     if stop.is_set():
-        server.sessions.hurry()
+        server.sessions.skip_drain()
         return
     stop.set()
     live = server.sessions.live_streams
@@ -69,7 +69,7 @@ async def _reload_on(requested: asyncio.Event, server: Server) -> None:
         requested.clear()
         if server.certificate is not None:
             server.certificate.refresh()
-        await server.change_model()
+        await server.recognition.change_model()
 
 
 def _allow_many_files() -> None:

@@ -3,12 +3,13 @@
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from transcriber.calls.session_manager import AdmissionPolicy, SessionManager, SessionParts
+from transcriber.calls.admission import AdmissionRules
+from transcriber.calls.session_manager import CALLBACK_GRACE_S, SessionManager, SessionParts, SessionTimeouts
 from transcriber.observability.metrics import Metrics
 from transcriber.outbox.journal_recovery import JournalRecovery
 from transcriber.recognition.capacity import Capacity
@@ -19,7 +20,7 @@ from transcriber.runtime.cancellation import cancel
 from transcriber.server.listeners import bind, serve_http
 from transcriber.server.model_loader import ModelLoader
 from transcriber.server.readiness import degradations, readiness
-from transcriber.server.recognition import open_recognition
+from transcriber.server.recognition import Recognition, open_recognition
 from transcriber.server.storage import open_storage
 from transcriber.settings import local_key
 from transcriber.settings.definition import Settings
@@ -29,8 +30,6 @@ from transcriber.web.services import Services
 from transcriber.web.transport.certificate import Certificate
 
 log = logging.getLogger(__name__)
-FINISH_S = 30.0
-"""How long a stream that has ended may take to decode and write its last words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,26 +37,36 @@ class Server:
     """A running server, for whoever started it."""
 
     url: str
-    settings: Settings
-    engine: Engine
-    sessions: SessionManager
+    services: Services
+    """What its web handlers work with."""
+    recognition: Recognition
     store: RedisStore
-    max_tracks: int
-    change_model: Callable[[], Awaitable[None]]
-    """Look which model the settings name now, and let new calls have it."""
-    certificate: Certificate | None = None
-    local_key: str = ""
-    """Its own key, where one is wanted and the settings have none."""
+    certificate: Certificate | None
+
+    @property
+    def settings(self) -> Settings:
+        """What it was started with."""
+        return self.services.settings
+
+    @property
+    def sessions(self) -> SessionManager:
+        """Its live streams."""
+        return self.services.sessions
 
 
 @asynccontextmanager
 async def running(
-    settings: Settings, *, engine: Engine | None = None, report: Callable[[str], None] = log.info
+    settings: Settings,
+    *,
+    engine: Engine | None = None,
+    report: Callable[[str], None] = log.info,
+    callback_grace_s: float = CALLBACK_GRACE_S,
 ) -> AsyncIterator[Server]:
     """A server that accepts calls inside the block; behind it live calls were finished and everything is gone.
 
-    `engine` instead of the model that the settings name. Leaving drains for `settings.drain_s` unless
-    `server.sessions.hurry()` was called. Raises ConfigError (address), ModelError, StoreError.
+    `engine` instead of the model that the settings name; `callback_grace_s` as in `SessionTimeouts`. Leaving drains for
+    `settings.drain_s` unless `server.sessions.skip_drain()` was called. Raises ConfigError (address), ModelError,
+    StoreError.
     """
     async with AsyncExitStack() as stack:
         certificate = Certificate(settings.tls_cert, settings.tls_key) if settings.tls_cert else None
@@ -71,10 +80,8 @@ async def running(
         store, outbox = await open_storage(settings, metrics, stack, report)
         recognition = await open_recognition(settings, model_loader, loading, stack)
         outbox.takeover.recovery.set_result(JournalRecovery(store.history, partial(retranscribe, recognition.service)))
-        parts = SessionParts(ears=recognition.service, outbox=outbox, tickets=store.tickets, metrics=metrics)
-        sessions = SessionManager(_admission_policy(settings, recognition.capacity), parts)
-        run_in_background(stack, sessions.watch(), name="ending silent streams")
-        run_in_background(stack, sessions.tick(), name="noticing tracks whose frames have stopped")
+        parts = SessionParts(recognition=recognition.service, outbox=outbox, tickets=store.tickets, metrics=metrics)
+        sessions = _open_sessions(settings, recognition.capacity, parts, stack, callback_grace_s=callback_grace_s)
         services = Services(
             settings=settings,
             local_key=own_api_key,
@@ -90,28 +97,25 @@ async def running(
         )
         await serve_http(services, sockets, certificate, stack, report)
         stack.push_async_callback(sessions.drain, settings.drain_s)
-        yield Server(
-            url=url_of("https" if certificate else "http", *sockets.api.getsockname()[:2]),
-            settings=settings,
-            engine=recognition.engine,
-            sessions=sessions,
-            store=store,
-            max_tracks=sessions.rules.max_tracks(),
-            change_model=recognition.change_model,
-            certificate=certificate,
-            local_key=own_api_key,
-        )
+        url = url_of("https" if certificate else "http", *sockets.api.getsockname()[:2])
+        yield Server(url=url, services=services, recognition=recognition, store=store, certificate=certificate)
 
 
 def _count_tasks(loop: asyncio.AbstractEventLoop) -> int:
     return len(asyncio.all_tasks(loop))
 
 
-def _admission_policy(settings: Settings, capacity: Capacity) -> AdmissionPolicy:
-    return AdmissionPolicy(
+def _open_sessions(
+    settings: Settings, capacity: Capacity, parts: SessionParts, stack: AsyncExitStack, *, callback_grace_s: float
+) -> SessionManager:
+    """The registry of live streams, which watches them until the stack ends."""
+    rules = AdmissionRules(
         max_tracks=(lambda: settings.max_tracks) if settings.max_tracks else capacity.tracks,
         account_sids=settings.twilio_account_sid,
         require_ticket=settings.require_ticket,
-        inactivity_s=settings.inactivity_s,
-        finish_s=FINISH_S,
     )
+    timeouts = SessionTimeouts(inactivity_s=settings.inactivity_s, callback_grace_s=callback_grace_s)
+    sessions = SessionManager(rules, parts, timeouts)
+    run_in_background(stack, sessions.watch_inactivity(), name="ending silent streams")
+    run_in_background(stack, sessions.watch_stalled_tracks(), name="noticing tracks whose frames have stopped")
+    return sessions

@@ -9,8 +9,8 @@ import re
 
 from aiohttp import web
 
+from transcriber.calls.admission import AdmissionPolicy
 from transcriber.calls.pending_sockets import SocketCredentials
-from transcriber.calls.session_manager import SessionManager
 from transcriber.errors import StoreError
 from transcriber.web.access import rules
 from transcriber.web.api.errors import Refusal
@@ -23,43 +23,44 @@ TICKET = re.compile(r"[A-Za-z0-9_-]{1,128}")
 log = logging.getLogger(__name__)
 
 
-async def shown(request: web.Request) -> SocketCredentials | Refusal:
-    """The socket's proof, if there is room for it. A ticket is looked at last: afterwards it is spent."""
+async def credentials_of(request: web.Request) -> SocketCredentials | Refusal:
+    """What the socket shows, if there is room for it. A ticket is looked at last: afterwards it is spent."""
     refusal = rules.may_stream(request)
     if refusal is not None:
         return refusal
-    sessions, ticket = request.app[SERVICES].sessions, rules.ticket_of(request)
-    proof = SocketCredentials(proved=rules.is_proved(request), site=bounded_address_of(request))
+    admission, ticket = request.app[SERVICES].sessions.admission, rules.ticket_of(request)
+    credentials = SocketCredentials(authenticated=rules.is_proved(request), address=bounded_address_of(request))
     if not ticket:
-        return _no_room(sessions, proof) or proof
-    refusal = _no_room(sessions, SocketCredentials(proved=True))
+        return _no_room(admission, credentials) or credentials
+    refusal = _no_room(admission, SocketCredentials(authenticated=True))
     if refusal is not None:
         return refusal
-    found = await _spent(request, ticket, proof)
-    return found if isinstance(found, Refusal) else _no_room(sessions, found) or found
+    found = await _spend(request, ticket, credentials)
+    return found if isinstance(found, Refusal) else _no_room(admission, found) or found
 
 
-async def _spent(request: web.Request, ticket: str, proof: SocketCredentials) -> SocketCredentials | Refusal:
+async def _spend(request: web.Request, ticket: str, credentials: SocketCredentials) -> SocketCredentials | Refusal:
+    """The credentials with the ticket, which is spent now."""
     services = request.app[SERVICES]
     try:
         call_sid = await services.tickets.spend(ticket) if TICKET.fullmatch(ticket) else ""
     except StoreError as error:
-        said = "a ticket could not be checked: %s"
-        services.log_budget.log(log, logging.ERROR, "ticket not checked", said, error)
+        text = "a ticket could not be checked: %s"
+        services.log_budget.log(log, logging.ERROR, "ticket not checked", text, error)
         if services.settings.require_ticket:
             return _come_back(503, "the ticket could not be checked")
-        return proof  # where none is demanded, one that cannot be checked proves as much as none
+        return credentials  # where none is demanded, one that cannot be checked proves as much as none
     if not call_sid:
         return Refusal(403, "the ticket in the address is not good: made up, too old or used already")
-    return SocketCredentials(proved=True, ticket=ticket, call_sid=call_sid)
+    return SocketCredentials(authenticated=True, ticket=ticket, call_sid=call_sid)
 
 
-def _no_room(sessions: SessionManager, proof: SocketCredentials) -> Refusal | None:
-    if sessions.draining:
+def _no_room(admission: AdmissionPolicy, credentials: SocketCredentials) -> Refusal | None:
+    if admission.draining:
         return _come_back(503, "the server is shutting down")
-    if proof.proved:
-        return _come_back(503, "all tracks are in use") if sessions.full else None
-    match sessions.full_of_unproved(proof.site):
+    if credentials.authenticated:
+        return _come_back(503, "all tracks are in use") if admission.full else None
+    match admission.full_of_unauthenticated(credentials.address):
         case "address":
             return _come_back(429, "this address has opened too many sockets without a start, key, signature or ticket")
         case "all":

@@ -32,7 +32,7 @@ async def attach(request: web.Request) -> web.Response:
     parameters = _parameters(body.get("parameters", {}))
     name = _name(body)
     calls = _calls(services)
-    if services.sessions.draining or services.sessions.full:
+    if services.sessions.admission.draining or services.sessions.admission.full:
         raise TelephonyError(503, "unavailable", "this server has no room for another call; try again later")
     # First: whatever Twilio might leave out, it is not the ticket.
     ticket = await request.app[ISSUING].issue(call_sid)

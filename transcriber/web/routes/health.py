@@ -28,11 +28,12 @@ async def ready(request: web.Request) -> web.Response:
     problems = _words(services, await services.readiness())
     if services.settings.require_ticket and await request.app[ISSUING].fails():
         problems["tickets"] = "away"
-    if services.sessions.draining:
+    admission = services.sessions.admission
+    if admission.draining:
         problems["draining"] = "stopping"
-    if services.sessions.full:
+    if admission.full:
         problems["full"] = "busy"
-    tracks = services.sessions.live_tracks
+    tracks = admission.live_tracks
     if problems:
         error = {"code": "not_ready", "message": "; ".join(f"{part}: {what}" for part, what in problems.items())}
         body = {"status": "not_ready", "problems": problems, "live_tracks": tracks, "error": error}

@@ -53,16 +53,16 @@ async def media(request: web.Request) -> web.StreamResponse:
     services = request.app[SERVICES]
     sessions, refusals = services.sessions, services.metrics.refusals
     if request.headers.get("Upgrade", "").lower() == "websocket":
-        shown = await socket_credentials.shown(request)
+        credentials = await socket_credentials.credentials_of(request)
     else:
-        shown = Refusal(426, "this is a WebSocket endpoint for Twilio Media Streams", {"Upgrade": "websocket"})
-    if isinstance(shown, Refusal):
-        refusals.labels(str(shown.status)).inc()
-        return shown.response()
+        credentials = Refusal(426, "this is a WebSocket endpoint for Twilio Media Streams", {"Upgrade": "websocket"})
+    if isinstance(credentials, Refusal):
+        refusals.labels(str(credentials.status)).inc()
+        return credentials.response()
     # aiohttp refuses messages of this size, not only those above.
     socket = web.WebSocketResponse(max_msg_size=LONGEST_MESSAGE + 1, compress=False, autoping=True, timeout=2.0)
     await socket.prepare(request)
-    conversation = MediaStreamHandler(socket, sessions, shown, services.log_budget)
+    conversation = MediaStreamHandler(socket, sessions, credentials, services.log_budget)
     ended = await conversation.run()
     request[request_rate.WASTED] = (not conversation.began or ended.reason in REFUSALS) and ended.close_code not in OURS
     if ended.close_code not in (WSCloseCode.OK, WSCloseCode.GOING_AWAY):
@@ -79,12 +79,12 @@ class MediaStreamHandler:
         self,
         socket: web.WebSocketResponse,
         sessions: SessionManager,
-        shown: SocketCredentials,
+        credentials: SocketCredentials,
         log_budget: LogRateLimiter,
     ) -> None:
         self._socket = socket
         self._sessions = sessions
-        self._shown = shown
+        self._credentials = credentials
         self._log_budget = log_budget
         self._received = MediaStream()
         self._session: Session | None = None
@@ -115,7 +115,7 @@ class MediaStreamHandler:
 
     async def _wait_for_start(self) -> Ended | None:
         """None once the stream was announced and admitted; admission may take longer: it may load a model."""
-        with self._sessions.waiting.one(self._shown):
+        with self._sessions.admission.pending.counted(self._credentials):
             try:
                 async with asyncio.timeout(START_WITHIN_S):
                     while (began := await self._read_one()) is None:
@@ -179,7 +179,7 @@ class MediaStreamHandler:
     async def _admit(self, start: Start) -> Ended | None:
         logs.call_sid.set(start.call_sid)
         logs.stream_sid.set(start.stream_sid)
-        admitted = await self._sessions.admit(start, self._received, self._shown)
+        admitted = await self._sessions.admit(start, self._received, self._credentials)
         if isinstance(admitted, StreamRefused):
             return Ended(admitted.close_code, admitted.reason, "refused")
         self._session = admitted

@@ -37,7 +37,7 @@ async def play(request: web.Request) -> web.Response:
     """Begin a call; its CallSid is answered at once. The body names one of the bundled calls, or is empty."""
     services, playing = request.app[SERVICES], request.app[PLAYING]
     name = _name(await request.read())
-    if services.sessions.draining or services.sessions.full:
+    if services.sessions.admission.draining or services.sessions.admission.full:
         return error_response(503, "no room for another call", headers={"Retry-After": "10"})
     if len(playing) >= MOST_AT_ONCE:
         message = f"{MOST_AT_ONCE} sample calls are being played already"

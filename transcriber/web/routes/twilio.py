@@ -89,9 +89,10 @@ async def _start(root: ET.Element, request: web.Request, form: Mapping[str, str]
     services, call_sid = request.app[SERVICES], form.get("CallSid", "")
     if not parameters.CALL_SID.fullmatch(call_sid):
         return "no_call"
-    if services.sessions.draining or services.sessions.full:
+    admission = services.sessions.admission
+    if admission.draining or admission.full:
         services.metrics.refusals.labels(status="503").inc()
-        return "draining" if services.sessions.draining else "full"
+        return "draining" if admission.draining else "full"
     ticket = ""
     try:
         ticket = await request.app[ISSUING].issue(call_sid)
