@@ -21,8 +21,8 @@ from bench import recordings
 from transcriber.audio import sample_calls
 from transcriber.benchmark import bare_vosk, load, material
 from transcriber.benchmark.system_under_test import SystemUnderTest
-from transcriber.benchmark.transcriber_service import service
-from transcriber.benchmark.vosk_server_peer import peer
+from transcriber.benchmark.transcriber_service import run_service
+from transcriber.benchmark.vosk_server_peer import open_peer
 from transcriber.catalog import ModelFolder
 from transcriber.runtime import allocator, blas_kernels
 from transcriber.telephony.simulator import read_recording
@@ -53,30 +53,30 @@ def main() -> None:
 
 async def measure(folder: ModelFolder, args: argparse.Namespace) -> Mapping[str, float]:
     """CPU seconds per second of a track, by side."""
-    calls = [material.recorded(path) for path in args.audio] if args.audio else material.bundled()
-    pieces = [call.cut(args.seconds) for call in calls]
-    chosen = material.out_of_step(pieces, args.calls)
+    calls = [material.from_recording(path) for path in args.audio] if args.audio else material.from_sample_calls()
+    excerpts = [call.cut(args.seconds) for call in calls]
+    chosen = material.staggered(excerpts, args.calls)
     tracks = [mulaw for call in chosen for mulaw in call.recording.tracks.values()]
     warm_on = None if args.fresh else read_recording(sample_calls.path(sample_calls.DEFAULT)).tracks["outbound"]
 
     async def alone() -> float:
         threads = os.cpu_count() or 1
-        return await bare_vosk.apart(
-            bare_vosk.cost, str(folder.path), folder.band, tracks, warm_on=warm_on, threads=threads
+        return await bare_vosk.in_subprocess(
+            bare_vosk.measure_cost, str(folder.path), folder.band, tracks, warm_on=warm_on, threads=threads
         )
 
     async with AsyncExitStack() as stack:
-        sides: dict[str, SystemUnderTest] = {
-            "server, gate off": await stack.enter_async_context(service(folder, gated=False)),
-            "server, gate on": await stack.enter_async_context(service(folder)),
+        systems: dict[str, SystemUnderTest] = {
+            "server, gate off": await stack.enter_async_context(run_service(folder, speech_gate=False)),
+            "server, gate on": await stack.enter_async_context(run_service(folder)),
         }
         if args.variables:
             with patch.dict(os.environ, dict(variable.split("=", 1) for variable in args.variables)):
-                sides["the same with the variables"] = await stack.enter_async_context(service(folder))
+                systems["the same with the variables"] = await stack.enter_async_context(run_service(folder))
         if args.peer_model:
             command = f"{sys.executable} -m bench.peer {args.peer_model} {{port}}"
-            sides["usual server"] = await stack.enter_async_context(peer(command, rate=16000, band=folder.band))
-        playing = {name: asyncio.create_task(load.play(side, chosen)) for name, side in sides.items()}
+            systems["usual server"] = await stack.enter_async_context(open_peer(command, rate=16000, band=folder.band))
+        playing = {name: asyncio.create_task(load.play(system, chosen)) for name, system in systems.items()}
         plain = asyncio.create_task(alone())
         await asyncio.sleep(0)  # it is spawned: what follows is not for it
         with patch.dict(os.environ, {allocator.VARIABLE: allocator.library() or ""}):
@@ -85,7 +85,7 @@ async def measure(folder: ModelFolder, args: argparse.Namespace) -> Mapping[str,
             await asyncio.sleep(0)
         costs = {"bare Vosk": await plain, "bare Vosk, same allocator and kernels": await tuned}
         for name, task in playing.items():
-            costs[name] = (await task).sound().cost or 0.0
+            costs[name] = (await task).require_success().cost or 0.0
     return costs
 
 

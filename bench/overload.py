@@ -22,9 +22,9 @@ from bench import recordings
 from bench.knocking import ADMITTED, TURNED_AWAY, knock
 from bench.stage import Finals, Plan, Stage, Verdict, compare
 from transcriber.benchmark import load
-from transcriber.benchmark.material import Call, bundled
+from transcriber.benchmark.material import Call, from_sample_calls
 from transcriber.benchmark.section_report import percentile, ratio
-from transcriber.benchmark.transcriber_service import MOST_WAITING, Service, room
+from transcriber.benchmark.transcriber_service import MOST_WAITING, TranscriberService, measure_max_tracks
 from transcriber.settings.definition import Settings
 from transcriber.store.feed import RedisFeed
 from transcriber.telephony.simulator import CallIds, Target, dial
@@ -124,32 +124,34 @@ class Round:
     @property
     def failed(self) -> list[str]:
         """Calls that ended otherwise than by a refusal, or had trouble."""
-        troubles = [trouble for heard in self.outcome.heard for trouble in heard.troubles]
-        return [failure for failure in self.outcome.failures if "refused the call: 503" not in failure] + troubles
+        error_codes = [code for result in self.outcome.results for code in result.error_codes]
+        return [failure for failure in self.outcome.failures if "refused the call: 503" not in failure] + error_codes
 
     def changed(self, alone: Mapping[tuple[str, str], Sequence[str]]) -> int:
         """Tracks that read otherwise than without load."""
         return sum(
-            heard.words(track) != alone[heard.call.name, track]
-            for heard in self.outcome.heard
-            for track in heard.call.recording.tracks
+            result.words(track) != alone[result.call.name, track]
+            for result in self.outcome.results
+            for track in result.call.recording.tracks
         )
 
     def line(self, alone: Mapping[tuple[str, str], Sequence[str]]) -> str:
         """For people."""
         outcome, lags = self.outcome, self.lags_ms
         return (
-            f"{self.offered:4} offered: {len(outcome.heard)} admitted, {len(outcome.failures)} refused, again "
+            f"{self.offered:4} offered: {len(outcome.results)} admitted, {len(outcome.failures)} refused, again "
             f"{dict(self.again)}, failed {self.failed or 0}, tracks changed {self.changed(alone)}; final less endpoint "
             f"p50 {percentile(lags, 50)} p95 {percentile(lags, 95)} ms of {len(lags)}; {self.most_mb:.0f} MB; caller "
             f"late p99 {percentile(outcome.late_ms, 99)} ms; others {outcome.others_cores} cores"
         )
 
 
-async def _round(side: Service, url: str, pid: int, pieces: Sequence[Call], *, calls: int, again: int) -> Round:
+async def _round(
+    system: TranscriberService, url: str, pid: int, excerpts: Sequence[Call], *, calls: int, again: int
+) -> Round:
     """So many at once, their starts spread; of them `again` dial again each second, once all places are taken."""
-    callers = [pieces[number % len(pieces)] for number in range(calls)]
-    shortest_s = min(piece.recording.duration_s for piece in pieces)
+    callers = [excerpts[number % len(excerpts)] for number in range(calls)]
+    shortest_s = min(piece.recording.duration_s for piece in excerpts)
 
     async def insisting() -> Counter[str]:
         await asyncio.sleep(load.SPREAD_S + MARGIN_S)
@@ -157,30 +159,30 @@ async def _round(side: Service, url: str, pid: int, pieces: Sequence[Call], *, c
         return await _insist(url, callers=again, every_s=AGAIN_S, for_s=for_s if again else 0)
 
     async with _peak(pid) as peak:
-        outcome, answers = await asyncio.gather(load.play(side, callers), insisting())
+        outcome, answers = await asyncio.gather(load.play(system, callers), insisting())
     return Round(offered=calls, outcome=outcome, again=answers, most_mb=peak.most_mb)
 
 
 async def measure(*, tracks: int, rounds: int, seconds: float) -> None:
     """Rounds without and with overload in turn, and the ratio of their delays."""
-    pieces = [call.cut(seconds) for call in bundled()]
+    excerpts = [call.cut(seconds) for call in from_sample_calls()]
     calm: list[Round] = []
     crowded: list[Round] = []
     with tempfile.TemporaryDirectory(prefix="overload-") as folder:
-        stage = Stage(Plan(), Path(folder), None, pieces[0].recording)
-        async with _listened(stage, tracks) as (side, url, pid):
-            first = (await load.play(side, pieces)).sound().heard
+        stage = Stage(Plan(), Path(folder), None, excerpts[0].recording)
+        async with _listened(stage, tracks) as (system, url, pid):
+            first = (await load.play(system, excerpts)).require_success().results
             alone = {(one.call.name, track): one.words(track) for one in first for track in one.call.recording.tracks}
             for _ in range(rounds):
                 for waves, times in ((calm, 1), (crowded, 2)):
                     calls = times * tracks // 2
-                    wave = await _round(side, url, pid, pieces, calls=calls, again=calls - tracks // 2)
+                    wave = await _round(system, url, pid, excerpts, calls=calls, again=calls - tracks // 2)
                     waves.append(wave)
                     print(wave.line(alone), flush=True)
             began_s = time.monotonic()
             await _let_in(url)
             print(f"a new call was let in {time.monotonic() - began_s:.2f} s after the last round", flush=True)
-            after = await _round(side, url, pid, pieces, calls=min(len(pieces), tracks // 2), again=0)
+            after = await _round(system, url, pid, excerpts, calls=min(len(excerpts), tracks // 2), again=0)
             print(after.line(alone))
     for q in (50, 95):
         ratios = [
@@ -192,15 +194,15 @@ async def measure(*, tracks: int, rounds: int, seconds: float) -> None:
 
 
 @asynccontextmanager
-async def _listened(stage: Stage, tracks: int) -> AsyncIterator[tuple[Service, str, int]]:
+async def _listened(stage: Stage, tracks: int) -> AsyncIterator[tuple[TranscriberService, str, int]]:
     """A server with so much room, heard by a subscriber of its Redis."""
     async with stage.server("data", "--max-tracks", str(tracks)) as (server, url), stage.store() as store:
-        side = Service("service", url, server.pid, endpoint_ms=Settings().endpoint_ms, ready_s=0)
+        system = TranscriberService("service", url, server.pid, endpoint_ms=Settings().endpoint_ms, ready_s=0)
         feed = RedisFeed(store.client, store.keys, max_waiting=MOST_WAITING)
         try:
             async with feed.follow() as messages:
-                listening = asyncio.create_task(side.listen(messages))
-                yield side, url, server.pid
+                listening = asyncio.create_task(system.listen(messages))
+                yield system, url, server.pid
                 listening.cancel()
                 await asyncio.wait((listening,))
         finally:
@@ -217,7 +219,7 @@ async def main() -> None:
     parser.add_argument("--seconds", type=float, default=30, help="of each call")
     args = parser.parse_args()
     recordings.heading()
-    tracks = args.tracks or await room(recordings.model("en-demo"))
+    tracks = args.tracks or await measure_max_tracks(recordings.model("en-demo"))
     print(f"room for {tracks} tracks, calls of {args.seconds:g} s with two", flush=True)
     await measure(tracks=tracks, rounds=args.rounds, seconds=args.seconds)
 

@@ -16,8 +16,8 @@ def spoken(call: Call, turn: Turn) -> bytes:
 @pytest.mark.parametrize("name", sample_calls.names())
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
 def test_a_call_begun_elsewhere_says_the_same_in_another_order(name: str, share: float) -> None:
-    call = material.recorded(sample_calls.path(name))
-    begun = call.begun_at(share)
+    call = material.from_recording(sample_calls.path(name))
+    begun = call.rotated_to(share)
     assert begun.duration_ms == pytest.approx(call.duration_ms, abs=1)
     assert [turn.text for turn in begun.turns] != [turn.text for turn in call.turns]
     by_text = {turn.text: turn for turn in call.turns}
@@ -28,14 +28,14 @@ def test_a_call_begun_elsewhere_says_the_same_in_another_order(name: str, share:
 
 
 def test_a_call_begun_at_its_beginning_or_without_a_pause_is_itself() -> None:
-    call = material.recorded(sample_calls.path(sample_calls.DEFAULT))
-    assert call.begun_at(0) is call
-    assert call.begun_at(0.999) is call
+    call = material.from_recording(sample_calls.path(sample_calls.DEFAULT))
+    assert call.rotated_to(0) is call
+    assert call.rotated_to(0.999) is call
     endless = Call(
         name="endless",
         recording=call.recording,
         turns=(Turn("inbound", 0, call.duration_ms, "on and on"),),
-        said={},
-        by_energy=True,
+        transcripts={},
+        turns_by_energy=True,
     )
-    assert endless.begun_at(0.5) is endless
+    assert endless.rotated_to(0.5) is endless

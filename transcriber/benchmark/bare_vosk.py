@@ -1,4 +1,4 @@
-"""Vosk alone, as its own examples use it, in a process of its own: the ground that everything is compared with.
+"""Vosk alone, as its own examples use it, in a process of its own: what everything else is compared with.
 
 The only module besides `recognition.vosk_engine` that imports vosk: what is measured may not stand between.
 """
@@ -24,12 +24,12 @@ from transcriber.runtime import blas_kernels
 P = ParamSpec("P")
 T = TypeVar("T")
 BLOCK_MS = 100
-BLOCK = 2 * 2 * SAMPLE_RATE_HZ * BLOCK_MS // 1000
+BLOCK_BYTES = 2 * 2 * SAMPLE_RATE_HZ * BLOCK_MS // 1000
 WARM_BLOCKS = 50
-FRAME = 160
+FRAME_SAMPLES = 160
 
 
-async def apart(task: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+async def in_subprocess(task: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """What the function returns in a process of its own, which ends with this call. Raises ModelError."""
     context = get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
@@ -37,34 +37,34 @@ async def apart(task: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     process.start()
     theirs.close()
     try:
-        good, answer = await asyncio.to_thread(_receive, ours)
+        succeeded, answer = await asyncio.to_thread(_receive, ours)
     finally:
         await asyncio.to_thread(_end, process)
         ours.close()
-    if not good:
+    if not succeeded:
         raise ModelError(f"bare Vosk: {answer}")
     return answer  # type: ignore[no-any-return]
 
 
-def texts(model: str, band: Band, tracks: Sequence[bytes]) -> list[str]:
+def transcribe(model: str, band: Band, tracks: Sequence[bytes]) -> list[str]:
     """What a fresh KaldiRecognizer makes of each mu-law track, filled up to whole frames as a line fills it."""
     blas_kernels.settle()  # with other kernels than the server's, words at the edge of the beam differ
     library = _library(model)
     found = []
     for mulaw in tracks:
         recognizer = _recognizer(library)
-        pcm = upsample(mulaw.ljust(-(-len(mulaw) // FRAME) * FRAME, bytes([SILENCE])), band)
-        said = [
+        pcm = upsample(mulaw.ljust(-(-len(mulaw) // FRAME_SAMPLES) * FRAME_SAMPLES, bytes([SILENCE])), band)
+        results = [
             json.loads(recognizer.Result())["text"]
-            for start in range(0, len(pcm), BLOCK)
-            if recognizer.AcceptWaveform(pcm[start : start + BLOCK])
+            for start in range(0, len(pcm), BLOCK_BYTES)
+            if recognizer.AcceptWaveform(pcm[start : start + BLOCK_BYTES])
         ]
-        said.append(json.loads(recognizer.FinalResult())["text"])
-        found.append(" ".join(" ".join(said).split()))
+        results.append(json.loads(recognizer.FinalResult())["text"])
+        found.append(" ".join(" ".join(results).split()))
     return found
 
 
-def cost(model: str, band: Band, tracks: Sequence[bytes], *, warm_on: bytes | None, threads: int) -> float:
+def measure_cost(model: str, band: Band, tracks: Sequence[bytes], *, warm_on: bytes | None, threads: int) -> float:
     """CPU seconds per second of a track, in real time: BLOCK_MS of every track in turn, a partial each.
 
     With `warm_on` the recognizers have heard that before, as those of a pool have; else they are made for their track.
@@ -74,16 +74,16 @@ def cost(model: str, band: Band, tracks: Sequence[bytes], *, warm_on: bytes | No
     before, began_s = time.process_time(), time.monotonic()
     recognizers = warmed or [_recognizer(library) for _ in tracks]
 
-    def pace(first: int) -> None:
-        for block in range(-(-max(map(len, pcm)) // BLOCK)):
+    def feed_in_real_time(first: int) -> None:
+        for block in range(-(-max(map(len, pcm)) // BLOCK_BYTES)):
             for track in range(first, len(pcm), threads):
                 due_s = began_s + BLOCK_MS / 1000 * (block + track / len(pcm))
                 time.sleep(max(0.0, due_s - time.monotonic()))
-                _feed(recognizers[track], pcm[track][block * BLOCK : (block + 1) * BLOCK])
+                _feed(recognizers[track], pcm[track][block * BLOCK_BYTES : (block + 1) * BLOCK_BYTES])
         for recognizer in recognizers[first::threads]:
             recognizer.FinalResult()
 
-    workers = [threading.Thread(target=pace, args=(first,)) for first in range(threads)]
+    workers = [threading.Thread(target=feed_in_real_time, args=(first,)) for first in range(threads)]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -100,8 +100,8 @@ def _feed(recognizer: Any, block: bytes) -> None:
 
 def _warmed(library: Any, pcm: bytes) -> Any:
     recognizer = _recognizer(library)
-    for start in range(0, min(len(pcm), WARM_BLOCKS * BLOCK), BLOCK):
-        recognizer.AcceptWaveform(pcm[start : start + BLOCK])
+    for start in range(0, min(len(pcm), WARM_BLOCKS * BLOCK_BYTES), BLOCK_BYTES):
+        recognizer.AcceptWaveform(pcm[start : start + BLOCK_BYTES])
     recognizer.FinalResult()
     return recognizer
 
@@ -124,7 +124,7 @@ def _work(answers: Connection, task: Callable[..., object], args: Sequence[Any],
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started us ends us
     try:
         answers.send((True, task(*args, **kwargs)))
-    except Exception as error:  # told to the one who asked; the library raises plain Exception
+    except Exception as error:  # sent to the one who asked; the library raises plain Exception
         answers.send((False, f"{type(error).__name__}: {error}"))
 
 

@@ -12,14 +12,14 @@ LAST_TURN_MS = 2000
 """A turn that ends so close to the end of its recording is not counted: the end of the call would end it."""
 
 
-class Playing:
+class Playback:
     """When a recording was played. The earliest frame is taken to be on time, the others late against it."""
 
     def __init__(self) -> None:
         self._leads: list[float] = []
 
-    def at(self, end_ms: int) -> None:
-        """Audio up to there goes out now."""
+    def sent(self, end_ms: int) -> None:
+        """Note that audio up to `end_ms` of the recording is sent now."""
         self._leads.append(time.monotonic() * 1000 - end_ms)
 
     @property
@@ -29,7 +29,7 @@ class Playing:
 
     @property
     def late_ms(self) -> list[float]:
-        """Of every frame."""
+        """How late each frame was sent."""
         return [lead - self.began_ms for lead in self._leads]
 
 
@@ -60,15 +60,15 @@ class Delay:
 
 @dataclass(slots=True)
 class CallResult:
-    """A call's outcome. `troubles`: codes of errors that the server reported in it."""
+    """A call's outcome. `error_codes`: of the errors that the server reported in it."""
 
     call: Call
-    playing: Playing = field(default_factory=Playing)
+    playback: Playback = field(default_factory=Playback)
     utterances: list[Utterance] = field(default_factory=list)
-    troubles: list[str] = field(default_factory=list)
+    error_codes: list[str] = field(default_factory=list)
 
     def words(self, track: str) -> list[str]:
-        """Everything heard on a track, in order."""
+        """All words recognized on a track, in order."""
         return words_of(" ".join(item.text for item in self.utterances if item.track == track))
 
     def turns(self) -> list[Turn]:
@@ -76,7 +76,7 @@ class CallResult:
         return [turn for turn in self.call.turns if turn.end_ms <= self.call.duration_ms - LAST_TURN_MS]
 
     def delays(self, *, endpoint_ms: int | None) -> list[Delay]:
-        """Of every turn of `turns` of which anything was heard.
+        """Of every turn of `turns` in which words were recognized.
 
         An utterance over several turns tells about the beginning of the first and the end of the last; a turn in
         several utterances is told about by its first and its last one.
@@ -85,22 +85,22 @@ class CallResult:
         return [delay for delay in found if delay is not None]
 
     def _delay(self, turn: Turn, endpoint_ms: int | None) -> Delay | None:
-        parts = [item for item in self.utterances if _meet(item, turn)]
+        parts = [item for item in self.utterances if _overlap(item, turn)]
         if not parts:
             return None
-        began_ms = self.playing.began_ms
+        began_ms = self.playback.began_ms
         first = final = lag = None
-        if self._spans(parts[0])[0] is turn:
+        if self._turns_of(parts[0])[0] is turn:
             first = parts[0].first_ms - began_ms - turn.start_ms
-        if self._spans(parts[-1])[-1] is turn:
+        if self._turns_of(parts[-1])[-1] is turn:
             final = parts[-1].final_ms - began_ms - turn.end_ms
             lag = parts[-1].lag_ms if endpoint_ms is None else final - endpoint_ms
         return Delay(first, final, lag)
 
-    def _spans(self, utterance: Utterance) -> Sequence[Turn]:
-        return [turn for turn in self.call.turns if _meet(utterance, turn)]
+    def _turns_of(self, utterance: Utterance) -> Sequence[Turn]:
+        return [turn for turn in self.call.turns if _overlap(utterance, turn)]
 
 
-def _meet(utterance: Utterance, turn: Turn) -> bool:
+def _overlap(utterance: Utterance, turn: Turn) -> bool:
     same = utterance.track == turn.track
     return same and min(utterance.end_ms, turn.end_ms) > max(utterance.start_ms, turn.start_ms)

@@ -1,4 +1,4 @@
-"""A picture of the capacity section: delay against calls at once, as SVG."""
+"""The capacity section as a chart: delay against calls at once, as SVG."""
 
 import math
 from collections.abc import Sequence
@@ -13,20 +13,20 @@ MARKS_MS = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 
 
 def svg(steps: Sequence[Step], *, bound_ms: float, title: str) -> str:
-    """p95 (line) and p50 (dashed) of every side, the bound in red; delays on a logarithmic scale."""
+    """p95 (line) and p50 (dashed) of every system, the bound in red; delays on a logarithmic scale."""
     most = max(step.calls for step in steps)
     parts = [*_frame(title, most), _line(_y(bound_ms), "red")]
     parts.append(f'<text x="{WIDTH - RIGHT}" y="{_y(bound_ms) - 5:.1f}" text-anchor="end" fill="red">bound</text>')
-    for number, side in enumerate(dict.fromkeys(step.side for step in steps)):
-        colour = COLOURS.get(side, "#444")
-        own = sorted((step for step in steps if step.side == side), key=lambda step: step.calls)
+    for number, system in enumerate(dict.fromkeys(step.system for step in steps)):
+        colour = COLOURS.get(system, "#444")
+        own = sorted((step for step in steps if step.system == system), key=lambda step: step.calls)
         for name, dashes in (("p95_ms", ""), ("p50_ms", ' stroke-dasharray="5 4"')):
             points = [(_x(s.calls, most), _y(ms)) for s in own if (ms := getattr(s, name)) is not None]
             shown = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
             parts.append(f'<polyline points="{shown}" fill="none" stroke="{colour}" stroke-width="2"{dashes}/>')
             parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in points]
         at = LEFT + 12 + 200 * number
-        parts.append(f'<text x="{at}" y="{TOP + 16}" fill="{colour}">{escape(side)}: p95, p50 dashed</text>')
+        parts.append(f'<text x="{at}" y="{TOP + 16}" fill="{colour}">{escape(system)}: p95, p50 dashed</text>')
     body = "\n".join(parts)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" '

@@ -1,4 +1,4 @@
-"""Where a figure was measured: machine, versions, model. Without it no figure means anything."""
+"""Where a figure was measured: machine, versions, model. Without them no figure means anything."""
 
 import os
 import platform
@@ -13,7 +13,7 @@ from transcriber.benchmark.section_report import Value
 from transcriber.catalog import ModelFolder, static_graph
 
 
-def place(model: ModelFolder) -> Mapping[str, Value]:
+def describe_machine(model: ModelFolder) -> Mapping[str, Value]:
     """Name and value, as they are to be shown. `others_load`: what else ran here in the last minute, in cores."""
     name = model.name if model.name != "model" else f"{model.path.parent.name}/{model.name}"
     return {

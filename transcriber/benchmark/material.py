@@ -1,4 +1,4 @@
-"""What the bench plays: calls with their audio, where speech is in them, and what is said, if that is known."""
+"""What the bench plays: calls with their audio, where speech is in them, and their transcripts if these are known."""
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from transcriber.errors import AudioFileError
 from transcriber.telephony.simulator import Recording, read_recording
 
 FRAME_MS = 20
-FRAME = FRAME_MS * SAMPLES_PER_MS
+FRAME_SAMPLES = FRAME_MS * SAMPLES_PER_MS
 SPEECH_BELOW_PEAK_DB = 30.0
 """A frame so much below the 95th percentile of its track still counts as speech."""
 PAUSE_MS = 600
@@ -25,36 +25,39 @@ LEAST_SPEECH_MS = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """`turns`: where each side speaks, by the reference beside the recording or by `energy`; `said`: texts by track."""
+    """A recording, and by track its transcript if that is known.
+
+    `turns`: where each track has speech, by the reference beside the recording or `turns_by_energy`.
+    """
 
     name: str
     recording: Recording
     turns: Sequence[Turn]
-    said: Mapping[str, str]
-    by_energy: bool
+    transcripts: Mapping[str, str]
+    turns_by_energy: bool
 
     @property
     def duration_ms(self) -> int:
-        """Of every track."""
+        """Length of every track."""
         return round(self.recording.duration_s * 1000)
 
     @property
     def track_s(self) -> float:
-        """Seconds over all tracks."""
+        """Seconds of audio over all tracks."""
         return self.recording.duration_s * len(self.recording.tracks)
 
     def cut(self, seconds: float) -> "Call":
-        """Its beginning; what is said there is then not known."""
+        """Its beginning; the transcript of that is not known."""
         if self.recording.duration_s <= seconds:
             return self
         tracks = {track: mulaw[: round(seconds * SAMPLE_RATE_HZ)] for track, mulaw in self.recording.tracks.items()}
         turns = tuple(turn for turn in self.turns if turn.end_ms <= seconds * 1000)
-        return replace(self, recording=Recording(tracks), turns=turns, said={})
+        return replace(self, recording=Recording(tracks), turns=turns, transcripts={})
 
-    def begun_at(self, share: float) -> "Call":
+    def rotated_to(self, share: float) -> "Call":
         """The same call begun in the pause next to that share of it; what lies before comes at the end.
 
-        `share` 0 is the call itself. What is said is then not known.
+        `share` 0 is the call itself. The transcript of another order is not known.
         """
         length_ms = -(-max(map(len, self.recording.tracks.values())) // SAMPLES_PER_MS)
         cut_ms = min((0, length_ms, *self._pauses()), key=lambda at_ms: abs(at_ms - share * length_ms))
@@ -72,7 +75,7 @@ class Call:
             self,
             recording=Recording({track: mulaw[cut:] + mulaw[:cut] for track, mulaw in whole.items()}),
             turns=sorted(turns, key=lambda turn: turn.start_ms),
-            said={},
+            transcripts={},
         )
 
     def _pauses(self) -> Iterator[int]:
@@ -84,25 +87,27 @@ class Call:
             over_ms = max(over_ms, turn.end_ms)
 
 
-def bundled() -> list[Call]:
-    """The sample calls."""
-    return [recorded(sample_calls.path(name)) for name in sample_calls.names()]
+def from_sample_calls() -> list[Call]:
+    """The bundled sample calls."""
+    return [from_recording(sample_calls.path(name)) for name in sample_calls.names()]
 
 
-def recorded(path: Path) -> Call:
+def from_recording(path: Path) -> Call:
     """A wav file, with the turns of the `.json` beside it if there is one. Raises AudioFileError."""
     recording = read_recording(path)
     turns = sample_calls.reference(path)
-    said = {
+    transcripts = {
         track: " ".join(turn.text for turn in turns or () if turn.track == track)
         for track in recording.tracks
         if turns is not None
     }
-    found = turns or _by_energy(recording)
-    return Call(name=path.stem, recording=recording, turns=found, said=said, by_energy=turns is None)
+    found = turns or _turns_by_energy(recording)
+    return Call(
+        name=path.stem, recording=recording, turns=found, transcripts=transcripts, turns_by_energy=turns is None
+    )
 
 
-def listed(manifest: Path) -> list[Call]:
+def from_manifest(manifest: Path) -> list[Call]:
     """The recordings of a TSV file: a path (relative to it) first, the transcript last; `path` heads a title row.
 
     Rows whose transcript is `-` are passed over. Raises AudioFileError.
@@ -124,9 +129,9 @@ def listed(manifest: Path) -> list[Call]:
             Call(
                 name=Path(name).stem,
                 recording=recording,
-                turns=_by_energy(recording),
-                said=dict.fromkeys(recording.tracks, text),
-                by_energy=True,
+                turns=_turns_by_energy(recording),
+                transcripts=dict.fromkeys(recording.tracks, text),
+                turns_by_energy=True,
             )
         )
     if not calls:
@@ -134,12 +139,12 @@ def listed(manifest: Path) -> list[Call]:
     return calls
 
 
-def out_of_step(pieces: Sequence[Call], count: int) -> list[Call]:
+def staggered(excerpts: Sequence[Call], count: int) -> list[Call]:
     """So many calls, the pieces taking turns, each begun at another place: people do not speak in chorus."""
-    return [pieces[number % len(pieces)].begun_at(number / count) for number in range(count)]
+    return [excerpts[number % len(excerpts)].rotated_to(number / count) for number in range(count)]
 
 
-def _by_energy(recording: Recording) -> tuple[Turn, ...]:
+def _turns_by_energy(recording: Recording) -> tuple[Turn, ...]:
     turns = [
         Turn(track, start_ms, end_ms, "")
         for track, mulaw in recording.tracks.items()
@@ -152,7 +157,7 @@ def _by_energy(recording: Recording) -> tuple[Turn, ...]:
 def _loud(mulaw: bytes) -> list[tuple[int, int]]:
     """(start, end) in ms of what is loud for this track, over short holes."""
     samples = expand(mulaw).astype(np.float64)
-    frames = samples[: len(samples) // FRAME * FRAME].reshape(-1, FRAME)
+    frames = samples[: len(samples) // FRAME_SAMPLES * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES)
     if not len(frames):
         return []
     level_db = 10 * np.log10((frames**2).mean(axis=1) + 1)

@@ -1,4 +1,4 @@
-"""What a section reports: rows of figures, and what must be known to read them."""
+"""What a section reports: rows of figures, and what one must know to read them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

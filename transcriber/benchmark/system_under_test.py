@@ -1,4 +1,4 @@
-"""Who is called: our service in one manner or another, or a peer. What they have in common."""
+"""The port to a server that is measured: how a call is made to it, and what of the machine it uses."""
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
@@ -10,15 +10,15 @@ import psutil
 from transcriber.benchmark.call_result import CallResult
 from transcriber.benchmark.material import Call
 
-PATIENCE_S = 60.0
-"""How long after a call its last words are waited for."""
+LAST_WORDS_WITHIN_S = 60.0
+"""How long after the end of a call its last words may come."""
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
-    """What a side has used so far, of this machine: CPU seconds of all its processes, bytes of memory in RAM.
+class ResourceUse:
+    """What a system has used of this machine: CPU seconds of all its processes so far, bytes of resident memory.
 
-    `redis_cpu_s` and `redis_bytes` are in none of the others; they are 0 where there is none.
+    `redis_cpu_s` and `redis_bytes` are not part of the other two; they are 0 where there is no Redis.
     """
 
     cpu_s: float
@@ -43,22 +43,22 @@ class SystemUnderTest(Protocol):
     async def call(self, call: Call, *, speed: float = 1.0) -> CallResult:
         """Play it (0: as fast as it is taken) and wait for its last words. Raises TranscriberError."""
 
-    def use(self) -> Use | None:
-        """None for a server that is not our child."""
+    def resources(self) -> ResourceUse | None:
+        """What it has used; None for a server that is not our child."""
 
 
-Opening = AbstractAsyncContextManager[SystemUnderTest]
+OpenSystem = AbstractAsyncContextManager[SystemUnderTest]
 
 
-def use_of(pid: int) -> Use:
-    """Of a process and all below it."""
+def resources_of(pid: int) -> ResourceUse:
+    """Those of a process and all below it."""
     processes = _family(pid)
     redis = [process for process in processes if "redis" in process.name()]
     others = [process for process in processes if process not in redis]
-    return Use(_cpu_s(others), _cpu_s(redis), _memory(others), _memory(redis))
+    return ResourceUse(_cpu_s(others), _cpu_s(redis), _memory(others), _memory(redis))
 
 
-def busy_s() -> float:
+def machine_cpu_s() -> float:
     """CPU seconds that all of this machine has worked, or was kept from working by the host of a virtual one."""
     times = psutil.cpu_times()
     return float(sum(times) - times.idle - times.iowait - times.guest - times.guest_nice)

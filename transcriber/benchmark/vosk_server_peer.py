@@ -21,7 +21,7 @@ from transcriber.audio.g711 import expand
 from transcriber.audio.resampler import upsample
 from transcriber.benchmark.call_result import CallResult, Utterance
 from transcriber.benchmark.material import Call
-from transcriber.benchmark.system_under_test import PATIENCE_S, Use, use_of
+from transcriber.benchmark.system_under_test import LAST_WORDS_WITHIN_S, ResourceUse, resources_of
 from transcriber.errors import ConfigError, ServerUnreachable
 from transcriber.runtime import child_process
 from transcriber.telephony.simulator.client import RealtimeClock
@@ -32,8 +32,8 @@ READY_S = 120
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10)
 
 
-class Peer:
-    """A running server; implements `Side`."""
+class VoskServerPeer:
+    """A running server; implements `SystemUnderTest`."""
 
     def __init__(self, url: str, *, pid: int | None, ready_s: float, rate: int, band: Band) -> None:
         self.name = "peer"
@@ -45,42 +45,44 @@ class Peer:
         self._band = band
 
     async def call(self, call: Call, *, speed: float = 1.0) -> CallResult:
-        """See `Side`. When played as fast as possible, every answer is awaited, as the protocol's own clients do."""
-        heard, pace, failure = CallResult(call), RealtimeClock(speed), ""
+        """See `SystemUnderTest`. At full speed every answer is awaited, as the protocol's own clients do."""
+        result, clock, failure = CallResult(call), RealtimeClock(speed), ""
         try:
             async with asyncio.TaskGroup() as group:
                 for track, mulaw in call.recording.tracks.items():
-                    group.create_task(self._track(heard, track, mulaw, pace, in_turn=not speed))
+                    group.create_task(self._track(result, track, mulaw, clock, in_turn=not speed))
         except* TimeoutError:
-            failure = f"left audio unanswered for {PATIENCE_S:.0f} s"
+            failure = f"left audio unanswered for {LAST_WORDS_WITHIN_S:.0f} s"
         except* (aiohttp.ClientError, OSError, ServerUnreachable) as errors:
             failure = str(errors.exceptions[0])
         if failure:
             raise ServerUnreachable(f"the peer at {self._url}: {failure}")
-        return heard
+        return result
 
-    def use(self) -> Use | None:
-        """See `Side`."""
-        return None if self._pid is None else use_of(self._pid)
+    def resources(self) -> ResourceUse | None:
+        """See `SystemUnderTest`."""
+        return None if self._pid is None else resources_of(self._pid)
 
-    async def _track(self, heard: CallResult, track: str, mulaw: bytes, pace: RealtimeClock, *, in_turn: bool) -> None:
+    async def _track(
+        self, result: CallResult, track: str, mulaw: bytes, clock: RealtimeClock, *, in_turn: bool
+    ) -> None:
         pcm, size = self._pcm(mulaw), 2 * self._rate * CHUNK_MS // 1000
         async with aiohttp.ClientSession(timeout=TIMEOUT) as session, session.ws_connect(self._url) as line:
             await line.send_json({"config": {"sample_rate": self._rate, "words": True}})
-            answers = _Answers(heard, track)
+            answers = _Answers(result, track)
             reading = None if in_turn else asyncio.create_task(answers.read_all(line))
             try:
                 for start in range(0, len(pcm), size):
                     end_ms = (start // size + 1) * CHUNK_MS
-                    await pace.until(end_ms)
-                    heard.playing.at(end_ms)
+                    await clock.until(end_ms)
+                    result.playback.sent(end_ms)
                     answers.sent()
                     await line.send_bytes(pcm[start : start + size])
                     if in_turn:
-                        await asyncio.wait_for(answers.read(line), PATIENCE_S)
+                        await asyncio.wait_for(answers.read(line), LAST_WORDS_WITHIN_S)
                 answers.sent()
                 await line.send_json({"eof": 1})
-                async with asyncio.timeout(PATIENCE_S):
+                async with asyncio.timeout(LAST_WORDS_WITHIN_S):
                     await (answers.read_all(line) if reading is None else reading)
             finally:
                 if reading is not None:
@@ -95,15 +97,15 @@ class Peer:
 class _Answers:
     """Reads one connection's answers; the n-th is to the n-th message of audio."""
 
-    def __init__(self, heard: CallResult, track: str) -> None:
-        self._heard = heard
+    def __init__(self, result: CallResult, track: str) -> None:
+        self._result = result
         self._track = track
         self._sent_ms: list[float] = []
         self._taken = 0
         self._first_ms: float | None = None
 
     def sent(self) -> None:
-        """A message that will be answered goes out."""
+        """Note that a message which will be answered is sent."""
         self._sent_ms.append(time.monotonic() * 1000)
 
     async def read_all(self, line: aiohttp.ClientWebSocketResponse) -> None:
@@ -133,7 +135,7 @@ class _Answers:
             return
         words = answer.get("result") or ()
         times = [(word["start"], word["end"]) for word in words]  # type: ignore[attr-defined]
-        self._heard.utterances.append(
+        self._result.utterances.append(
             Utterance(
                 track=self._track,
                 start_ms=round(times[0][0] * 1000) if times else 0,
@@ -148,16 +150,16 @@ class _Answers:
 
 
 @asynccontextmanager
-async def peer(how: str, *, rate: int, band: Band) -> AsyncIterator[Peer]:
+async def open_peer(how: str, *, rate: int, band: Band) -> AsyncIterator[VoskServerPeer]:
     """The server at a ws:// address, or a command, started with a free port for `{port}`. Raises TranscriberError."""
     async with AsyncExitStack() as stack:
         pid, url, began_s = None, how, time.monotonic()
-        if not is_address(how):
+        if not is_url(how):
             port = _free_port()
             process = await stack.enter_async_context(child_process.running(command(how, port), environment=os.environ))
             await process.answers(port, within_s=READY_S)
             pid, url = process.pid, f"ws://127.0.0.1:{port}"
-        yield Peer(url, pid=pid, ready_s=time.monotonic() - began_s, rate=rate, band=band)
+        yield VoskServerPeer(url, pid=pid, ready_s=time.monotonic() - began_s, rate=rate, band=band)
 
 
 def command(how: str, port: int) -> list[str]:
@@ -173,7 +175,7 @@ def command(how: str, port: int) -> list[str]:
     return words
 
 
-def is_address(how: str) -> bool:
+def is_url(how: str) -> bool:
     """Whether the peer runs already."""
     return how.startswith(("ws://", "wss://"))
 

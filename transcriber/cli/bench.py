@@ -1,4 +1,4 @@
-"""`transcriber bench`: the proof kit; what to measure is asked here, how it is measured lives in `proof`."""
+"""`transcriber bench`: what to measure, and how reports look. How it is measured lives in `transcriber.benchmark`."""
 
 import argparse
 import asyncio
@@ -73,46 +73,46 @@ def run(args: argparse.Namespace) -> int:
     settings = load_settings().settings
     model = find(args.model or settings.model, settings.data_dir)
     model.check()
-    if args.peer and not vosk_server_peer.is_address(args.peer):
+    if args.peer and not vosk_server_peer.is_url(args.peer):
         vosk_server_peer.command(args.peer, 0)
     calls = _material(args)
-    if "accuracy" in chosen and not any(any(call.said.values()) for call in calls):
+    if "accuracy" in chosen and not any(any(call.transcripts.values()) for call in calls):
         if args.section:
             raise AudioFileError(accuracy.NOTHING_SAID)
         chosen.remove("accuracy")
         print_status(f"without accuracy: {accuracy.NOTHING_SAID}")
-    where = machine.place(model)
+    described = machine.describe_machine(model)
     if not args.json:
-        print(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in where.items()), flush=True)
-    findings = asyncio.run(_measure(args, chosen, model, calls))
+        print(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in described.items()), flush=True)
+    reports = asyncio.run(_measure(args, chosen, model, calls))
     if args.json:
-        sections = {found.section: dataclasses.asdict(found) for found in findings}
-        print(json.dumps({"machine": where, "sections": sections}))
+        sections = {report.section: dataclasses.asdict(report) for report in reports}
+        print(json.dumps({"machine": described, "sections": sections}))
     return 0
 
 
 def _material(args: argparse.Namespace) -> list[material.Call]:
     if args.manifest:
-        return material.listed(args.manifest)
-    return [material.recorded(path) for path in args.audio] if args.audio else material.bundled()
+        return material.from_manifest(args.manifest)
+    return [material.from_recording(path) for path in args.audio] if args.audio else material.from_sample_calls()
 
 
 async def _measure(
     args: argparse.Namespace, chosen: Sequence[str], model: ModelFolder, calls: Sequence[material.Call]
 ) -> list[SectionReport]:
-    findings = []
-    with _progress() as say:
-        say("how many tracks there is room for")
+    reports = []
+    with _progress() as report_progress:
+        report_progress("how many tracks there is room for")
         plan = Plan(
             model=model,
             material=calls,
-            say=say,
+            report=report_progress,
             seconds=args.seconds,
             calls=args.calls,
             load=args.load,
             bound_ms=args.bound_ms,
             budget_s=args.budget_s,
-            most_tracks=await transcriber_service.room(model),
+            most_tracks=await transcriber_service.measure_max_tracks(model),
             peer=args.peer,
             peer_rate=args.peer_rate,
         )
@@ -120,17 +120,17 @@ async def _measure(
         for name in chosen:
             if name == "capacity":
                 result = await capacity.measure(plan)
-                most_calls, found = result.most_calls, result.finding
+                most_calls, report = result.most_calls, result.report
                 if args.picture:
                     _draw(args.picture, result, plan)
             elif name == "latency":
-                found = await latency.measure(plan, most_calls=most_calls)
+                report = await latency.measure(plan, most_calls=most_calls)
             else:
-                found = await SIMPLE[name].measure(plan)
-            findings.append(found)
+                report = await SIMPLE[name].measure(plan)
+            reports.append(report)
             if not args.json:
-                _show(found)
-    return findings
+                _show(report)
+    return reports
 
 
 @contextmanager
@@ -144,7 +144,7 @@ def _progress() -> Iterator[Callable[[str], None]]:
         yield lambda text: status.update(Text(text))
 
 
-def _draw(path: Path, result: capacity.Capacity, plan: Plan) -> None:
+def _draw(path: Path, result: capacity.CapacityResult, plan: Plan) -> None:
     title = f"{plan.model.name}, {os.cpu_count()} cores"
     try:
         path.write_text(chart.svg(result.steps, bound_ms=plan.bound_ms, title=title))
@@ -152,12 +152,12 @@ def _draw(path: Path, result: capacity.Capacity, plan: Plan) -> None:
         raise ConfigError(f"--picture {path}: {error.strerror or error}") from None
 
 
-def _show(found: SectionReport) -> None:
-    print(f"\n{found.section}: {found.about}")
-    for rows in (found.rows, found.steps):
+def _show(report: SectionReport) -> None:
+    print(f"\n{report.section}: {report.about}")
+    for rows in (report.rows, report.steps):
         if rows:
             print(_table(rows))
-    for note in found.notes:
+    for note in report.notes:
         print(textwrap.fill(note, WIDTH, initial_indent="  - ", subsequent_indent="    "), flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Section `accuracy`: word and character errors against what was said, with and without the gate, and a peer's."""
+"""Section `accuracy`: word and character errors against the transcripts, with the VAD on and off, and a peer's."""
 
 import os
 from collections.abc import Sequence
@@ -14,26 +14,26 @@ NOTHING_SAID = "accuracy needs to know what is said: a .json with the turns besi
 
 async def measure(plan: Plan) -> SectionReport:
     """Whole recordings whose texts are known (one at least), as fast as they are taken. Raises TranscriberError."""
-    calls = [call for call in plan.material if any(call.said.values())]
+    calls = [call for call in plan.material if any(call.transcripts.values())]
     rows = []
-    for opening in plan.sides(ungated=True):
-        async with opening as side:
-            plan.say(f"accuracy: {side.name}, {len(calls)} recordings")
-            outcome = (await load.rush(side, calls, at_once=2 * (os.cpu_count() or 1))).sound()
-        rows.append(_row(side.name, outcome.heard))
+    for opened in plan.systems(gate_off_first=True):
+        async with opened as system:
+            plan.report(f"accuracy: {system.name}, {len(calls)} recordings")
+            outcome = await load.play_at_full_speed(system, calls, at_once=2 * (os.cpu_count() or 1))
+        rows.append(_row(system.name, outcome.require_success().results))
     return SectionReport(
         section="accuracy",
-        about=plan.played(len(calls), sum(call.track_s for call in calls)),
+        about=plan.describe_calls(len(calls), sum(call.track_s for call in calls)),
         rows=rows,
         notes=("case and punctuation do not count; characters are compared without spaces",),
     )
 
 
-def _row(name: str, heard: Sequence[CallResult]) -> Row:
+def _row(name: str, results: Sequence[CallResult]) -> Row:
     words, letters = Errors(), Errors()
-    for item in heard:
-        for track, text in item.call.said.items():
-            said, found = words_of(text), item.words(track)
+    for result in results:
+        for track, text in result.call.transcripts.items():
+            said, found = words_of(text), result.words(track)
             words += word_errors(said, found)
             letters += word_errors("".join(said), "".join(found))
     return {

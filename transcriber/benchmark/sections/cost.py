@@ -8,21 +8,21 @@ from transcriber.benchmark.plan import Plan
 from transcriber.benchmark.section_report import Row, SectionReport, ratio, rounded
 from transcriber.telephony.simulator import read_recording
 
-SHARE = 0.5
-"""Of the load: bare Vosk and a service without its gate must keep up as well."""
+LOAD_SHARE = 0.5
+"""Of the load: bare Vosk and a service with its VAD off must keep up as well."""
 
 
 async def measure(plan: Plan) -> SectionReport:
-    """CPU by side. Raises TranscriberError."""
-    count = plan.at_once(plan.most_tracks / 2, share=SHARE)
-    calls = plan.callers(count)
+    """CPU by system. Raises TranscriberError."""
+    count = plan.call_count(plan.most_tracks / 2, share=LOAD_SHARE)
+    calls = plan.staggered_calls(count)
     costs: dict[str, tuple[float | None, float | None]] = {}
     for name, warm in (("bare Vosk, fresh recognizers", False), ("bare Vosk, recycled", True)):
-        plan.say(f"cost: {name}, {count} at once")
+        plan.report(f"cost: {name}, {count} at once")
         tracks = [mulaw for call in calls for mulaw in call.recording.tracks.values()]
         other = read_recording(sample_calls.path(sample_calls.DEFAULT)).tracks["outbound"]
-        value = await bare_vosk.apart(
-            bare_vosk.cost,
+        value = await bare_vosk.in_subprocess(
+            bare_vosk.measure_cost,
             str(plan.model.path),
             plan.model.band,
             tracks,
@@ -30,12 +30,12 @@ async def measure(plan: Plan) -> SectionReport:
             threads=os.cpu_count() or 1,
         )
         costs[name] = (value, None)
-    for opening in plan.sides(ungated=True):
-        async with opening as side:
-            plan.say(f"cost: {side.name}, {count} at once")
-            outcome = (await load.play(side, calls)).sound()
+    for opened in plan.systems(gate_off_first=True):
+        async with opened as system:
+            plan.report(f"cost: {system.name}, {count} at once")
+            outcome = (await load.play(system, calls)).require_success()
         redis = None if outcome.used is None else outcome.used.redis_cpu_s / outcome.track_s
-        costs[side.name] = (outcome.cost, redis or None)
+        costs[system.name] = (outcome.cost, redis or None)
     fresh, recycled = (costs[name][0] for name in list(costs)[:2])
     rows: list[Row] = [
         {
@@ -49,7 +49,7 @@ async def measure(plan: Plan) -> SectionReport:
     ]
     return SectionReport(
         section="cost",
-        about=plan.played(count, sum(call.track_s for call in calls)),
+        about=plan.describe_calls(count, sum(call.track_s for call in calls)),
         rows=rows,
         notes=(
             "CPU of all processes of a side per second of one track; everybody hears the same audio in real time",

@@ -9,20 +9,20 @@ KINDS = (("first partial", "first_ms"), ("final", "final_ms"), ("final less endp
 
 
 async def measure(plan: Plan, *, most_calls: float) -> SectionReport:
-    """Percentiles by side, with the load of `most_calls` the plan wants. Raises TranscriberError."""
-    count = plan.at_once(most_calls)
-    calls = plan.callers(count)
+    """Percentiles by system, with the load of `most_calls` the plan wants. Raises TranscriberError."""
+    count = plan.call_count(most_calls)
+    calls = plan.staggered_calls(count)
     rows: list[Row] = []
-    for opening in plan.sides():
-        async with opening as side:
-            plan.say(f"latency: {side.name}, {count} at once")
-            outcome = (await load.play(side, calls)).sound()
-        rows += [_row(side.name, kind, attribute, outcome) for kind, attribute in KINDS]
+    for opened in plan.systems():
+        async with opened as system:
+            plan.report(f"latency: {system.name}, {count} at once")
+            outcome = (await load.play(system, calls)).require_success()
+        rows += [_row(system.name, kind, attribute, outcome) for kind, attribute in KINDS]
     return SectionReport(
         section="latency",
-        about=plan.played(count, sum(call.track_s for call in calls)),
+        about=plan.describe_calls(count, sum(call.track_s for call in calls)),
         rows=rows,
-        notes=(source(plan), *NOTES),
+        notes=(source_of_turns(plan), *NOTES),
     )
 
 
@@ -34,9 +34,9 @@ NOTES = (
 )
 
 
-def source(plan: Plan) -> str:
-    """Where the moments of speech come from."""
-    if any(call.by_energy for call in plan.material):
+def source_of_turns(plan: Plan) -> str:
+    """How it is known when somebody spoke, in words."""
+    if any(call.turns_by_energy for call in plan.material):
         return "speech begins and ends where a detector finds energy (30 dB below the track's loud parts)"
     return "speech begins and ends where the reference turns beside the recordings say"
 

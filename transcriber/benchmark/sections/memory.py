@@ -13,23 +13,23 @@ from transcriber.benchmark.section_report import Row, SectionReport, rounded
 from transcriber.benchmark.system_under_test import SystemUnderTest
 
 MB = 1e6
-LAPS = 20
+BATCHES = 20
 """Batches of calls after which memory is read; the slope is that of the later half."""
-LAP_S = 4.0
+BATCH_CALL_S = 4.0
 """How much of each call is played in a batch."""
-LOOK_S = 0.5
+SAMPLE_EVERY_S = 0.5
 
 
 async def measure(plan: Plan) -> SectionReport:
-    """Resident memory by side. Raises TranscriberError."""
-    count = plan.at_once(plan.most_tracks / 2)
+    """Resident memory by system. Raises TranscriberError."""
+    count = plan.call_count(plan.most_tracks / 2)
     rows = []
-    for opening in plan.sides():
-        async with opening as side:
-            rows.append(await _side(plan, side, count))
+    for opened in plan.systems():
+        async with opened as system:
+            rows.append(await _measure_system(plan, system, count))
     return SectionReport(
         section="memory",
-        about=f"{count} calls at once of {plan.seconds:g} s, then {LAPS * _lap_calls()} of {LAP_S:g} s",
+        about=f"{count} calls at once of {plan.seconds:g} s, then {BATCHES * _calls_per_batch()} of {BATCH_CALL_S:g} s",
         rows=rows,
         notes=(
             "resident memory of the server's processes; its Redis apart; live track: the most there was, less rest",
@@ -38,46 +38,50 @@ async def measure(plan: Plan) -> SectionReport:
     )
 
 
-async def _side(plan: Plan, side: SystemUnderTest, count: int) -> Row:
-    plan.say(f"memory: {side.name}, {count} at once")
-    rest = side.use()
+async def _measure_system(plan: Plan, system: SystemUnderTest, count: int) -> Row:
+    plan.report(f"memory: {system.name}, {count} at once")
+    rest = system.resources()
     if rest is None:
-        return _row(side, None, None, None, None)
+        return _row(system, None, None, None, None)
     most = rest.memory_bytes
-    playing = asyncio.ensure_future(load.play(side, plan.callers(count)))
+    playing = asyncio.ensure_future(load.play(system, plan.staggered_calls(count)))
     while not playing.done():
-        await asyncio.wait({playing}, timeout=LOOK_S)
-        used = side.use()
+        await asyncio.wait({playing}, timeout=SAMPLE_EVERY_S)
+        used = system.resources()
         most = max(most, used.memory_bytes if used else 0)
-    tracks = sum(len(heard.call.recording.tracks) for heard in playing.result().sound().heard)
-    plan.say(f"memory: {side.name}, {LAPS * _lap_calls()} short calls")
-    slope = await _slope(side, [call.cut(LAP_S) for call in plan.material])
-    after = side.use()
+    tracks = sum(len(result.call.recording.tracks) for result in playing.result().require_success().results)
+    plan.report(f"memory: {system.name}, {BATCHES * _calls_per_batch()} short calls")
+    slope = await _slope(system, [call.cut(BATCH_CALL_S) for call in plan.material])
+    after = system.resources()
     redis_mb = after.redis_bytes / MB if after and after.redis_bytes else None
-    return _row(side, rest.memory_bytes / MB, (most - rest.memory_bytes) / tracks / MB, slope, redis_mb)
+    return _row(system, rest.memory_bytes / MB, (most - rest.memory_bytes) / tracks / MB, slope, redis_mb)
 
 
-async def _slope(side: SystemUnderTest, pieces: Sequence[Call]) -> float:
+async def _slope(system: SystemUnderTest, excerpts: Sequence[Call]) -> float:
     """Kilobytes that stay after a call."""
     after = []
-    for lap in range(LAPS):
-        calls = [pieces[(lap + number) % len(pieces)] for number in range(_lap_calls())]
-        used = (await load.rush(side, calls, at_once=_lap_calls())).sound().used
+    for batch in range(BATCHES):
+        calls = [excerpts[(batch + number) % len(excerpts)] for number in range(_calls_per_batch())]
+        used = (await load.play_at_full_speed(system, calls, at_once=_calls_per_batch())).require_success().used
         after.append(used.memory_bytes if used else 0)
-    later = after[LAPS // 2 :]
-    return float(np.polyfit(np.arange(len(later)) * _lap_calls(), later, 1)[0]) / 1000
+    later = after[BATCHES // 2 :]
+    return float(np.polyfit(np.arange(len(later)) * _calls_per_batch(), later, 1)[0]) / 1000
 
 
-def _lap_calls() -> int:
+def _calls_per_batch() -> int:
     return 2 * (os.cpu_count() or 1)
 
 
 def _row(
-    side: SystemUnderTest, rest_mb: float | None, track_mb: float | None, slope_kb: float | None, redis_mb: float | None
+    system: SystemUnderTest,
+    rest_mb: float | None,
+    track_mb: float | None,
+    slope_kb: float | None,
+    redis_mb: float | None,
 ) -> Row:
     return {
-        "side": side.name,
-        "ready_s": round(side.ready_s, 2),
+        "side": system.name,
+        "ready_s": round(system.ready_s, 2),
         "rest_mb": rounded(rest_mb, 1),
         "live_track_mb": rounded(track_mb, 2),
         "slope_kb_per_call": rounded(slope_kb, 1),

@@ -1,4 +1,4 @@
-"""Section `parity`: the words that come out of the service are those of Vosk alone; what the gate changes."""
+"""Section `parity`: the words that come out of the service are those of Vosk alone; what the VAD changes."""
 
 import os
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from transcriber.benchmark import bare_vosk, load
 from transcriber.benchmark.call_result import CallResult
 from transcriber.benchmark.plan import Plan
 from transcriber.benchmark.section_report import Row, SectionReport
-from transcriber.benchmark.transcriber_service import service
+from transcriber.benchmark.transcriber_service import run_service
 from transcriber.recognition.word_errors import Errors, word_errors, words_of
 
 Texts = dict[tuple[int, str], list[str]]
@@ -17,21 +17,21 @@ Texts = dict[tuple[int, str], list[str]]
 async def measure(plan: Plan) -> SectionReport:
     """Whole recordings, as fast as they are taken. Raises TranscriberError."""
     calls = list(plan.material)
-    plan.say(f"parity: bare Vosk on {len(calls)} recordings")
+    plan.report(f"parity: bare Vosk on {len(calls)} recordings")
     keys = [(number, track) for number, call in enumerate(calls) for track in call.recording.tracks]
     tracks = [calls[number].recording.tracks[track] for number, track in keys]
-    alone = await bare_vosk.apart(bare_vosk.texts, str(plan.model.path), plan.model.band, tracks)
+    alone = await bare_vosk.in_subprocess(bare_vosk.transcribe, str(plan.model.path), plan.model.band, tracks)
     expected = {key: words_of(text) for key, text in zip(keys, alone, strict=True)}
-    heard = {}
-    for gated in (False, True):
-        async with service(plan.model, gated=gated) as side:
-            plan.say(f"parity: {side.name}")
-            outcome = (await load.rush(side, calls, at_once=2 * (os.cpu_count() or 1))).sound()
-        heard[side.name] = texts(outcome.heard)
-    rows = [_row(plan, name, expected, found) for name, found in (("bare Vosk", expected), *heard.items())]
+    recognized = {}
+    for speech_gate in (False, True):
+        async with run_service(plan.model, speech_gate=speech_gate) as system:
+            plan.report(f"parity: {system.name}")
+            outcome = await load.play_at_full_speed(system, calls, at_once=2 * (os.cpu_count() or 1))
+        recognized[system.name] = words_by_track(outcome.require_success().results)
+    rows = [_row(plan, name, expected, found) for name, found in (("bare Vosk", expected), *recognized.items())]
     return SectionReport(
         section="parity",
-        about=plan.played(len(calls), sum(call.track_s for call in calls)),
+        about=plan.describe_calls(len(calls), sum(call.track_s for call in calls)),
         rows=rows,
         notes=(
             "whole way: caller, socket, lanes, recycled recognizers, Redis; Vosk alone: a fresh recognizer a track",
@@ -40,10 +40,12 @@ async def measure(plan: Plan) -> SectionReport:
     )
 
 
-def texts(heard: Sequence[CallResult]) -> Texts:
-    """In the order of the calls."""
+def words_by_track(results: Sequence[CallResult]) -> Texts:
+    """The words of each track, calls numbered in their order."""
     return {
-        (number, track): item.words(track) for number, item in enumerate(heard) for track in item.call.recording.tracks
+        (number, track): result.words(track)
+        for number, result in enumerate(results)
+        for track in result.call.recording.tracks
     }
 
 
@@ -52,7 +54,7 @@ def _row(plan: Plan, name: str, expected: Texts, found: Texts) -> Row:
     said = {
         (number, track): words_of(text)
         for number, call in enumerate(plan.material)
-        for track, text in call.said.items()
+        for track, text in call.transcripts.items()
     }
     against_said = sum((word_errors(said[key], found[key]) for key in said), Errors())
     return {
