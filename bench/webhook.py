@@ -66,31 +66,30 @@ def receive(pipe: Any) -> None:
 
 async def send(store: RedisStore, url: str, wanted: int) -> tuple[float, float]:
     """Wall and CPU seconds of the sender until `wanted` events are delivered."""
-    deliveries = WebhookQueue(store.client, store.keys, name="bench", consumer="bench", lease_s=30)
-    figures, feed = WebhookMetrics(), RedisFeed(store.client, store.keys, kinds=CHANNELS)
-    await deliveries.register(born_ms=0)
-    async with WebhookClient(url, [key_of(SECRET)], timeout_s=15, concurrency=CONCURRENCY) as receiver:
-        post = DeliveryContext(
-            queue=deliveries,
+    queue = WebhookQueue(store.client, store.keys, name="bench", consumer="bench", lease_s=30)
+    metrics, feed = WebhookMetrics(), RedisFeed(store.client, store.keys, kinds=CHANNELS)
+    await queue.register(born_ms=0)
+    async with WebhookClient(url, [key_of(SECRET)], timeout_s=15, concurrency=CONCURRENCY) as client:
+        context = DeliveryContext(
+            queue=queue,
             dead_letters=DeadLetters(store.client, store.keys, name="bench", ttl_s=0),
-            client=receiver,
-            metrics=figures,
+            client=client,
+            metrics=metrics,
             stopping=asyncio.Event(),
             max_attempts=20,
             lease_s=30,
         )
-        sender = WebhookDispatcher(post, feed)
+        dispatcher = WebhookDispatcher(context, feed)
         wall, cpu = time.perf_counter(), time.process_time()
-        task = asyncio.create_task(sender.run())
-        delivered = figures.events.labels(outcome="delivered")
-        while delivered._value.get() < wanted:  # noqa: ASYNC110 - a counter has no event
+        task = asyncio.create_task(dispatcher.run())
+        while metrics.count("delivered") < wanted:  # noqa: ASYNC110 - a counter has no event
             await asyncio.sleep(0.01)
         took = time.perf_counter() - wall, time.process_time() - cpu
-        sender.stop()
+        dispatcher.stop()
         await task
         await feed.aclose()
     before = time.perf_counter()
-    left = [sid async for sid in deliveries.unsent()]
+    left = [sid async for sid in queue.unsent()]
     print(f"finding that {len(left)} calls of all have something to send: {time.perf_counter() - before:.2f} s")
     return took
 

@@ -1,4 +1,4 @@
-"""A webhook's far end on a real socket, and senders: in this process, or as the command."""
+"""A webhook's receiver on a real socket, and senders: in this process, or as the command."""
 
 import asyncio
 import os
@@ -99,14 +99,14 @@ async def receiving(aiohttp_server: Callable[[web.Application], Awaitable[TestSe
 class Sending:
     """A sender at work in this process."""
 
-    sender: WebhookDispatcher
+    dispatcher: WebhookDispatcher
     task: "asyncio.Task[None]"
-    figures: WebhookMetrics
-    receiver: WebhookClient
+    metrics: WebhookMetrics
+    client: WebhookClient
     dead_letters: DeadLetters
 
-    def figure(self, name: str, **labels: str) -> float | None:
-        return self.figures.registry.get_sample_value(f"transcriber_webhook_{name}", labels)
+    def metric(self, name: str, **labels: str) -> float | None:
+        return self.metrics.registry.get_sample_value(f"transcriber_webhook_{name}", labels)
 
 
 Send = Callable[..., Any]
@@ -121,32 +121,34 @@ def send(store: RedisStore, receiving: Receiving) -> Send:
         *,
         name: str = NAME,
         attempts: int = 5,
+        first_delay_s: float = 0.01,
         lease_s: float = 30.0,
         timeout_s: float = 10.0,
         born_ms: int = 0,
         following: Feed | None = None,
     ) -> AsyncIterator[Sending]:
         consumer = f"consumer-{os.urandom(4).hex()}"
-        deliveries = WebhookQueue(store.client, store.keys, name=name, consumer=consumer, lease_s=lease_s)
+        queue = WebhookQueue(store.client, store.keys, name=name, consumer=consumer, lease_s=lease_s)
         dead_letters = DeadLetters(store.client, store.keys, name=name, ttl_s=3600)
-        await deliveries.register(born_ms=born_ms)
+        await queue.register(born_ms=born_ms)
         feed = RedisFeed(store.client, store.keys, kinds=CHANNELS)
-        async with WebhookClient(receiving.url, [key_of(SECRET)], timeout_s=timeout_s, concurrency=AT_ONCE) as receiver:
-            post = DeliveryContext(
-                queue=deliveries,
+        async with WebhookClient(receiving.url, [key_of(SECRET)], timeout_s=timeout_s, concurrency=AT_ONCE) as client:
+            context = DeliveryContext(
+                queue=queue,
                 dead_letters=dead_letters,
-                client=receiver,
+                client=client,
                 metrics=WebhookMetrics(),
                 stopping=asyncio.Event(),
                 max_attempts=attempts,
                 lease_s=lease_s,
+                first_delay_s=first_delay_s,
             )
-            sender = WebhookDispatcher(post, following or feed)
-            task = asyncio.create_task(sender.run())
+            dispatcher = WebhookDispatcher(context, following or feed)
+            task = asyncio.create_task(dispatcher.run())
             try:
-                yield Sending(sender, task, post.metrics, receiver, dead_letters)
+                yield Sending(dispatcher, task, context.metrics, client, dead_letters)
             finally:
-                sender.stop()
+                dispatcher.stop()
                 await asyncio.wait({task}, timeout=WITHIN_S)
                 await feed.aclose()
 

@@ -15,21 +15,13 @@ from tests.sample_events import until
 from tests.webhooks.conftest import AT_ONCE, NAME, SECRET, Receiving, Send, Sending
 from transcriber.errors import ReceiverGone
 from transcriber.settings.signing_secret import key_of
-from transcriber.store.feed import RedisFeed
 from transcriber.store.ports import PublishedEvent
 from transcriber.store.redis_store import RedisStore
-from transcriber.webhooks import protocol
 from transcriber.webhooks.client import WebhookClient
 from transcriber.webhooks.dead_letters import DeadLetters
 from transcriber.webhooks.redelivery import redeliver
 
 MANY = 10_000
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tries follow each other at once."""
-    monkeypatch.setattr(protocol, "FIRST_DELAY_S", 0.01)
 
 
 async def test_finals_and_the_end_arrive_in_order_and_signed(send: Send, receiving: Receiving, begin_call: Any) -> None:
@@ -43,9 +35,9 @@ async def test_finals_and_the_end_arrive_in_order_and_signed(send: Send, receivi
         assert [(event["type"], event["seq"]) for event in events] == [("final", 3), ("final", 4), ("call.ended", 6)]
         assert [headers["webhook-id"] for headers in receiving.headers] == ["CA1_3", "CA1_4", "CA1_6"]
         assert receiving.headers[0]["Content-Type"] == "application/json"
-        await until(lambda: _is(sending.figure("events_total", outcome="delivered"), 3))
-        assert sending.figure("attempts_total", status="200") == 3
-        assert sending.figure("delay_seconds_count") == 3
+        await until(lambda: _is(sending.metric("events_total", outcome="delivered"), 3))
+        assert sending.metric("attempts_total", status="200") == 3
+        assert sending.metric("delay_seconds_count") == 3
 
 
 async def _is(value: float | None, expected: float) -> bool:
@@ -95,7 +87,7 @@ async def test_the_status_counts_though_the_answer_never_ends(
     call = await begin_call("CA1")
     await call.say("hello")
     async with send(timeout_s=0.3) as sending:
-        await until(lambda: _is(sending.figure("events_total", outcome="delivered"), 1))
+        await until(lambda: _is(sending.metric("events_total", outcome="delivered"), 1))
     over.set()
     assert len(tried) == 1
 
@@ -142,8 +134,8 @@ async def test_an_event_is_given_up_kept_as_a_dead_letter_and_the_call_goes_on(
         [letter] = await sending.dead_letters.all()
         assert (letter.call_sid, letter.seq, letter.reason, letter.attempts) == ("CA1", 3, "500", 3)
         assert sum(event["text"] == "sick" for event in receiving.tried) == 3
-        assert sending.figure("events_total", outcome="exhausted") == 1
-        assert sending.figure("dead_letters") == 1
+        assert sending.metric("events_total", outcome="exhausted") == 1
+        assert sending.metric("dead_letters") == 1
 
 
 @pytest.mark.parametrize("status", [400, 413, 415, 422])
@@ -176,10 +168,10 @@ async def test_retry_after_of_a_busy_receiver_quiets_every_call(
     call, other = await begin_call("CA1"), await begin_call("CA2")
     await call.say("hello")
     async with send() as sending:
-        await until(lambda: _is(sending.figure("attempts_total", status="429"), 1))
+        await until(lambda: _is(sending.metric("attempts_total", status="429"), 1))
         await other.say("meanwhile")
-        await until(lambda: _is(sending.figure("calls_held"), 2))
-        assert sending.receiver.quiet_s > 2000
+        await until(lambda: _is(sending.metric("calls_held"), 2))
+        assert sending.client.quiet_s > 2000
     assert [event["text"] for event in receiving.tried] == ["hello"]
 
 
@@ -205,7 +197,7 @@ async def test_a_receiver_that_does_not_answer_in_time_is_tried_again(
     await call.say("hello")
     async with send(timeout_s=0.1) as sending:
         await receiving.until(lambda: receiving.texts("CA1") == ["hello"])
-        assert sending.figure("attempts_total", status="timeout") == 1
+        assert sending.metric("attempts_total", status="timeout") == 1
     never.set()
 
 
@@ -281,23 +273,22 @@ async def test_two_senders_share_the_calls_and_keep_the_order(
 
 
 def shares(*senders: Sending) -> list[float]:
-    return [sending.figure("attempts_total", status="200") or 0 for sending in senders]
+    return [sending.metric("attempts_total", status="200") or 0 for sending in senders]
 
 
 async def test_nobody_else_sends_while_one_waits_for_another_try(
-    send: Send, receiving: Receiving, begin_call: Any, store: RedisStore, monkeypatch: pytest.MonkeyPatch
+    send: Send, receiving: Receiving, begin_call: Any, store: RedisStore
 ) -> None:
-    monkeypatch.setattr(protocol, "FIRST_DELAY_S", 60.0)
     receiving.rule = lambda event, tries: 500 if tries == 1 else 200
     call = await begin_call("CA1")
     await call.say("one")
-    async with send(lease_s=0.3) as first:
+    async with send(lease_s=0.3, first_delay_s=60.0) as first:
         await receiving.until(lambda: len(receiving.tried) == 1)
-        async with send(lease_s=0.3):
+        async with send(lease_s=0.3, first_delay_s=60.0):
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(1):  # three leases: they are renewed
                     await receiving.until(lambda: len(receiving.tried) > 1)
-            first.sender.stop()  # leaves the call at once, and its number of tries
+            first.dispatcher.stop()  # leaves the call at once, and its number of tries
             await receiving.until(lambda: receiving.texts("CA1") == ["one"])
     groups = await store.client.xinfo_groups(store.keys.events("CA1"))
     assert [(group["name"], group["pending"]) for group in groups] == [(f"webhook:{NAME}", 0)]
@@ -313,18 +304,19 @@ async def test_a_call_deleted_while_its_event_waits_is_forgotten(
     async with send(attempts=1_000_000, lease_s=0.3) as sending:
         await receiving.until(lambda: len(receiving.tried) > 1)
         await store.history.delete("CA1")
-        await until(lambda: _is(sending.figure("calls_held"), 0))
+        await until(lambda: _is(sending.metric("calls_held"), 0))
         await other.say("still here")
         await receiving.until(lambda: receiving.texts("CA2") == ["still here"])
     assert receiving.texts("CA1") == []
 
 
-async def test_work_that_breaks_ends_the_sender_with_its_error(send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(_: RedisFeed, call_sid: str | None = None) -> None:
+class BrokenFeed:
+    def follow(self, call_sid: str | None = None) -> Any:
         raise RuntimeError("the feed is broken")
 
-    monkeypatch.setattr(RedisFeed, "follow", broken)
-    async with send() as sending, asyncio.timeout(10):
+
+async def test_work_that_breaks_ends_the_sender_with_its_error(send: Send) -> None:
+    async with send(following=BrokenFeed()) as sending, asyncio.timeout(10):
         with pytest.raises(RuntimeError, match="the feed is broken"):
             await sending.task
 
@@ -348,7 +340,7 @@ async def test_the_log_hears_of_trouble_and_of_its_end_but_not_what_was_said(
     await call.say("a secret")
     with caplog.at_level(logging.DEBUG, "transcriber.webhooks"):
         async with send() as sending:
-            await until(lambda: _is(sending.figure("events_total", outcome="delivered"), 1))
+            await until(lambda: _is(sending.metric("events_total", outcome="delivered"), 1))
     assert caplog.text.count("the receiver does not take every event (503)") == 1
     assert caplog.text.count("the receiver takes events") == 1
     assert "secret" not in caplog.text
@@ -361,8 +353,8 @@ async def test_thousands_of_dead_letters_are_replayed(store: RedisStore, receivi
     letter = json.dumps({"reason": "500", "attempts": 3, "at": "2026-11-27T05:00:00.000Z"})
     key = f"{store.keys.webhook(NAME)}:dead"
     await store.client.hset(key, mapping={f"CA{number}:3": letter for number in range(MANY)})
-    async with WebhookClient(receiving.url, [key_of(SECRET)], timeout_s=10.0, concurrency=8) as receiver:
-        result = await redeliver(dead_letters, receiver)
+    async with WebhookClient(receiving.url, [key_of(SECRET)], timeout_s=10.0, concurrency=8) as client:
+        result = await redeliver(dead_letters, client)
     assert (result.delivered, result.kept, result.lost) == (0, 0, MANY)
     assert await dead_letters.count() == 0
 

@@ -1,4 +1,4 @@
-"""A bound for log lines that strangers can cause: so many a minute of each kind, then how many were left out."""
+"""A bound for log lines that strangers or outages can cause: so many a minute of each kind; the others are counted."""
 
 import asyncio
 import logging
@@ -25,7 +25,7 @@ class _Kind:
 class LogRateLimiter:
     """`LINES` a window of each kind. A kind is a name in the code, never part of what a stranger sends.
 
-    Metrics count what the log leaves out. Belongs to the event loop's thread, but for `over`.
+    Metrics count what the log leaves out. Belongs to the event loop's thread, but for `limit_loggers`.
     """
 
     def __init__(
@@ -49,8 +49,12 @@ class LogRateLimiter:
         if logger.isEnabledFor(level) and self._admits(kind, level):
             logger.log(level, message, *args, exc_info=exc_info)
 
+    def forget(self, kind: str) -> None:
+        """What was wrong is over: the next line of the kind is written, and what was left out is not reported."""
+        self._kinds.pop(kind, None)
+
     def report(self, *, at_end: bool = False) -> None:
-        """Say what was left out of the windows that are over; `at_end`: of all."""
+        """Log what was left out of the windows that are over; `at_end`: of all."""
         now = self._clock()
         for name, kind in list(self._kinds.items()):
             if at_end or kind.ends_at <= now:
@@ -59,7 +63,7 @@ class LogRateLimiter:
                     log.log(kind.level, "%d more lines of this kind left out: %s", kind.left_out, name)
 
     async def watch(self) -> None:
-        """Tell in time, as long as the server runs."""
+        """Report in time, as long as the server runs."""
         try:
             while True:
                 await asyncio.sleep(REPORT_INTERVAL_S)

@@ -11,8 +11,8 @@ from transcriber.store.keys import Keys
 from transcriber.store.redis.client import Client
 
 LONGEST_CALL_S = 24 * 3600
-"""A live call is kept at least so long after its last event, whatever the TTL: were its counter to go in a long
-silence, `seq` would start again."""
+"""Twilio ends calls after so long. A live call is kept as long after its last event, whatever the TTL: were its counter
+to go in a long silence, `seq` would start again."""
 CHECKED_CALLS = 20
 """The oldest calls that are looked at when a new one comes."""
 

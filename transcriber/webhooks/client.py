@@ -1,4 +1,4 @@
-"""The far end of a webhook: one signed POST at a time out of a bounded number, and the pauses it asks for."""
+"""The HTTP client of a webhook: signed POSTs to the receiver, a bounded number at once, and the pauses it asks for."""
 
 import asyncio
 import logging
@@ -14,14 +14,13 @@ import aiohttp
 
 from transcriber import __version__
 from transcriber.errors import ConfigError
+from transcriber.observability.log_rate_limit import LogRateLimiter
 from transcriber.settings.host_address import is_loopback
 from transcriber.webhooks import protocol
 from transcriber.webhooks.queue import WebhookEvent
 
 KEEPALIVE_S = 4.0
 """An idle connection; many receivers close theirs after five seconds, and a post on a closed one is a failed try."""
-COMPLAINT_S = 60.0
-"""Failures are logged once in so long."""
 MAX_ANSWER_BYTES = 64 * 1024
 """Bytes of an answer's body that are read, so that the connection can be used again; a longer one closes it."""
 
@@ -31,7 +30,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class DeliveryResult:
-    """What became of one try. `said`: the status or the kind of failure, without any of the receiver's words."""
+    """What became of one try. `status`: the HTTP status or the kind of failure, without any of the receiver's words.
+
+    `asked_delay_s`: what its Retry-After asks for.
+    """
 
     verdict: protocol.Verdict
     status: str
@@ -39,7 +41,7 @@ class DeliveryResult:
 
 
 class LeaseLost(Exception):
-    """The call is no longer ours."""
+    """The call is another process's by now."""
 
 
 def checked_url(url: str, *, allow_http: bool) -> str:
@@ -66,7 +68,7 @@ def _proxy(url: str) -> str | None:
 
 
 class WebhookClient:
-    """An async context manager around the HTTP client. `keys`: those of the secrets."""
+    """An async context manager: it holds the HTTP session. `keys`: of the secrets; `concurrency`: POSTs at once."""
 
     def __init__(self, url: str, keys: Sequence[bytes], *, timeout_s: float, concurrency: int) -> None:
         self.url = url
@@ -75,7 +77,7 @@ class WebhookClient:
         self._slots = asyncio.Semaphore(concurrency)
         self._concurrency = concurrency
         self._quiet_until = 0.0
-        self._complained_at = -COMPLAINT_S
+        self._log_limiter = LogRateLimiter(lines=1)
         self._failing = False
 
     async def __aenter__(self) -> Self:
@@ -103,19 +105,19 @@ class WebhookClient:
         async with self._slots:
             if not ours():
                 raise LeaseLost
-            answer = await self._post(event)
-        self._tell(answer)
-        return answer
+            result = await self._post(event)
+        self._log(result)
+        return result
 
-    async def _post(self, parcel: WebhookEvent) -> DeliveryResult:
-        body = parcel.json.encode("utf-8", "surrogatepass")
-        identifier = protocol.message_id(parcel.call_sid, parcel.seq)
+    async def _post(self, event: WebhookEvent) -> DeliveryResult:
+        body = event.json.encode("utf-8", "surrogatepass")
+        identifier = protocol.message_id(event.call_sid, event.seq)
         signed = protocol.headers(self._keys, identifier=identifier, at_s=int(time.time()), body=body)
         try:
             async with self._session.post(self.url, data=body, headers=signed, allow_redirects=False) as response:
-                answer = self._result(response)
+                result = self._result(response)
                 await _drain(response)
-                return answer
+                return result
         except TimeoutError:
             return DeliveryResult("failed", "timeout")
         except aiohttp.ClientConnectorCertificateError:
@@ -125,14 +127,13 @@ class WebhookClient:
         except (aiohttp.ClientError, OSError):
             return DeliveryResult("failed", "broken")
 
-    def _tell(self, answer: DeliveryResult) -> None:
-        """The log hears of trouble when it begins, then once a minute, and of its end."""
-        if answer.verdict == "failed":
-            if time.monotonic() - self._complained_at >= COMPLAINT_S:
-                self._complained_at = time.monotonic()
-                log.warning("the receiver does not take every event (%s); trying again", answer.status)
+    def _log(self, result: DeliveryResult) -> None:
+        """Failures when they begin, then once a minute, and their end."""
+        if result.verdict == "failed":
+            message = "the receiver does not take every event (%s); trying again"
+            self._log_limiter.log(log, logging.WARNING, "failed posts to the receiver", message, result.status)
             self._failing = True
-        elif answer.verdict == "delivered" and self._failing:
+        elif result.verdict == "delivered" and self._failing:
             self._failing = False
             log.info("the receiver takes events")
 

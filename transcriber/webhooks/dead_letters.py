@@ -13,7 +13,7 @@ from typing import Any
 from transcriber.store.keys import Keys
 from transcriber.store.redis.client import Client
 from transcriber.store.redis.errors import redis_failures
-from transcriber.webhooks.queue import LONGEST_CALL_S, WebhookEvent
+from transcriber.webhooks.queue import RESUMABLE_S, WebhookEvent
 
 log = logging.getLogger(__name__)
 MAX_LETTERS = 100_000
@@ -51,7 +51,7 @@ class DeadLetters:
                 return False
             content = {"reason": letter.reason, "attempts": letter.attempts, "at": letter.at}
             await self._client.hset(self._key, f"{letter.call_sid}:{letter.seq}", json.dumps(content))
-            await self._client.expire(self._key, self._kept_s + LONGEST_CALL_S)
+            await self._client.expire(self._key, self._kept_s + RESUMABLE_S)
             await self._client.sadd(self._keys.webhooks, self._name)
             deleted = await self._client.exists(self._keys.deleted(letter.call_sid))
             if deleted and not await self._client.exists(self._keys.call(letter.call_sid)):

@@ -1,4 +1,4 @@
-"""One call's events, in order: taken, sent until they arrive or are given up, and acknowledged."""
+"""Delivers one call's events in order: taken from the queue, sent until delivered or given up, then acknowledged."""
 
 import asyncio
 import logging
@@ -22,12 +22,14 @@ log = logging.getLogger(__name__)
 
 
 class Stopping(Exception):
-    """The sender is told to stop; nothing more is tried."""
+    """The dispatcher was told to stop: nothing more is tried."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryContext:
-    """What all couriers share. `attempts`: tries until an event is given up."""
+    """What the deliverers of all calls share. `max_attempts`: tries until an event is given up. `lease_s`: how long a
+
+    call stays a dispatcher's without renewal."""
 
     queue: WebhookQueue
     dead_letters: DeadLetters
@@ -36,15 +38,16 @@ class DeliveryContext:
     stopping: asyncio.Event
     max_attempts: int
     lease_s: float
+    first_delay_s: float = protocol.FIRST_DELAY_S
 
 
 class CallDeliverer:
-    """Of one call. Runs once at a time; may run again after it has ended, and then goes on where it was."""
+    """Of one call. `run` is awaited once at a time; called again, it goes on where it was."""
 
     def __init__(self, call_sid: str, context: DeliveryContext) -> None:
         self.call_sid = call_sid
         self.has_news = False
-        """Something new was published while it ran."""
+        """Whether something was published while it ran."""
         self.running = False
         self._context = context
         self._held_until = 0.0
@@ -56,7 +59,7 @@ class CallDeliverer:
         return time.monotonic() < self._held_until
 
     async def run(self) -> float | None:
-        """Send what there is. None: nothing is left; else seconds after which to look again, as another sender has it.
+        """Send what there is. None: nothing is left; else seconds until another try: another process has the call.
 
         Raises StoreError, LeaseLost, Stopping (the rest was left to others) and ReceiverGone.
         """
@@ -70,15 +73,15 @@ class CallDeliverer:
                     return batch.again_s
                 if not batch and not self.has_news:
                     return None
-                for parcel in batch:
-                    await self._deliver(parcel)
-                    self._done.append(parcel)
+                for event in batch:
+                    await self._deliver(event)
+                    self._done.append(event)
         except (Stopping, ReceiverGone):
             await self._release()
             raise
 
     async def renew(self) -> None:
-        """Keep the call; called by the sender in time."""
+        """Extend the lease of the call; to be called often enough by the dispatcher."""
         asked = time.monotonic()
         ours = await self._context.queue.renew(self.call_sid)
         if self._held_until:
@@ -98,65 +101,67 @@ class CallDeliverer:
             self._done.clear()
         self._held_until = 0.0
 
-    async def _deliver(self, parcel: WebhookEvent) -> None:
+    async def _deliver(self, event: WebhookEvent) -> None:
         """Return when the event needs no more sending."""
-        event = parse(parcel.json)
-        if not event:
-            log.warning("call %s event %d is no JSON and not sent", parcel.call_sid, parcel.seq)
-        if event.get("type") not in TYPES:
+        content = parse(event.json)
+        if not content:
+            log.warning("call %s event %d is no JSON and not sent", event.call_sid, event.seq)
+        if content.get("type") not in TYPES:
             return
         if self._done:  # delivered ones: should we die now, they are not sent again
             await self._context.queue.acknowledge(self._done)
             self._done.clear()
-        attempts = parcel.attempts
+        attempts = event.attempts
         while True:
-            answer = await self._try(parcel)
-            if answer.verdict == "delivered":
-                self._count_delivered(event)
+            result = await self._attempt(event)
+            if result.verdict == "delivered":
+                self._count_delivered(content)
                 return
             attempts += 1
-            if answer.verdict == "refused" or attempts >= self._context.max_attempts:
-                if await self._give_up(parcel, answer, attempts):
+            if result.verdict == "refused" or attempts >= self._context.max_attempts:
+                if await self._give_up(event, result, attempts):
                     return
-                answer = DeliveryResult("failed", answer.status, protocol.LONGEST_DELAY_S)
+                result = DeliveryResult("failed", result.status, protocol.LONGEST_DELAY_S)
             else:
-                await self._context.queue.count_attempt(parcel, attempts=attempts)
-            # Jitter scatters the calls of a receiver that was away, it is no secret.
-            await self._wait(max(protocol.delay_s(attempts, chance=random.random()), answer.asked_delay_s))  # noqa: S311
+                await self._context.queue.count_attempt(event, attempts=attempts)
+            # Jitter spreads the calls of a receiver that was away; it is no secret.
+            delay_s = protocol.delay_s(attempts, chance=random.random(), first_s=self._context.first_delay_s)  # noqa: S311
+            await self._wait(max(delay_s, result.asked_delay_s))
 
-    async def _try(self, parcel: WebhookEvent) -> DeliveryResult:
+    async def _attempt(self, event: WebhookEvent) -> DeliveryResult:
         while quiet_s := self._context.client.quiet_s:
             await self._wait(quiet_s * (1 + random.random() / 10))  # noqa: S311
         stopping = self._context.stopping.is_set
         try:
-            answer = await self._context.client.post(parcel, ours=lambda: self.holds_lease and not stopping())
+            result = await self._context.client.post(event, ours=lambda: self.holds_lease and not stopping())
         except LeaseLost:
             if stopping():
                 raise Stopping from None
             raise
-        self._context.metrics.attempts.labels(status=answer.status).inc()
-        log.debug("call %s event %d: %s", parcel.call_sid, parcel.seq, answer.status)
-        if answer.verdict == "gone":
+        self._context.metrics.attempts.labels(status=result.status).inc()
+        log.debug("call %s event %d: %s", event.call_sid, event.seq, result.status)
+        if result.verdict == "gone":
             raise ReceiverGone("the receiver answered 410: it wants no more events; nothing unsent is lost")
-        return answer
+        return result
 
-    def _count_delivered(self, event: dict[str, Any]) -> None:
+    def _count_delivered(self, content: dict[str, Any]) -> None:
         self._context.metrics.events.labels(outcome="delivered").inc()
-        waited_s = protocol.wait_s(str(event.get("at")), now_s=time.time())
+        waited_s = protocol.wait_s(str(content.get("at")), now_s=time.time())
         if waited_s is not None:
             self._context.metrics.delay_seconds.observe(waited_s)
 
-    async def _give_up(self, parcel: WebhookEvent, answer: DeliveryResult, attempts: int) -> bool:
-        letter = DeadLetter(parcel.call_sid, parcel.seq, answer.status, attempts, iso_time(time.time()))
+    async def _give_up(self, event: WebhookEvent, result: DeliveryResult, attempts: int) -> bool:
+        """Make it a dead letter. False: there are too many of these, so the event has to wait."""
+        letter = DeadLetter(event.call_sid, event.seq, result.status, attempts, iso_time(time.time()))
         if not await self._context.dead_letters.add(letter):
-            log.error("dead letters are full: call %s waits with event %d", parcel.call_sid, parcel.seq)
+            log.error("dead letters are full: call %s waits with event %d", event.call_sid, event.seq)
             return False
-        outcome = "refused" if answer.verdict == "refused" else "exhausted"
+        outcome = "refused" if result.verdict == "refused" else "exhausted"
         self._context.metrics.events.labels(outcome=outcome).inc()
         self._context.metrics.dead_letters.inc()
         log.warning(
             "call %s event %d is a dead letter after %d tries, the last: %s",
-            *(parcel.call_sid, parcel.seq, attempts, answer.status),
+            *(event.call_sid, event.seq, attempts, result.status),
         )
         return True
 

@@ -1,4 +1,7 @@
-"""Finds the calls that have something to send and gives each a courier: channels wake, the streams are the truth."""
+"""Finds the calls that have something to send and runs a deliverer for each.
+
+Messages on the channels only wake it; what is to be sent is in the calls' streams.
+"""
 
 import asyncio
 import logging
@@ -34,21 +37,22 @@ class WebhookDispatcher:
         self._context = context
         self._feed = feed
         self._ready: dict[str, None] = {}
+        """Calls to be served, in order."""
         self._deliverers: dict[str, CallDeliverer] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._later: dict[str, asyncio.TimerHandle] = {}
-        self._news = asyncio.Event()
-        self._room = asyncio.Event()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._wake_up = asyncio.Event()
+        self._has_room = asyncio.Event()
         self._sweep_now = asyncio.Event()
-        self._forgot = False
-        self._away = False
+        self._overflowed = False
+        self._redis_is_away = False
         self._cleaned_up_s = -CLEANUP_INTERVAL_S
         self._gone: ReceiverGone | None = None
 
     def stop(self) -> None:
         """Finish the requests under way, leave the rest to others, return from `run`."""
         self._context.stopping.set()
-        self._news.set()
+        self._wake_up.set()
 
     async def run(self) -> None:
         """Send. Raises ReceiverGone when the receiver says so, and whatever breaks the work in the background."""
@@ -60,7 +64,7 @@ class WebhookDispatcher:
             if self._tasks:
                 await asyncio.wait(self._tasks)
         finally:
-            for handle in self._later.values():
+            for handle in self._timers.values():
                 handle.cancel()
             await cancel(*background, *self._tasks)
         for task in background:
@@ -71,22 +75,22 @@ class WebhookDispatcher:
 
     async def _dispatch(self) -> None:
         while not self._context.stopping.is_set():
-            self._news.clear()
+            self._wake_up.clear()
             while self._ready and len(self._tasks) < MAX_HELD_CALLS:
                 call_sid = next(iter(self._ready))
                 del self._ready[call_sid]
                 self._start(call_sid)
             if len(self._ready) < MAX_READY_CALLS // 2:
-                self._room.set()
-                if self._forgot:
-                    self._forgot = False
+                self._has_room.set()
+                if self._overflowed:
+                    self._overflowed = False
                     self._sweep_now.set()
-            await self._news.wait()
+            await self._wake_up.wait()
 
     def _start(self, call_sid: str) -> None:
-        courier = self._deliverers.setdefault(call_sid, CallDeliverer(call_sid, self._context))
-        courier.running = True  # at once: news that come before the task begins must not start another one
-        task = asyncio.create_task(self._serve(courier))
+        deliverer = self._deliverers.setdefault(call_sid, CallDeliverer(call_sid, self._context))
+        deliverer.running = True  # at once: news that come before the task begins must not start another one
+        task = asyncio.create_task(self._serve(deliverer))
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         self._context.metrics.calls_held.set(len(self._tasks))
@@ -94,9 +98,9 @@ class WebhookDispatcher:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._context.metrics.calls_held.set(len(self._tasks))
-        self._news.set()
+        self._wake_up.set()
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a courier failed", exc_info=error)
+            log.error("a deliverer failed", exc_info=error)
 
     def _wake(self, call_sid: str) -> None:
         """The call may have something to send."""
@@ -104,26 +108,26 @@ class WebhookDispatcher:
             self._deliverers[call_sid].has_news = True
         elif len(self._ready) < MAX_READY_CALLS:
             self._ready[call_sid] = None
-            self._news.set()
+            self._wake_up.set()
         else:
-            self._forgot = True
+            self._overflowed = True
 
     def _wake_later(self, call_sid: str, seconds: float) -> None:
-        if earlier := self._later.pop(call_sid, None):
+        if earlier := self._timers.pop(call_sid, None):
             earlier.cancel()
 
         def wake() -> None:
-            self._later.pop(call_sid, None)
+            self._timers.pop(call_sid, None)
             self._wake(call_sid)
 
-        self._later[call_sid] = asyncio.get_running_loop().call_later(seconds, wake)
+        self._timers[call_sid] = asyncio.get_running_loop().call_later(seconds, wake)
 
-    async def _serve(self, courier: CallDeliverer) -> None:
-        """One run of a courier; what it leaves is looked at again."""
+    async def _serve(self, deliverer: CallDeliverer) -> None:
+        """One run of a deliverer; a call of which something is left is woken again."""
         again_s: float | None = None
         keep = False
         try:
-            again_s = await courier.run()
+            again_s = await deliverer.run()
         except StoreError as error:
             self._redis_away(error)
             again_s, keep = RETRY_S, True
@@ -135,11 +139,11 @@ class WebhookDispatcher:
             self._gone = gone
             self.stop()
         finally:
-            courier.running = False
+            deliverer.running = False
             if not keep:
-                self._deliverers.pop(courier.call_sid, None)
+                self._deliverers.pop(deliverer.call_sid, None)
         if again_s is not None:
-            self._wake_later(courier.call_sid, again_s)
+            self._wake_later(deliverer.call_sid, again_s)
 
     async def _follow(self) -> None:
         """Whatever is published wakes its call; whenever we begin to listen, what came before is looked for."""
@@ -171,13 +175,13 @@ class WebhookDispatcher:
         began, found = time.monotonic(), 0
         async for call_sid in self._context.queue.unsent():
             if len(self._ready) >= MAX_READY_CALLS - 1:
-                self._room.clear()
-                await self._room.wait()
+                self._has_room.clear()
+                await self._has_room.wait()
             found += 1
             self._wake(call_sid)
-        if self._away:
+        if self._redis_is_away:
             log.info("Redis is back")
-        self._away = False
+        self._redis_is_away = False
         if began - self._cleaned_up_s >= CLEANUP_INTERVAL_S:
             self._cleaned_up_s = began
             if old := await self._context.dead_letters.forget_old(now_s=time.time()):
@@ -189,18 +193,18 @@ class WebhookDispatcher:
         """Keep what is ours while it waits for another try."""
         while True:
             await asyncio.sleep(self._context.lease_s / RENEWALS_PER_LEASE)
-            held = [courier for courier in self._deliverers.values() if courier.holds_lease]
+            held = [deliverer for deliverer in self._deliverers.values() if deliverer.holds_lease]
             for at in range(0, len(held), RENEW_BATCH_CALLS):
                 some = held[at : at + RENEW_BATCH_CALLS]
-                for outcome in await asyncio.gather(*(courier.renew() for courier in some), return_exceptions=True):
+                for outcome in await asyncio.gather(*(deliverer.renew() for deliverer in some), return_exceptions=True):
                     if isinstance(outcome, StoreError):
                         self._redis_away(outcome)
 
     def _redis_away(self, error: StoreError) -> None:
         """Said once, not for every call; a sweep that succeeds ends it."""
-        if not self._away:
+        if not self._redis_is_away:
             log.warning("Redis is away, everything waits: %s", error)
-            self._away = True
+            self._redis_is_away = True
             self._sweep_now.set()
 
 

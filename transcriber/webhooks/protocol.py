@@ -49,9 +49,9 @@ def verdict(status: int) -> Verdict:
     return "gone" if status == GONE else "failed"
 
 
-def delay_s(attempts: int, *, chance: float) -> float:
+def delay_s(attempts: int, *, chance: float, first_s: float = FIRST_DELAY_S) -> float:
     """How long to wait after so many tries (from 1): doubling, with jitter; `chance` is uniform in 0..1."""
-    longest = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2.0 ** min(attempts - 1, 30))
+    longest = min(LONGEST_DELAY_S, first_s * 2.0 ** min(attempts - 1, 30))
     return longest * (0.5 + chance / 2)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
+from transcriber.store.call_list import LONGEST_CALL_S
 from transcriber.store.keys import Keys
 from transcriber.store.redis.client import Client
 from transcriber.store.redis.errors import redis_failures
@@ -26,8 +27,8 @@ BATCH_CALLS = 500
 GROUP_PREFIX = "webhook:"
 MAX_CONCURRENT_COMMANDS = 16
 """Commands under way at once, half of what the client has: thousands of calls queue here, where no deadline runs."""
-LONGEST_CALL_S = 25 * 3600
-"""So long after its start a call may still be resumed: Twilio ends calls after 24 hours."""
+RESUMABLE_S = LONGEST_CALL_S + 3600
+"""So long after its start a call may still get events: an hour for what is written late, and for clocks that differ."""
 
 # KEYS: events stream. ARGV: group, consumer, lease ms, how many, done ids (acknowledged first).
 # Answers {'busy', ms left} or {'yours', id, attempts, json, id, attempts, json, …}, empty when there is nothing.
@@ -135,7 +136,7 @@ class WebhookQueue:
                 self._consumer,
                 self._lease_ms,
                 BATCH_EVENTS,
-                *(parcel.entry_id for parcel in done),
+                *(event.entry_id for event in done),
             ]
             word, *rest = await self._take(keys=[self._keys.events(call_sid)], args=arguments)
         if word == "busy":
@@ -150,7 +151,7 @@ class WebhookQueue:
     async def acknowledge(self, done: Sequence[WebhookEvent]) -> None:
         """These events of one call need no more sending."""
         async with self._command("cannot acknowledge events"):
-            entries = [parcel.entry_id for parcel in done]
+            entries = [event.entry_id for event in done]
             await self._client.xack(self._keys.events(done[0].call_sid), self._group, *entries)
 
     async def release(self, call_sid: str, *, done: Sequence[WebhookEvent] = ()) -> None:
@@ -173,9 +174,9 @@ class WebhookQueue:
         with redis_failures("cannot look for calls"):
             born, settled = await self._client.hmget(self._state, ["born_ms", "settled_ms"])
             born_ms = int(born or 0)
-            oldest_ms = int(await self._now(keys=[self._state])) - LONGEST_CALL_S * 1000
+            oldest_ms = int(await self._now(keys=[self._state])) - RESUMABLE_S * 1000
             # A sender whose clock was ahead may have left a moment that is still to come.
-            known_ms = int(settled or max(0, born_ms - LONGEST_CALL_S * 1000))
+            known_ms = int(settled or max(0, born_ms - RESUMABLE_S * 1000))
             settled_ms = min(oldest_ms, known_ms)
             live = await self._page(self._keys.live, 0, count=-1)
             for at in range(0, len(live), BATCH_CALLS):

@@ -1,4 +1,4 @@
-"""Dead letters sent once more, on somebody's word."""
+"""Dead letters sent once more, because an operator asks for it."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from transcriber.webhooks.queue import MAX_CONCURRENT_COMMANDS
 
 @dataclass(slots=True)
 class RedeliveryResult:
-    """How many arrived, were not taken again and stay, and had no event any more (deleted or expired)."""
+    """How many were delivered, were not taken again and stay, and had no event any more (deleted or expired)."""
 
     delivered: int = 0
     kept: int = 0
@@ -22,7 +22,7 @@ class RedeliveryResult:
 
 
 async def redeliver(dead_letters: DeadLetters, client: WebhookClient) -> RedeliveryResult:
-    """Try every dead letter once, a call's in order, CONNECTIONS calls at once; what arrives is none any more.
+    """Try every dead letter once, a call's in order, several calls at once; what is delivered is discarded.
 
     Raises StoreError, and ReceiverGone for an answer of 410.
     """
@@ -43,15 +43,15 @@ async def redeliver(dead_letters: DeadLetters, client: WebhookClient) -> Redeliv
 
 
 async def _redeliver_call(
-    letters: Sequence[DeadLetter], dead_letters: DeadLetters, receiver: WebhookClient, result: RedeliveryResult
+    letters: Sequence[DeadLetter], dead_letters: DeadLetters, client: WebhookClient, result: RedeliveryResult
 ) -> None:
     for letter in letters:
-        parcel = await dead_letters.load_event(letter)
-        if parcel is None:
+        event = await dead_letters.load_event(letter)
+        if event is None:
             result.lost += 1
         else:
-            await asyncio.sleep(receiver.quiet_s)
-            answer = await receiver.post(parcel, ours=lambda: True)
+            await asyncio.sleep(client.quiet_s)
+            answer = await client.post(event, ours=lambda: True)
             if answer.verdict == "gone":
                 raise ReceiverGone("the receiver answered 410: it wants no more events")
             if answer.verdict != "delivered":
