@@ -17,7 +17,7 @@ from tests.hostile.fuzz import rss_mb
 from tests.server.conftest import Running, Serve
 from transcriber.telephony.simulator import CallIds
 from transcriber.telephony.simulator.message_builder import MessageBuilder
-from transcriber.web.transport import connections
+from transcriber.web.limits.client_limits import ClientLimits
 
 pytestmark = pytest.mark.hostile
 KIB = 1024
@@ -89,9 +89,8 @@ async def test_every_ping_of_a_flood_is_answered_and_audio_still_counts(serve: S
         assert socket.received == {PONG: 5000, CLOSE: 1}
 
 
-async def test_who_floods_and_does_not_listen_is_cut(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "TAKEN_WITHIN_S", 0.5)
-    running = await serve()
+async def test_who_floods_and_does_not_listen_is_cut(serve: Serve) -> None:
+    running = await serve(client_limits=ClientLimits(write_s=0.5))
     async with upgraded(running.server.url) as socket:
         socket.writer.write(start() + frame(b"p" * 125, PING) * 100_000)  # the answers fill every buffer
         await running.live(1)

@@ -20,6 +20,7 @@ from transcriber.recognition.scripted_engine import ScriptedEngine
 from transcriber.recognition.vosk_engine import VoskEngine
 from transcriber.server.server import Server, running
 from transcriber.settings.definition import Settings
+from transcriber.web.limits.client_limits import ClientLimits
 
 Event = Mapping[str, Any]
 
@@ -76,7 +77,7 @@ async def serve(redis_url: str, tmp_path: Path) -> AsyncIterator[Serve]:
 
 
 @asynccontextmanager
-async def serving(redis_url: str, data_dir: Path) -> AsyncIterator[Serve]:
+async def serving(redis_url: str, data_dir: Path, *, client_limits: ClientLimits | None = None) -> AsyncIterator[Serve]:
     """What `serve` gives, for whoever has a loop of its own; the servers stop at the end."""
     async with AsyncExitStack() as stack:
 
@@ -84,6 +85,7 @@ async def serving(redis_url: str, data_dir: Path) -> AsyncIterator[Serve]:
             *,
             engine: Engine | None = None,
             phone: Mapping[str, Any] | None = None,
+            client_limits: ClientLimits | None = client_limits,
             callback_grace_s: float = CALLBACK_GRACE_S,
             **more: Any,
         ) -> Running:
@@ -100,7 +102,12 @@ async def serving(redis_url: str, data_dir: Path) -> AsyncIterator[Serve]:
             } | more
             settings = Settings(**chosen)
             server = await stack.enter_async_context(
-                running(settings, engine=engine or ScriptedEngine(), callback_grace_s=callback_grace_s)
+                running(
+                    settings,
+                    engine=engine or ScriptedEngine(),
+                    client_limits=client_limits,
+                    callback_grace_s=callback_grace_s,
+                )
             )
             return Running(server, Phone(server.url, **(phone or {})))
 

@@ -5,16 +5,18 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 
-from tests.server.conftest import Running, Serve
+from tests.server.conftest import Running, Serve, serving
 from tests.server.test_slow_peers import Streams, cut, ended
 from tests.server.test_tls import Issuer
 from transcriber.settings.api_keys import written
+from transcriber.web.limits.client_limits import ClientLimits
 from transcriber.web.transport import connections
 
 MOST = 20
@@ -24,10 +26,14 @@ HALF = b"POST /v1/twiml HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r
 KEYS = ("first-key" * 4, "second-key" * 4)
 
 
-@pytest.fixture(autouse=True)
-def _few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("transcriber.server.listeners.most_connections", lambda: MOST)
-    monkeypatch.setattr(connections, "HEAD_WITHIN_S", 60)
+LIMITS = ClientLimits(connections=MOST, head_s=60)
+
+
+@pytest.fixture
+async def serve(redis_url: str, tmp_path: Path) -> AsyncIterator[Serve]:
+    """Starts servers with these limits."""
+    async with serving(redis_url, tmp_path, client_limits=LIMITS) as start:
+        yield start
 
 
 @asynccontextmanager
@@ -79,12 +85,11 @@ async def test_bodies_that_do_not_come_make_room(serve: Serve) -> None:
 
 
 async def test_tls_handshakes_that_do_not_come_take_no_place_from_newcomers(
-    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    serve: Serve, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(connections, "HANDSHAKE_WITHIN_S", 60)
     issuer = Issuer(tmp_path)
     issuer.issue("localhost")
-    running = await serve(**issuer.settings)
+    running = await serve(client_limits=replace(LIMITS, handshake_s=60), **issuer.settings)
     async with held(running, 3 * MOST, b"\x16\x03\x01\x02\x00\x01") as silent:
         assert "localhost" in await issuer.shown(running.server.url)
         assert await ended(silent[0][0]) == b""
@@ -126,7 +131,7 @@ def own_address() -> str:
 
 async def test_one_address_gets_a_share_and_makes_room_within_it(serve: Serve, own_address: str) -> None:
     running = await serve(host="0.0.0.0", insecure=True)
-    share = MOST // connections.SHARE
+    share = MOST // connections.ADDRESS_SHARE
     async with held(running, 2, HEAD, until=b"}") as neighbours:
         async with held(running, share, HEAD, until=b"}", host=own_address) as idle:
             assert await alive(running, host=own_address)

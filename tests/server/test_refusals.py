@@ -12,7 +12,7 @@ from transcriber.errors import ServerUnreachable
 from transcriber.settings.api_keys import written
 from transcriber.telephony.simulator import CallIds
 from transcriber.telephony.simulator.message_builder import MessageBuilder
-from transcriber.web.routes import media
+from transcriber.web.limits.client_limits import ClientLimits
 
 TOKEN = "12345"
 READER = "reader" * 6
@@ -149,22 +149,21 @@ async def test_text_that_is_not_utf8_is_1007(serve: Serve) -> None:
         assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 1007)
 
 
-async def test_no_start_in_time_is_1008(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(media, "START_WITHIN_S", 0.2)
-    async with (await serve()).phone.call(start=False) as call:
+async def test_no_start_in_time_is_1008(serve: Serve) -> None:
+    async with (await serve(client_limits=ClientLimits(start_s=0.2))).phone.call(start=False) as call:
         await call.send('{"event": "connected"}')
         assert await call.closed() == 1008
 
 
 async def test_admission_may_take_longer_than_a_start(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """As when a call is the first to ask for a large model."""
-    monkeypatch.setattr(media, "START_WITHIN_S", 0.5)
-    running = await serve(require_ticket=True)
+    start_s = 0.5
+    running = await serve(client_limits=ClientLimits(start_s=start_s), require_ticket=True)
     redeem, ids = running.server.store.tickets.redeem, CallIds()
     ticket = await running.server.store.tickets.issue(ids.call)
 
     async def slowly(*args: str) -> bool:
-        await asyncio.sleep(2 * media.START_WITHIN_S)
+        await asyncio.sleep(2 * start_s)
         return bool(await redeem(*args))
 
     monkeypatch.setattr(running.server.store.tickets, "redeem", slowly)

@@ -6,24 +6,24 @@ import resource
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.server.conftest import Running, Serve
+from tests.server.conftest import Running, Serve, serving
 from tests.server.test_tls import Issuer
-from transcriber.web import middleware
-from transcriber.web.transport import connections
+from transcriber.web.limits.client_limits import ClientLimits, most_connections
+
+LIMITS = ClientLimits(head_s=0.5, write_s=0.5, handshake_s=0.5, body_s=0.5, check_every_s=0.05)
 
 
-@pytest.fixture(autouse=True)
-def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "HEAD_WITHIN_S", 0.5)
-    monkeypatch.setattr(connections, "TAKEN_WITHIN_S", 0.5)
-    monkeypatch.setattr(connections, "HANDSHAKE_WITHIN_S", 0.5)
-    monkeypatch.setattr(connections, "LOOK_EVERY_S", 0.05)
-    monkeypatch.setattr(middleware, "BODY_WITHIN_S", 0.5)
+@pytest.fixture
+async def serve(redis_url: str, tmp_path: Path) -> AsyncIterator[Serve]:
+    """Starts servers with these limits."""
+    async with serving(redis_url, tmp_path, client_limits=LIMITS) as start:
+        yield start
 
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -150,11 +150,8 @@ async def test_a_reader_that_does_not_read_is_cut_and_another_one_misses_nothing
     deaf.close()
 
 
-async def test_when_all_places_are_taken_the_silent_make_room(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "HEAD_WITHIN_S", 60)
-    monkeypatch.setattr(connections, "most_connections", lambda: 20)
-    monkeypatch.setattr("transcriber.server.listeners.most_connections", lambda: 20)
-    running = await serve()
+async def test_when_all_places_are_taken_the_silent_make_room(serve: Serve) -> None:
+    running = await serve(client_limits=replace(LIMITS, head_s=60, connections=20))
     async with running.phone.call() as healthy:
         await running.live(1)
         silent = [
@@ -172,4 +169,4 @@ async def test_when_all_places_are_taken_the_silent_make_room(serve: Serve, monk
 
 def test_files_are_kept_in_reserve() -> None:
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    assert 0 < connections.most_connections() < files
+    assert 0 < most_connections() < files

@@ -13,7 +13,7 @@ import pytest
 from tests.server.conftest import Running, Serve
 from tests.web.test_live import Reader, numbers
 from tests.web.written_call import WrittenCall
-from transcriber.web.transport import connections
+from transcriber.web.limits.client_limits import ClientLimits
 
 LONG = "secret" * 5000
 
@@ -41,11 +41,9 @@ def everything_from(deaf: socket.socket) -> bytes:
 
 @pytest.mark.parametrize("path", ["/v1/calls/CA1/events", "/v1/events"])
 async def test_a_reader_that_never_reads_is_dropped_with_a_reason_and_disturbs_nobody(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, path: str
+    serve: Serve, caplog: pytest.LogCaptureFixture, path: str
 ) -> None:
-    monkeypatch.setattr(connections, "TAKEN_WITHIN_S", 0.5)
-    monkeypatch.setattr(connections, "LOOK_EVERY_S", 0.05)
-    running = await serve()
+    running = await serve(client_limits=ClientLimits(write_s=0.5, check_every_s=0.05))
     call = await WrittenCall.begin(running.server.store.event_log, "CA1")
     said = 0
     with deaf_reader(running, path) as deaf, caplog.at_level(logging.INFO):
@@ -63,9 +61,8 @@ async def test_a_reader_that_never_reads_is_dropped_with_a_reason_and_disturbs_n
     assert "secret" not in caplog.text
 
 
-async def test_a_reader_that_reads_slowly_stays(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "TAKEN_WITHIN_S", 5.0)
-    running = await serve()
+async def test_a_reader_that_reads_slowly_stays(serve: Serve) -> None:
+    running = await serve(client_limits=ClientLimits(write_s=5.0))
     call = await WrittenCall.begin(running.server.store.event_log, "CA1")
     for _ in range(50):
         await call.say(LONG)

@@ -14,7 +14,6 @@ from tests.web.conftest import Client, WebClient
 from transcriber.errors import StoreError
 from transcriber.store.ports import Feed, PublishedEvent
 from transcriber.store.redis_store import RedisStore
-from transcriber.web.routes import call_events
 
 WITHIN_S = 10
 
@@ -201,12 +200,11 @@ async def test_a_lost_message_is_read_from_the_history(
 
 @pytest.mark.parametrize("how", ["break the feed", "end the feed"])
 async def test_a_feed_that_fails_is_followed_again(
-    web_client: WebClient, store: RedisStore, begin_call: Any, monkeypatch: pytest.MonkeyPatch, how: str
+    web_client: WebClient, store: RedisStore, begin_call: Any, how: str
 ) -> None:
-    monkeypatch.setattr(call_events, "RETRY_S", 0.01)
     call = await begin_call()
     feed = ThisFeed(store.feed)
-    reader = await reading(await web_client({"feed": feed}))
+    reader = await reading(await web_client({"feed": feed, "sse_retry_s": 0.01}))
     await reader.take(2)
     await call.say(how)
     await call.say("after the trouble")
@@ -318,13 +316,10 @@ async def test_all_calls_with_partials(web_client: WebClient, begin_call: Any) -
     assert (sent.kind, sent.data["text"]) == ("partial", "hel")
 
 
-async def test_all_calls_survive_a_feed_that_fails(
-    web_client: WebClient, store: RedisStore, begin_call: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(call_events, "RETRY_S", 0.01)
+async def test_all_calls_survive_a_feed_that_fails(web_client: WebClient, store: RedisStore, begin_call: Any) -> None:
     call = await begin_call()
     feed = ThisFeed(store.feed)
-    reader = await reading(await web_client({"feed": feed}), "/v1/events")
+    reader = await reading(await web_client({"feed": feed, "sse_retry_s": 0.01}), "/v1/events")
     await call.say("break the feed")
     async with asyncio.timeout(WITHIN_S):
         while feed.followed < 2:

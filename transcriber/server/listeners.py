@@ -17,7 +17,7 @@ from transcriber.web.services import Services
 from transcriber.web.transport.bounded_site import BoundedSite
 from transcriber.web.transport.certificate import Certificate
 from transcriber.web.transport.client_address import networks
-from transcriber.web.transport.connections import Connections, most_connections
+from transcriber.web.transport.connections import Connections
 
 MOST_UNCONFIRMED_MS = 60_000
 LIBRARIES = ("asyncio", "aiohttp.server", "aiohttp.web", "aiohttp.websocket", "aiohttp.internal")
@@ -52,7 +52,7 @@ async def serve_http(
     log_limiter = services.log_budget
     stack.enter_context(log_limiter.limit_loggers(*LIBRARIES))
     run_in_background(stack, log_limiter.watch(), name="telling what the log leaves out")
-    connections = Connections(services.metrics, most=most_connections(), log_budget=log_limiter)
+    connections = Connections(services.metrics, services.client_limits, log_budget=log_limiter)
     run_in_background(stack, connections.watch(), name="cutting overdue connections")
     if certificate is not None:
         run_in_background(stack, certificate.watch(), name="looking at the certificate")

@@ -26,6 +26,7 @@ from transcriber.settings import local_key
 from transcriber.settings.definition import Settings
 from transcriber.settings.host_address import url_of
 from transcriber.store.redis_store import RedisStore
+from transcriber.web.limits.client_limits import ClientLimits
 from transcriber.web.services import Services
 from transcriber.web.transport.certificate import Certificate
 
@@ -60,6 +61,7 @@ async def running(
     *,
     engine: Engine | None = None,
     report: Callable[[str], None] = log.info,
+    client_limits: ClientLimits | None = None,
     callback_grace_s: float = CALLBACK_GRACE_S,
 ) -> AsyncIterator[Server]:
     """A server that accepts calls inside the block; behind it live calls were finished and everything is gone.
@@ -94,6 +96,7 @@ async def running(
             metrics=metrics,
             model=recognition.about,
             log_budget=parts.log_budget,
+            client_limits=client_limits or ClientLimits(),
         )
         await serve_http(services, sockets, certificate, stack, report)
         stack.push_async_callback(sessions.drain, settings.drain_s)

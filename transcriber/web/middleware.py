@@ -16,7 +16,6 @@ from transcriber.web.services import SERVICES
 
 REQUEST_ID = web.RequestKey("request_id", str)
 RETRY_AFTER_S = 5
-BODY_WITHIN_S = 10.0
 LEFT = 499
 """The client left before there was an answer."""
 ONE_YEAR = "max-age=31536000"
@@ -96,11 +95,12 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
 async def bodies(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Reads the body, which is small wherever there is one, before the handler: whoever drips it in is let go."""
     if request.can_read_body:
+        body_s = request.app[SERVICES].client_limits.body_s
         try:
-            async with asyncio.timeout(BODY_WITHIN_S):
+            async with asyncio.timeout(body_s):
                 await request.read()
         except TimeoutError:
-            response = error_response(408, f"the body did not arrive within {BODY_WITHIN_S:g} s", code="too_slow")
+            response = error_response(408, f"the body did not arrive within {body_s:g} s", code="too_slow")
             response.force_close()
             return response
     return await handler(request)

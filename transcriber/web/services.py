@@ -11,6 +11,7 @@ from transcriber.observability.log_rate_limit import LogRateLimiter
 from transcriber.observability.metrics import Metrics
 from transcriber.settings.definition import Settings
 from transcriber.store.ports import CallHistory, Feed, Tickets
+from transcriber.web.limits.client_limits import ClientLimits
 
 
 async def _nothing() -> Mapping[str, str]:
@@ -37,7 +38,11 @@ class Services:
     degradations: Callable[[], Awaitable[Mapping[str, str]]] = _nothing
     model: Callable[[], Mapping[str, Any]] = dict
     """The default model: its name, language, and whether it is the demo."""
+    client_limits: ClientLimits = field(default_factory=ClientLimits)
     heartbeat_s: float = 15.0
+    """Seconds between two comments to a reader of Server-Sent Events for whom there is nothing."""
+    sse_retry_s: float = 1.0
+    """After so many seconds a reader who lost the connection, and a server that lost the feed, try again."""
     log_budget: LogRateLimiter = field(default_factory=LogRateLimiter)
     """Of lines that strangers can cause."""
 

@@ -17,7 +17,7 @@ from transcriber.web.limits import event_streams
 from transcriber.web.limits.reading import EVENTS_FOR_ONE, READING
 from transcriber.web.limits.request_rate import costs
 from transcriber.web.services import SERVICES, Services
-from transcriber.web.sse.response import RETRY_S, SseResponse, frame
+from transcriber.web.sse.response import SseResponse, frame
 from transcriber.web.sse.resume import ResumeRequest
 
 # Set when the server goes down: readers are let go then, to come back elsewhere with their Last-Event-ID.
@@ -72,7 +72,7 @@ async def _follow_all(request: web.Request, viewer: SseResponse, *, partials: bo
                 said = "live events of all calls: %s; following again"
                 services.log_budget.log(log, logging.WARNING, "live events broke off", said, error)
                 await viewer.remark(UNAVAILABLE.format(trouble))
-        await _breathe(viewer, closing)
+        await _pause(viewer, closing, services.sse_retry_s)
 
 
 class CallReader:
@@ -113,7 +113,7 @@ class CallReader:
                     await self._viewer.remark(UNAVAILABLE.format(trouble))
                 if not live and await self._is_told():
                     return
-            await _breathe(self._viewer, self._closing)
+            await _pause(self._viewer, self._closing, self._services.sse_retry_s)
 
     async def _read(self, messages: AsyncIterator[PublishedEvent]) -> bool:
         """History, then what the feed brings; whether the call is over. False: the feed ended before it."""
@@ -226,10 +226,10 @@ async def _pass_all_on(
                 await viewer.send(message.json, kind=parse(message.json).get("type"))
 
 
-async def _breathe(viewer: SseResponse, closing: asyncio.Event) -> None:
-    """Between two tries: no faster than one a second, and a reader who left is noticed."""
+async def _pause(viewer: SseResponse, closing: asyncio.Event, pause_s: float) -> None:
+    """Between two tries; a reader who left is noticed."""
     with suppress(TimeoutError):
-        async with asyncio.timeout(RETRY_S):
+        async with asyncio.timeout(pause_s):
             await closing.wait()
     await viewer.beat()
 

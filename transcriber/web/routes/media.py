@@ -29,7 +29,6 @@ log = logging.getLogger(__name__)
 LONGEST_MESSAGE = 64 * 1024
 LONGEST_REASON = 120
 """Bytes; a close frame has room for 123."""
-START_WITHIN_S = 5.0
 OURS = (WSCloseCode.GOING_AWAY, WSCloseCode.INTERNAL_ERROR, WSCloseCode.TRY_AGAIN_LATER)
 """Ends that are not the sender's fault."""
 REFUSALS: Mapping[str, str] = {
@@ -62,9 +61,11 @@ async def media(request: web.Request) -> web.StreamResponse:
     # aiohttp refuses messages of this size, not only those above.
     socket = web.WebSocketResponse(max_msg_size=LONGEST_MESSAGE + 1, compress=False, autoping=True, timeout=2.0)
     await socket.prepare(request)
-    conversation = MediaStreamHandler(socket, sessions, credentials, services.log_budget)
-    ended = await conversation.run()
-    request[request_rate.WASTED] = (not conversation.began or ended.reason in REFUSALS) and ended.close_code not in OURS
+    handler = MediaStreamHandler(
+        socket, sessions, credentials, services.log_budget, start_s=services.client_limits.start_s
+    )
+    ended = await handler.run()
+    request[request_rate.WASTED] = (not handler.began or ended.reason in REFUSALS) and ended.close_code not in OURS
     if ended.close_code not in (WSCloseCode.OK, WSCloseCode.GOING_AWAY):
         refusals.labels(str(ended.close_code)).inc()
         said, kind = "stream closed with %d: %s", f"stream closed with {ended.close_code}"
@@ -81,11 +82,14 @@ class MediaStreamHandler:
         sessions: SessionManager,
         credentials: SocketCredentials,
         log_budget: LogRateLimiter,
+        *,
+        start_s: float,
     ) -> None:
         self._socket = socket
         self._sessions = sessions
         self._credentials = credentials
         self._log_budget = log_budget
+        self._start_s = start_s
         self._received = MediaStream()
         self._session: Session | None = None
 
@@ -117,11 +121,11 @@ class MediaStreamHandler:
         """None once the stream was announced and admitted; admission may take longer: it may load a model."""
         with self._sessions.admission.pending.counted(self._credentials):
             try:
-                async with asyncio.timeout(START_WITHIN_S):
+                async with asyncio.timeout(self._start_s):
                     while (began := await self._read_one()) is None:
                         pass
             except TimeoutError:
-                return Ended(WSCloseCode.POLICY_VIOLATION, f"no start within {START_WITHIN_S:g} s", "refused")
+                return Ended(WSCloseCode.POLICY_VIOLATION, f"no start within {self._start_s:g} s", "refused")
             return began if isinstance(began, Ended) else await self._admit(began)
 
     async def _listen(self) -> Ended:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
+from transcriber.web.services import SERVICES
 from transcriber.web.sse.resume import PADDING
 
-RETRY_S = 1.0
 _NAME = re.compile(r"[\w.-]+")
 _LINE_END = re.compile(r"[\r\n]")
 HEADERS = {
@@ -27,7 +27,8 @@ class SseResponse:
     async def open(self, *, padded: bool) -> None:
         """Begin the answer, with a comment that fills the first buffers if that is wanted."""
         await self.response.prepare(self._request)
-        retry = f"retry: {round(RETRY_S * 1000)}\n\n".encode()
+        retry_s = self._request.app[SERVICES].sse_retry_s
+        retry = f"retry: {round(retry_s * 1000)}\n\n".encode()
         await self.response.write(PADDING + retry if padded else retry)
 
     async def beat(self) -> None:

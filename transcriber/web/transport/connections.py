@@ -1,42 +1,30 @@
-"""The server's connections: how many there may be, and what they must do in time. aiohttp bounds neither.
+"""The server's connections: how far each is, and which one goes when there are too many or one is overdue.
 
-A request's head must be here HEAD_WITHIN_S after its first byte (the first one: after connecting), an answer must find
-a taker within TAKEN_WITHIN_S. When all places are taken, or all of one address, that connection makes room of which
-least is lost: one between two requests, else one that owes a head, else one that owes a body; the oldest of its kind.
+What is overdue by the `ClientLimits` is cut. When all places are taken, or all of one address, that connection makes
+room of which least is lost: one between two requests, else one that owes a head, else one that owes a body; the oldest
+of its kind.
 """
 
 import asyncio
 import logging
-import resource
 from collections import Counter
 from itertools import islice
 from typing import Protocol
 
 from transcriber.observability.log_rate_limit import LogRateLimiter
 from transcriber.observability.metrics import Metrics
+from transcriber.web.limits.client_limits import ClientLimits
 
-HEAD_WITHIN_S = 5.0
-TAKEN_WITHIN_S = 30.0
 IDLE_S = 75.0
 """Between two requests; above what proxies keep their idle connections."""
-HANDSHAKE_WITHIN_S = 5.0
 LINGERING_S = 2.0
 BACKLOG = 512
-RESERVED_FILES = 256
-"""For everything but connections: Redis, models, logs."""
-LOOK_EVERY_S = 0.5
-SHARE = 4
+ADDRESS_SHARE = 4
 """One address gets so many-th of all places."""
-LOOKED_AT = 100
+MOST_EXAMINED = 100
 """Of the connections that wait, when one of a certain address is looked for."""
 
 log = logging.getLogger(__name__)
-
-
-def most_connections() -> int:
-    """As many as the process may have files open, less a reserve."""
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return max(files - RESERVED_FILES, files // 2)
 
 
 class Peer(Protocol):
@@ -51,8 +39,8 @@ class Peer(Protocol):
 class Connections:
     """All of a server. Belongs to the event loop's thread; `watch` must run."""
 
-    def __init__(self, metrics: Metrics, *, most: int, log_budget: LogRateLimiter) -> None:
-        self._most = most
+    def __init__(self, metrics: Metrics, limits: ClientLimits, *, log_budget: LogRateLimiter) -> None:
+        self.limits = limits
         self._log_budget = log_budget
         self._metrics = metrics
         self._all: set[Peer] = set()
@@ -68,9 +56,9 @@ class Connections:
         """A new one, which owes a head."""
         self._all.add(connection)
         self._of_site[connection.site] += 1
-        if connection.site and self._of_site[connection.site] > max(1, self._most // SHARE):
+        if connection.site and self._of_site[connection.site] > max(1, self.limits.connections // ADDRESS_SHARE):
             self._make_room(connection, of_site=True)
-        elif len(self._all) > self._most:
+        elif len(self._all) > self.limits.connections:
             self._make_room(connection, of_site=False)
         if connection in self._all:
             self._owing[connection] = self._loop.time()
@@ -135,11 +123,11 @@ class Connections:
     async def watch(self) -> None:
         """Cut what is overdue, as long as the server runs."""
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(self.limits.check_every_s)
             now = self._loop.time()
             for waiting, within_s, why in (
-                (self._owing, HEAD_WITHIN_S, "no_request"),
-                (self._untaken, TAKEN_WITHIN_S, "not_read"),
+                (self._owing, self.limits.head_s, "no_request"),
+                (self._untaken, self.limits.write_s, "not_read"),
             ):
                 # In the order of time: the first that is not due ends the search.
                 for connection, since in list(waiting.items()):
@@ -156,12 +144,12 @@ class Connections:
         # a request or a stream is not cut, and if all are, the newcomer is.
         site = newcomer.site if of_site else None
         said = "one address has all the connections it may have: %d" if of_site else "all %d connections are taken"
-        places = max(1, self._most // SHARE) if of_site else self._most
+        places = max(1, self.limits.connections // ADDRESS_SHARE) if of_site else self.limits.connections
         self._log_budget.log(
             log, logging.WARNING, f"connections {'of an address' if of_site else 'full'}", said, places
         )
         for waiting in (self._idle, self._owing, self._owing_body):
-            for connection in islice(waiting, LOOKED_AT):
+            for connection in islice(waiting, MOST_EXAMINED):
                 if site is None or connection.site == site:
                     self._cut(connection, "address" if of_site else "full")
                     return

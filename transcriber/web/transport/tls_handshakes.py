@@ -83,8 +83,8 @@ class TlsListener:
                 lambda: self._make(handshake),
                 accepted,
                 ssl=self._context,
-                ssl_handshake_timeout=connections.HANDSHAKE_WITHIN_S,
-                ssl_shutdown_timeout=connections.HANDSHAKE_WITHIN_S,
+                ssl_handshake_timeout=self._registry.limits.handshake_s,
+                ssl_shutdown_timeout=self._registry.limits.handshake_s,
             )
         except OSError as error:  # ssl's and timeouts are of it
             self._registry.failed_handshake(handshake, getattr(error, "reason", None) or type(error).__name__)
