@@ -1,7 +1,7 @@
-"""The bundled model and lanes of its own for each test."""
+"""The bundled model, and a scheduler of its own for each test."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any, Protocol
 
@@ -10,11 +10,10 @@ import vosk
 
 from transcriber.audio.sample_calls import path
 from transcriber.catalog import find, static_graph
-from transcriber.recognition.decode_scheduler import DecodeScheduler, TrackQueue
+from transcriber.recognition.decode_scheduler import DecodeScheduler, OnResults, TrackQueue
 from transcriber.recognition.options import RecognitionOptions
 from transcriber.recognition.ports import Engine
 from transcriber.recognition.recognizer_pool import RecognizerPool
-from transcriber.recognition.track_decoder import RecognitionResults
 from transcriber.recognition.vosk_engine import VoskEngine
 
 
@@ -30,35 +29,35 @@ def bare_model(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return vosk.Model(str(static_graph.preferred(find("en-demo", tmp_path_factory.mktemp("data")).path)))
 
 
-class Room:
-    """Lanes and a pool. Everything is fed, the model's own endpoints are used, unless a test opens a gate."""
+class Tracks:
+    """A scheduler and a pool. Everything is fed, the model's own endpoints are used, unless a test wants ours."""
 
-    def __init__(self, pool: RecognizerPool, lanes: DecodeScheduler) -> None:
+    def __init__(self, pool: RecognizerPool, scheduler: DecodeScheduler) -> None:
         self.pool = pool
-        self.lanes = lanes
+        self.scheduler = scheduler
 
-    def open(
-        self, tell: Callable[[RecognitionResults], None], *, partials: bool = True, gated: bool = False, **manner: Any
-    ) -> TrackQueue:
-        """A lane for one track."""
-        return self.lanes.open(self.pool, tell, manner=RecognitionOptions(partials=partials, gated=gated, **manner))
+    def open(self, on_results: OnResults, *, partials: bool = True, gated: bool = False, **options: Any) -> TrackQueue:
+        """The queue of one track."""
+        return self.scheduler.open(
+            self.pool, on_results, options=RecognitionOptions(partials=partials, gated=gated, **options)
+        )
 
 
-class LanesOf(Protocol):
-    """Makes a room over an engine."""
+class TracksOf(Protocol):
+    """Makes tracks over an engine."""
 
-    def __call__(self, engine: Engine, *, workers: int = 2, keep: int = 8) -> Room: ...
+    def __call__(self, engine: Engine, *, workers: int = 2, keep: int = 8, **scheduling: Any) -> Tracks: ...
 
 
 @pytest.fixture
-async def lanes_of() -> AsyncIterator[LanesOf]:
-    """Makes lanes over an engine; their threads end with the test."""
+async def tracks_of() -> AsyncIterator[TracksOf]:
+    """Makes tracks over an engine; their threads end with the test."""
     async with AsyncExitStack() as stack:
 
-        def make(engine: Engine, *, workers: int = 2, keep: int = 8) -> Room:
-            lanes = DecodeScheduler(workers=workers)
-            stack.push_async_callback(asyncio.to_thread, lanes.close)
-            return Room(RecognizerPool(engine, keep=keep), lanes)
+        def make(engine: Engine, *, workers: int = 2, keep: int = 8, **scheduling: Any) -> Tracks:
+            scheduler = DecodeScheduler(workers=workers, **scheduling)
+            stack.push_async_callback(asyncio.to_thread, scheduler.close)
+            return Tracks(RecognizerPool(engine, keep=keep), scheduler)
 
         yield make
 

@@ -6,12 +6,12 @@ from transcriber.recognition.capacity import FORGET_S, TRUST_S, Capacity
 from transcriber.recognition.load_monitor import LoadMonitor
 
 
-def spent(pace: LoadMonitor, *, audio_s: float, cores_a_track: float) -> None:
-    pace.note(waited_s=0.0, cpu_s=audio_s * cores_a_track, audio=round(8000 * audio_s))
+def spent(load: LoadMonitor, *, audio_s: float, cores_a_track: float) -> None:
+    load.record(waited_s=0.0, cpu_s=audio_s * cores_a_track, audio_s=audio_s)
 
 
-def capacity(pace: LoadMonitor, *, speech_cost: float = 0.05, gated: bool = True, workers: int = 2) -> Capacity:
-    return Capacity(pace, workers=workers, speech_cost=speech_cost, gated=gated)
+def capacity(load: LoadMonitor, *, speech_cost: float = 0.05, gated: bool = True, workers: int = 2) -> Capacity:
+    return Capacity(load, workers=workers, speech_cost=speech_cost, gated=gated)
 
 
 def test_room_goes_with_the_workers_and_against_the_cost() -> None:
@@ -23,42 +23,42 @@ def test_room_goes_with_the_workers_and_against_the_cost() -> None:
 
 def test_few_dear_tracks_leave_more_to_spare_than_many_cheap_ones() -> None:
     """Of five speakers all may speak at once; of a hundred half do."""
-    pace, learnt = LoadMonitor(), {}
+    load, learnt = LoadMonitor(), {}
     for cores_a_track in (0.2, 0.02):
-        found = capacity(pace)
-        spent(pace, audio_s=1000 * TRUST_S, cores_a_track=cores_a_track)
+        found = capacity(load)
+        spent(load, audio_s=1000 * TRUST_S, cores_a_track=cores_a_track)
         learnt[cores_a_track] = found.tracks() * cores_a_track / 2
     assert learnt[0.2] < 0.55 < learnt[0.02] < 0.9
 
 
 @pytest.mark.parametrize("cores_a_track", [0.01, 0.1])
 def test_calls_correct_what_was_measured_at_start(cores_a_track: float) -> None:
-    pace = LoadMonitor()
-    found, ideal = capacity(pace), capacity(LoadMonitor(), speech_cost=cores_a_track / 0.69)
+    load = LoadMonitor()
+    found, ideal = capacity(load), capacity(LoadMonitor(), speech_cost=cores_a_track / 0.69)
     before, aim = found.tracks(), ideal.tracks()
     assert before != pytest.approx(aim, rel=0.05)
     for _ in range(200):
-        spent(pace, audio_s=60, cores_a_track=cores_a_track)
+        spent(load, audio_s=60, cores_a_track=cores_a_track)
         found.tracks()
     assert found.tracks() == pytest.approx(aim, rel=0.05, abs=1)
 
 
 def test_what_was_learnt_is_forgotten_when_calls_change() -> None:
-    pace = LoadMonitor()
-    found = capacity(pace)
+    load = LoadMonitor()
+    found = capacity(load)
     for _ in range(100):
-        spent(pace, audio_s=FORGET_S / 10, cores_a_track=0.1)
+        spent(load, audio_s=FORGET_S / 10, cores_a_track=0.1)
         dear = found.tracks()
     for _ in range(100):
-        spent(pace, audio_s=FORGET_S / 10, cores_a_track=0.01)
+        spent(load, audio_s=FORGET_S / 10, cores_a_track=0.01)
         cheap = found.tracks()
     assert cheap > 4 * dear
 
 
 def test_another_model_begins_anew() -> None:
-    pace = LoadMonitor()
-    found = capacity(pace)
-    spent(pace, audio_s=10 * TRUST_S, cores_a_track=0.5)
+    load = LoadMonitor()
+    found = capacity(load)
+    spent(load, audio_s=10 * TRUST_S, cores_a_track=0.5)
     assert found.tracks() < capacity(LoadMonitor()).tracks()
     found.restart(speech_cost=0.05)
     assert found.tracks() == capacity(LoadMonitor()).tracks()

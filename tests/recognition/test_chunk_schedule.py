@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.recognition.conftest import LanesOf
+from tests.recognition.conftest import TracksOf
 from tests.recognition.test_service import listen, words
 from transcriber.audio.chunk import SAMPLE_RATE_HZ, AudioChunk
 from transcriber.audio.resampler import upsample
@@ -45,38 +45,38 @@ def test_without_speech_there_is_no_schedule_and_blocks_are_fed(vosk_engine: Vos
 def test_words_show_up_as_soon_as_the_recognizer_has_them(
     vosk_engine: VoskEngine, sample: dict[str, bytes], track: str
 ) -> None:
-    """An ear that is left alone until audio is due tells within one frame what one tells that hears every frame."""
+    """A decoder that is left alone until audio is due tells within one frame what one tells that is fed every frame."""
     pool = RecognizerPool(vosk_engine, keep=4)
     pool.warm(1, sample["outbound"])
     mulaw = sample[track]
-    told: list[list[tuple[int, str]]] = []
+    results: list[list[tuple[int, str]]] = []
     calls = []
     for patient in (False, True):
-        ear = TrackDecoder(pool, RecognitionOptions())
+        decoder = TrackDecoder(pool, RecognitionOptions())
         texts, heard, times = [], 0, 0
         for end in range(FRAME, len(mulaw) + 1, FRAME):
-            if patient and end - heard < ear.due_samples:
+            if patient and end - heard < decoder.due_samples:
                 continue
             times += 1
-            news = ear.feed([AudioChunk("inbound", mulaw[heard:end], heard)], last=False)
+            news = decoder.feed([AudioChunk("inbound", mulaw[heard:end], heard)], last=False)
             heard = end
             texts += [(end, item.text) for item in news if isinstance(item, PartialResult)]
-        told.append(texts)
+        results.append(texts)
         calls.append(times)
-    assert [text for _, text in told[1]] == [text for _, text in told[0]]
-    assert len(told[0]) > 20
-    assert max(late - soon for (soon, _), (late, _) in zip(*told, strict=True)) <= FRAME
+    assert [text for _, text in results[1]] == [text for _, text in results[0]]
+    assert len(results[0]) > 20
+    assert max(late - soon for (soon, _), (late, _) in zip(*results, strict=True)) <= FRAME
     assert calls[1] < 0.35 * calls[0]
 
 
 async def test_words_do_not_depend_on_frames(
-    vosk_engine: VoskEngine, lanes_of: LanesOf, sample: dict[str, bytes]
+    vosk_engine: VoskEngine, tracks_of: TracksOf, sample: dict[str, bytes]
 ) -> None:
-    lanes = lanes_of(vosk_engine, workers=1, keep=2)
-    lanes.pool.warm(1, sample["outbound"])
-    assert lanes.pool.chunk_schedule is not None
-    assert lanes.pool.chunk_schedule.every % STEP_SAMPLES == 0
+    tracks = tracks_of(vosk_engine, workers=1, keep=2)
+    tracks.pool.warm(1, sample["outbound"])
+    assert tracks.pool.chunk_schedule is not None
+    assert tracks.pool.chunk_schedule.every % STEP_SAMPLES == 0
     for mulaw in sample.values():
-        told = [words(await listen(lanes, mulaw, frame=frame, gated=True)) for frame in (160, 37, 999, 24_000)]
-        assert len(told[0]) > 20
-        assert all(other == told[0] for other in told)
+        results = [words(await listen(tracks, mulaw, frame=frame, gated=True)) for frame in (160, 37, 999, 24_000)]
+        assert len(results[0]) > 20
+        assert all(other == results[0] for other in results)

@@ -1,11 +1,11 @@
-"""The gate on the bundled model: the words depend neither on frames nor on partials, music does not keep it open."""
+"""Endpointing on the bundled model: words depend neither on frames nor on partials, music does not keep it open."""
 
 import tracemalloc
 
 import numpy as np
 import pytest
 
-from tests.recognition.conftest import LanesOf
+from tests.recognition.conftest import TracksOf
 from tests.recognition.test_service import listen, settled, words
 from transcriber.audio.chunk import SAMPLE_RATE_HZ, AudioChunk
 from transcriber.audio.g711 import compress, expand
@@ -38,45 +38,47 @@ def plucked(seconds: int, *, bent: float = 0.0) -> bytes:
 
 
 async def test_words_do_not_depend_on_frames(
-    vosk_engine: VoskEngine, lanes_of: LanesOf, sample: dict[str, bytes]
+    vosk_engine: VoskEngine, tracks_of: TracksOf, sample: dict[str, bytes]
 ) -> None:
-    lanes = lanes_of(vosk_engine, workers=1, keep=0)
-    told = [words(await listen(lanes, sample["inbound"], frame=frame, gated=True)) for frame in (160, 37, 999, 24_000)]
-    assert len(told[0]) > 20
-    assert all(other == told[0] for other in told)
+    tracks = tracks_of(vosk_engine, workers=1, keep=0)
+    results = [
+        words(await listen(tracks, sample["inbound"], frame=frame, gated=True)) for frame in (160, 37, 999, 24_000)
+    ]
+    assert len(results[0]) > 20
+    assert all(other == results[0] for other in results)
 
 
 async def test_a_long_breath_is_heard_to_its_end_without_partials(
-    vosk_engine: VoskEngine, lanes_of: LanesOf, sample: dict[str, bytes]
+    vosk_engine: VoskEngine, tracks_of: TracksOf, sample: dict[str, bytes]
 ) -> None:
-    """The gate must know of words that nobody else asked for, or it takes long speech for music."""
+    """The endpointer must know of words that nobody else asked for, or it takes long speech for music."""
     mulaw = breathless(sample["outbound"])
     assert len(mulaw) > 25 * SAMPLE_RATE_HZ
     heard = []
     for partials in (True, False):
-        told: list[PartialResult | FinalResult] = []
-        lane = lanes_of(vosk_engine, keep=0).open(told.extend, gated=True, partials=partials)
+        results: list[PartialResult | FinalResult] = []
+        queue = tracks_of(vosk_engine, keep=0).open(results.extend, gated=True, partials=partials)
         for start in range(0, len(mulaw), STEP):
-            assert lane.offer(AudioChunk("inbound", mulaw[start : start + STEP], start))
-        await lane.finish()
-        heard.append([word for word, _, _ in words(told)])
+            assert queue.offer(AudioChunk("inbound", mulaw[start : start + STEP], start))
+        await queue.finish()
+        heard.append([word for word, _, _ in words(results)])
     assert heard[0] == heard[1]
     assert len(heard[0]) > 60
 
 
 @pytest.mark.parametrize(("bent", "most"), [(0.0, 0.1), (0.3, 0.7)])
-async def test_music_is_not_heard_out(vosk_engine: VoskEngine, lanes_of: LanesOf, bent: float, most: float) -> None:
+async def test_music_is_not_heard_out(vosk_engine: VoskEngine, tracks_of: TracksOf, bent: float, most: float) -> None:
     """Notes that stand still are no voice; of those that glide the model makes one word over and over."""
-    lanes = lanes_of(vosk_engine)
+    tracks = tracks_of(vosk_engine)
     mulaw = plucked(40, bent=bent)
-    everything, gated = [len(words(await listen(lanes, mulaw, gated=gated))) for gated in (False, True)]
+    everything, gated = [len(words(await listen(tracks, mulaw, gated=gated))) for gated in (False, True)]
     assert everything > 40
     assert gated < most * everything
 
 
 @pytest.mark.parametrize("frequencies", [(440, 480), (480, 620), (1100,)])
 async def test_a_tone_gives_hardly_a_word_and_what_is_said_after_it_is_heard(
-    vosk_engine: VoskEngine, lanes_of: LanesOf, sample: dict[str, bytes], frequencies: tuple[int, ...]
+    vosk_engine: VoskEngine, tracks_of: TracksOf, sample: dict[str, bytes], frequencies: tuple[int, ...]
 ) -> None:
     at = np.arange(20 * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
     beeps = sum(np.sin(2 * np.pi * each * at) for each in frequencies) * (at % 1 < 0.5)
@@ -84,8 +86,8 @@ async def test_a_tone_gives_hardly_a_word_and_what_is_said_after_it_is_heard(
     for track in sample.values():
         loud = np.flatnonzero(np.abs(expand(track)) > 800)
         said = track[loud[0] // STEP * STEP :][: 10 * SAMPLE_RATE_HZ]
-        alone = [word for word, _, _ in words(await listen(lanes_of(vosk_engine), said, gated=True))]
-        both = words(await listen(lanes_of(vosk_engine), before + said, gated=True))
+        alone = [word for word, _, _ in words(await listen(tracks_of(vosk_engine), said, gated=True))]
+        both = words(await listen(tracks_of(vosk_engine), before + said, gated=True))
         after = [word for word, start_ms, _ in both if start_ms >= 19_500]
         assert len(alone) > 10
         assert word_errors(alone, after).total <= 1
@@ -93,22 +95,22 @@ async def test_a_tone_gives_hardly_a_word_and_what_is_said_after_it_is_heard(
 
 
 async def test_an_hour_of_silence_takes_no_recognizer_and_leaves_nothing(
-    vosk_engine: VoskEngine, lanes_of: LanesOf
+    vosk_engine: VoskEngine, tracks_of: TracksOf
 ) -> None:
-    lanes = lanes_of(vosk_engine)
-    told: list[PartialResult | FinalResult] = []
-    lane = lanes.open(told.extend, gated=True)
+    tracks = tracks_of(vosk_engine)
+    results: list[PartialResult | FinalResult] = []
+    queue = tracks.open(results.extend, gated=True)
     minute = b"\xff" * 60 * SAMPLE_RATE_HZ
     held = []
     tracemalloc.start()
     try:
         for number in range(60):
-            assert lane.offer(AudioChunk("inbound", minute, number * len(minute)))
-            await settled(lane)
+            assert queue.offer(AudioChunk("inbound", minute, number * len(minute)))
+            await settled(queue)
             held.append(tracemalloc.get_traced_memory()[0])
     finally:
         tracemalloc.stop()
-    await lane.finish()
-    assert told == []
-    assert (lanes.pool.lent, lanes.pool.idle) == (0, 0)
+    await queue.finish()
+    assert results == []
+    assert (tracks.pool.lent, tracks.pool.idle) == (0, 0)
     assert held[-1] - held[4] < 2 * len(minute)

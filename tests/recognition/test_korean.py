@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import vosk
 
-from tests.recognition.conftest import LanesOf
+from tests.recognition.conftest import TracksOf
 from tests.recognition.test_service import bare, listen, words
 from tests.speech import FOLDER, manifest, mulaw_tracks, needs_speech
 from transcriber.catalog import describe
@@ -26,14 +26,14 @@ def letters(text: str) -> list[str]:
     return [letter for letter in text if letter.isalpha() and not letter.isascii()]
 
 
-async def test_pooled_recognizers_are_as_good_as_fresh_ones(lanes_of: LanesOf) -> None:
+async def test_pooled_recognizers_are_as_good_as_fresh_ones(tracks_of: TracksOf) -> None:
     assert spec is not None
     assert spec.origin is not None
     folder = describe(Path(spec.origin).parent / "model")
     assert folder.band == "wide"
     engine = VoskEngine(folder)
     library = vosk.Model(str(folder.path))
-    lanes = lanes_of(engine, workers=2, keep=2)
+    tracks = tracks_of(engine, workers=2, keep=2)
     references = {path: text for path, text in manifest().items() if path.startswith("korean_wide/")}
     wrong = {"bare": 0, "service": 0}
     total = 0
@@ -42,10 +42,10 @@ async def test_pooled_recognizers_are_as_good_as_fresh_ones(lanes_of: LanesOf) -
         total += len(letters(reference))
         heard = {
             "bare": bare(library, mulaw, band=folder.band),
-            "service": words(await listen(lanes, mulaw)),
+            "service": words(await listen(tracks, mulaw)),
         }
         for side, said in heard.items():
             wrong[side] += word_errors(letters(reference), letters(" ".join(word for word, _, _ in said))).total
     assert total > 300
-    assert lanes.pool.idle == 1
+    assert tracks.pool.idle == 1
     assert abs(wrong["service"] - wrong["bare"]) / total < 0.05, wrong

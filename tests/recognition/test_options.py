@@ -16,7 +16,7 @@ def test_no_parameters_no_wishes() -> None:
 
 
 def test_everything_at_once() -> None:
-    wishes, faults = parse_request(
+    request, faults = parse_request(
         {
             "model": " en-demo ",
             "language": "EN-us",
@@ -28,7 +28,7 @@ def test_everything_at_once() -> None:
         }
     )
     assert not faults
-    assert wishes == RecognitionRequest(
+    assert request == RecognitionRequest(
         model="en-demo",
         language="en-us",
         partials=False,
@@ -59,10 +59,10 @@ def test_everything_at_once() -> None:
     ],
 )
 def test_what_cannot_be_understood_is_a_fault(name: str, value: str, code: str) -> None:
-    wishes, faults = parse_request({name: value})
+    request, faults = parse_request({name: value})
     assert [fault.code for fault in faults] == [code]
-    assert len(wishes.hints) in (0, 500)
-    assert wishes == RecognitionRequest(hints=wishes.hints)
+    assert len(request.hints) in (0, 500)
+    assert request == RecognitionRequest(hints=request.hints)
 
 
 def test_zeros_before_a_number_change_nothing() -> None:
@@ -80,6 +80,6 @@ def test_hints_keep_joiners_and_lose_what_nobody_says() -> None:
     )
 )
 def test_any_text_is_read(parameters: dict[str, str]) -> None:
-    wishes, faults = parse_request(parameters)
-    assert 100 <= wishes.endpoint_ms <= 10_000
+    request, faults = parse_request(parameters)
+    assert 100 <= request.endpoint_ms <= 10_000
     assert all(fault.code and fault.message for fault in faults)

@@ -1,4 +1,4 @@
-"""The lanes on the bundled model: the words of bare Vosk, whatever the frames, fresh or recycled, nothing leaking."""
+"""The tracks on the bundled model: the words of bare Vosk, whatever the frames, fresh or recycled, nothing leaking."""
 
 import asyncio
 import json
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import vosk
 
-from tests.recognition.conftest import LanesOf, Room
+from tests.recognition.conftest import Tracks, TracksOf
 from transcriber.audio.chunk import AudioChunk, Band
 from transcriber.audio.resampler import upsample
 from transcriber.recognition.decode_scheduler import TrackQueue
@@ -32,75 +32,75 @@ def bare(model: Any, mulaw: bytes, *, band: Band = "telephone") -> list[tuple[st
 
 
 async def listen(
-    lanes: Room, mulaw: bytes, *, frame: int = 160, at: int = 0, gated: bool = False
+    tracks: Tracks, mulaw: bytes, *, frame: int = 160, at: int = 0, gated: bool = False
 ) -> list[PartialResult | FinalResult]:
-    """Play a track into a lane, frame by frame, as fast as it goes."""
-    told: list[PartialResult | FinalResult] = []
-    lane = lanes.open(told.extend, gated=gated)
+    """Play a track into a queue, frame by frame, as fast as it goes."""
+    results: list[PartialResult | FinalResult] = []
+    queue = tracks.open(results.extend, gated=gated)
     for start in range(0, len(mulaw), frame):
-        assert lane.offer(AudioChunk("inbound", mulaw[start : start + frame], at + start))
+        assert queue.offer(AudioChunk("inbound", mulaw[start : start + frame], at + start))
         if start % (frame * 50) == 0:
             await asyncio.sleep(0)
-    await lane.finish()
-    return told
+    await queue.finish()
+    return results
 
 
-async def settled(lane: TrackQueue) -> None:
+async def settled(queue: TrackQueue) -> None:
     """Until all that was offered is recognised."""
     async with asyncio.timeout(10):
-        while lane.pending >= 800:  # noqa: ASYNC110 - a lane tells what it heard, not when it rests
+        while queue.pending_samples >= 800:  # noqa: ASYNC110 - a queue tells what it heard, not when it rests
             await asyncio.sleep(0.001)
 
 
-def words(told: list[PartialResult | FinalResult]) -> list[tuple[str, int, int]]:
-    spoken = [item for item in told if isinstance(item, FinalResult)]
+def words(results: list[PartialResult | FinalResult]) -> list[tuple[str, int, int]]:
+    spoken = [item for item in results if isinstance(item, FinalResult)]
     return [(word.word, word.start_ms, word.end_ms) for item in spoken for word in item.words]
 
 
 async def test_words_and_times_are_those_of_bare_vosk(
-    vosk_engine: VoskEngine, bare_model: Any, lanes_of: LanesOf, sample: dict[str, bytes]
+    vosk_engine: VoskEngine, bare_model: Any, tracks_of: TracksOf, sample: dict[str, bytes]
 ) -> None:
-    lanes = lanes_of(vosk_engine, workers=1, keep=1)
+    tracks = tracks_of(vosk_engine, workers=1, keep=1)
     expected = {track: bare(bare_model, mulaw) for track, mulaw in sample.items()}
     assert len(expected["inbound"]) > 20
     for frame in (160, 37, 999, 24_000):
         for track, mulaw in sample.items():
-            assert words(await listen(lanes, mulaw, frame=frame)) == expected[track], (track, frame)
-    assert lanes.pool.idle == 1
-    assert lanes.pool.lent == 0
+            assert words(await listen(tracks, mulaw, frame=frame)) == expected[track], (track, frame)
+    assert tracks.pool.idle == 1
+    assert tracks.pool.lent == 0
 
 
 async def test_times_lie_on_the_stream_clock(
-    vosk_engine: VoskEngine, bare_model: Any, lanes_of: LanesOf, sample: dict[str, bytes]
+    vosk_engine: VoskEngine, bare_model: Any, tracks_of: TracksOf, sample: dict[str, bytes]
 ) -> None:
     expected = bare(bare_model, sample["inbound"])
-    told = words(await listen(lanes_of(vosk_engine), sample["inbound"], at=155 * 8))
-    assert told == [(word, start + 155, end + 155) for word, start, end in expected]
+    results = words(await listen(tracks_of(vosk_engine), sample["inbound"], at=155 * 8))
+    assert results == [(word, start + 155, end + 155) for word, start, end in expected]
 
 
 async def test_parallel_tracks_do_not_mix(
-    vosk_engine: VoskEngine, bare_model: Any, lanes_of: LanesOf, sample: dict[str, bytes]
+    vosk_engine: VoskEngine, bare_model: Any, tracks_of: TracksOf, sample: dict[str, bytes]
 ) -> None:
-    lanes = lanes_of(vosk_engine)
+    decoding = tracks_of(vosk_engine)
     tracks = list(sample.items()) * 4
-    told = await asyncio.gather(*(listen(lanes, mulaw) for _, mulaw in tracks))
-    for (track, _), heard in zip(tracks, told, strict=True):
+    results = await asyncio.gather(*(listen(decoding, mulaw) for _, mulaw in tracks))
+    for (track, _), heard in zip(tracks, results, strict=True):
         assert words(heard) == bare(bare_model, sample[track])
 
 
 async def test_partials_grow_number_and_never_break_their_stable_words(
-    vosk_engine: VoskEngine, bare_model: Any, lanes_of: LanesOf, sample: dict[str, bytes]
+    vosk_engine: VoskEngine, bare_model: Any, tracks_of: TracksOf, sample: dict[str, bytes]
 ) -> None:
     for mulaw in sample.values():
         stable: list[str] = []
         revision = number = stable_seen = 0
-        lane_told: list[PartialResult | FinalResult] = []
-        lane = lanes_of(vosk_engine, workers=1).open(lane_told.extend, partials=True)
+        results: list[PartialResult | FinalResult] = []
+        queue = tracks_of(vosk_engine, workers=1).open(results.extend, partials=True)
         for start in range(0, len(mulaw), 800):
-            lane.offer(AudioChunk("inbound", mulaw[start : start + 800], start))
-            await settled(lane)
-        await lane.finish()
-        for item in lane_told:
+            queue.offer(AudioChunk("inbound", mulaw[start : start + 800], start))
+            await settled(queue)
+        await queue.finish()
+        for item in results:
             if isinstance(item, PartialResult):
                 revision = revision + 1 if item.utterance == number else 1
                 assert item.revision == revision
@@ -117,26 +117,26 @@ async def test_partials_grow_number_and_never_break_their_stable_words(
 
 
 async def test_partials_can_be_switched_off(
-    vosk_engine: VoskEngine, bare_model: Any, lanes_of: LanesOf, sample: dict[str, bytes]
+    vosk_engine: VoskEngine, bare_model: Any, tracks_of: TracksOf, sample: dict[str, bytes]
 ) -> None:
-    told: list[PartialResult | FinalResult] = []
-    lane = lanes_of(vosk_engine).open(told.extend, partials=False)
-    lane.offer(AudioChunk("inbound", sample["inbound"], 0))
-    await lane.finish()
-    assert told
-    assert all(isinstance(item, FinalResult) for item in told)
+    results: list[PartialResult | FinalResult] = []
+    queue = tracks_of(vosk_engine).open(results.extend, partials=False)
+    queue.offer(AudioChunk("inbound", sample["inbound"], 0))
+    await queue.finish()
+    assert results
+    assert all(isinstance(item, FinalResult) for item in results)
 
 
 @pytest.mark.parametrize("kind", [b"\xff", b"\x00", b"\x7f\xff", Random(3).randbytes(80_000)])
-async def test_no_words_in_what_is_not_speech(vosk_engine: VoskEngine, lanes_of: LanesOf, kind: bytes) -> None:
-    assert words(await listen(lanes_of(vosk_engine), kind * (80_000 // len(kind)))) == []
+async def test_no_words_in_what_is_not_speech(vosk_engine: VoskEngine, tracks_of: TracksOf, kind: bytes) -> None:
+    assert words(await listen(tracks_of(vosk_engine), kind * (80_000 // len(kind)))) == []
 
 
 async def test_nothing_of_a_track_reaches_the_next_one(
-    vosk_engine: VoskEngine, lanes_of: LanesOf, sample: dict[str, bytes]
+    vosk_engine: VoskEngine, tracks_of: TracksOf, sample: dict[str, bytes]
 ) -> None:
     """A track that ends in silence ends with a result; the library does not take what follows for an end."""
-    fresh, recycled = lanes_of(vosk_engine, keep=0), lanes_of(vosk_engine, workers=1, keep=1)
+    fresh, recycled = tracks_of(vosk_engine, keep=0), tracks_of(vosk_engine, workers=1, keep=1)
     mulaw = sample["outbound"] + b"\xff" * 12_000
     expected = words(await listen(fresh, mulaw, gated=True))
     assert len(expected) > 20

@@ -1,10 +1,10 @@
-"""The lanes on recorded speech: the words of bare Vosk in every file, and no stable word that changes."""
+"""The tracks on recorded speech: the words of bare Vosk in every file, and no stable word that changes."""
 
 from typing import Any
 
 import pytest
 
-from tests.recognition.conftest import LanesOf
+from tests.recognition.conftest import TracksOf
 from tests.recognition.test_service import bare, listen, settled, words
 from tests.speech import mulaw_tracks, needs_speech, telephone_files
 from transcriber.audio.chunk import AudioChunk
@@ -16,35 +16,35 @@ pytestmark = [pytest.mark.speech, needs_speech, pytest.mark.timeout(600)]
 
 
 async def test_every_recording_reads_as_with_bare_vosk(
-    vosk_engine: VoskEngine, bare_model: Any, lanes_of: LanesOf
+    vosk_engine: VoskEngine, bare_model: Any, tracks_of: TracksOf
 ) -> None:
-    lanes = lanes_of(vosk_engine, workers=2, keep=2)
+    tracks = tracks_of(vosk_engine, workers=2, keep=2)
     compared = 0
     for number, path in enumerate(telephone_files()):
         for mulaw in mulaw_tracks(path):
-            told = words(await listen(lanes, mulaw, frame=(160, 57, 1000)[number % 3]))
+            results = words(await listen(tracks, mulaw, frame=(160, 57, 1000)[number % 3]))
             expected = bare(bare_model, mulaw)
-            assert [word for word, _, _ in told] == [word for word, _, _ in expected], path
+            assert [word for word, _, _ in results] == [word for word, _, _ in expected], path
             # The library's times are means over its lattice: they differ by some ms between recognizers.
-            times = zip(told, expected, strict=True)
+            times = zip(results, expected, strict=True)
             assert all(abs(ours[1] - its[1]) <= FRAME_MS and abs(ours[2] - its[2]) <= FRAME_MS for ours, its in times)
             compared += 1
     assert compared > 200
 
 
-async def test_no_stable_word_ever_changes(vosk_engine: VoskEngine, lanes_of: LanesOf) -> None:
-    lanes = lanes_of(vosk_engine, workers=1)
+async def test_no_stable_word_ever_changes(vosk_engine: VoskEngine, tracks_of: TracksOf) -> None:
+    tracks = tracks_of(vosk_engine, workers=1)
     promised = 0
     for path in telephone_files():
         for mulaw in mulaw_tracks(path):
-            told: list[PartialResult | FinalResult] = []
-            lane = lanes.open(told.extend, partials=True)
+            results: list[PartialResult | FinalResult] = []
+            queue = tracks.open(results.extend, partials=True)
             for start in range(0, len(mulaw), 800):
-                lane.offer(AudioChunk("inbound", mulaw[start : start + 800], start))
-                await settled(lane)
-            await lane.finish()
+                queue.offer(AudioChunk("inbound", mulaw[start : start + 800], start))
+                await settled(queue)
+            await queue.finish()
             stable: list[str] = []
-            for item in told:
+            for item in results:
                 assert item.text.split()[: len(stable)] == stable, path
                 stable = item.text.split()[: item.stable] if isinstance(item, PartialResult) else []
                 promised += len(stable)

@@ -65,22 +65,22 @@ def heard(sound: str) -> bytes:
 
 
 def noticing(pcm: bytes, strict: bool) -> bool:
-    """A voice detector that any sound sets off."""
+    """A voice activity detector that any sound sets off."""
     return bool(np.abs(np.frombuffer(pcm, "<i2")).max() > 100)
 
 
-def passed(told: Sequence[EndpointerOutput], since: int = 0) -> int:
+def passed(results: Sequence[EndpointerOutput], since: int = 0) -> int:
     """Samples, from a position on."""
-    chunks = [part for part in told if isinstance(part, AudioChunk)]
+    chunks = [part for part in results if isinstance(part, AudioChunk)]
     return sum(max(0, chunk.end_sample - max(chunk.start_sample, since)) for chunk in chunks)
 
 
 @pytest.mark.parametrize("sound", SOUNDS)
 def test_a_sound_that_stays_as_it_is_is_passed_for_seconds_at_most(sound: str) -> None:
-    told = play(Endpointer(noticing), heard(sound))
+    results = play(Endpointer(noticing), heard(sound))
     bursts = 6 if sound == "fax calls" else 4  # half a second of 3.5, so it takes ten to be sure
-    assert 0 < passed(told) < bursts * SAMPLE_RATE_HZ
-    assert passed(told, since=12 * SAMPLE_RATE_HZ) == 0
+    assert 0 < passed(results) < bursts * SAMPLE_RATE_HZ
+    assert passed(results, since=12 * SAMPLE_RATE_HZ) == 0
 
 
 @pytest.mark.parametrize("sound", SOUNDS)
@@ -88,9 +88,9 @@ def test_a_sound_that_stays_as_it_is_is_passed_for_seconds_at_most(sound: str) -
 def test_a_short_word_after_it_is_passed_whole(sound: str, hush_ms: int) -> None:
     before = heard(sound) + audio((HUSH, hush_ms))
     word = audio((VOICE, 300))
-    gate = Endpointer(noticing)
-    told = [*play(gate, before + word + audio((HUSH, 1000))), *gate.finish()]
-    assert passed(told, since=len(before)) >= len(word)
+    endpointer = Endpointer(noticing)
+    results = [*play(endpointer, before + word + audio((HUSH, 1000))), *endpointer.finish()]
+    assert passed(results, since=len(before)) >= len(word)
 
 
 @pytest.mark.parametrize("sound", SOUNDS)
@@ -99,17 +99,17 @@ def test_a_voice_over_it_is_passed(sound: str) -> None:
     voice = expand(audio((VOICE, 3000)))
     mixed[-len(voice) :] += voice
     begun = len(mixed) - len(voice)
-    told = play(Endpointer(noticing), compress(np.clip(mixed, -32_000, 32_000).astype(np.int16)))
-    assert passed(told, since=begun) > len(voice) - SAMPLE_RATE_HZ // 10
+    results = play(Endpointer(noticing), compress(np.clip(mixed, -32_000, 32_000).astype(np.int16)))
+    assert passed(results, since=begun) > len(voice) - SAMPLE_RATE_HZ // 10
 
 
 def test_minutes_of_it_hold_little_back() -> None:
-    gate = Endpointer(loud)
+    endpointer = Endpointer(loud)
     played = heard("dial")
     for number in range(15):
-        play(gate, played, at=number * len(played))
-    told = play(gate, audio((VOICE, 1000)), at=15 * len(played))
-    assert 1000 * 8 <= passed(told) <= 3000 * 8
+        play(endpointer, played, at=number * len(played))
+    results = play(endpointer, audio((VOICE, 1000)), at=15 * len(played))
+    assert 1000 * 8 <= passed(results) <= 3000 * 8
 
 
 @settings(max_examples=15)

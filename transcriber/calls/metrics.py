@@ -36,7 +36,7 @@ class SessionMetrics:
         metrics.tracks_live.set(self._admission.live_tracks)
         metrics.calls_live.set(len({session.start.call_sid for session in live}))
         metrics.recognition_backlog_seconds.set(max((session.backlog_s for session in live), default=0.0))
-        metrics.recognition_wait_seconds.set(self._recognition.lanes.load.wait_s)
+        metrics.recognition_wait_seconds.set(self._recognition.scheduler.load.wait_s)
         metrics.tracks_capacity.set(self._admission.max_tracks)
         lags = [session.lag_s for session in live]
         for track in TRACKS:

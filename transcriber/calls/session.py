@@ -72,7 +72,7 @@ class Session:
         self._queues: dict[str, TrackQueue] = {
             track: recognition.track_queue(self._results_of(track)) for track in start.tracks
         }
-        self._stalled_ticks = max(STALLED_TICKS, math.ceil(recognition.manner.endpoint_ms / 1000 / TICK_S))
+        self._stalled_ticks = max(STALLED_TICKS, math.ceil(recognition.options.endpoint_ms / 1000 / TICK_S))
         self._progress = dict.fromkeys(start.tracks, (0, 0))
         """By track: milliseconds of audio received up to the latest tick, and for how many ticks there was no more."""
         for fault in recognition.faults:
@@ -81,7 +81,7 @@ class Session:
     @property
     def lag_s(self) -> dict[str, float]:
         """Seconds of audio received and not yet recognised, by track."""
-        return {track: queue.pending / SAMPLE_RATE_HZ for track, queue in self._queues.items()}
+        return {track: queue.pending_samples / SAMPLE_RATE_HZ for track, queue in self._queues.items()}
 
     @property
     def backlog_s(self) -> float:

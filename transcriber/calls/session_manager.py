@@ -55,7 +55,7 @@ class SessionManager:
         self.admission = AdmissionPolicy(
             rules,
             self._live,
-            load=parts.recognition.lanes.load,
+            load=parts.recognition.scheduler.load,
             tickets=parts.tickets,
             log_budget=parts.log_budget,
         )

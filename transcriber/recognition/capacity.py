@@ -4,14 +4,14 @@ import math
 
 from transcriber.recognition.load_monitor import LoadMonitor
 
-BURSTS = 2.0
+BURST_DEVIATIONS = 2.0
 """Room is kept for so many standard deviations of what the tracks want at once: people speak in bursts."""
-INGEST_COST = 0.006
-"""Cores a track costs besides recognition: frames, events, Redis (bench/overhead.py)."""
-PACED = 1.15
-"""How much more audio costs when it comes a beat at a time, many tracks in turn, than in one go (bench/room.py)."""
-TALKING = 0.6
-"""Share of a track that the gate lets through, as long as nothing is known (bench/gate.py: 0.34 to 0.54)."""
+INGEST_CORES = 0.006
+"""What a track costs besides recognition: frames, events, Redis (bench/overhead.py)."""
+PACED_FACTOR = 1.15
+"""How much more audio costs when it comes a chunk at a time, many tracks in turn, than in one go (bench/room.py)."""
+SPEECH_SHARE = 0.6
+"""Of a track, let through by the speech gate as long as nothing is known (bench/gate.py: 0.34 to 0.54)."""
 TRUST_S = 600.0
 """Seconds of audio that the measurement at start counts for."""
 FORGET_S = 6_000.0
@@ -21,34 +21,34 @@ FORGET_S = 6_000.0
 class Capacity:
     """An estimate that follows the calls. `speech_cost`: CPU seconds for a second of speech, recognised in one go."""
 
-    def __init__(self, pace: LoadMonitor, *, workers: int, speech_cost: float, gated: bool) -> None:
-        self._pace = pace
+    def __init__(self, load: LoadMonitor, *, workers: int, speech_cost: float, gated: bool) -> None:
+        self._load = load
         self._workers = workers
-        self._share = TALKING if gated else 1.0
+        self._share = SPEECH_SHARE if gated else 1.0
         self.restart(speech_cost=speech_cost)
 
     def restart(self, *, speech_cost: float) -> None:
         """Another model: what was learnt of the one before counts no more."""
         self._audio_s = TRUST_S
-        self._cpu_s = TRUST_S * PACED * speech_cost * self._share
-        self._seen = (self._pace.audio_s, self._pace.cpu_s)
+        self._cpu_s = TRUST_S * PACED_FACTOR * speech_cost * self._share
+        self._seen = (self._load.audio_s, self._load.cpu_s)
 
     def tracks(self) -> int:
-        """Live tracks that can be heard in real time, two at least."""
-        audio_s, cpu_s = self._pace.audio_s, self._pace.cpu_s
+        """Live tracks that can be recognised in real time, two at least."""
+        audio_s, cpu_s = self._load.audio_s, self._load.cpu_s
         self._audio_s += audio_s - self._seen[0]
         self._cpu_s += cpu_s - self._seen[1]
         self._seen = (audio_s, cpu_s)
         if self._audio_s > FORGET_S:
             self._audio_s, self._cpu_s = self._audio_s / 2, self._cpu_s / 2
-        return max(2, room(self._workers, self._cpu_s / self._audio_s + INGEST_COST))
+        return max(2, _tracks(self._workers, self._cpu_s / self._audio_s + INGEST_CORES))
 
 
-def room(cores: float, cost: float) -> int:
-    """How many tracks of a mean `cost` (cores each) fit into the cores with BURSTS to spare.
+def _tracks(cores: float, cost: float) -> int:
+    """How many tracks of a mean `cost` (cores each) fit into the cores with room to spare for bursts.
 
     A track costs twice its mean or nothing, about half of the time each, so that the deviation of n independent ones is
-    cost x sqrt(n); solved for n: n x cost + BURSTS x cost x sqrt(n) = cores.
+    cost x sqrt(n); solved for n: n x cost + BURST_DEVIATIONS x cost x sqrt(n) = cores.
     """
-    half = BURSTS / 2
+    half = BURST_DEVIATIONS / 2
     return int((math.sqrt(half * half + cores / cost) - half) ** 2)

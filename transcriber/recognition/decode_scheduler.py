@@ -1,9 +1,9 @@
-"""Fair recognition: one lane per track, a few worker threads, no lane on two threads at once.
+"""Fair decoding: a queue per track, a few worker threads, no track on two threads at once.
 
-The event loop offers audio and never waits. A lane with as much audio as its ear waits for queues up for a worker; the
-lane that has waited longest goes first, is fed what it has (TURN at most, so that a long backlog starves nobody) and
-queues up again behind the others. Whether a lane queues up is decided on the event loop alone, so there is no lock.
-When lanes have to wait, chunks grow (`Pace`). A lane holds mu-law, 8 KB a second.
+The event loop offers audio and never waits. A queue with as much audio as its decoder waits for lines up for a worker;
+the one that has waited longest goes first, is fed what it has (TURN_SAMPLES at most, so that a long backlog starves
+nobody) and lines up again behind the others. Whether a queue lines up is decided on the event loop alone, so there is
+no lock. When queues have to wait, what is fed at once grows (`LoadMonitor`). A queue holds mu-law, 8 KB a second.
 """
 
 import asyncio
@@ -22,44 +22,46 @@ from transcriber.recognition.track_decoder import RecognitionResults, TrackDecod
 
 log = logging.getLogger(__name__)
 
-TURN = SAMPLE_RATE_HZ
-"""Samples at 8 kHz fed in one turn."""
-LONGEST_BACKLOG = 600 * SAMPLE_RATE_HZ
-"""A lane's bound, ten minutes. Beyond it new audio is refused, and the session reports the gap."""
+TURN_SAMPLES = SAMPLE_RATE_HZ
+"""Fed in one turn."""
+LONGEST_BACKLOG_SAMPLES = 600 * SAMPLE_RATE_HZ
+"""A queue's bound, ten minutes. Beyond it new audio is refused, and the session reports the fault."""
+OnResults = Callable[[RecognitionResults], None]
 
 
 class TrackQueue:
-    """The ordered recognition of one track. Every public method belongs to the event loop's thread."""
+    """The ordered recognition of one track. All but `take_turn` belongs to the event loop's thread."""
 
-    def __init__(self, lanes: "DecodeScheduler", ear: TrackDecoder, tell: Callable[[RecognitionResults], None]) -> None:
-        self.pending = 0
+    def __init__(self, scheduler: "DecodeScheduler", decoder: TrackDecoder, on_results: OnResults) -> None:
+        self.pending_samples = 0
         """Samples at 8 kHz that wait or are being recognised."""
-        self._lanes = lanes
-        self._tell = tell
-        self._ear = ear
+        self._scheduler = scheduler
+        self._on_results = on_results
+        self._decoder = decoder
         self._audio: deque[AudioChunk] = deque()
         self._queued = False
-        self._due = ear.due_samples
-        """Samples that make it queue up."""
+        self._due_samples = decoder.due_samples
+        """What makes it line up."""
         self._finishing = False
         self._ending_utterance = False
-        self._open = False
+        self._utterance_open = False
         """Whether an utterance may be going on, as of the latest turn."""
-        self._done: asyncio.Future[None] = lanes.loop.create_future()
+        self._done: asyncio.Future[None] = scheduler.loop.create_future()
         self._queued_at = 0.0
 
     def offer(self, chunk: AudioChunk) -> bool:
-        """False: the backlog is full (or the lane failed), not taken."""
-        if self.pending + len(chunk.payload) > LONGEST_BACKLOG or self._done.done():
+        """False: the backlog is full, or decoding has failed; the chunk was not taken."""
+        pending_samples = self.pending_samples + len(chunk.payload)
+        if pending_samples > self._scheduler.longest_backlog_samples or self._done.done():
             return False
         self._audio.append(chunk)
-        self.pending += len(chunk.payload)
+        self.pending_samples = pending_samples
         if not self._queued and self._ready():
             self._queue_up()
         return True
 
     def finish(self) -> asyncio.Future[None]:
-        """No more audio. Done when all of it was recognised and told; raises what recognition raised."""
+        """No more audio. Done when all of it was recognised and reported; raises what recognition raised."""
         if not self._finishing:
             self._finishing = True
             if not self._queued and not self._done.done():
@@ -67,53 +69,54 @@ class TrackQueue:
         return self._done
 
     def end_utterance(self) -> None:
-        """No audio has come for long: what was said so far becomes an utterance. To be said again while it lasts."""
-        if (self._open or self.pending) and not (self._queued or self._finishing or self._done.done()):
+        """No audio has come for long: what was said so far becomes a final. To be repeated while it lasts."""
+        idle = not (self._queued or self._finishing or self._done.done())
+        if idle and (self._utterance_open or self.pending_samples):
             self._ending_utterance = True
             self._queue_up()
 
     def _ready(self) -> bool:
-        return self.pending >= max(self._due, self._lanes.load.chunk)
+        return self.pending_samples >= max(self._due_samples, self._scheduler.load.least_samples)
 
     def _queue_up(self) -> None:
         self._queued = True
         self._queued_at = time.monotonic()
-        self._lanes.ready.put(self)
+        self._scheduler.ready.put(self)
 
     def take_turn(self) -> None:
-        """On a worker: recognise what is there, then report to the event loop."""
+        """On a worker: decode what is there, then report to the event loop."""
         waited_s = time.monotonic() - self._queued_at
         before_s = time.thread_time()
         finishing, ending = self._finishing, self._ending_utterance
-        chunks = []
+        chunks: list[AudioChunk] = []
         taken = 0
-        while taken < TURN and self._audio:
+        while taken < TURN_SAMPLES and self._audio:
             chunks.append(self._audio.popleft())
             taken += len(chunks[-1].payload)
         last = finishing and not self._audio
         error: Exception | None = None
-        heard: RecognitionResults = ()
+        results: RecognitionResults = ()
         try:
-            hurried = self._lanes.load.hurried
-            end_utterance = ending and not self._audio
-            heard = self._ear.feed(chunks, last=last, end_utterance=end_utterance, hurried=hurried)
-        except Exception as problem:  # a worker outlives a lane; the session is told
+            end_utterance, hurried = ending and not self._audio, self._scheduler.load.hurried
+            results = self._decoder.feed(chunks, last=last, end_utterance=end_utterance, hurried=hurried)
+        except Exception as problem:  # a worker outlives a track; the session learns of it
             log.exception("recognition failed")
-            self._ear.give_up()
+            self._decoder.give_up()
             error = problem
-        self._lanes.load.note(waited_s=waited_s, cpu_s=time.thread_time() - before_s, audio=taken)
-        self._lanes.report(self._turn_over, heard, taken, last, error)
+        cpu_s = time.thread_time() - before_s
+        self._scheduler.load.record(waited_s=waited_s, cpu_s=cpu_s, audio_s=taken / SAMPLE_RATE_HZ)
+        self._scheduler.report(self._turn_over, results, taken, last, error)
 
-    def _turn_over(self, heard: RecognitionResults, taken: int, last: bool, error: Exception | None) -> None:
+    def _turn_over(self, results: RecognitionResults, taken: int, last: bool, error: Exception | None) -> None:
         self._queued = self._ending_utterance = False
-        self._open = self._ear.utterance_open
-        self._due = self._ear.due_samples
-        self.pending -= taken
-        if heard:
-            self._tell(heard)
+        self._utterance_open = self._decoder.utterance_open
+        self._due_samples = self._decoder.due_samples
+        self.pending_samples -= taken
+        if results:
+            self._on_results(results)
         if error is not None:
             self._audio.clear()
-            self.pending = 0
+            self.pending_samples = 0
             self._done.set_exception(error)
             self._done.exception()  # seen: the session may never ask
         elif last:
@@ -125,9 +128,10 @@ class TrackQueue:
 class DecodeScheduler:
     """The worker threads. Made on the event loop's thread, closed off it."""
 
-    def __init__(self, *, workers: int) -> None:
+    def __init__(self, *, workers: int, longest_backlog_samples: int = LONGEST_BACKLOG_SAMPLES) -> None:
         self.load = LoadMonitor()
         self.loop = asyncio.get_running_loop()
+        self.longest_backlog_samples = longest_backlog_samples
         self.ready: queue.SimpleQueue[TrackQueue | None] = queue.SimpleQueue()
         self._threads = [
             threading.Thread(target=self._work, name=f"recognition-{number}", daemon=True) for number in range(workers)
@@ -136,14 +140,10 @@ class DecodeScheduler:
             thread.start()
 
     def open(
-        self,
-        pool: RecognizerPool,
-        tell: Callable[[RecognitionResults], None],
-        *,
-        manner: RecognitionOptions | None = None,
+        self, pool: RecognizerPool, on_results: OnResults, *, options: RecognitionOptions | None = None
     ) -> TrackQueue:
-        """A lane for one track; `tell` is called on the event loop with what was heard, in order."""
-        return TrackQueue(self, TrackDecoder(pool, manner or RecognitionOptions()), tell)
+        """A queue for one track; `on_results` is called on the event loop with what was recognised, in order."""
+        return TrackQueue(self, TrackDecoder(pool, options or RecognitionOptions()), on_results)
 
     def report(self, turn_over: Callable[..., None], *outcome: object) -> None:
         """From a worker to the event loop."""
@@ -160,6 +160,6 @@ class DecodeScheduler:
             thread.join()
 
     def _work(self) -> None:
-        while (lane := self.ready.get()) is not None:
-            lane.take_turn()
-            del lane  # waiting for the next one must not keep a finished call in memory
+        while (track := self.ready.get()) is not None:
+            track.take_turn()
+            del track  # waiting for the next one must not keep a finished call in memory

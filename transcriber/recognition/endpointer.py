@@ -78,7 +78,7 @@ class Endpointer:
     @property
     def utterance_open(self) -> bool:
         """Whether an utterance is going on, or what is held back may turn out to be one."""
-        return self._open or self._voice.in_doubt > 0
+        return self._open or self._voice.samples_in_doubt > 0
 
     @property
     def samples_to_endpoint(self) -> int:
@@ -173,7 +173,7 @@ class Endpointer:
 
     def _take(self, step: AudioChunk, pcm: bytes | None) -> None:
         """A step, or without its PCM part of one."""
-        doubt = self._voice.in_doubt
+        doubt = self._voice.samples_in_doubt
         self._voice.detect(step.payload, pcm)
         if self._open:
             self._go_on(step, doubt)

@@ -13,9 +13,9 @@ from itertools import pairwise
 from transcriber.events.schema import Word
 from transcriber.recognition.word_errors import word_errors
 
-UNSURE = 0.9
+UNSURE_CONFIDENCE = 0.9
 """Only words below this confidence may become a hint."""
-ALIKE = 0.7
+LEAST_ALIKE = 0.7
 """Share of the sounds that must agree."""
 LEAST_SOUNDS = 4
 """Shorter hints would be found in everything."""
@@ -45,7 +45,7 @@ class Hints:
 
     def correct(self, words: tuple[Word, ...]) -> tuple[Word, ...]:
         """The words, with the unsure ones that sound like a hint replaced by it; times within those of the replaced."""
-        if not self._phrases or all(word.confidence >= UNSURE for word in words):
+        if not self._phrases or all(word.confidence >= UNSURE_CONFIDENCE for word in words):
             return words
         corrected: list[Word] = []
         at = 0
@@ -56,11 +56,11 @@ class Hints:
         return tuple(corrected)
 
     def _best(self, words: tuple[Word, ...], at: int) -> tuple[int, Sequence[Word]]:
-        best = (ALIKE, 1, words[at : at + 1])
+        best = (LEAST_ALIKE, 1, words[at : at + 1])
         for phrase, heard in self._phrases:
             for count in range(1, len(phrase) + MORE_WORDS + 1):
                 window = words[at : at + count]
-                if len(window) < count or window[-1].confidence >= UNSURE:
+                if len(window) < count or window[-1].confidence >= UNSURE_CONFIDENCE:
                     break
                 alike = _alike(heard, sounds("".join(word.word for word in window)), least=best[0])
                 if alike > best[0]:

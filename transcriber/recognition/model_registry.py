@@ -2,7 +2,7 @@
 
 All methods belong to the event loop's thread; loading happens off it. The models together stay within a memory budget:
 for a new one, those that no call uses are let go, least recently asked for first; if that is not enough, the call is
-heard with the default model and told so.
+recognised with the default model, and its stream says so.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from transcriber.telephony.outcomes import StreamFault
 
 log = logging.getLogger(__name__)
 
-MEMORY_PER_BYTE = 5
+MEMORY_PER_DISK_BYTE = 5
 """Memory of a loaded model over its size on disk: 4.3 of the Korean one, 2 of the demo."""
 
 
@@ -56,7 +56,7 @@ class ModelRegistry:
         self._bytes.pop(pool.engine.model, None)
 
     async def choose(self, *, model: str, language: str) -> tuple[RecognizerPool, StreamFault | None]:
-        """The pool for a call's wishes (empty: no wish); with a fault when it is not what was asked for."""
+        """The pool for what a call asks for (empty: nothing); with a fault when it is another one."""
         if not model and (not language or _speaks(self.default.engine.language, language)):
             return self.default, None
         wanted = f"model {model!r}" if model else f"a model for language {language!r}"
@@ -83,7 +83,7 @@ class ModelRegistry:
 
     async def _add(self, folder: ModelFolder) -> RecognizerPool:
         assert self._load is not None  # noqa: S101 - told by the caller
-        need = MEMORY_PER_BYTE * folder.size
+        need = MEMORY_PER_DISK_BYTE * folder.size
         self._make_room(need)
         log.info("loading %s because a call asks for it", folder.name)
         pool = await self._load(folder)

@@ -26,7 +26,7 @@ from transcriber.recognition.warm_up_speech import unheard_speech, warm_speech
 
 NICENESS = 5
 LOOK_AT_WORDS, GRAMMAR_WORDS = 1000, 200
-PAUSE = bytes([SILENCE]) * SAMPLE_RATE_HZ
+PAUSE_MULAW = bytes([SILENCE]) * SAMPLE_RATE_HZ
 
 
 def main() -> None:
@@ -68,7 +68,7 @@ def _try(path: Path) -> tuple[float, float]:
     first.finish()
     pool = RecognizerPool(engine, keep=1)
     pool.warm(1, warm_speech())
-    pool.cost(unheard_speech() + PAUSE)
+    pool.cost(unheard_speech() + PAUSE_MULAW)
     peak_mb = _peak_mb()
     if engine.takes_grammar:
         _try_grammar(path, engine)
@@ -78,9 +78,9 @@ def _try(path: Path) -> tuple[float, float]:
 def _try_grammar(path: Path, engine: VoskEngine) -> None:
     """The dynamic graph, which beside a static one only grammars use."""
     if known := _known_words(path, engine):
-        decode(engine.create(known), warm_speech() + PAUSE, engine)
+        decode(engine.create(known), warm_speech() + PAUSE_MULAW, engine)
     elif not engine.dynamic:
-        decode(VoskEngine(describe(path), dynamic=True).create(), warm_speech() + PAUSE, engine)
+        decode(VoskEngine(describe(path), dynamic=True).create(), warm_speech() + PAUSE_MULAW, engine)
 
 
 def _known_words(path: Path, engine: VoskEngine) -> list[str]:

@@ -14,7 +14,7 @@ from transcriber.recognition.chunk_schedule import ChunkSchedule, measure_chunk_
 from transcriber.recognition.ports import Engine, Recognizer
 
 log = logging.getLogger(__name__)
-BLOCK = SAMPLE_RATE_HZ // 10
+BLOCK_SAMPLES = SAMPLE_RATE_HZ // 10
 OLD_S = 600.0
 """A recognizer that has heard so much audio is let go. What it has composed of a dynamic graph only grows, by 260 MB
 with the Korean model; most of the gain in speed is there after some seconds, all of it after five minutes."""
@@ -33,7 +33,7 @@ class RecognizerPool:
     ) -> None:
         self.engine = engine
         self.chunk_schedule: ChunkSchedule | None = None
-        """Of its recognizers; not known before they were warmed."""
+        """Of its recognizers; None before they were warmed, or where it cannot be told."""
         self._keep = keep
         self._least = least
         self._clock = clock
@@ -112,8 +112,8 @@ def decode(recognizer: Recognizer, mulaw: bytes, engine: Engine) -> float:
     """Feed a whole recording; CPU seconds of this thread per second of audio."""
     upsampler = Upsampler(engine.band)
     before = time.thread_time()
-    for start in range(0, len(mulaw), BLOCK):
-        if recognizer.accept(upsampler.push(mulaw[start : start + BLOCK])):
+    for start in range(0, len(mulaw), BLOCK_SAMPLES):
+        if recognizer.accept(upsampler.push(mulaw[start : start + BLOCK_SAMPLES])):
             recognizer.result()
         recognizer.partial(settled=True)
     recognizer.finish()

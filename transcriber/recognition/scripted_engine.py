@@ -1,9 +1,9 @@
-"""An engine without a model, for tests and for measuring everything but recognition: it hears what it was told to."""
+"""An engine without a model, for tests and for measuring everything but recognition: its words are a script."""
 
 import time
 from collections.abc import Iterable, Sequence
 
-from transcriber.audio.chunk import Band
+from transcriber.audio.chunk import PCM_BYTES_PER_SAMPLE, SAMPLES_PER_MS, Band
 from transcriber.events.schema import Word
 from transcriber.recognition.utterance_tracker import Hypothesis
 
@@ -53,7 +53,7 @@ class ScriptedRecognizer:
 
     def accept(self, pcm: bytes) -> bool:
         """Counts the audio; whether the last word of the utterance was said."""
-        self._fed_ms += len(pcm) / 32
+        self._fed_ms += len(pcm) / (PCM_BYTES_PER_SAMPLE * SAMPLES_PER_MS)
         return self._fed_ms - self._since_ms >= WORD_MS * len(self._script[self._line])
 
     def result(self) -> Hypothesis:

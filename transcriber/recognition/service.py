@@ -1,42 +1,41 @@
-"""How the tracks of one stream are heard: which model, which lanes, in what manner, and what was wished for in vain."""
+"""How the tracks of one stream are recognised: by which model, with which options, and what cannot be granted."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from transcriber.recognition.decode_scheduler import DecodeScheduler, TrackQueue
+from transcriber.recognition.decode_scheduler import DecodeScheduler, OnResults, TrackQueue
 from transcriber.recognition.hints import Hints
 from transcriber.recognition.model_registry import ModelRegistry
 from transcriber.recognition.options import UNKNOWN, RecognitionOptions, RecognitionRequest, parse_request
 from transcriber.recognition.ports import Engine
 from transcriber.recognition.recognizer_pool import RecognizerPool
-from transcriber.recognition.track_decoder import RecognitionResults
 from transcriber.settings.endpoint_limits import ENDPOINT_MS
 from transcriber.telephony.outcomes import StreamFault, StreamRefused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamRecognition:
-    """What a session opens its lanes with. `unknown_words`: of its grammar and hints, not known to the model."""
+    """What a session recognises its tracks with. `unknown_words`: of its grammar and hints, not known to the model."""
 
     pool: RecognizerPool
-    lanes: DecodeScheduler
-    manner: RecognitionOptions
+    scheduler: DecodeScheduler
+    options: RecognitionOptions
     faults: tuple[StreamFault, ...] = ()
     unknown_words: tuple[str, ...] = ()
 
-    def track_queue(self, tell: Callable[[RecognitionResults], None]) -> TrackQueue:
-        """A lane for one track; `tell` is called on the event loop with what was heard, in order."""
-        return self.lanes.open(self.pool, tell, manner=self.manner)
+    def track_queue(self, on_results: OnResults) -> TrackQueue:
+        """For one track; `on_results` is called on the event loop with what was recognised, in order."""
+        return self.scheduler.open(self.pool, on_results, options=self.options)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecognitionService:
-    """Lanes and models of a server, and how it hears unless a call asks for something else.
+    """Workers and models of a server, and how it recognises unless a call asks for something else.
 
-    `strict`: a stream that asks for a model or language that is not here is refused, not heard with another.
+    `strict`: a stream that asks for a model or language that is not here is refused, not recognised with another.
     """
 
-    lanes: DecodeScheduler
+    scheduler: DecodeScheduler
     models: ModelRegistry
     gated: bool = True
     endpoint_ms: int = ENDPOINT_MS
@@ -44,36 +43,36 @@ class RecognitionService:
 
     async def open_stream(self, parameters: Mapping[str, str]) -> StreamRecognition | StreamRefused:
         """For a stream with these custom parameters. May load a model."""
-        wishes, faults = parse_request(parameters, endpoint_ms=self.endpoint_ms)
-        pool, missed = await self.models.choose(model=wishes.model, language=wishes.language)
-        if missed is not None and self.strict:
-            return StreamRefused(1008, missed.message.split(";")[0])
-        if missed is not None:
-            faults.append(missed)
+        request, faults = parse_request(parameters, endpoint_ms=self.endpoint_ms)
+        pool, fallback = await self.models.choose(model=request.model, language=request.language)
+        if fallback is not None and self.strict:
+            return StreamRefused(1008, fallback.message.split(";")[0])
+        if fallback is not None:
+            faults.append(fallback)
         if "endpoint_ms" in parameters and not self.gated:
             faults.append(
                 StreamFault("endpoint_ms_unsupported", "the speech gate is off: the model ends utterances itself")
             )
-        wishes, unknown = _possible(wishes, pool.engine, faults)
-        manner = RecognitionOptions(
-            partials=wishes.partials,
+        request, unknown = _granted(request, pool.engine, faults)
+        options = RecognitionOptions(
+            partials=request.partials,
             gated=self.gated,
-            endpoint_ms=wishes.endpoint_ms,
-            grammar=wishes.grammar,
-            hints=Hints(wishes.hints),
+            endpoint_ms=request.endpoint_ms,
+            grammar=request.grammar,
+            hints=Hints(request.hints),
         )
         return StreamRecognition(
-            pool=pool, lanes=self.lanes, manner=manner, faults=tuple(faults), unknown_words=unknown
+            pool=pool, scheduler=self.scheduler, options=options, faults=tuple(faults), unknown_words=unknown
         )
 
 
-def _possible(
-    wishes: RecognitionRequest, engine: Engine, faults: list[StreamFault]
+def _granted(
+    request: RecognitionRequest, engine: Engine, faults: list[StreamFault]
 ) -> tuple[RecognitionRequest, tuple[str, ...]]:
-    """The wishes with a grammar the model can follow, or none; and the words it does not know."""
-    asked = tuple(phrase.lower() for phrase in wishes.grammar)
+    """The request with a grammar that the model can follow, or none; and the words it does not know."""
+    asked = tuple(phrase.lower() for phrase in request.grammar)
     grammar = tuple(phrase for phrase in asked if phrase != UNKNOWN)  # which stands in every grammar
-    words = dict.fromkeys(word for phrase in grammar + wishes.hints for word in phrase.lower().split())
+    words = dict.fromkeys(word for phrase in grammar + request.hints for word in phrase.lower().split())
     unknown = engine.unknown(words)
     if asked and not engine.takes_grammar:
         faults.append(
@@ -92,4 +91,4 @@ def _possible(
         faults.append(
             StreamFault("grammar_words_unknown", f"phrases with words unknown to the model are left out: {left_out}")
         )
-    return replace(wishes, grammar=known), unknown
+    return replace(request, grammar=known), unknown

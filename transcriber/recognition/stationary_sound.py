@@ -1,4 +1,4 @@
-"""Sound that stays as it is: tones, hold music, even noise. A voice detector takes them for speech.
+"""Sound that stays as it is: tones, hold music, even noise. A voice activity detector takes them for speech. Pure.
 
 Speech moves: hardly ever has a block of it the spectrum of the two before, be the voice ever so flat. The frequencies
 of a tone or a chord stand still while it lasts, and the bands of noise stay as loud as they were. Moments of speech do
@@ -19,62 +19,63 @@ STEPS = 3
 """So many make a block …"""
 BLOCK_SAMPLES = STEPS * STEP_SAMPLES
 """… of 60 ms: long enough to part frequencies, shorter than a note."""
-SIZE = 512
+FFT_SIZE = 512
 """Of a block's Fourier transform; a bin is 15.6 Hz."""
-LOWEST = 4
+LOWEST_BIN = 4
 """The first bin that counts: below are offset and rumble."""
-ALIKE = 0.9
+ALIKE_COSINE = 0.9
 """Cosine of two blocks' magnitudes, bin by bin, from which they are one sound …"""
 EVEN_DB = 4.5
 """… or so little does each band of 500 Hz differ."""
-FLOOR = 1e3
+BAND_FLOOR = 1e3
 """Energy of a band too soft to matter …"""
-FAINT = 3e6
+FAINT_ENERGY = 3e6
 """… and of a block too soft to have a voice, -72 dB of full scale."""
-STEADY = 3
-"""The block of an unchanged sound from which it is steady."""
-WINDOW, MOST = 40, 16
-"""So many steady ones of the latest blocks with voice are no speech: of a flat synthetic voice 12 are, at most."""
-LONG = 12
+STATIONARY_BLOCKS = 3
+"""The block of an unchanged sound from which it is stationary."""
+WINDOW_BLOCKS, MOST_STATIONARY_BLOCKS = 40, 16
+"""So many stationary ones of the latest blocks with voice are no speech: of a flat synthetic voice 12 are, at most."""
+LONG_RUN_BLOCKS = 12
 """Nor is a sound that did not change for so many blocks; speech: 9."""
-DOUBT = 8
-"""Speech is back when of so many blocks one at most is steady …"""
-QUARTER, LAST = 4, 3
+DOUBT_BLOCKS = 8
+"""Speech is back when of so many blocks one at most is stationary …"""
+QUARTER, LAST_BLOCKS = 4, 3
 """… or, of those before a pause, a quarter or none of the last ones …"""
-PAUSE = 2
+PAUSE_BLOCKS = 2
 """… where a pause is so many without voice."""
-HELD = 24
+HELD_BLOCKS = 24
 """So many blocks may turn out to be speech after all: a flat voice is not known at once."""
-KEY_ROWS, KEY_COLUMNS = (697, 770, 852, 941), (1209, 1336, 1477, 1633)
+KEY_ROWS_HZ, KEY_COLUMNS_HZ = (697, 770, 852, 941), (1209, 1336, 1477, 1633)
 """Frequencies of a telephone key's two tones in Hz …"""
 KEY_SHARE, KEY_LEAST = 0.9, 0.03
 """… and the share of a block's energy that both must have together, and each."""
-REACH = 3
+TONE_BINS = 3
 """Bins to each side that are a tone's."""
 
 Spectrum = NDArray[np.float64]
 _HANN = np.hanning(BLOCK_SAMPLES)
-_ROWS, _COLUMNS = ([round(hz * SIZE / SAMPLE_RATE_HZ) - LOWEST for hz in tones] for tones in (KEY_ROWS, KEY_COLUMNS))
-_BANDS = np.arange(0, SIZE // 2 - LOWEST, 32)
+_ROWS = [round(hz * FFT_SIZE / SAMPLE_RATE_HZ) - LOWEST_BIN for hz in KEY_ROWS_HZ]
+_COLUMNS = [round(hz * FFT_SIZE / SAMPLE_RATE_HZ) - LOWEST_BIN for hz in KEY_COLUMNS_HZ]
+_BANDS = np.arange(0, FFT_SIZE // 2 - LOWEST_BIN, 32)
 
 
 class StationarySoundDetector:
     """Judges one track, step by step, in order. One thread at a time."""
 
     def __init__(self) -> None:
-        self.lasting = False
-        """Whether what sounds is steady, and has been for too long to be speech."""
+        self.is_stationary = False
+        """Whether what sounds is stationary, and has been for too long to be speech."""
         self._steps: list[bytes] = []
         self._voiced = False
-        self._shape: Spectrum = np.zeros(SIZE // 2 + 1 - LOWEST)
+        self._shape: Spectrum = np.zeros(FFT_SIZE // 2 + 1 - LOWEST_BIN)
         self._levels: Spectrum = np.zeros(len(_BANDS))
         """Of the block that the latest ones are like."""
         self._run = 0
         """How many are, with that one."""
         self._key = False
-        self._recent: deque[bool] = deque(maxlen=WINDOW)
-        """Which of the latest blocks with voice were steady."""
-        self._doubtful: deque[bool] = deque(maxlen=DOUBT)
+        self._recent: deque[bool] = deque(maxlen=WINDOW_BLOCKS)
+        """Which of the latest blocks with voice were stationary."""
+        self._doubtful: deque[bool] = deque(maxlen=DOUBT_BLOCKS)
         """The same since the last pause, while it lasts."""
         self._stretch = 0
         """Blocks since then."""
@@ -82,12 +83,12 @@ class StationarySoundDetector:
         """The latest blocks without voice."""
 
     @property
-    def in_doubt(self) -> int:
+    def samples_in_doubt(self) -> int:
         """Samples up to now that may turn out to be speech after all. Some 1.5 s at most."""
-        return min(self._stretch, HELD) * BLOCK_SAMPLES + sum(map(len, self._steps)) if self.lasting else 0
+        return min(self._stretch, HELD_BLOCKS) * BLOCK_SAMPLES + sum(map(len, self._steps)) if self.is_stationary else 0
 
     def detect(self, step: bytes, *, voiced: bool) -> None:
-        """The track's next step, mu-law, and what a voice detector makes of it."""
+        """The track's next step, mu-law, and what a voice activity detector makes of it."""
         self._steps.append(step)
         self._voiced |= voiced
         if len(self._steps) == STEPS:
@@ -99,61 +100,61 @@ class StationarySoundDetector:
 
     def pause(self) -> bool:
         """The track goes on elsewhere. Whether what was in doubt until here was speech."""
-        lasting = self.lasting
+        is_stationary = self.is_stationary
         self._steps.clear()
         self._voiced = False
-        self._quiet = PAUSE
+        self._quiet = PAUSE_BLOCKS
         self._conclude()
-        return lasting and not self.lasting
+        return is_stationary and not self.is_stationary
 
     def _compare(self, samples: NDArray[np.int16]) -> bool:
         """Take note of a block, unless it is too soft."""
-        spectrum = np.fft.rfft(samples * _HANN[: len(samples)], SIZE)[LOWEST:]
+        spectrum = np.fft.rfft(samples * _HANN[: len(samples)], FFT_SIZE)[LOWEST_BIN:]
         power = spectrum.real**2 + spectrum.imag**2
         total = power.sum()
-        if total < FAINT:
-            if not self.lasting:
+        if total < FAINT_ENERGY:
+            if not self.is_stationary:
                 self._run = 0
                 self._recent.append(False)
             return False
         shape = np.sqrt(power / total)
-        levels = 10 * np.log10(np.add.reduceat(power, _BANDS) + FLOOR)
-        if shape @ self._shape >= ALIKE or np.abs(levels - self._levels).max() <= EVEN_DB:
+        levels = 10 * np.log10(np.add.reduceat(power, _BANDS) + BAND_FLOOR)
+        if shape @ self._shape >= ALIKE_COSINE or np.abs(levels - self._levels).max() <= EVEN_DB:
             self._run += 1
         else:
             self._shape, self._levels, self._run = shape, levels, 1
         self._key = _is_key(power / total)
-        (self._doubtful if self.lasting else self._recent).append(self._key or self._run >= STEADY)
+        (self._doubtful if self.is_stationary else self._recent).append(self._key or self._run >= STATIONARY_BLOCKS)
         return True
 
     def _conclude(self) -> None:
-        if not self.lasting:
-            if self._key or self._run >= LONG or sum(self._recent) >= MOST:
-                self.lasting = True
+        if not self.is_stationary:
+            if self._key or self._run >= LONG_RUN_BLOCKS or sum(self._recent) >= MOST_STATIONARY_BLOCKS:
+                self.is_stationary = True
                 self._recent.clear()
-                self._forget()
-        elif self._moves():
-            self.lasting = False
+                self._forget_doubts()
+        elif self._is_speech():
+            self.is_stationary = False
             self._run = 0
-            self._forget()
-        elif self._quiet >= PAUSE:
-            self._forget()
+            self._forget_doubts()
+        elif self._quiet >= PAUSE_BLOCKS:
+            self._forget_doubts()
 
-    def _moves(self) -> bool:
+    def _is_speech(self) -> bool:
         blocks = list(self._doubtful)
-        if len(blocks) == DOUBT and sum(blocks) <= 1:
+        if len(blocks) == DOUBT_BLOCKS and sum(blocks) <= 1:
             return True
-        few = sum(blocks) * QUARTER <= len(blocks) or not any(blocks[-LAST:])
-        return self._quiet >= PAUSE and bool(blocks) and few
+        few = sum(blocks) * QUARTER <= len(blocks) or not any(blocks[-LAST_BLOCKS:])
+        return self._quiet >= PAUSE_BLOCKS and bool(blocks) and few
 
-    def _forget(self) -> None:
+    def _forget_doubts(self) -> None:
         self._doubtful.clear()
         self._stretch = 0
 
 
 def _is_key(power: Spectrum) -> bool:
     """Whether a block's energy, 1 in all, is that of a key: two tones, one of a row and one of a column."""
-    if power[_ROWS[0] - REACH : _COLUMNS[-1] + REACH].sum() < KEY_SHARE:
+    if power[_ROWS[0] - TONE_BINS : _COLUMNS[-1] + TONE_BINS].sum() < KEY_SHARE:
         return False  # hardly any speech has so little below
     shares = [_tone(power, bins) for bins in (_ROWS, _COLUMNS)]
     return sum(shares) >= KEY_SHARE and min(shares) >= KEY_LEAST
@@ -161,7 +162,7 @@ def _is_key(power: Spectrum) -> bool:
 
 def _tone(power: Spectrum, bins: list[int]) -> float:
     """Energy of the strongest tone thereabouts, if it is at one of these."""
-    first = bins[0] - REACH
-    peak = first + int(power[first : bins[-1] + REACH + 1].argmax())
+    first = bins[0] - TONE_BINS
+    peak = first + int(power[first : bins[-1] + TONE_BINS + 1].argmax())
     at_one = min(abs(peak - each) for each in bins) <= 1
-    return float(power[peak - REACH : peak + REACH + 1].sum()) if at_one else 0.0
+    return float(power[peak - TONE_BINS : peak + TONE_BINS + 1].sum()) if at_one else 0.0

@@ -101,7 +101,7 @@ class TrackDecoder:
         results: _Results = []
         for output in outputs:
             if isinstance(output, AudioChunk):
-                self._tracker.clock.feed(len(output.payload), output.start_sample)
+                self._tracker.timestamps.feed(len(output.payload), output.start_sample)
                 results += map(self._accept, self._chunker.push(output.payload))
             else:
                 results += self._end_of_utterance(output.until_sample)
@@ -132,7 +132,7 @@ class TrackDecoder:
         self._held_over_ms = 0.0
         self._chunker.end_utterance()
         until_ms = until_sample and until_sample // SAMPLES_PER_MS
-        result = self._tracker.close(recognizer.result(), until_ms=until_ms)
+        result = self._tracker.end_utterance(recognizer.result(), until_ms=until_ms)
         if isinstance(result, FinalResult) and self._evidence.speaks(result):
             self._endpointer.heard_word()
             self._found_words = True
@@ -140,11 +140,11 @@ class TrackDecoder:
 
     def _partial(self, recognizer: Recognizer, *, hurried: bool) -> PartialResult | None:
         if not self._options.partials:
-            if self._tracker.clock.fed_ms < self._look_at_ms:
+            if self._tracker.timestamps.fed_ms < self._look_at_ms:
                 return None
-            self._look_at_ms = self._tracker.clock.fed_ms + UNSEEN_PARTIAL_MS
+            self._look_at_ms = self._tracker.timestamps.fed_ms + UNSEEN_PARTIAL_MS
             hurried = True
-        settled = not hurried and self._tracker.unsettled >= UNSETTLED_WORDS
+        settled = not hurried and self._tracker.unsettled_words >= UNSETTLED_WORDS
         partial = self._tracker.update(recognizer.partial(settled=settled))
         if partial is not None and self._evidence.speaks(partial):
             self._endpointer.heard_word()
@@ -155,12 +155,12 @@ class TrackDecoder:
         recognizer = self._recognizer
         if recognizer is None:
             return results
-        results.append(self._tracker.close(recognizer.finish()))
+        results.append(self._tracker.end_utterance(recognizer.finish()))
         self._recognizer = None
         if self._options.grammar:
             self._pool.drop(recognizer)
         else:
-            self._pool.give(recognizer, heard_s=self._tracker.clock.fed_samples / SAMPLE_RATE_HZ)
+            self._pool.give(recognizer, heard_s=self._tracker.timestamps.fed_samples / SAMPLE_RATE_HZ)
         return results
 
 

@@ -1,15 +1,15 @@
-"""What tells voice from other sound, 20 ms at a time."""
+"""The voice activity detector of WebRTC: what tells voice from other sound, 20 ms at a time."""
 
 import webrtcvad
 
 from transcriber.audio.chunk import SAMPLE_RATE_HZ
 
 MODE, STRICT_MODE = 2, 3
-"""Of 0 (hears voice in much) to 3 (in little); chosen with OPEN_WINDOW and STAY_WINDOW of the gate."""
+"""Of 0 (hears voice in much) to 3 (in little); chosen with OPEN_WINDOW and STAY_WINDOW of `voice_activity`."""
 
 
 class WebRtcVad:
-    """A track's voice detector. One thread at a time."""
+    """A track's. One thread at a time."""
 
     def __init__(self) -> None:
         self._strict = False

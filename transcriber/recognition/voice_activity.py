@@ -44,9 +44,9 @@ class VoiceActivity:
         return self._voiced.bit_length() - 1
 
     @property
-    def in_doubt(self) -> int:
+    def samples_in_doubt(self) -> int:
         """Samples up to now that may turn out to be speech after all."""
-        return self._stationary.in_doubt
+        return self._stationary.samples_in_doubt
 
     def be_strict(self, samples: int) -> None:
         """For so long only what surely is a voice counts."""
@@ -59,12 +59,12 @@ class VoiceActivity:
         else:
             voiced = self._is_voice(pcm, self._strict > 0)
             self._strict = max(0, self._strict - STEP_SAMPLES)
-        lasting = self._stationary.lasting
+        was_stationary = self._stationary.is_stationary
         self._stationary.detect(step, voiced=voiced)
-        if lasting and not self._stationary.lasting:
+        if was_stationary and not self._stationary.is_stationary:
             self._voiced = OPEN_WINDOW  # what was in doubt is speech
         else:
-            self._voiced = (self._voiced << 1 | (voiced and not self._stationary.lasting)) & OPEN_WINDOW
+            self._voiced = (self._voiced << 1 | (voiced and not self._stationary.is_stationary)) & OPEN_WINDOW
 
     def pause(self) -> bool:
         """The track goes on elsewhere. Whether what was in doubt until here was speech."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from transcriber.audio.chunk import PCM_RATE_HZ
 from transcriber.catalog import ModelFolder, static_graph
 from transcriber.errors import ModelError
 from transcriber.events.schema import Word
@@ -17,10 +18,9 @@ from transcriber.recognition.options import UNKNOWN, is_word
 from transcriber.recognition.utterance_tracker import Hypothesis
 from transcriber.runtime import blas_kernels
 
-RATE = 16000
-LOOK_EVERY_MS = 1000
+LATTICE_EVERY_MS = 1000
 """How often the settled part of the lattice is read: its words and times cost as much as 60 ms of decoding."""
-NUDGE = bytes(2 * RATE // 100)
+NUDGE = bytes(2 * PCM_RATE_HZ // 100)
 """10 ms of silence: right after a result the library takes the end of a track for done and keeps what it learnt."""
 NO_ANSWER = Hypothesis("")
 
@@ -55,10 +55,10 @@ class VoskEngine:
         return self._folder.dynamic
 
     def create(self, grammar: Sequence[str] = ()) -> "VoskRecognizer":
-        """A new, cold recognizer: 1 ms (demo) to 100 ms (large models); with a grammar it hears nothing else."""
+        """A new, cold recognizer: 1 ms (demo) to 100 ms (large models); with a grammar it knows nothing else."""
         model, arguments = (self._grammar_model(), (self._grammar(grammar),)) if grammar else (self._model, ())
         try:
-            recognizer = self._vosk.KaldiRecognizer(model, RATE, *arguments)
+            recognizer = self._vosk.KaldiRecognizer(model, PCM_RATE_HZ, *arguments)
         except Exception as error:  # the library raises plain Exception
             raise ModelError(f"Vosk cannot make a recognizer of model {self.model}: {error}") from None
         recognizer.SetWords(True)
@@ -100,10 +100,10 @@ class VoskRecognizer:
 
     def __init__(self, recognizer: Any) -> None:
         self._recognizer = recognizer
-        self._listening = False
+        self._in_utterance = False
         self._zero_ms = 0.0
         self._fed_ms = 0.0
-        self._look_at_ms = 0.0
+        self._lattice_at_ms = 0.0
         self._answer = self._text = ""
         """The latest answer to `partial`, and what was in it: an answer is mostly the one before."""
 
@@ -111,18 +111,18 @@ class VoskRecognizer:
         """Feed 16 kHz 16-bit mono PCM; whether the model's own rules would end the utterance here."""
         if not pcm:
             return False
-        self._listening = True
-        self._fed_ms += len(pcm) / 2 / RATE * 1000
+        self._in_utterance = True
+        self._fed_ms += len(pcm) / 2 / PCM_RATE_HZ * 1000
         return bool(self._recognizer.AcceptWaveform(pcm))
 
     def partial(self, *, settled: bool) -> Hypothesis:
-        """The utterance so far; if asked for, every LOOK_EVERY_MS also the words that the lattice has settled on."""
+        """The utterance so far; if asked for, every LATTICE_EVERY_MS also the words that the lattice has settled on."""
         answer = self._recognizer.PartialResult()
         text = self._text if answer == self._answer else json.loads(answer).get("partial", "")
         self._answer, self._text = answer, text
-        if not text or not settled or self._fed_ms < self._look_at_ms:
+        if not text or not settled or self._fed_ms < self._lattice_at_ms:
             return Hypothesis(text)
-        self._look_at_ms = self._fed_ms + LOOK_EVERY_MS
+        self._lattice_at_ms = self._fed_ms + LATTICE_EVERY_MS
         self._recognizer.SetPartialWords(True)
         lattice = json.loads(self._recognizer.PartialResult())
         self._recognizer.SetPartialWords(False)
@@ -134,16 +134,16 @@ class VoskRecognizer:
 
     def finish(self) -> Hypothesis:
         """The rest of the track; afterwards the recognizer is as new."""
-        if not self._listening:
+        if not self._in_utterance:
             self.accept(NUDGE)
         rest = self._words(self._recognizer.FinalResult())
         self._zero_ms += self._fed_ms
-        self._fed_ms = self._look_at_ms = 0.0
+        self._fed_ms = self._lattice_at_ms = 0.0
         return rest
 
     def _words(self, answer: str) -> Hypothesis:
-        self._listening = False
-        self._look_at_ms = self._fed_ms
+        self._in_utterance = False
+        self._lattice_at_ms = self._fed_ms
         data = json.loads(answer)
         text = data.get("text", "")
         return Hypothesis(text, self._times(data.get("result", ()))) if text else NO_ANSWER

@@ -49,7 +49,7 @@ async def open_recognition(
     scheduler = DecodeScheduler(workers=model_loader.workers)
     stack.push_async_callback(asyncio.to_thread, scheduler.close)
     service = RecognitionService(
-        lanes=scheduler,
+        scheduler=scheduler,
         models=model_loader.models(pool),
         gated=settings.speech_gate,
         endpoint_ms=settings.endpoint_ms,
