@@ -144,7 +144,7 @@ def judge(model: str, network: Network, *, kinds: Sequence[str], part: str) -> N
 
     vosk.SetLogLevel(-2)
     with tempfile.TemporaryDirectory() as folder:
-        library = vosk.Model(str(_undithered(static_graph.preferred(recordings.model(model).path), Path(folder))))
+        library = vosk.Model(str(_undithered(static_graph.folder_to_load(recordings.model(model).path), Path(folder))))
     table = (recordings.SPEECH / "manifest.tsv").read_text().splitlines()[1:]
     sentences = [row.split("\t") for row in table if row.startswith("korean_wide/")]
     everybody = sorted({row[1] for row in sentences})

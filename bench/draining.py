@@ -39,7 +39,7 @@ async def _terminated(stage: Stage, drain_s: int) -> Verdict:
             await stage.spoken(store)
             over_s = _terminate(server) + drain_s
             asked_ms = dict(stage.played_ms)
-            await server.said(STOPPING, within_s=SAID_S)
+            await server.wait_for_line(STOPPING, within_s=SAID_S)
             answer = await _answer(url)
             await asyncio.sleep(stage.plan.outage_s / 4)
             for ids in stage.ids[::2]:

@@ -79,8 +79,8 @@ async def measure(folder: ModelFolder, args: argparse.Namespace) -> Mapping[str,
         playing = {name: asyncio.create_task(load.play(system, chosen)) for name, system in systems.items()}
         plain = asyncio.create_task(alone())
         await asyncio.sleep(0)  # it is spawned: what follows is not for it
-        with patch.dict(os.environ, {allocator.VARIABLE: allocator.library() or ""}):
-            blas_kernels.settle()
+        with patch.dict(os.environ, {allocator.PRELOAD_VARIABLE: allocator.mimalloc_path() or ""}):
+            blas_kernels.configure_openblas()
             tuned = asyncio.create_task(alone())
             await asyncio.sleep(0)
         costs = {"bare Vosk": await plain, "bare Vosk, same allocator and kernels": await tuned}

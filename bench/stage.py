@@ -139,7 +139,7 @@ class Stage:
         if self.redis is not None:
             command += ["--redis-url", self.redis.url]
         async with child_process.running(command, environment=environment) as running:
-            yield running, (await running.said(READY, within_s=READY_S))[1]
+            yield running, (await running.wait_for_line(READY, within_s=READY_S))[1]
 
     @asynccontextmanager
     async def store(self) -> AsyncIterator[RedisStore]:

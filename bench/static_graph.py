@@ -24,7 +24,7 @@ from bench import recordings
 from transcriber.audio.chunk import SAMPLE_RATE_HZ
 from transcriber.catalog import ModelFolder, describe, static_graph
 from transcriber.catalog.compile import GraphCompiler, Machine, OpenFst
-from transcriber.catalog.compile.transcribe import hear, link, undithered
+from transcriber.catalog.compile.transcribe import link, transcribe, undithered
 from transcriber.catalog.vosk_layout import STATIC_GRAPH, graph_folder
 from transcriber.recognition.vosk_engine import VoskEngine
 
@@ -51,7 +51,7 @@ def main() -> None:
     recordings.heading(folder)
     with tempfile.TemporaryDirectory() as scratch:
         static = args.static or (
-            folder.path / static_graph.STATIC if static_graph.preferred(folder.path) != folder.path else None
+            folder.path / static_graph.STATIC if static_graph.folder_to_load(folder.path) != folder.path else None
         )
         static = static or compiled(folder, Path(scratch))
         shown = {"dynamic": folder.path, "static": static}
@@ -100,10 +100,10 @@ def measure(folder: Path, audio: Sequence[bytes]) -> None:
         engine = VoskEngine(view, dynamic=True)
         load_s, loaded = time.monotonic() - before, memory().rss - rest
     seconds, before = sum(map(len, audio)) / SAMPLE_RATE_HZ, time.thread_time()
-    texts = [[said.text for said in hear(engine.create(), mulaw, engine.band)] for mulaw in audio]
+    texts = [[said.text for said in transcribe(engine.create(), mulaw, engine.band)] for mulaw in audio]
     fresh, recycler, before = (time.thread_time() - before) / seconds, engine.create(), time.thread_time()
     for mulaw in audio:
-        hear(recycler, mulaw, engine.band)
+        transcribe(recycler, mulaw, engine.band)
     recycled = (time.thread_time() - before) / seconds
     figures = {"fresh": fresh, "recycled": recycled, "load_s": load_s, "loaded": loaded, "used": memory().rss - rest}
     print(json.dumps(figures | {"seconds": seconds, "texts": texts}))
@@ -136,7 +136,7 @@ def formed(form: str, static: Path, target: Path) -> Path:
     """The static model with its graph in another form."""
     ignored = shutil.ignore_patterns(STATIC_GRAPH)
     shutil.copytree(static, target, copy_function=link, ignore=ignored)
-    source, result = static_graph.composed(static), static_graph.composed(target)
+    source, result = static_graph.composed_graph(static), static_graph.composed_graph(target)
     one, two, codes = (target / name for name in ("one.fst", "two.fst", "codes"))
     match form:
         case "vector":

@@ -18,10 +18,10 @@ class Heard:
         self.lines: list[str] = []
         self.bytes: list[tuple[int, int | None]] = []
 
-    def say(self, line: str) -> None:
+    def message(self, line: str) -> None:
         self.lines.append(line)
 
-    def at(self, done: int, total: int | None) -> None:
+    def progress(self, done: int, total: int | None) -> None:
         self.bytes.append((done, total))
 
 

@@ -43,7 +43,7 @@ def test_hostile_archives_are_refused_whole(kind: str, tmp_path: Path) -> None:
     members, says = HOSTILE[kind]
     path = saved(zipped([*MODEL, *members]), tmp_path)
     with pytest.raises(ModelError, match=says):
-        archive.look_into(path)
+        archive.inspect(path)
     assert [file.name for file in tmp_path.iterdir()] == ["model.zip"]
 
 
@@ -51,13 +51,13 @@ def test_bombs_are_refused_by_what_they_announce(tmp_path: Path) -> None:
     path = saved(zipped([*MODEL, (f"{NAME}/zeros", bytes(100 * 1024**2))]), tmp_path)
     assert path.stat().st_size < 200_000
     with pytest.raises(ModelError, match="is a bomb"):
-        archive.look_into(path)
+        archive.inspect(path)
 
 
 def test_bombs_of_many_files_are_refused(tmp_path: Path) -> None:
     path = saved(zipped([*MODEL, *((f"{NAME}/{n}", b"") for n in range(archive.MAX_FILES))]), tmp_path)
     with pytest.raises(ModelError, match="is no model: 5,002 files"):
-        archive.look_into(path)
+        archive.inspect(path)
 
 
 def test_a_header_that_lies_about_the_size_ends_at_its_word(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_a_header_that_lies_about_the_size_ends_at_its_word(tmp_path: Path) -> N
         at = data.rfind(signature) + offset
         assert struct.unpack_from("<I", data, at) == (100_000,)
         struct.pack_into("<I", data, at, 10)
-    contents = archive.look_into(saved(bytes(data), tmp_path))
+    contents = archive.inspect(saved(bytes(data), tmp_path))
     with pytest.raises(ModelError, match="is damaged"):
         contents.unpack(tmp_path / "out")
     assert (tmp_path / "out" / "graph").stat().st_size <= 10
@@ -76,13 +76,13 @@ def test_encrypted_members_are_refused(tmp_path: Path) -> None:
     data = bytearray(zipped(MODEL))
     data[data.find(b"PK\x01\x02") + 8] |= 1
     with pytest.raises(ModelError, match="is encrypted"):
-        archive.look_into(saved(bytes(data), tmp_path))
+        archive.inspect(saved(bytes(data), tmp_path))
 
 
 @pytest.mark.parametrize("data", [b"", b"<html>not found</html>", zipped(MODEL)[:-30], zipped(MODEL)[:20]])
 def test_what_is_no_zip_is_said(data: bytes, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="not a zip archive, or a damaged one"):
-        archive.look_into(saved(data, tmp_path))
+        archive.inspect(saved(data, tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_what_is_no_zip_is_said(data: bytes, tmp_path: Path) -> None:
 )
 def test_exactly_one_model_is_expected(names: list[str], says: str, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=says):
-        archive.look_into(saved(zipped((name, b"x") for name in names), tmp_path))
+        archive.inspect(saved(zipped((name, b"x") for name in names), tmp_path))
 
 
 @pytest.mark.parametrize("prefix", ["", f"{NAME}/", "vosk_model_xx/model/"])
@@ -99,11 +99,11 @@ def test_the_model_is_written_wherever_it_lies_in_the_archive(prefix: str, tmp_p
     parts = parts_of_demo()
     beside = [] if not prefix else [("vosk_model_xx-0.1.dist-info/METADATA", b"m"), ("__MACOSX/._x", b"m")]
     path = saved(zipped([*((prefix + part, data) for part, data in parts), *beside]), tmp_path)
-    contents = archive.look_into(path)
-    assert contents.size == sum(len(data) for _, data in parts)
+    contents = archive.inspect(path)
+    assert contents.size_bytes == sum(len(data) for _, data in parts)
     done: list[int] = []
-    contents.unpack(tmp_path / "out", at=done.append)
-    assert done[-1] == contents.size
+    contents.unpack(tmp_path / "out", progress=done.append)
+    assert done[-1] == contents.size_bytes
     files = {str(file.relative_to(tmp_path / "out")) for file in (tmp_path / "out").rglob("*") if file.is_file()}
     assert files == {part for part, _ in parts}
     assert all((tmp_path / "out" / part).read_bytes() == data for part, data in parts)
@@ -112,7 +112,7 @@ def test_the_model_is_written_wherever_it_lies_in_the_archive(prefix: str, tmp_p
 def test_flipped_bytes_are_found_by_the_archives_own_checksum(tmp_path: Path) -> None:
     data = bytearray(zipped([(f"{NAME}/am/final.mdl", bytes(range(256)) * 400)]))
     data[len(data) // 3] ^= 0xFF
-    contents = archive.look_into(saved(bytes(data), tmp_path))
+    contents = archive.inspect(saved(bytes(data), tmp_path))
     with pytest.raises(ModelError, match="is damaged"):
         contents.unpack(tmp_path / "out")
 
@@ -131,7 +131,7 @@ def test_links_in_a_folder_must_stay_inside(tmp_path: Path) -> None:
 
 
 def test_a_file_where_a_folder_should_be_is_an_error_of_the_system(tmp_path: Path) -> None:
-    contents = archive.look_into(saved(zipped([*MODEL, (f"{NAME}/README/x", b"x")]), tmp_path))
+    contents = archive.inspect(saved(zipped([*MODEL, (f"{NAME}/README/x", b"x")]), tmp_path))
     with pytest.raises(OSError, match=r"exists|directory"):
         contents.unpack(tmp_path / "out")
 
@@ -145,7 +145,7 @@ def test_a_list_of_files_too_long_to_be_read_is_refused_unread(tmp_path: Path) -
             info.comment = bytes(60_000)
             opened.writestr(info, b"")
     with pytest.raises(ModelError, match="are the list of its files alone"):
-        archive.look_into(path)
+        archive.inspect(path)
 
 
 def test_members_packed_in_unusual_ways_are_refused(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_members_packed_in_unusual_ways_are_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as opened:
         opened.writestr("model/am/final.mdl", bytes(1000))
     with pytest.raises(ModelError, match="is packed in a way that no model is"):
-        archive.look_into(path)
+        archive.inspect(path)
 
 
 def test_the_large_form_of_an_archive_is_read(tmp_path: Path) -> None:
@@ -166,4 +166,4 @@ def test_the_large_form_of_an_archive_is_read(tmp_path: Path) -> None:
     locator = struct.pack("<4sIQI", b"PK\6\7", 0, end, 1)
     struct.pack_into("<HHII", data, end + 8, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF)
     path.write_bytes(data[:end] + record + locator + data[end:])
-    assert [str(part) for part, _ in archive.look_into(path).members] == ["am/final.mdl"]
+    assert [str(part) for part, _ in archive.inspect(path).members] == ["am/final.mdl"]

@@ -33,7 +33,7 @@ def part(tmp_path: Path) -> PartFile:
 async def get(serve: Serve, shelf: Shelf, part: PartFile, heard: Heard, *, path: str = "x.zip") -> None:
     """The download, from a server of its own address each time."""
     server = await serve(shelf.app())
-    await fetch(str(server.make_url(f"/{path}")), part, heard, room=lambda _: None, most=MOST)
+    await fetch(str(server.make_url(f"/{path}")), part, heard, require_space=lambda _: None, max_bytes=MOST)
 
 
 async def test_a_file_comes_whole_and_its_progress_is_told(
@@ -65,12 +65,12 @@ async def test_a_source_that_brings_nothing_is_given_up_and_the_rest_kept(
     url = str(server.make_url("/x.zip"))
     shelf.cuts = [300_000, 0, 0]
     with pytest.raises(SourceFailed, match="broke at 300,000 bytes"):
-        await fetch(url, part, heard, room=lambda _: None, most=MOST)
+        await fetch(url, part, heard, require_space=lambda _: None, max_bytes=MOST)
     assert part.path.read_bytes() == DATA[:300_000]
-    await fetch(url, part, heard, room=lambda _: None, most=MOST)
+    await fetch(url, part, heard, require_space=lambda _: None, max_bytes=MOST)
     assert shelf.requests[-1] == ("x.zip", "bytes=300000-")
     assert part.path.read_bytes() == DATA
-    await fetch(url, part, heard, room=lambda _: None, most=MOST)
+    await fetch(url, part, heard, require_space=lambda _: None, max_bytes=MOST)
     assert len(shelf.requests) == 4
 
 
@@ -82,18 +82,18 @@ async def test_an_interruption_keeps_what_came(
     some = asyncio.Event()
 
     class Watching(Heard):
-        def at(self, done: int, total: int | None) -> None:
+        def progress(self, done: int, total: int | None) -> None:
             if done:
                 some.set()
                 downloading.cancel()
 
-    downloading = asyncio.create_task(fetch(url, part, Watching(), room=lambda _: None, most=MOST))
+    downloading = asyncio.create_task(fetch(url, part, Watching(), require_space=lambda _: None, max_bytes=MOST))
     await asyncio.wait_for(some.wait(), 10)
     with pytest.raises(asyncio.CancelledError):
         await downloading
     kept = part.size
     assert kept > 0
-    await fetch(url, part, heard, room=lambda _: None, most=MOST)
+    await fetch(url, part, heard, require_space=lambda _: None, max_bytes=MOST)
     assert part.path.read_bytes() == DATA
     if kept < len(DATA):
         assert shelf.requests[-1] == ("x.zip", f"bytes={kept}-")
@@ -166,7 +166,7 @@ async def test_refusals_and_absence_are_said(
         ("http://", "leads nowhere"),
     ):
         with pytest.raises(SourceFailed, match=says):
-            await fetch(url, part, heard, room=lambda _: None, most=MOST)
+            await fetch(url, part, heard, require_space=lambda _: None, max_bytes=MOST)
 
 
 async def test_room_is_asked_for_before_the_first_byte(
@@ -180,7 +180,7 @@ async def test_room_is_asked_for_before_the_first_byte(
 
     server = await aiohttp_server(shelf.app())
     with pytest.raises(NoRoom, match="full"):
-        await fetch(str(server.make_url("/x.zip")), part, heard, room=full, most=MOST)
+        await fetch(str(server.make_url("/x.zip")), part, heard, require_space=full, max_bytes=MOST)
     assert asked == [len(DATA)]
     assert part.size == 0
 
@@ -235,7 +235,7 @@ async def test_a_length_beyond_the_most_is_refused_before_it_comes(
 async def test_room_is_looked_for_while_it_comes(
     aiohttp_server: Serve, shelf: Shelf, part: PartFile, heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "LOOK_BYTES", 300_000)
+    monkeypatch.setattr(download, "SPACE_CHECK_BYTES", 300_000)
     asked: list[int] = []
 
     def filling(to_come: int) -> None:
@@ -245,7 +245,7 @@ async def test_room_is_looked_for_while_it_comes(
 
     server = await aiohttp_server(shelf.app())
     with pytest.raises(NoRoom, match="full"):
-        await fetch(str(server.make_url("/x.zip")), part, heard, room=filling, most=MOST)
+        await fetch(str(server.make_url("/x.zip")), part, heard, require_space=filling, max_bytes=MOST)
     assert 0 < part.size < len(DATA)
     assert asked[0] == len(DATA) > asked[1] > asked[2] > 0
 
@@ -257,7 +257,7 @@ async def test_a_file_that_is_another_each_time_is_given_up(
         shelf.files["x.zip"] = DATA + bytes(len(shelf.requests))
         shelf.cuts = [300_000 + 1000 * len(shelf.requests)]
 
-    monkeypatch.setattr(download, "ATTEMPTS", 8)
+    monkeypatch.setattr(download, "MAX_ATTEMPTS", 8)
     shelf.on_request = change
     with pytest.raises(SourceFailed, match="has not sent the whole file in 8 attempts"):
         await get(aiohttp_server, shelf, part, heard)
@@ -283,7 +283,7 @@ async def test_redirects_that_lead_nowhere_are_said(
     app.router.add_get("/round.zip", elsewhere)
     server = await aiohttp_server(app)
     with pytest.raises(SourceFailed, match="leads nowhere"):
-        await fetch(str(server.make_url("/round.zip")), part, heard, room=lambda _: None, most=MOST)
+        await fetch(str(server.make_url("/round.zip")), part, heard, require_space=lambda _: None, max_bytes=MOST)
 
 
 async def test_https_is_not_left_for_http(
@@ -304,7 +304,7 @@ async def test_https_is_not_left_for_http(
     await server.start_server(ssl=there)
     try:
         with pytest.raises(SourceFailed, match="leads away from https"):
-            await fetch(str(server.make_url("/x.zip")), part, heard, room=lambda _: None, most=MOST)
+            await fetch(str(server.make_url("/x.zip")), part, heard, require_space=lambda _: None, max_bytes=MOST)
     finally:
         await server.close()
     assert part.size == 0

@@ -63,12 +63,12 @@ def test_an_unknown_name_is_answered_with_the_nearest(ours: Catalogue) -> None:
 
 
 def test_the_official_list_as_it_is() -> None:
-    [entry] = entries.listed([ROW])
+    [entry] = entries.parse_official_list([ROW])
     assert entry == Entry(
         name=ROW["name"], language="en-us", kind="small", sources=(ROW["url"],), size=ROW["size"], md5=ROW["md5"]
     )
-    assert entries.listed([ROW | {"lang": "cn"}])[0].language == "zh"
-    assert entries.listed([ROW | {"md5": None, "size": "?"}])[0].md5 == ""
+    assert entries.parse_official_list([ROW | {"lang": "cn"}])[0].language == "zh"
+    assert entries.parse_official_list([ROW | {"md5": None, "size": "?"}])[0].md5 == ""
 
 
 @pytest.mark.parametrize(
@@ -86,19 +86,19 @@ def test_the_official_list_as_it_is() -> None:
     ],
 )
 def test_rows_that_are_not_for_us_are_passed_over(other: dict[str, Any]) -> None:
-    assert entries.listed([ROW | other, "a string", None]) == []
+    assert entries.parse_official_list([ROW | other, "a string", None]) == []
 
 
 @pytest.mark.parametrize("data", [{}, "list", None, 5])
 def test_what_is_no_list_is_refused(data: Any) -> None:
     with pytest.raises(ValueError, match="not a list of models"):
-        entries.listed(data)
+        entries.parse_official_list(data)
 
 
 def test_the_list_completes_the_catalogue(ours: Catalogue) -> None:
     newer = ROW | {"md5": "0" * 32, "size": 5}
     unknown = ROW | {"name": "vosk-model-small-xx-0.1", "lang": "xx"}
-    both = ours.completed(entries.listed([newer, unknown]))
+    both = ours.merged_with(entries.parse_official_list([newer, unknown]))
     known = both.resolve("en")
     assert (known.md5, known.size, known.licence) == ("0" * 32, 5, "Apache-2.0")
     assert both.entries[-1].name == "vosk-model-small-xx-0.1"

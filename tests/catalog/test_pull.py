@@ -159,7 +159,7 @@ async def test_unpacking_needs_room_too(shop: Shop, monkeypatch: pytest.MonkeyPa
 async def test_a_source_without_end_is_left_for_the_next(
     shop: Shop, size: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(entries, "MOST_UNKNOWN", 12 * 1024**2)
+    monkeypatch.setattr(entries, "MAX_UNKNOWN_BYTES", 12 * 1024**2)
     shop.shelf.endless = {"flood.zip"}
     known = {} if size is None else {"size": size}
     folder = await shop.pull(shop.entry("flood.zip", f"{NAME}.zip", **known))
@@ -207,7 +207,7 @@ async def test_a_package_without_end_is_left(shop: Shop, monkeypatch: pytest.Mon
 
 
 async def test_two_pulls_of_one_model_do_not_meet(shop: Shop) -> None:
-    with install.locked(shop.data_dir, NAME), pytest.raises(ModelError, match="another process is at work on"):
+    with install.lock_model(shop.data_dir, NAME), pytest.raises(ModelError, match="another process is at work on"):
         await shop.pull(shop.entry())
     await shop.pull(shop.entry())
 
@@ -317,24 +317,24 @@ def test_a_folder_or_an_archive_from_elsewhere(tmp_path: Path, data_dir: Path, h
     known = Entry(name=NAME, language="xx", kind="small", sources=("https://h/x.zip",), md5=md5(whole_zip))
     catalogue = Catalogue((known,))
     assert local_import.name_of(archive) == NAME
-    folder = local_import.bring(archive, NAME, data_dir, heard, catalogue=catalogue)
-    again = local_import.bring(folder.path, "my-model", data_dir, heard, catalogue=catalogue)
+    folder = local_import.import_model(archive, NAME, data_dir, heard, catalogue=catalogue)
+    again = local_import.import_model(folder.path, "my-model", data_dir, heard, catalogue=catalogue)
     for here in (folder, again):
         here.check()
         summed = manifest.read(here.path)
         assert summed is not None
         assert list(summed.damage(here.path)) == []
     with pytest.raises(ModelError, match="is already where it belongs"):
-        local_import.bring(folder.path, NAME, data_dir, heard, catalogue=catalogue)
+        local_import.import_model(folder.path, NAME, data_dir, heard, catalogue=catalogue)
     (tmp_path / "other.zip").write_bytes(zipped((f"m/{part}", data) for part, data in parts_of_demo()))
     with pytest.raises(ModelError, match=r"is not the .* of the catalogue .* another --name"):
-        local_import.bring(tmp_path / "other.zip", NAME, data_dir, heard, catalogue=catalogue)
+        local_import.import_model(tmp_path / "other.zip", NAME, data_dir, heard, catalogue=catalogue)
     for path, says in ((tmp_path / "nowhere", "is not there"), (tmp_path, "holds no Vosk model")):
         with pytest.raises(ModelError, match=says):
-            local_import.bring(path, "other", data_dir, heard, catalogue=catalogue)
+            local_import.import_model(path, "other", data_dir, heard, catalogue=catalogue)
     for name in ("en-demo", "../up", ".hidden", ""):
         with pytest.raises(ModelError, match="cannot be a model's name"):
-            local_import.bring(archive, name, data_dir, heard, catalogue=Catalogue(()))
+            local_import.import_model(archive, name, data_dir, heard, catalogue=Catalogue(()))
 
 
 def test_a_linked_model_is_unlinked_not_emptied(tmp_path: Path, data_dir: Path, heard: Heard, whole_zip: bytes) -> None:
@@ -348,7 +348,7 @@ def test_a_linked_model_is_unlinked_not_emptied(tmp_path: Path, data_dir: Path, 
     (data_dir / "models" / "vosk-model-xx").symlink_to(source)
     (tmp_path / "x.zip").write_bytes(whole_zip)
     for _ in range(2):
-        local_import.bring(tmp_path / "x.zip", "vosk-model-xx", data_dir, heard, catalogue=Catalogue(()))
+        local_import.import_model(tmp_path / "x.zip", "vosk-model-xx", data_dir, heard, catalogue=Catalogue(()))
     catalog.describe(source).check()
     assert not (data_dir / "models" / "vosk-model-xx").is_symlink()
 

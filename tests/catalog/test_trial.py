@@ -65,22 +65,22 @@ def home(tmp_path: Path) -> Path:
 def test_the_bundled_model_counts_as_tried(tmp_path: Path) -> None:
     """When the model or Vosk's version change, try it and write `SHIPPED` anew."""
     path = catalog.find("en-demo", tmp_path).path
-    assert trial.content(path) == trial.SHIPPED[1]
-    assert trial.is_shipped(path)
+    assert trial.content_checksum(path) == trial.BUNDLED[1]
+    assert trial.is_bundled(path)
 
 
 async def test_a_model_is_tried_once_and_again_when_it_changed(copied: Path, home: Path) -> None:
     lines: list[str] = []
     folder = catalog.describe(copied)
-    await Trials(home, report=lines.append).assure(folder)
+    await Trials(home, report=lines.append).ensure_tried(folder)
     assert len(lines) == 1
-    await Trials(home, report=lines.append).assure(folder)
+    await Trials(home, report=lines.append).ensure_tried(folder)
     assert len(lines) == 1
     conf = copied / "conf" / "model.conf"
     conf.write_text(conf.read_text() + "\n")
-    await Trials(home, report=lines.append).assure(folder)
+    await Trials(home, report=lines.append).ensure_tried(folder)
     assert len(lines) == 2
-    assert len(list((home / trial.FOLDER).iterdir())) == 2
+    assert len(list((home / trial.NOTES_FOLDER).iterdir())) == 2
 
 
 async def test_what_failed_is_remembered_until_it_changes(copied: Path, home: Path) -> None:
@@ -89,30 +89,30 @@ async def test_what_failed_is_remembered_until_it_changes(copied: Path, home: Pa
     trials, folder = Trials(home, report=lines.append), catalog.describe(copied)
     for _ in range(3):
         with pytest.raises(ModelError, match=r"Vosk crashes on mine \(SIGABRT\)"):
-            await trials.assure(folder)
+            await trials.ensure_tried(folder)
     assert len(lines) == 1
     shutil.copy(catalog.find("en-demo", home).path / "am" / "final.mdl", copied / "am")
-    await trials.assure(folder)
+    await trials.ensure_tried(folder)
     assert len(lines) == 2
 
 
 async def test_what_takes_too_much_is_refused(copied: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = catalog.describe(copied)
     monkeypatch.setattr(trial, "MEMORY_PER_BYTE", 0)
-    monkeypatch.setattr(trial, "LEAST_MEMORY", 40 << 20)
+    monkeypatch.setattr(trial, "MIN_MEMORY_BYTES", 40 << 20)
     with pytest.raises(ModelError, match="wants more than 40 MB of memory"):
-        await Trials(home).assure(folder)
+        await Trials(home).ensure_tried(folder)
     monkeypatch.undo()
-    monkeypatch.setattr(trial, "GIVE_UP_S", 0)
+    monkeypatch.setattr(trial, "MIN_TIMEOUT_S", 0)
     with pytest.raises(ModelError, match="does not load it and hear"):
-        await Trials(home).assure(folder)
-    assert not (home / trial.FOLDER).exists()
+        await Trials(home).ensure_tried(folder)
+    assert not (home / trial.NOTES_FOLDER).exists()
 
 
 async def test_where_nothing_can_be_noted_it_is_said_and_the_model_used(copied: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     lines: list[str] = []
-    await Trials(tmp_path / "file", report=lines.append).assure(catalog.describe(copied))
+    await Trials(tmp_path / "file", report=lines.append).ensure_tried(catalog.describe(copied))
     assert "cannot note in" in lines[-1]
 
 

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from tests.listener import final
 from transcriber.cli.caption_display import Captions
-from transcriber.cli.terminal_text import clock, json_line, printable
+from transcriber.cli.terminal_text import clock_time, json_line, printable
 
 HOSTILE = "a\x1b[2Jb\r\nc \x9b31m [bold red]d[/] \u202ee\u2028 :smile: \x07"
 
@@ -37,7 +37,7 @@ def test_json_lines_escape_what_a_terminal_would_obey() -> None:
 
 
 def test_clock() -> None:
-    assert [clock(ms) for ms in (-5, 0, 65_999, 3_605_000)] == ["00:00", "00:00", "01:05", "1:00:05"]
+    assert [clock_time(ms) for ms in (-5, 0, 65_999, 3_605_000)] == ["00:00", "00:00", "01:05", "1:00:05"]
 
 
 def test_a_pipe_gets_one_plain_line_for_each_final_and_nothing_else() -> None:

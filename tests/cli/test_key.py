@@ -20,7 +20,7 @@ def test_the_entry_admits_the_key(argv: list[str], roles: Role, capsys: pytest.C
     secret, entry = capsys.readouterr().out.splitlines()
     assert secret not in entry
     settings = load_settings(environ={"TRANSCRIBER_API_KEYS": entry}).settings
-    shown = api_keys.recognise(secret, map(api_keys.parse, settings.api_keys))
+    shown = api_keys.find_key(secret, map(api_keys.parse, settings.api_keys))
     assert shown is not None
     assert shown.roles == roles
 
@@ -29,7 +29,7 @@ def test_a_key_of_ones_own_is_hashed(monkeypatch: pytest.MonkeyPatch, capsys: py
     monkeypatch.setattr("sys.stdin", io.StringIO("k" * 40 + "\n"))
     assert main(["key", "read", "--hash"]) == 0
     [entry] = capsys.readouterr().out.splitlines()
-    assert api_keys.recognise("k" * 40, [api_keys.parse(entry)]) is not None
+    assert api_keys.find_key("k" * 40, [api_keys.parse(entry)]) is not None
 
 
 @pytest.mark.parametrize(("argv", "stdin"), [(["write"], ""), (["read+"], ""), (["--hash"], "short\n")])

@@ -97,7 +97,7 @@ def test_a_secret_may_lie_in_a_file(tmp_path: Path, name: str, where: str) -> No
     [plain] = [load_settings(environ={f"TRANSCRIBER_{name.upper()}": VALUES[name]}).settings]
     assert getattr(loaded.settings, name) == getattr(plain, name)
     assert loaded.sources[name] != "default"
-    assert SECRET not in str(loaded.shown())
+    assert SECRET not in str(loaded.rows())
 
 
 def test_the_later_of_both_wins_and_both_at_once_are_refused(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.phone import Phone
 from tests.process import command, process, ready
-from transcriber.settings.api_keys import written
+from transcriber.settings.api_keys import settings_entry
 from transcriber.settings.definition import Settings
 from transcriber.store.redis import binary
 from transcriber.store.redis.private_server import socket_url
@@ -24,10 +24,10 @@ PLAIN, HASHED, TOKEN, OLD_TOKEN = "plainkey9Zv" * 3, "hashedkey3Uu" * 3, "authto
 GUESS, NUMBER = "guessedkey8Rr" * 3, "+4930901820555"
 pytestmark = [pytest.mark.hostile, pytest.mark.timeout(120)]
 WEBHOOK = base64.b64encode(b"webhooksecret6Qq" * 2).decode()
-SECRETS = (WEBHOOK, REDIS, MIRROR, PLAIN, HASHED, TOKEN, OLD_TOKEN, GUESS, written("admin", HASHED)[7:])
+SECRETS = (WEBHOOK, REDIS, MIRROR, PLAIN, HASHED, TOKEN, OLD_TOKEN, GUESS, settings_entry("admin", HASHED)[7:])
 PUBLIC = "https://media.example.net"
 ENVIRONMENT = {
-    "TRANSCRIBER_API_KEYS": f"read={PLAIN},{written('admin', HASHED)}",
+    "TRANSCRIBER_API_KEYS": f"read={PLAIN},{settings_entry('admin', HASHED)}",
     "TRANSCRIBER_TWILIO_AUTH_TOKEN": f"{TOKEN},{OLD_TOKEN}",
     "TRANSCRIBER_PUBLIC_URL": PUBLIC,
     "TRANSCRIBER_WEBHOOK_SECRET": f"whsec_{WEBHOOK}",

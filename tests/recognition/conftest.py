@@ -26,7 +26,7 @@ def vosk_engine(tmp_path_factory: pytest.TempPathFactory) -> VoskEngine:
 @pytest.fixture(scope="session")
 def bare_model(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The same model and graph, loaded by the library alone: long calls read differently on the other graph."""
-    return vosk.Model(str(static_graph.preferred(find("en-demo", tmp_path_factory.mktemp("data")).path)))
+    return vosk.Model(str(static_graph.folder_to_load(find("en-demo", tmp_path_factory.mktemp("data")).path)))
 
 
 class Tracks:

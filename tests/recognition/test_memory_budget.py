@@ -35,7 +35,7 @@ async def asked(models: ModelRegistry, name: str) -> bool:
 
 async def test_a_model_that_became_the_default_takes_no_budget_any_more(tmp_path: Path) -> None:
     folders = folders_in(tmp_path, "one", "two")
-    need = MEMORY_PER_DISK_BYTE * max(folder.size for folder in folders)
+    need = MEMORY_PER_DISK_BYTE * max(folder.size_bytes for folder in folders)
     models = ModelRegistry(
         pool_of("first"),
         installed=lambda: folders,
@@ -54,7 +54,7 @@ async def test_one_that_no_call_uses_makes_room_and_one_in_use_does_not(tmp_path
         pool_of("first"),
         installed=lambda: folders,
         load=loaded,
-        budget_bytes=MEMORY_PER_DISK_BYTE * max(folder.size for folder in folders),
+        budget_bytes=MEMORY_PER_DISK_BYTE * max(folder.size_bytes for folder in folders),
     )
     assert await asked(models, "one")
     assert await asked(models, "two")

@@ -18,12 +18,12 @@ from transcriber.runtime import blas_kernels
     ],
 )
 def test_the_same_for_every_processor_that_can_run_them(flags: str, name: str | None) -> None:
-    assert blas_kernels.suited(frozenset(flags.split())) == name
+    assert blas_kernels.kernels_for(frozenset(flags.split())) == name
 
 
 def test_what_is_asked_for_from_outside_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Sandybridge")
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
-    blas_kernels.settle()
+    blas_kernels.configure_openblas()
     assert os.environ["OPENBLAS_CORETYPE"] == "Sandybridge"
     assert os.environ["OPENBLAS_NUM_THREADS"] == "2"

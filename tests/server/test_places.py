@@ -15,7 +15,7 @@ import pytest
 from tests.server.conftest import Running, Serve, serving
 from tests.server.test_slow_peers import Streams, cut, ended
 from tests.server.test_tls import Issuer
-from transcriber.settings.api_keys import written
+from transcriber.settings.api_keys import settings_entry
 from transcriber.web.limits.client_limits import ClientLimits
 from transcriber.web.transport import connections
 
@@ -185,7 +185,9 @@ async def test_who_is_refused_keeps_no_connection(serve: Serve) -> None:
 
 
 async def test_a_client_follows_so_many_live_events_at_once(serve: Serve) -> None:
-    running = await serve(api_keys=(written("admin", KEYS[0]), written("read", KEYS[1])), sse_per_client=2)
+    running = await serve(
+        api_keys=(settings_entry("admin", KEYS[0]), settings_entry("read", KEYS[1])), sse_per_client=2
+    )
     url = running.server.url + "/v1/events"
     first, second = ({"X-API-Key": key} for key in KEYS)
     async with aiohttp.ClientSession() as session:

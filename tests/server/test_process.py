@@ -24,7 +24,7 @@ def maps_mimalloc(pid: int) -> bool:
 async def test_the_server_runs_on_mimalloc_unless_told_otherwise(
     tmp_path: Path, preload: str | None, *, on_mimalloc: bool
 ) -> None:
-    environment = {} if preload is None else {allocator.VARIABLE: preload}
+    environment = {} if preload is None else {allocator.PRELOAD_VARIABLE: preload}
     async with process("--data-dir", str(tmp_path), **environment) as child:
         await ready(child)
         assert maps_mimalloc(child.pid) is on_mimalloc

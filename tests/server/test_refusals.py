@@ -9,7 +9,7 @@ import pytest
 
 from tests.server.conftest import Running, Serve
 from transcriber.errors import ServerUnreachable
-from transcriber.settings.api_keys import written
+from transcriber.settings.api_keys import settings_entry
 from transcriber.telephony.simulator import CallIds
 from transcriber.telephony.simulator.message_builder import MessageBuilder
 from transcriber.web.limits.client_limits import ClientLimits
@@ -226,7 +226,7 @@ async def test_an_address_that_wastes_sockets_is_429_and_good_calls_cost_nothing
 
 
 async def test_a_key_without_the_role_may_not_stream(serve: Serve) -> None:
-    keys = (written("read+delete", READER), written("admin", "all" * 9))
+    keys = (settings_entry("read+delete", READER), settings_entry("admin", "all" * 9))
     assert "role admin" in await refused(await serve(**PUBLIC, api_keys=keys, phone={"api_key": READER}))
     running = await serve(**PUBLIC, api_keys=keys, phone={"api_key": "all" * 9})
     async with running.phone.call() as call:

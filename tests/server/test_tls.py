@@ -15,7 +15,7 @@ from tests.process import command, process, ready
 from tests.server.conftest import Serve
 from transcriber.cli.http_client import Connection, Server
 from transcriber.errors import ConfigError
-from transcriber.settings.api_keys import written
+from transcriber.settings.api_keys import settings_entry
 from transcriber.settings.definition import Settings
 from transcriber.telephony.simulator.certificate_pinning import fingerprint_of
 from transcriber.web.transport.certificate import Certificate
@@ -144,7 +144,7 @@ async def test_another_certificate_than_the_settings_is_said_so(serve: Serve, is
 
 async def test_check_looks_at_the_pair(issuer: Issuer, tmp_path: Path) -> None:
     flags = ["check", "--data-dir", str(tmp_path), "--tls-cert", str(issuer.cert), "--tls-key", str(issuer.key)]
-    keys = f"read={'k' * 30},{written('admin', 'x' * 30)}"
+    keys = f"read={'k' * 30},{settings_entry('admin', 'x' * 30)}"
     status, said = await command(*flags, TRANSCRIBER_API_KEYS=keys)
     assert status == 0
     assert "ok     tls: certificate and key" in said

@@ -11,7 +11,7 @@ import pytest
 from tests.phone import Phone
 from tests.server.conftest import Running, Serve
 from transcriber.errors import ServerUnreachable, StoreError
-from transcriber.settings.api_keys import written
+from transcriber.settings.api_keys import settings_entry
 from transcriber.telephony.simulator import CallIds
 from transcriber.telephony.twilio.signature import compute
 
@@ -45,7 +45,7 @@ async def ticketed(running: Running, ids: CallIds) -> Phone:
 
 
 async def test_silent_strangers_shut_out_neither_keys_nor_tickets(serve: Serve) -> None:
-    running = await serve(**OPEN, api_keys=(written("admin", KEY),))
+    running = await serve(**OPEN, api_keys=(settings_entry("admin", KEY),))
     async with AsyncExitStack() as stack:
         for number in range(10):
             await stack.enter_async_context(running.phone.call(start=False, headers=by(f"203.0.113.{number}")))
@@ -76,7 +76,7 @@ async def test_one_address_opens_so_many_sockets_that_prove_nothing(serve: Serve
 
 
 async def test_who_proved_nothing_leaves_room_for_who_did_and_is_about_to_start(serve: Serve) -> None:
-    running = await serve(insecure=True, max_tracks=4, api_keys=(written("admin", KEY),))
+    running = await serve(insecure=True, max_tracks=4, api_keys=(settings_entry("admin", KEY),))
     keyed = Phone(running.server.url, api_key=KEY)
     async with keyed.call(start=False) as first, keyed.call(start=False) as second:
         assert "503" in await refusal(running.phone, headers=by("203.0.113.1"))
@@ -138,7 +138,7 @@ async def test_the_twiml_leads_to_the_ticket_and_its_path_is_signed(serve: Serve
 
 
 async def test_sample_calls_prove_themselves_with_a_ticket(serve: Serve) -> None:
-    running = await serve(**SIGNED, require_ticket=True, api_keys=(written("admin", KEY),))
+    running = await serve(**SIGNED, require_ticket=True, api_keys=(settings_entry("admin", KEY),))
     async with aiohttp.ClientSession(headers={"X-API-Key": KEY}) as session:
         async with session.post(f"{running.server.url}/v1/sample-calls") as answer:
             assert answer.status == 202

@@ -150,8 +150,8 @@ async def test_work_of_several_goes_in_turns() -> None:
             done.append("other")
             await asyncio.sleep(0)
 
-    one = ours.everything(map(done.append, ("one 0", "one 1", "one 2")))
-    two = ours.everything(map(done.append, ("two 0", "two 1", "two 2")))
+    one = ours.collect(map(done.append, ("one 0", "one 1", "one 2")))
+    two = ours.collect(map(done.append, ("two 0", "two 1", "two 2")))
     await asyncio.gather(one, two, other())
     assert [word for word in done if word != "other"] == ["one 0", "two 0", "one 1", "two 1", "one 2", "two 2"]
     worked = [word.split()[0] != "other" for word in done]

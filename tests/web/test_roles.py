@@ -3,11 +3,16 @@
 import pytest
 
 from tests.web.conftest import Client, WebClient
-from transcriber.settings.api_keys import written
+from transcriber.settings.api_keys import settings_entry
 from transcriber.web.access import rules
 
 READER, REMOVER, BOTH, ALL = (f"tk_{name}_{'x' * 32}" for name in ("reader", "remover", "both", "all"))
-KEYS = (f"read={READER}", written("delete", REMOVER), written("read+delete", BOTH), written("admin", ALL))
+KEYS = (
+    f"read={READER}",
+    settings_entry("delete", REMOVER),
+    settings_entry("read+delete", BOTH),
+    settings_entry("admin", ALL),
+)
 ASK = {
     ("GET", "/v1/calls"): "read",
     ("GET", "/v1/calls/CA1"): "read",

@@ -114,7 +114,7 @@ def test_what_is_written_otherwise_is_read_as_what_it_is_compared_with(name: str
 
 def test_a_key_is_the_same_with_spaces_about_its_roles() -> None:
     [entry] = loaded("api_keys", f"read = {KEY}")
-    assert api_keys.recognise(KEY, [api_keys.parse(entry)]) is not None
+    assert api_keys.find_key(KEY, [api_keys.parse(entry)]) is not None
 
 
 def test_networks_of_mapped_addresses_are_those_that_peers_have() -> None:

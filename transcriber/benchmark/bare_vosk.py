@@ -48,7 +48,7 @@ async def in_subprocess(task: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
 
 def transcribe(model: str, band: Band, tracks: Sequence[bytes]) -> list[str]:
     """What a fresh KaldiRecognizer makes of each mu-law track, filled up to whole frames as a line fills it."""
-    blas_kernels.settle()  # with other kernels than the server's, words at the edge of the beam differ
+    blas_kernels.configure_openblas()  # with other kernels than the server's, words at the edge of the beam differ
     library = _library(model)
     found = []
     for mulaw in tracks:

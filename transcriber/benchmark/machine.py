@@ -25,8 +25,8 @@ def describe_machine(model: ModelFolder) -> Mapping[str, Value]:
         "transcriber": __version__,
         "vosk": metadata.version("vosk"),
         "model": name,
-        "model_mb": round(model.size / 1e6, 1),
-        "graph": "dynamic" if static_graph.is_dynamic(static_graph.preferred(model.path)) else "static",
+        "model_mb": round(model.size_bytes / 1e6, 1),
+        "graph": "dynamic" if static_graph.is_dynamic(static_graph.folder_to_load(model.path)) else "static",
         "band": model.band,
     }
 

@@ -114,7 +114,7 @@ async def run_service(model: ModelFolder, *, speech_gate: bool = True) -> AsyncI
     flags = ("--max-tracks", "100000", "--speech-gate", str(int(speech_gate)), "--drain-s", "0")
     began_s = time.monotonic()
     async with _run_server(model, flags) as (server, folder):
-        found = await server.said(READY, within_s=READY_S)
+        found = await server.wait_for_line(READY, within_s=READY_S)
         ready_s = time.monotonic() - began_s
         name = "service" if speech_gate else "service without its gate"
         system = TranscriberService(name, found[1], server.pid, endpoint_ms=Settings().endpoint_ms, ready_s=ready_s)
@@ -135,8 +135,8 @@ async def run_service(model: ModelFolder, *, speech_gate: bool = True) -> AsyncI
 async def measure_max_tracks(model: ModelFolder) -> int:
     """How many tracks a server with this model says it has room for on this machine."""
     async with _run_server(model, ()) as (server, _):
-        await server.said(READY, within_s=READY_S)
-        return int((await server.said(ROOM, within_s=1))[1])
+        await server.wait_for_line(READY, within_s=READY_S)
+        return int((await server.wait_for_line(ROOM, within_s=1))[1])
 
 
 @asynccontextmanager
@@ -149,5 +149,5 @@ async def _run_server(model: ModelFolder, flags: Sequence[str]) -> AsyncIterator
             try:
                 yield server, Path(folder)
             except ServerUnreachable as error:
-                said = " / ".join(list(server.lines)[-3:])
+                said = " / ".join(list(server.last_lines)[-3:])
                 raise ServerUnreachable(f"{error}; the server's last words: {said or 'none'}") from None

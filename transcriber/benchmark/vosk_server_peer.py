@@ -157,7 +157,7 @@ async def open_peer(how: str, *, rate: int, band: Band) -> AsyncIterator[VoskSer
         if not is_url(how):
             port = _free_port()
             process = await stack.enter_async_context(child_process.running(command(how, port), environment=os.environ))
-            await process.answers(port, within_s=READY_S)
+            await process.wait_for_port(port, within_s=READY_S)
             pid, url = process.pid, f"ws://127.0.0.1:{port}"
         yield VoskServerPeer(url, pid=pid, ready_s=time.monotonic() - began_s, rate=rate, band=band)
 

@@ -20,12 +20,12 @@ from transcriber.errors import ModelError
 
 GIB = 1024**3
 MAX_FILES = 5_000
-MAX_UNPACKED = 32 * GIB
+MAX_UNPACKED_BYTES = 32 * GIB
 MAX_RATIO, SMALL_BYTES = 50, 64 * 1024**2
 """Models shrink to a half or a third. Up to SMALL_BYTES nobody asks how well they were packed."""
 READ_BYTES = 1024 * 1024
 PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-MAX_INDEX = 4 * 1024**2
+MAX_INDEX_BYTES = 4 * 1024**2
 """Bytes of the list at an archive's end: some 800 for each of MAX_FILES."""
 INDEX_END, END_BYTES, COMMENT_BYTES = b"PK\5\6", 22, 1 << 16
 LARGE, LARGE_BYTES = 0xFFFFFFFF, 76
@@ -41,10 +41,10 @@ class Contents:
     members: Sequence[tuple[PurePosixPath, zipfile.ZipInfo]]
 
     @property
-    def size(self) -> int:
+    def size_bytes(self) -> int:
         return sum(info.file_size for _, info in self.members)
 
-    def unpack(self, folder: Path, *, at: Callable[[int], None] = lambda _: None) -> None:
+    def unpack(self, folder: Path, *, progress: Callable[[int], None] = lambda _: None) -> None:
         """Write everything below `folder`, flushed to the disk; `at` is told the bytes so far.
 
         Raises ModelError for damaged data, OSError when the disk is full.
@@ -59,14 +59,14 @@ class Contents:
                         while piece := packed.read(READ_BYTES):
                             file.write(piece)
                             done += len(piece)
-                            at(done)
+                            progress(done)
                         file.flush()
                         os.fsync(file.fileno())
         except DAMAGED as error:
             raise ModelError(f"{self.archive.name} is damaged: {error}") from None
 
 
-def look_into(archive: Path) -> Contents:
+def inspect(archive: Path) -> Contents:
     """What an archive holds. Raises ModelError for one that is no zip, hostile, or without exactly one model."""
     try:
         _refuse_long_index(archive)
@@ -78,7 +78,7 @@ def look_into(archive: Path) -> Contents:
         raise ModelError(f"{archive} cannot be read: {error.strerror or error}") from None
     paths = [_safe_path(info, archive) for info in infos]
     size = sum(info.file_size for info in infos)
-    if len(infos) > MAX_FILES or size > MAX_UNPACKED:
+    if len(infos) > MAX_FILES or size > MAX_UNPACKED_BYTES:
         raise ModelError(f"{archive.name} is no model: {len(infos):,} files, {size / 1e9:.1f} GB unpacked")
     if size > max(SMALL_BYTES, MAX_RATIO * archive.stat().st_size):
         raise ModelError(f"{archive.name} is a bomb: {archive.stat().st_size:,} bytes that unpack to {size:,}")
@@ -101,7 +101,7 @@ def _refuse_long_index(archive: Path) -> None:
     if index == LARGE:
         large = max(0, at - LARGE_BYTES)
         index = int.from_bytes(tail[large + 40 : large + 48], "little")
-    if index > MAX_INDEX:
+    if index > MAX_INDEX_BYTES:
         raise ModelError(f"{archive.name} is no model: {index:,} bytes are the list of its files alone")
 
 

@@ -19,30 +19,30 @@ from transcriber.observability.url_credentials import without_credentials
 CONNECT_S = 10.0
 STALL_S = 60.0
 """Nothing received for so long: the connection counts as broken."""
-FRUITLESS = 2
+MAX_FRUITLESS = 2
 """Attempts in a row that bring nothing, until the source is given up."""
-ATTEMPTS = 100
+MAX_ATTEMPTS = 100
 """Attempts in all: a server may bring something each time and never the whole."""
 LONGEST_NUMBER = 19
 PIECE_BYTES = 256 * 1024
-LOOK_BYTES = 16 * 1024 * 1024
+SPACE_CHECK_BYTES = 16 * 1024 * 1024
 """How often it is asked whether there is still room."""
 MAX_TEXT_BYTES = 8 * 1024 * 1024
 TEXT_S = 60.0
 """How long a small file may take in all."""
 
 
-class Report(Protocol):
+class ProgressReporter(Protocol):
     """Who is told how it goes, on the thread that asked."""
 
-    def say(self, line: str) -> None:
+    def message(self, line: str) -> None:
         """A line worth keeping."""
 
-    def at(self, done: int, total: int | None) -> None:
+    def progress(self, done: int, total: int | None) -> None:
         """Bytes so far, and in all if known."""
 
 
-class Cut(SourceFailed):
+class ConnectionLost(SourceFailed):
     """The connection broke or went silent; what came so far is kept."""
 
 
@@ -100,7 +100,9 @@ class PartFile:
         self.notes.unlink(missing_ok=True)
 
 
-async def fetch(url: str, part: PartFile, report: Report, *, room: Callable[[int], None], most: int) -> None:
+async def fetch(
+    url: str, part: PartFile, report: ProgressReporter, *, require_space: Callable[[int], None], max_bytes: int
+) -> None:
     """The whole file into `part`, going on where it stopped; no server is taken more than `most` bytes from.
 
     `room` is told how many bytes are to come, at first and while they come, and may raise. A cut is followed by another
@@ -108,18 +110,18 @@ async def fetch(url: str, part: PartFile, report: Report, *, room: Callable[[int
     """
     fruitless = 0
     async with session() as http:
-        for _ in range(ATTEMPTS):
+        for _ in range(MAX_ATTEMPTS):
             before = part.size
             try:
-                await _attempt(http, url, part, report, room=room, most=most)
-            except Cut as error:
+                await _attempt(http, url, part, report, require_space=require_space, max_bytes=max_bytes)
+            except ConnectionLost as error:
                 fruitless = fruitless + 1 if part.size <= before else 0
-                if fruitless >= FRUITLESS:
+                if fruitless >= MAX_FRUITLESS:
                     raise
-                report.say(f"{error}; asking for the rest")
+                report.message(f"{error}; asking for the rest")
             else:
                 return
-    raise SourceFailed(f"{_host(url)} has not sent the whole file in {ATTEMPTS} attempts")
+    raise SourceFailed(f"{_host(url)} has not sent the whole file in {MAX_ATTEMPTS} attempts")
 
 
 async def fetch_text(url: str, *, etag: str = "") -> tuple[str, str] | None:
@@ -138,7 +140,7 @@ async def fetch_text(url: str, *, etag: str = "") -> tuple[str, str] | None:
                     raise SourceFailed(f"{_host(url)} sends too much")
             return body.decode("utf-8", "replace"), response.headers.get("ETag", "")
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise _cut(url, error) from None
+        raise _connection_error(url, error) from None
 
 
 def session() -> aiohttp.ClientSession:
@@ -149,7 +151,13 @@ def session() -> aiohttp.ClientSession:
 
 
 async def _attempt(
-    http: aiohttp.ClientSession, url: str, part: PartFile, report: Report, *, room: Callable[[int], None], most: int
+    http: aiohttp.ClientSession,
+    url: str,
+    part: PartFile,
+    report: ProgressReporter,
+    *,
+    require_space: Callable[[int], None],
+    max_bytes: int,
 ) -> None:
     known = part.progress(url)
     start = part.size
@@ -161,24 +169,24 @@ async def _attempt(
     try:
         async with http.get(url, headers=headers) as response:
             start, total = _begin(response, url, part, start=start, known=known)
-            if (total or start) > most:
-                raise _too_much(url, part, total or start, most)
+            if (total or start) > max_bytes:
+                raise _too_much(url, part, total or start, max_bytes)
             looked = start
-            room((total or start) - start)
-            report.at(start, total)
+            require_space((total or start) - start)
+            report.progress(start, total)
             async for piece in response.content.iter_chunked(PIECE_BYTES):
                 start += len(piece)
-                if start > (total or most):
-                    raise _too_much(url, part, start, total or most)
+                if start > (total or max_bytes):
+                    raise _too_much(url, part, start, total or max_bytes)
                 part.append(piece)
-                report.at(start, total)
-                if start - looked >= LOOK_BYTES:
+                report.progress(start, total)
+                if start - looked >= SPACE_CHECK_BYTES:
                     looked = start
-                    room((total or start) - start)
+                    require_space((total or start) - start)
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise _cut(url, error, at=start) from None
+        raise _connection_error(url, error, at=start) from None
     if total is not None and start != total:
-        raise Cut(f"{_host(url)} sent {start:,} of {total:,} bytes")
+        raise ConnectionLost(f"{_host(url)} sent {start:,} of {total:,} bytes")
 
 
 def _begin(
@@ -192,7 +200,7 @@ def _begin(
             return start, total
     if response.status in (206, 416):
         part.restart(Progress(without_credentials(url)))
-        raise Cut(f"{_host(url)} has another file now")
+        raise ConnectionLost(f"{_host(url)} has another file now")
     _refuse_errors(response, url)
     etag = response.headers.get("ETag", "")
     validator = response.headers.get("Last-Modified", "") if not etag or etag.startswith("W/") else etag
@@ -215,13 +223,13 @@ def _too_much(url: str, part: PartFile, size: int, most: int) -> SourceFailed:
     )
 
 
-def _cut(url: str, error: Exception, *, at: int = 0) -> SourceFailed:
+def _connection_error(url: str, error: Exception, *, at: int = 0) -> SourceFailed:
     if isinstance(error, aiohttp.ClientConnectorError):
         return SourceFailed(f"{_host(url)} cannot be reached ({error.strerror or error})")
     if isinstance(error, (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, aiohttp.TooManyRedirects)):
         return SourceFailed(f"{without_credentials(url)} leads nowhere ({without_credentials(str(error))})")
     why = "went silent" if isinstance(error, TimeoutError) else "broke"
-    return Cut(f"the connection to {_host(url)} {why}" + (f" at {at:,} bytes" if at else ""))
+    return ConnectionLost(f"the connection to {_host(url)} {why}" + (f" at {at:,} bytes" if at else ""))
 
 
 def _host(url: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from transcriber.audio.chunk import Band
-from transcriber.catalog.model_folder import shipped
+from transcriber.catalog.model_folder import bundled_homes
 from transcriber.errors import ModelError, UnknownModel
 
 Kind = Literal["small", "big", "big-lgraph"]
@@ -17,8 +17,8 @@ KINDS: tuple[Kind, ...] = ("small", "big", "big-lgraph")
 FILE = "catalog.toml"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """A model's name becomes a folder's: no separators, not hidden."""
-SLACK = 1024**2
-MOST_UNKNOWN = 8 * 1024**3
+SLACK_BYTES = 1024**2
+MAX_UNKNOWN_BYTES = 8 * 1024**3
 """Bytes of an archive whose size nobody told; the largest official one has 2.3 GB."""
 CODES = {"cn": "zh", "vn": "vi", "kz": "kk", "ua": "uk"}
 """The official list's own codes of languages, and the standard's."""
@@ -43,15 +43,15 @@ class Entry:
     note: str = ""
 
     @property
-    def promised(self) -> tuple[str, str] | None:
+    def checksum(self) -> tuple[str, str] | None:
         """The strongest checksum that is known of the archive: its method, and it. None where there is none."""
         known = (("sha256", self.sha256), ("md5", self.md5))
         return next(((method, checksum) for method, checksum in known if checksum), None)
 
     @property
-    def most(self) -> int:
+    def max_bytes(self) -> int:
         """Bytes that its archive may have: sizes without a checksum beside them are rounded, mirrors pack anew."""
-        return self.size + self.size // 2 + SLACK if self.size else MOST_UNKNOWN
+        return self.size + self.size // 2 + SLACK_BYTES if self.size else MAX_UNKNOWN_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +79,10 @@ class Catalogue:
             return min(speaking, key=lambda entry: entry.kind != "small")
         raise UnknownModel(f"no model {wanted!r} in the catalogue{self._nearest(key)}")
 
-    def completed(self, listed: Iterable[Entry]) -> "Catalogue":
+    def merged_with(self, listed: Iterable[Entry]) -> "Catalogue":
         """With what the official list says: its sizes and checksums win, and models only it knows come last."""
         theirs = {entry.name: entry for entry in listed}
-        ours = [_completed(entry, theirs.pop(entry.name, None)) for entry in self.entries]
+        ours = [_merged(entry, theirs.pop(entry.name, None)) for entry in self.entries]
         return Catalogue((*ours, *theirs.values()))
 
     def _nearest(self, key: str) -> str:
@@ -93,17 +93,17 @@ class Catalogue:
         return ": `transcriber models list` shows them all"
 
 
-def _completed(ours: Entry, theirs: Entry | None) -> Entry:
+def _merged(ours: Entry, theirs: Entry | None) -> Entry:
     if theirs is None:
         return ours
     sources = tuple(dict.fromkeys((*theirs.sources, *ours.sources)))
-    checked = theirs if theirs.promised else ours  # never one of an archive and the other of its successor
+    checked = theirs if theirs.checksum else ours  # never one of an archive and the other of its successor
     return replace(ours, size=theirs.size or ours.size, md5=checked.md5, sha256=checked.sha256, sources=sources)
 
 
 def load() -> Catalogue:
     """The catalogue that came with the project. Raises ModelError when it is missing or malformed."""
-    for home in shipped():
+    for home in bundled_homes():
         if (home / FILE).is_file():
             return read(home / FILE)
     raise ModelError(f"{FILE} is missing from this installation: install Transcriber again")
@@ -131,7 +131,7 @@ def _entry(row: dict[str, Any]) -> Entry:
     return entry
 
 
-def listed(data: Any) -> list[Entry]:
+def parse_official_list(data: Any) -> list[Entry]:
     """The official model-list.json as entries, without obsolete models and those that do not recognise speech.
 
     Its rows: lang, lang_text, md5, name, obsolete ("true" or "false"), size, size_text, type, url, version. Rows of

@@ -17,7 +17,7 @@ ADD_ON_MAGIC = 0x1A9FD15A
 SYMBOLS, ALIGNED = 3, 4
 """Bits of the header's flags: symbol tables inside (input 1, output 2), parts aligned to 16 bytes."""
 STATE_BYTES, ARC_BYTES = 20, 16
-AT_ONCE = 1 << 20
+ROWS_AT_ONCE = 1 << 20
 """States or arcs."""
 LEAST_VECTOR_STATE_BYTES = 12
 LEAST_INTERVALS_BYTES = 12
@@ -34,8 +34,8 @@ class Fst:
 
     kind: str
     has_symbols: bool
-    top_input: int = 0
-    top_output: int = 0
+    max_input_label: int = 0
+    max_output_label: int = 0
 
 
 def read(path: Path, *, labels: bool = False, arcs: bool = False) -> Fst:
@@ -87,7 +87,9 @@ class _Reader:
                     self.skip(max(states, 0) * LEAST_VECTOR_STATE_BYTES)
                 case "olabel_lookahead":
                     inner = self.lookahead()
-                    return Fst(kind, bool(flags & 2) or inner.has_symbols, inner.top_input, inner.top_output)
+                    return Fst(
+                        kind, bool(flags & 2) or inner.has_symbols, inner.max_input_label, inner.max_output_label
+                    )
         return Fst(kind, bool(flags & 2), *top)
 
     def const(self, states: int, arcs: int, *, aligned: bool) -> tuple[int, int]:
@@ -97,7 +99,7 @@ class _Reader:
                 self.at += -self.at % 16
             starts.append(self.at)
             self.skip(count * size)
-        if self.arcs and (what := _astray(self.data, states, arcs, *starts)):
+        if self.arcs and (what := _find_damage(self.data, states, arcs, *starts)):
             raise BadFst(f"is damaged: {what}")
         if not self.labels or not arcs:
             return 0, 0
@@ -175,18 +177,18 @@ class _Reader:
             raise BadFst(f"is cut short: it has {len(self.data):,} bytes, its headers announce at least {least:,}")
 
 
-def _astray(data: Any, states: int, arcs: int, states_at: int, arcs_at: int) -> str:
+def _find_damage(data: Any, states: int, arcs: int, states_at: int, arcs_at: int) -> str:
     """What is wrong with a state's arcs, or with where an arc leads: a decoder goes there unasked."""
     import numpy as np  # other commands would wait for it
 
-    for first in range(0, states, AT_ONCE):
-        count = min(AT_ONCE, states - first)
+    for first in range(0, states, ROWS_AT_ONCE):
+        count = min(ROWS_AT_ONCE, states - first)
         rows = np.frombuffer(data, "<u4", 5 * count, states_at + STATE_BYTES * first).reshape(count, 5)
         ends = rows[:, 1].astype(np.uint64) + rows[:, 2]
         if ends.max() > arcs or (rows[:, 3:] > rows[:, 2:3]).any():
             return "states have arcs that are not there"
-    for first in range(0, arcs, AT_ONCE):
-        count = min(AT_ONCE, arcs - first)
+    for first in range(0, arcs, ROWS_AT_ONCE):
+        count = min(ROWS_AT_ONCE, arcs - first)
         rows = np.frombuffer(data, "<i4", 4 * count, arcs_at + ARC_BYTES * first).reshape(count, 4)
         if rows[:, 3].min() < 0 or rows[:, 3].max() >= states or rows[:, :2].min() < 0:
             return "arcs lead to states that are not there"

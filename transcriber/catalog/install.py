@@ -15,7 +15,7 @@ from pathlib import Path
 
 from transcriber.catalog import manifest
 from transcriber.catalog.archive import Contents
-from transcriber.catalog.download import Report
+from transcriber.catalog.download import ProgressReporter
 from transcriber.catalog.entries import NAME
 from transcriber.catalog.model_folder import DEMO, ModelFolder, describe, home_of, installed
 from transcriber.catalog.trial import Trials
@@ -28,7 +28,7 @@ MARGIN_BYTES = 64 * 1024**2
 
 
 @contextmanager
-def locked(data_dir: Path, name: str) -> Iterator[Path]:
+def lock_model(data_dir: Path, name: str) -> Iterator[Path]:
     """The folder for work in progress, while no other process installs or removes that model. Raises ModelError."""
     if not NAME.fullmatch(name) or name == DEMO:
         raise ModelError(f"{name!r} cannot be a model's name: letters, digits, dots and dashes, and not {DEMO}")
@@ -46,28 +46,28 @@ def locked(data_dir: Path, name: str) -> Iterator[Path]:
         yield incoming
 
 
-def need_room(folder: Path, size: int, *, what: str) -> None:
+def require_space(folder: Path, size: int, *, what: str) -> None:
     """Raises NoRoom unless `size` bytes and a margin are free where `folder` lies."""
     needed, free = size + MARGIN_BYTES, shutil.disk_usage(folder).free
     if needed > free:
         raise NoRoom(f"{what} needs {needed / 1e6:,.0f} MB free in {folder}, there are {free / 1e6:,.0f} MB")
 
 
-def unpacking(contents: Contents, incoming: Path, name: str, report: Report) -> Callable[[Path], None]:
+def unpacking(contents: Contents, incoming: Path, name: str, report: ProgressReporter) -> Callable[[Path], None]:
     """What unpacks an archive for `place`, and stops when others take the room meanwhile. Raises NoRoom."""
 
     def look(done: int) -> None:
-        need_room(incoming, contents.size - done, what=f"{name}, unpacked,")
+        require_space(incoming, contents.size_bytes - done, what=f"{name}, unpacked,")
 
     def at(done: int) -> None:
-        report.at(done, contents.size)
+        report.progress(done, contents.size_bytes)
         look(done)
 
     look(0)
-    return lambda folder: contents.unpack(folder, at=at)
+    return lambda folder: contents.unpack(folder, progress=at)
 
 
-def place(
+def install(
     incoming: Path, name: str, *, fill: Callable[[Path], None], origin: manifest.Origin, called: str
 ) -> ModelFolder:
     """The model that `fill` writes into a folder, checked, summed up and moved to its place beside `incoming`.
@@ -116,7 +116,7 @@ def _check(folder: ModelFolder, called: str, home: Path) -> None:
     """Look at it, and let Vosk try it. Raises ModelError that speaks of it as users know it."""
     try:
         folder.check()
-        asyncio.run(Trials(home).assure(folder))
+        asyncio.run(Trials(home).ensure_tried(folder))
     except ModelError as error:
         said = str(error).replace(str(folder.path), called)
         raise ModelError(said.replace(folder.path.name, folder.name)) from None
@@ -133,7 +133,7 @@ def remove(name: str, data_dir: Path) -> ModelFolder:
         raise UnknownModel(f"no model {name!r} is installed: `transcriber models list` shows them")
     if folder.path.parent != home:
         raise ModelError(f"{name} belongs to the installation ({folder.path}): only pulled models can be removed")
-    with locked(data_dir, name) as incoming:
+    with lock_model(data_dir, name) as incoming:
         away = incoming / f"{name}.old"
         try:
             _clear(away)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from transcriber.catalog import archive, install
-from transcriber.catalog.download import Report
+from transcriber.catalog.download import ProgressReporter
 from transcriber.catalog.entries import Catalogue, Entry
 from transcriber.catalog.manifest import Origin, digest
 from transcriber.catalog.model_folder import ModelFolder, describe, looks_like_model
@@ -15,43 +15,45 @@ def name_of(path: Path) -> str:
     return path.resolve().name.removesuffix(".zip")
 
 
-def bring(path: Path, name: str, data_dir: Path, report: Report, *, catalogue: Catalogue) -> ModelFolder:
+def import_model(
+    path: Path, name: str, data_dir: Path, report: ProgressReporter, *, catalogue: Catalogue
+) -> ModelFolder:
     """Copy or unpack it, check and install it. The archive of a known model is compared with its checksum.
 
     Raises ModelError, NoRoom.
     """
     entry = catalogue.find(name)
     if path.is_dir():
-        return _bring_folder(path, name, data_dir, entry)
+        return _import_folder(path, name, data_dir, entry)
     if not path.is_file():
         raise ModelError(f"{path} is not there: a folder or a zip archive with a Vosk model is expected")
     checked = _compared(path, entry)
-    contents = archive.look_into(path)
-    with install.locked(data_dir, name) as incoming:
+    contents = archive.inspect(path)
+    with install.lock_model(data_dir, name) as incoming:
         fill = install.unpacking(contents, incoming, name, report)
         origin = _origin(path, entry, checked)
-        return install.place(incoming, name, fill=fill, origin=origin, called=str(path))
+        return install.install(incoming, name, fill=fill, origin=origin, called=str(path))
 
 
-def _bring_folder(path: Path, name: str, data_dir: Path, entry: Entry | None) -> ModelFolder:
+def _import_folder(path: Path, name: str, data_dir: Path, entry: Entry | None) -> ModelFolder:
     if not looks_like_model(path):
         raise ModelError(f"{path} holds no Vosk model: no am/final.mdl")
     folder = describe(path)
     folder.check()
-    with install.locked(data_dir, name) as incoming:
+    with install.lock_model(data_dir, name) as incoming:
         if (incoming.parent / name).resolve() == path.resolve():
             raise ModelError(f"{path} is already where it belongs")
-        install.need_room(incoming, archive.size_of(path), what=name)
+        install.require_space(incoming, archive.size_of(path), what=name)
         origin = _origin(path, entry, "")
-        return install.place(
+        return install.install(
             incoming, name, fill=lambda new: archive.copy_folder(path, new), origin=origin, called=str(path)
         )
 
 
 def _compared(path: Path, entry: Entry | None) -> str:
-    if entry is None or entry.promised is None:
+    if entry is None or entry.checksum is None:
         return ""
-    method, promised = entry.promised
+    method, promised = entry.checksum
     if (found := digest(path, method)) != promised:
         raise ModelError(
             f"{path} is not the {entry.name} of the catalogue (its {method} is {found}, not {promised}): "

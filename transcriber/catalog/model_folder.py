@@ -23,7 +23,7 @@ class ModelFolder:
     band: Band
 
     @property
-    def size(self) -> int:
+    def size_bytes(self) -> int:
         """Bytes on disk, without the static graph made from them: that one says nothing about how good it is."""
         own = (part for part in self.path.iterdir() if part.name != static_graph.STATIC)
         files = (file for part in own for file in (part, *part.rglob("*")))
@@ -46,10 +46,10 @@ class ModelFolder:
 def installed(data_dir: Path) -> list[ModelFolder]:
     """All models, those pulled into the data directory first, the largest of them first; the demo model last."""
     found: dict[str, ModelFolder] = {}
-    for home in (home_of(data_dir), *shipped()):
+    for home in (home_of(data_dir), *bundled_homes()):
         paths = list(home.iterdir()) if home.is_dir() else []
         folders = [describe(path) for path in paths if not path.name.startswith(".") and looks_like_model(path)]
-        for folder in sorted(folders, key=lambda folder: folder.size, reverse=True):
+        for folder in sorted(folders, key=lambda folder: folder.size_bytes, reverse=True):
             found.setdefault(folder.name, folder)
     return sorted(found.values(), key=lambda folder: folder.name == DEMO)
 
@@ -85,7 +85,7 @@ def home_of(data_dir: Path) -> Path:
     return data_dir / "models"
 
 
-def shipped() -> tuple[Path, Path]:
+def bundled_homes() -> tuple[Path, Path]:
     """Where the models that come with the project may lie: in a checkout, in an installed package."""
     package = Path(__file__).parents[1]
     return package.parent / "models", package / "models"

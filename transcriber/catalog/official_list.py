@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from transcriber.catalog import entries
-from transcriber.catalog.download import Report, fetch_text
+from transcriber.catalog.download import ProgressReporter, fetch_text
 from transcriber.catalog.entries import Entry
 from transcriber.errors import SourceFailed
 from transcriber.observability.url_credentials import without_credentials
@@ -19,7 +19,7 @@ def cached(home: Path, url: str) -> list[Entry]:
     return _entries(_copy(home, url).get("models"))
 
 
-def refreshed(home: Path, url: str, report: Report) -> list[Entry]:
+def refreshed(home: Path, url: str, report: ProgressReporter) -> list[Entry]:
     """The list as it is now. When it cannot be had this is said, and the copy (or nothing) is used."""
     if not url:
         return []
@@ -30,10 +30,10 @@ def refreshed(home: Path, url: str, report: Report) -> list[Entry]:
             return _entries(copy["models"])
         text, etag = answer
         rows = json.loads(text)
-        found = entries.listed(rows)
+        found = entries.parse_official_list(rows)
     except (SourceFailed, ValueError, RecursionError) as error:
         instead = "using the copy seen last" if copy else "using the catalogue that came with this version"
-        report.say(f"the list of models: {error}; {instead}")
+        report.message(f"the list of models: {error}; {instead}")
         return _entries(copy.get("models"))
     try:
         home.mkdir(parents=True, exist_ok=True)
@@ -41,7 +41,7 @@ def refreshed(home: Path, url: str, report: Report) -> list[Entry]:
         fresh.write_text(json.dumps({"url": without_credentials(url), "etag": etag, "models": rows}))
         fresh.replace(home / COPY)
     except OSError as error:
-        report.say(f"the list of models cannot be kept in {home}: {error.strerror or error}")
+        report.message(f"the list of models cannot be kept in {home}: {error.strerror or error}")
     return found
 
 
@@ -55,4 +55,4 @@ def _copy(home: Path, url: str) -> dict[str, Any]:
 
 
 def _entries(rows: Any) -> list[Entry]:
-    return entries.listed(rows) if isinstance(rows, list) else []
+    return entries.parse_official_list(rows) if isinstance(rows, list) else []

@@ -10,7 +10,7 @@ from transcriber.catalog.manifest import digest
 from transcriber.errors import SourceFailed
 
 SOURCE = re.compile(r"pypi:([A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.+!]*)(?:#sha256=([0-9a-f]{64}))?")
-GIVE_UP_S = 3600
+TIMEOUT_S = 3600
 
 
 def fetch(source: str, folder: Path, *, most: int) -> tuple[Path, str]:
@@ -27,7 +27,7 @@ def fetch(source: str, folder: Path, *, most: int) -> tuple[Path, str]:
     try:
         status, said = _run(command, most)
     except subprocess.TimeoutExpired:
-        raise SourceFailed(f"pip did not finish within {GIVE_UP_S // 60} minutes") from None
+        raise SourceFailed(f"pip did not finish within {TIMEOUT_S // 60} minutes") from None
     wheels = list(folder.glob("*.whl"))
     if status or len(wheels) != 1:
         lines = [line for line in said.splitlines() if line.strip()] or ["no wheel came"]
@@ -49,7 +49,7 @@ def _run(command: list[str], most: int) -> tuple[int, str]:
     ) as child:
         try:
             resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (most, most))
-            _, said = child.communicate(timeout=GIVE_UP_S)
+            _, said = child.communicate(timeout=TIMEOUT_S)
         finally:
             child.kill()
     return child.returncode, said

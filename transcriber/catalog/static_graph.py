@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 STATIC = "static"
 SOURCES = (*DYNAMIC_GRAPH, DISAMBIGUATION)
 RECEIPT = "made-from.json"
-ENDS = 1 << 20
+ENDS_BYTES = 1 << 20
 
 
 def is_dynamic(model: Path) -> bool:
@@ -31,14 +31,14 @@ def is_dynamic(model: Path) -> bool:
     return not has_static_graph(model) and has_dynamic_graph(model)
 
 
-def preferred(model: Path) -> Path:
+def folder_to_load(model: Path) -> Path:
     """The folder Vosk should load for free speech: the static one where it fits the model, else the model itself."""
     static = model / STATIC
     if not is_dynamic(model) or not static.is_dir():
         return model
     try:
         receipt = json.loads((static / RECEIPT).read_text("utf-8"))
-        fits = receipt["sources"] == fingerprints(model) and receipt["bytes"] == composed(static).stat().st_size
+        fits = receipt["sources"] == fingerprints(model) and receipt["bytes"] == composed_graph(static).stat().st_size
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         fits = False
     if not fits:
@@ -50,7 +50,7 @@ def preferred(model: Path) -> Path:
     return static
 
 
-def composed(folder: Path) -> Path:
+def composed_graph(folder: Path) -> Path:
     """The composed graph of a (static) model folder."""
     return graph_folder(folder) / STATIC_GRAPH
 
@@ -66,7 +66,7 @@ def fingerprints(model: Path) -> dict[str, str]:
 
 def write_receipt(static: Path, model: Path) -> None:
     """Note in the static folder what it was made from. Raises OSError."""
-    receipt = {"sources": fingerprints(model), "bytes": composed(static).stat().st_size}
+    receipt = {"sources": fingerprints(model), "bytes": composed_graph(static).stat().st_size}
     (static / RECEIPT).write_text(json.dumps(receipt, indent=1) + "\n", "utf-8")
 
 
@@ -74,7 +74,7 @@ def _fingerprint(path: Path) -> str:
     with path.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(0)
-        digest = hashlib.sha256(file.read(ENDS))
-        file.seek(max(0, size - ENDS))
-        digest.update(file.read(ENDS))
+        digest = hashlib.sha256(file.read(ENDS_BYTES))
+        file.seek(max(0, size - ENDS_BYTES))
+        digest.update(file.read(ENDS_BYTES))
     return f"{size}:{digest.hexdigest()}"

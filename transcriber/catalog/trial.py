@@ -22,17 +22,17 @@ from transcriber.errors import ModelError, ServerUnreachable
 from transcriber.runtime.child_process import running
 
 PROGRAM = "transcriber.recognition.model_trial"
-FOLDER = ".tried"
+NOTES_FOLDER = ".tried"
 VERSION = 1
 """Of what a trial does: a model is tried anew when it does more."""
-ENDS = 64 * 1024
-GIVE_UP_S, BYTES_PER_S = 120, 10_000_000
+ENDS_BYTES = 64 * 1024
+MIN_TIMEOUT_S, BYTES_PER_S = 120, 10_000_000
 """How long a trial may take: so long, and as long as a slow disk takes for the model."""
-LEAST_MEMORY, MEMORY_PER_BYTE = 1 << 30, 12
+MIN_MEMORY_BYTES, MEMORY_PER_BYTE = 1 << 30, 12
 """What it may take: a model is seldom above four times its size in memory, a grammar's graph beside it twice that."""
-SAID = re.compile(r'^trial: (\{"(?:load_s|error)": .*\})$')
-TIGHT = ("bad_alloc", "MemoryError", "Cannot allocate memory")
-SHIPPED = (14_812_911, "0dba23994f0fa80a878120619f1ed7b53787895cb73f56dda6c7c22f8e2ba627", "0.3.45")
+ANSWER = re.compile(r'^trial: (\{"(?:load_s|error)": .*\})$')
+OUT_OF_MEMORY = ("bad_alloc", "MemoryError", "Cannot allocate memory")
+BUNDLED = (14_812_911, "0dba23994f0fa80a878120619f1ed7b53787895cb73f56dda6c7c22f8e2ba627", "0.3.45")
 """The bundled model: bytes, checksum, and the Vosk it was tried with. A test tells when they are to be written anew."""
 
 
@@ -48,13 +48,13 @@ class Trials:
     """What is known of models that were tried. `home`: where the data directory keeps models."""
 
     def __init__(self, home: Path, *, report: Callable[[str], None] = lambda _: None) -> None:
-        self._notes = home / FOLDER
+        self._notes = home / NOTES_FOLDER
         self._report = report
         self._failed: dict[Path, tuple[str, str]] = {}
         """By folder: what it looked like then, and why it is of no use; a caller may ask for such a one again and
         again."""
 
-    async def assure(self, folder: ModelFolder) -> None:
+    async def ensure_tried(self, folder: ModelFolder) -> None:
         """Try the model unless one with these very files was tried here before. Raises ModelError."""
         mark = await asyncio.to_thread(fingerprint, folder.path)
         known, why = self._failed.get(folder.path, ("", ""))
@@ -76,12 +76,12 @@ class Trials:
         await asyncio.to_thread(self._note, folder, mark, trial)
         return trial
 
-    def forget(self) -> None:
+    def forget_failures(self) -> None:
         """Try again what failed."""
         self._failed.clear()
 
     def _is_known(self, path: Path, mark: str) -> bool:
-        return (self._notes / mark).is_file() or is_shipped(path)
+        return (self._notes / mark).is_file() or is_bundled(path)
 
     def _note(self, folder: ModelFolder, mark: str, trial: Trial) -> None:
         try:
@@ -99,26 +99,26 @@ def fingerprint(path: Path) -> str:
             status = file.stat()
             digest.update(f"\n{part} {status.st_size} {status.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
             with file.open("rb") as opened:
-                digest.update(opened.read(ENDS))
-                opened.seek(max(0, status.st_size - ENDS))
-                digest.update(opened.read(ENDS))
+                digest.update(opened.read(ENDS_BYTES))
+                opened.seek(max(0, status.st_size - ENDS_BYTES))
+                digest.update(opened.read(ENDS_BYTES))
     except OSError as error:
         raise ModelError(f"the model in {path} cannot be read: {error.strerror or error}") from None
     return digest.hexdigest()
 
 
-def is_shipped(path: Path) -> bool:
+def is_bundled(path: Path) -> bool:
     """Whether these are the very files of the bundled model, and the Vosk it was tried with. Reads 15 MB: 0.02 s."""
-    size, checksum, vosk = SHIPPED
+    size, checksum, vosk = BUNDLED
     try:
         if metadata.version("vosk") != vosk or sum(file.stat().st_size for _, file in _files(path)) != size:
             return False
-        return content(path) == checksum
+        return content_checksum(path) == checksum
     except OSError:
         return False
 
 
-def content(path: Path) -> str:
+def content_checksum(path: Path) -> str:
     """The checksum of a model's files and their names. Raises OSError."""
     digest = hashlib.sha256()
     for part, file in _files(path):
@@ -135,21 +135,21 @@ def _files(path: Path) -> Iterator[tuple[str, Path]]:
 
 async def _try(folder: ModelFolder) -> Trial:
     size = sum(file.stat().st_size for _, file in _files(folder.path))
-    memory, seconds = LEAST_MEMORY + MEMORY_PER_BYTE * size, GIVE_UP_S + size // BYTES_PER_S
+    memory, seconds = MIN_MEMORY_BYTES + MEMORY_PER_BYTE * size, MIN_TIMEOUT_S + size // BYTES_PER_S
     command = [sys.executable, "-m", PROGRAM, str(folder.path), str(memory), str(seconds)]
     try:
         async with running(command, environment=os.environ) as child:
-            status = await child.ended(within_s=seconds)
-            lines = list(child.lines)
+            status = await child.wait_for_exit(within_s=seconds)
+            lines = list(child.last_lines)
     except ServerUnreachable as error:
         raise ModelError(f"{folder.name} cannot be tried: {error}") from None
     if status is None:
         raise ModelError(f"{folder.name} is of no use: Vosk does not load it and hear 8 s of speech in {seconds} s")
-    said = next(filter(None, map(SAID.match, reversed(lines))), None)
+    said = next(filter(None, map(ANSWER.match, reversed(lines))), None)
     answer = json.loads(said[1]) if said and not status else {}
     if "load_s" in answer:
         return Trial(**answer)
-    if any(sign in line for sign in TIGHT for line in lines):
+    if any(sign in line for sign in OUT_OF_MEMORY for line in lines):
         raise ModelError(f"{folder.name} is of no use: Vosk wants more than {memory >> 20:,} MB of memory for it")
     if status < 0:
         raise ModelError(f"Vosk crashes on {folder.name} ({signal.Signals(-status).name})")

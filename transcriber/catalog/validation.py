@@ -51,7 +51,7 @@ def faults(path: Path, *, arcs: bool = False) -> list[str]:
     return found or _graph_faults(path, layout, arcs=arcs)
 
 
-def doubts(path: Path) -> list[str]:
+def warnings(path: Path) -> list[str]:
     """What Vosk accepts and users should know."""
     boundaries = layout_of(path).word_boundaries
     return [] if (path / boundaries).is_file() else [f"no {boundaries}: the times of words will be rough"]
@@ -100,11 +100,15 @@ def _graph_faults(path: Path, layout: Layout, *, arcs: bool) -> list[str]:
     found = []
     if not static:
         listed = map(int, (path / layout.graph / DISAMBIGUATION).read_bytes().split())
-        if graphs[0].top_input > max(listed):
-            found.append(f"{layout.graph}{DISAMBIGUATION} is cut short: {graphs[0].top_input} is not in it")
+        if graphs[0].max_input_label > max(listed):
+            found.append(f"{layout.graph}{DISAMBIGUATION} is cut short: {graphs[0].max_input_label} is not in it")
     if not graphs[-1].has_symbols:
         words = path / layout.graph / WORDS
-        if what := _looked(words, lambda file: _word_fault(file, graphs[-1].top_output)) if words.is_file() else "":
+        if (
+            what := _looked(words, lambda file: _word_fault(file, graphs[-1].max_output_label))
+            if words.is_file()
+            else ""
+        ):
             found.append(f"{layout.graph}{WORDS} {what}")
         elif not words.is_file():
             found.append(f"no {layout.graph}{WORDS}")

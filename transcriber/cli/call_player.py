@@ -12,18 +12,18 @@ from rich.text import Text
 from transcriber.audio.sample_calls import Turn
 from transcriber.cli.event_follower import follow
 from transcriber.cli.http_client import Connection, Server
-from transcriber.cli.live_display import Screen
-from transcriber.cli.terminal_text import clock
+from transcriber.cli.live_display import EventDisplay
+from transcriber.cli.terminal_text import clock_time
 from transcriber.errors import ServerUnreachable, TranscriberError
 from transcriber.recognition.word_errors import Errors, word_errors, words_of
 from transcriber.telephony.simulator import CallIds, Recording, Target, dial
 
-DRAIN_S = 60.0
+ANSWER_WITHIN_S = 60.0
 Transcript = dict[str, list[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Playback:
     """What to play, to whom, how often and how fast (0: no waiting), and what was said in it, if that is known."""
 
     target: Target
@@ -36,17 +36,17 @@ class Job:
     as_json: bool = False
 
 
-async def play(job: Job) -> bool:
+async def play(job: Playback) -> bool:
     """Play to the end and report; True when the user hung up early (first Ctrl-C; a second one leaves at once).
 
     Raises TranscriberError: the call's own error, or for many calls how many failed and the first one's error.
     """
     progress = _Progress(job)
-    screen = Screen(as_json=job.as_json, ids=job.calls > 1, footer=progress.line)
+    display = EventDisplay(as_json=job.as_json, ids=job.calls > 1, footer=progress.line)
     hang_up = asyncio.Event()
     async with Connection(job.server) as api:
-        with _hanging_up_on_interrupt(hang_up), screen.live():
-            results = await asyncio.gather(*(_call(job, api, screen, progress, hang_up) for _ in range(job.calls)))
+        with _hanging_up_on_interrupt(hang_up), display.live():
+            results = await asyncio.gather(*(_call(job, api, display, progress, hang_up) for _ in range(job.calls)))
     failures = [result for result in results if isinstance(result, TranscriberError)]
     transcripts = [result for result in results if not isinstance(result, TranscriberError)]
     if job.reference and transcripts and not hang_up.is_set():
@@ -61,19 +61,19 @@ async def play(job: Job) -> bool:
 
 
 async def _call(
-    job: Job, api: Connection, screen: Screen, progress: "_Progress", hang_up: asyncio.Event
+    job: Playback, api: Connection, display: EventDisplay, progress: "_Progress", hang_up: asyncio.Event
 ) -> Transcript | TranscriberError:
     """One call from dialling to `call.ended`: the words of each track, or what went wrong."""
     ids = CallIds()
     failure: TranscriberError | None = None
     words: Transcript = {track: [] for track in job.recording.tracks}
     # However fast it is played, the server may need real time for every call.
-    patience_s = DRAIN_S + job.recording.duration_s * job.calls
+    patience_s = ANSWER_WITHIN_S + job.recording.duration_s * job.calls
 
     async def read() -> None:
         async with aclosing(follow(api, ids.call)) as events:
             async for event in events:
-                screen.show(event)
+                display.show(event)
                 if event.get("type") == "final":
                     words.setdefault(str(event.get("track")), []).extend(words_of(str(event.get("text"))))
 
@@ -104,8 +104,8 @@ async def _call(
 class _Progress:
     """How far the recording has been played; of many calls, the furthest."""
 
-    def __init__(self, job: Job) -> None:
-        self._total = clock(round(job.recording.duration_s * 1000))
+    def __init__(self, job: Playback) -> None:
+        self._total = clock_time(round(job.recording.duration_s * 1000))
         self._calls = f"{job.calls} calls  " if job.calls > 1 else ""
         self._at_ms = 0
 
@@ -115,7 +115,7 @@ class _Progress:
 
     def line(self) -> Text:
         """The display's last line."""
-        text = f"▶ {clock(self._at_ms)} / {self._total}  {self._calls}Ctrl-C hangs up"
+        text = f"▶ {clock_time(self._at_ms)} / {self._total}  {self._calls}Ctrl-C hangs up"
         return Text(text, style="dim", no_wrap=True, overflow="ellipsis")
 
 
@@ -148,7 +148,7 @@ def _first(errors: BaseExceptionGroup[TranscriberError]) -> TranscriberError:
     return _first(found) if isinstance(found, BaseExceptionGroup) else found
 
 
-def _report(job: Job, transcripts: Sequence[Transcript]) -> None:
+def _report(job: Playback, transcripts: Sequence[Transcript]) -> None:
     """Print the word error rate of each track and of all, over all calls."""
     total, lines = Errors(), []
     for track in job.recording.tracks:

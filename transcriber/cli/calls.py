@@ -13,7 +13,7 @@ from rich.text import Text
 
 from transcriber.cli.command import Subparsers, add_command
 from transcriber.cli.http_client import Connection, Server, add_flags, find_server
-from transcriber.cli.terminal_text import clock, json_line, printable
+from transcriber.cli.terminal_text import clock_time, json_line, printable
 from transcriber.errors import ServerUnreachable
 
 STATUSES = ("live", "ended", "interrupted")
@@ -110,7 +110,7 @@ def _matches(call: Call) -> list[Text]:
         text = Text(printable(str(match["text"])))
         for start, end in match["marks"]:
             text.stylize("bold yellow", start, end)
-        who = printable(f"{call.get('call_sid', '')} {clock(match['start_ms'])} {match['speaker']}: ")
+        who = printable(f"{call.get('call_sid', '')} {clock_time(match['start_ms'])} {match['speaker']}: ")
         lines.append(Text.assemble((who, "dim"), text, "\n"))
     return lines
 
@@ -135,4 +135,4 @@ def _started(call: Call) -> Text:
 
 def _length(call: Call) -> Text:
     duration_ms = call.get("duration_ms")
-    return Text(clock(duration_ms) if isinstance(duration_ms, int) else "")
+    return Text(clock_time(duration_ms) if isinstance(duration_ms, int) else "")

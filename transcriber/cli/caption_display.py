@@ -7,7 +7,7 @@ from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from transcriber.cli.terminal_text import clock, printable
+from transcriber.cli.terminal_text import clock_time, printable
 
 COLOURS = ("cyan", "yellow", "green", "magenta", "blue", "red")
 TWO_SIDED_WIDTH = 100
@@ -59,7 +59,7 @@ class Captions:
         colour = self._colour(event)
         head = Text.assemble(
             self._id(event),
-            (clock(_number(event, "start_ms")), "dim"),
+            (clock_time(_number(event, "start_ms")), "dim"),
             "  ",
             (f"{_speaker(event):<7}", f"bold {colour}"),
             "  ",
@@ -88,10 +88,10 @@ def _note(event: Event) -> str:
     """A sentence for the lifecycle events people want to see."""
     match event.get("type"):
         case "dtmf":
-            return f"{clock(_number(event, 'start_ms'))}  key {_text(event, 'digit')}"
+            return f"{clock_time(_number(event, 'start_ms'))}  key {_text(event, 'digit')}"
         case "gap":
             missing_ms = _number(event, "to_ms") - _number(event, "from_ms")
-            start = clock(_number(event, "from_ms"))
+            start = clock_time(_number(event, "from_ms"))
             return f"{start}  {missing_ms} ms of audio missing ({_text(event, 'track')})"
         case "stream.error":
             return f"stream error: {_text(event, 'message')}"

@@ -43,8 +43,8 @@ def add(subparsers: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print each setting with its source, then each check. Raises ConfigError on settings that cannot be used."""
     loaded = settings_of(args)
-    width = max(len(name) for name, _, _ in loaded.shown())
-    for name, value, source in loaded.shown():
+    width = max(len(name) for name, _, _ in loaded.rows())
+    for name, value, source in loaded.rows():
         print(f"{name:<{width}}  {printable(value) or '-':<28}  {source}")
     print()
     settings = loaded.settings
@@ -70,10 +70,10 @@ def run(args: argparse.Namespace) -> int:
 def _model(settings: Settings) -> str:
     folder = catalog.find(settings.model, settings.data_dir)
     folder.check()
-    asyncio.run(Trials(catalog.home_of(settings.data_dir)).assure(folder))
+    asyncio.run(Trials(catalog.home_of(settings.data_dir)).ensure_tried(folder))
     note = ", the demo model: about 2,250 words" if folder.name == catalog.DEMO else ""
-    doubts = "".join(f"; {doubt}" for doubt in validation.doubts(folder.path))
-    kind = "dynamic" if static_graph.is_dynamic(static_graph.preferred(folder.path)) else "static"
+    doubts = "".join(f"; {doubt}" for doubt in validation.warnings(folder.path))
+    kind = "dynamic" if static_graph.is_dynamic(static_graph.folder_to_load(folder.path)) else "static"
     facts = f"language {folder.language}, {folder.band} band, {kind} graph{note}"
     return f"{folder.name} in {folder.path} ({facts}){doubts}"
 
@@ -89,7 +89,7 @@ def _others(settings: Settings) -> list[ModelFolder]:
 
 def _other_model(folder: ModelFolder, _: Settings) -> str:
     folder.check()
-    return "; ".join([f"whole (language {folder.language}, {folder.band} band)", *validation.doubts(folder.path)])
+    return "; ".join([f"whole (language {folder.language}, {folder.band} band)", *validation.warnings(folder.path)])
 
 
 def _redis(settings: Settings) -> str:
@@ -139,9 +139,9 @@ def _api(settings: Settings) -> str:
         keys = [api_keys.parse(text) for text in settings.api_keys]
         every = sum(key.roles == api_keys.Role.ADMIN for key in keys)
         return f"{len(keys)} key(s), {every} for everything, {sum(not key.plain for key in keys)} kept as a hash"
-    if settings.wants_own_key:
+    if settings.needs_local_key:
         made = "has made one" if local_key.find(settings.data_dir) else "will make one at its first start"
-        return f"no keys set: the server {made}, in {local_key.path_in(settings.data_dir)}"
+        return f"no keys set: the server {made}, in {local_key.path_of(settings.data_dir)}"
     if settings.insecure:
         return "INSECURE: open to everybody who reaches the port, or a proxy in front of it; DELETE too"
     return f"no key: {DESK} may use it; {FOR_A_PROXY}"

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         async with _server() as url:
             print(f"a server is up on {url}; playing {path.stem} to it", flush=True)
             return await call_player.play(
-                call_player.Job(
+                call_player.Playback(
                     target=Target(url=url),
                     server=Server(url),
                     recording=recording,
@@ -73,12 +73,12 @@ async def _server() -> AsyncIterator[str]:
         try:
             async with child_process.running(command, environment=environment) as server:
                 try:
-                    yield (await server.said(READY, within_s=READY_S))[1]
+                    yield (await server.wait_for_line(READY, within_s=READY_S))[1]
                 except TranscriberError:
                     failed = True
                     raise
         finally:
             if server is not None and (failed or server.exit_status):
-                print("\n".join(map(printable, server.lines)), file=sys.stderr)
+                print("\n".join(map(printable, server.last_lines)), file=sys.stderr)
     if server.exit_status:
         raise ServerUnreachable(f"the server stopped with exit status {server.exit_status}")

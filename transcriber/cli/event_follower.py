@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 
-from transcriber.cli.http_client import Connection, ConnectionBroke, call_path
+from transcriber.cli.http_client import Connection, ConnectionLost, call_path
 from transcriber.errors import CallNotFound, ServerUnreachable
 from transcriber.events.schema import parse
 
@@ -67,7 +67,7 @@ async def follow(api: Connection, call_sid: str, *, patience_s: float = 10.0) ->
     """
     last_id, deadline = "", time.monotonic() + patience_s
     while True:
-        trouble: CallNotFound | ServerUnreachable = ConnectionBroke("the server ended the events before the call")
+        trouble: CallNotFound | ServerUnreachable = ConnectionLost("the server ended the events before the call")
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last_id} if last_id else {})
         try:
             async with api.request("GET", call_path(call_sid, "events"), headers=headers, answer_s=None) as response:
@@ -79,7 +79,7 @@ async def follow(api: Connection, call_sid: str, *, patience_s: float = 10.0) ->
                         yield event
                         if event.get("type") == "call.ended":
                             return
-        except (CallNotFound, ConnectionBroke) as error:
+        except (CallNotFound, ConnectionLost) as error:
             trouble = error
         if time.monotonic() > deadline:
             raise trouble

@@ -27,13 +27,13 @@ from transcriber.settings.sources import IN_THE_PROCESS_LIST
 from transcriber.telephony.simulator.certificate_pinning import ANOTHER_CERTIFICATE, fingerprint_of
 from transcriber.telephony.simulator.client import MEDIA_PATH
 
-CONNECT_S = 10
-ANSWER_S = 60
-LONG_ANSWER_S = 30.0
+CONNECT_WITHIN_S = 10
+ANSWER_WITHIN_S = 60
+LONG_ANSWER_WITHIN_S = 30.0
 """Of an answer for which the server asks somebody else."""
 
 
-class ConnectionBroke(ServerUnreachable):
+class ConnectionLost(ServerUnreachable):
     """The connection broke in the middle of an answer: asking again may help."""
 
 
@@ -156,7 +156,7 @@ class Connection:
 
     async def post(self, path: str, body: Mapping[str, Any]) -> Any:
         """POST of JSON, the answer parsed."""
-        async with self.request("POST", path, json_body=body, answer_s=LONG_ANSWER_S) as response:
+        async with self.request("POST", path, json_body=body, answer_s=LONG_ANSWER_WITHIN_S) as response:
             return json.loads(await response.read())
 
     async def delete(self, path: str) -> None:
@@ -173,10 +173,10 @@ class Connection:
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         json_body: Mapping[str, Any] | None = None,
-        answer_s: float | None = ANSWER_S,
+        answer_s: float | None = ANSWER_WITHIN_S,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """A request whose answer is read inside the block, in `answer_s` seconds at most (None: no bound)."""
-        timeout = aiohttp.ClientTimeout(total=answer_s, sock_connect=CONNECT_S)
+        timeout = aiohttp.ClientTimeout(total=answer_s, sock_connect=CONNECT_WITHIN_S)
         url = self.server.url + path
         try:
             async with self._session.request(
@@ -197,7 +197,7 @@ class Connection:
         except TimeoutError:
             raise ServerUnreachable(f"{self.server.url} does not answer in time") from None
         except aiohttp.ClientError as error:
-            raise ConnectionBroke(f"the connection to {self.server.url} broke ({error})") from None
+            raise ConnectionLost(f"the connection to {self.server.url} broke ({error})") from None
 
     async def _refusal(self, response: aiohttp.ClientResponse) -> TranscriberError:
         """The error a refused request becomes, with the server's own words."""

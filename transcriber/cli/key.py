@@ -41,16 +41,16 @@ def run(args: argparse.Namespace) -> int:
     if args.local:
         return _show_local(args)
     if not api_keys.parse_roles(args.roles):
-        args.usage_error(f"{args.roles!r} is no role; roles: {', '.join(api_keys.NAMES)}, joined by +")
+        args.usage_error(f"{args.roles!r} is no role; roles: {', '.join(api_keys.ROLE_NAMES)}, joined by +")
     if args.hash:
         secret = sys.stdin.readline().strip()
         if len(secret) < SHORTEST:
             args.usage_error(f"a hash hides only what cannot be guessed: {SHORTEST} characters at least")
     else:
-        secret = api_keys.fresh()
+        secret = api_keys.generate()
         print(secret)
         print("the key, shown only now; for TRANSCRIBER_API_KEYS:", file=sys.stderr)
-    print(api_keys.written(args.roles.lower(), secret))
+    print(api_keys.settings_entry(args.roles.lower(), secret))
     return 0
 
 
@@ -60,7 +60,7 @@ def _show_local(args: argparse.Namespace) -> int:
     key = local_key.find(settings.data_dir)
     if key is None:
         raise ConfigError(
-            f"there is no {local_key.path_in(settings.data_dir)}: a server makes it at its first start with "
+            f"there is no {local_key.path_of(settings.data_dir)}: a server makes it at its first start with "
             "TRANSCRIBER_PUBLIC_URL, TRANSCRIBER_TWILIO_AUTH_TOKEN, TRANSCRIBER_TRUSTED_PROXIES or a TRANSCRIBER_HOST "
             "beyond loopback, and without TRANSCRIBER_API_KEYS"
         )

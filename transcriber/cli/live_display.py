@@ -13,7 +13,7 @@ from transcriber.cli.terminal_text import json_line
 REFRESH_HZ = 12
 
 
-class Screen:
+class EventDisplay:
     """Draws on a terminal and prints finals elsewhere; `as_json`: every event as one line of JSON, everywhere.
 
     `sides` and `ids` as for Captions. `footer` is asked for the line below the partials at each redrawing.

@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
         args.usage_error("at most two files: the inbound side, the outbound side")
     server, settings = find_server(args)
     paths = [_path(name) for name in args.file or [sample_calls.DEFAULT]]
-    job = call_player.Job(
+    job = call_player.Playback(
         target=target_of(server, settings),
         server=server,
         recording=read_recording(*paths),

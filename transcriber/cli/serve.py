@@ -60,7 +60,7 @@ def _access(server: Server) -> list[str]:
     """Who may do what. The key itself is for the eyes at a terminal, never for what collects logs."""
     settings, lines = server.settings, []
     if server.services.local_key:
-        path = local_key.path_in(settings.data_dir)
+        path = local_key.path_of(settings.data_dir)
         lines.append(f"access: no TRANSCRIBER_API_KEYS are set, so the API wants the key in {path}")
         if sys.stderr.isatty():
             pages = [url for url in (server.url, _page(settings.public_url)) if url]
@@ -93,5 +93,5 @@ def _flags(server: Server) -> str:
     usual = Settings()
     flags = "" if server.url == usual.local_url else f" --url {server.url}"
     if server.services.local_key and (flags or server.settings.data_dir != usual.data_dir):
-        flags += f" --api-key-file {local_key.path_in(server.settings.data_dir)}"
+        flags += f" --api-key-file {local_key.path_of(server.settings.data_dir)}"
     return flags

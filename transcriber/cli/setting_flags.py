@@ -5,10 +5,10 @@ import dataclasses
 from pathlib import Path
 
 from transcriber.settings import sources
-from transcriber.settings.definition import Loaded, Settings, load_settings
+from transcriber.settings.definition import LoadedSettings, Settings, load_settings
 
 FLAGS = [item.name for item in dataclasses.fields(Settings)]
-FLAGS += [item.name + sources.FILE for item in dataclasses.fields(Settings) if sources.has_file(item)]
+FLAGS += [item.name + sources.FILE_SUFFIX for item in dataclasses.fields(Settings) if sources.has_file(item)]
 
 
 def add_setting_flags(parser: argparse.ArgumentParser) -> None:
@@ -21,10 +21,10 @@ def add_setting_flags(parser: argparse.ArgumentParser) -> None:
         group.add_argument(flag, dest=item.name, metavar="VALUE", help=doc)
         if sources.has_file(item):
             doc = f"holds it: {item.metadata['doc']}" if item.metadata["secret"] else argparse.SUPPRESS
-            group.add_argument(f"{flag}-file", dest=item.name + sources.FILE, metavar="FILE", help=doc)
+            group.add_argument(f"{flag}-file", dest=item.name + sources.FILE_SUFFIX, metavar="FILE", help=doc)
 
 
-def settings_of(args: argparse.Namespace) -> Loaded:
+def settings_of(args: argparse.Namespace) -> LoadedSettings:
     """The settings of a command with `add_setting_flags`. Raises ConfigError."""
     flags = {name: value for name in FLAGS if (value := getattr(args, name)) is not None}
     loaded = load_settings(config=args.config, flags=flags)

@@ -7,7 +7,7 @@ from typing import Any
 
 from transcriber.cli.command import Subparsers, add_command
 from transcriber.cli.http_client import add_config_flag
-from transcriber.cli.live_display import Screen
+from transcriber.cli.live_display import EventDisplay
 from transcriber.cli.server_store import open_servers_store
 from transcriber.cli.terminal_text import print_status
 from transcriber.errors import StoreError
@@ -40,13 +40,13 @@ def add(subparsers: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Follow until the call ends, or until Ctrl-C. Raises StoreError when Redis is not there at the start."""
     settings = load_settings(config=args.config).settings
-    screen = Screen(as_json=args.json, sides=True, ids=args.call_sid is None)
+    display = EventDisplay(as_json=args.json, sides=True, ids=args.call_sid is None)
 
     def show(event: Event) -> None:
         if event.get("type") == "final" or not args.finals:
-            screen.show(event)
+            display.show(event)
 
-    with screen.live():
+    with display.live():
         asyncio.run(follow(settings, args.call_sid, show=show, report=print_status))
     return 0
 

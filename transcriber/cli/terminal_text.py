@@ -22,7 +22,7 @@ def json_line(data: Any) -> str:
     return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
 
 
-def clock(ms: int) -> str:
+def clock_time(ms: int) -> str:
     """Milliseconds as `01:05`, or `1:00:05` from an hour on."""
     minutes, seconds = divmod(max(ms, 0) // 1000, 60)
     hours, minutes = divmod(minutes, 60)

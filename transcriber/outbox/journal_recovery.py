@@ -62,7 +62,7 @@ class JournalRecovery:
         last: dict[str, Mapping[str, Any]] = {}
         try:
             async for page in self.history.pages(header.call.call_sid):
-                for event in await self._turns.everything(map(parse, page)):
+                for event in await self._turns.collect(map(parse, page)):
                     if event.get("stream_sid") != header.stream.stream_sid:
                         continue
                     if event.get("type") == "stream.started" and offset_ms is None:

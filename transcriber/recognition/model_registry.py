@@ -83,7 +83,7 @@ class ModelRegistry:
 
     async def _add(self, folder: ModelFolder) -> RecognizerPool:
         assert self._load is not None  # noqa: S101 - told by the caller
-        need = MEMORY_PER_DISK_BYTE * folder.size
+        need = MEMORY_PER_DISK_BYTE * folder.size_bytes
         self._make_room(need)
         log.info("loading %s because a call asks for it", folder.name)
         pool = await self._load(folder)

@@ -15,7 +15,7 @@ from pathlib import Path
 from transcriber.audio.chunk import SAMPLE_RATE_HZ
 from transcriber.audio.g711 import SILENCE
 from transcriber.catalog.model_folder import describe
-from transcriber.catalog.static_graph import preferred
+from transcriber.catalog.static_graph import folder_to_load
 from transcriber.catalog.validation import faults
 from transcriber.catalog.vosk_layout import WORDS, graph_folder
 from transcriber.errors import ModelError, TranscriberError
@@ -58,7 +58,7 @@ def _hold_to(memory_bytes: int, cpu_s: int) -> None:
 
 def _try(path: Path) -> tuple[float, float]:
     """Seconds until the model and a recognizer are there, and the peak in MB. Raises ModelError."""
-    for folder in {path, preferred(path)}:
+    for folder in {path, folder_to_load(path)}:
         if found := faults(folder, arcs=True):
             raise ModelError(f"{folder} is not a complete Vosk model: {', '.join(found)}")
     before = time.monotonic()

@@ -33,8 +33,8 @@ class VoskEngine:
 
     def __init__(self, folder: ModelFolder, *, dynamic: bool = False) -> None:
         folder.check()
-        path = folder.path if dynamic else static_graph.preferred(folder.path)
-        blas_kernels.settle()
+        path = folder.path if dynamic else static_graph.folder_to_load(folder.path)
+        blas_kernels.configure_openblas()
         import vosk
 
         vosk.SetLogLevel(-2)  # errors only: the library's warnings are about its own lattices

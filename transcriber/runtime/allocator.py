@@ -10,22 +10,22 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-VARIABLE = "LD_PRELOAD"
+PRELOAD_VARIABLE = "LD_PRELOAD"
 LIBRARY = "cmeel.prefix/lib/libmimalloc.so"
 
 
-def settle() -> None:
+def restart_on_mimalloc() -> None:
     """Start this program again on mimalloc, unless it runs on it, cannot, or was started with an LD_PRELOAD.
 
     The variable is taken away again: our children choose for themselves.
     """
-    ours, chosen = library(), os.environ.get(VARIABLE)
+    ours, chosen = mimalloc_path(), os.environ.get(PRELOAD_VARIABLE)
     if ours is None or chosen not in (None, ours):
         return
     if chosen == ours:
-        del os.environ[VARIABLE]
+        del os.environ[PRELOAD_VARIABLE]
         return
-    os.execve(sys.executable, sys.orig_argv, {**os.environ, VARIABLE: ours})  # noqa: S606 - ourselves
+    os.execve(sys.executable, sys.orig_argv, {**os.environ, PRELOAD_VARIABLE: ours})  # noqa: S606 - ourselves
 
 
 def in_use() -> bool:
@@ -33,7 +33,7 @@ def in_use() -> bool:
     return "libmimalloc" in Path("/proc/self/maps").read_text(errors="replace")
 
 
-def library() -> str | None:
+def mimalloc_path() -> str | None:
     """Where mimalloc lies; None where the package has no wheel, or lies where the loader cannot be pointed at."""
     package = find_spec("cmeel")
     if package is None or package.origin is None:

@@ -13,14 +13,14 @@ from pathlib import Path
 AVX2 = frozenset({"avx2", "fma"})
 
 
-def settle() -> None:
+def configure_openblas() -> None:
     """Tell it through its environment variables, where whoever started us did not."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    if (kernels := suited(_flags())) is not None:
+    if (kernels := kernels_for(_flags())) is not None:
         os.environ.setdefault("OPENBLAS_CORETYPE", kernels)
 
 
-def suited(flags: Set[str]) -> str | None:
+def kernels_for(flags: Set[str]) -> str | None:
     """OpenBLAS's name of the kernels for a processor with these flags; None: its own choice is as good.
 
     Never those for AVX-512: they round otherwise, so that the words would depend on the processor's maker.

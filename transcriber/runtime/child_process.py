@@ -10,16 +10,16 @@ from contextlib import asynccontextmanager, suppress
 
 from transcriber.errors import ServerUnreachable
 
-STOP_S = 20
+TERMINATE_WITHIN_S = 20
 LAST_LINES = 20
-KNOCK_S = 0.1
+PORT_RETRY_S = 0.1
 
 
 class ChildProcess:
     """A running program. `lines`: the last it wrote, on either stream."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.lines: deque[str] = deque(maxlen=LAST_LINES)
+        self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
         self._process = process
         self._news = asyncio.Event()
         self._reader = asyncio.create_task(self._read())
@@ -34,20 +34,20 @@ class ChildProcess:
         """None while it runs; negative: the signal that ended it."""
         return self._process.returncode
 
-    async def said(self, pattern: re.Pattern[str], *, within_s: float) -> re.Match[str]:
+    async def wait_for_line(self, pattern: re.Pattern[str], *, within_s: float) -> re.Match[str]:
         """The first of its last lines in which the pattern is found. Raises ServerUnreachable."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 while True:
                     self._news.clear()
-                    if found := next(filter(None, map(pattern.search, self.lines)), None):
+                    if found := next(filter(None, map(pattern.search, self.last_lines)), None):
                         return found
                     if self._reader.done():
                         raise ServerUnreachable("the server stopped before it was ready")
                     await self._news.wait()
         raise ServerUnreachable(f"the server was not ready in {within_s:.0f} s")
 
-    async def answers(self, port: int, *, within_s: float) -> None:
+    async def wait_for_port(self, port: int, *, within_s: float) -> None:
         """Wait until somebody listens on a port of this machine. Raises ServerUnreachable."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
@@ -56,11 +56,11 @@ class ChildProcess:
                         _, writer = await asyncio.open_connection("127.0.0.1", port)
                         writer.close()
                         return
-                    await asyncio.sleep(KNOCK_S)
+                    await asyncio.sleep(PORT_RETRY_S)
                 raise ServerUnreachable("the server stopped before it was ready")
         raise ServerUnreachable(f"nobody listened on port {port} in {within_s:.0f} s")
 
-    async def ended(self, *, within_s: float) -> int | None:
+    async def wait_for_exit(self, *, within_s: float) -> int | None:
         """Its exit status once it has ended and all it wrote was read; None when it still runs by then."""
         try:
             async with asyncio.timeout(within_s):
@@ -74,7 +74,7 @@ class ChildProcess:
         """SIGTERM, and SIGKILL when that does not help; nothing if it has gone. Then everything it wrote is read."""
         self._signal(signal.SIGTERM)
         try:
-            await asyncio.wait_for(self._process.wait(), STOP_S)
+            await asyncio.wait_for(self._process.wait(), TERMINATE_WITHIN_S)
         except TimeoutError:
             self._signal(signal.SIGKILL)
             await self._process.wait()
@@ -95,7 +95,7 @@ class ChildProcess:
                 continue
             if not raw:
                 break
-            self.lines.append(raw.decode("utf-8", "replace").rstrip())
+            self.last_lines.append(raw.decode("utf-8", "replace").rstrip())
             self._news.set()
         self._news.set()
 

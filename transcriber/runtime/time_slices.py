@@ -20,7 +20,7 @@ class TimeSlices:
         self._slice_s = SLICE_S if slice_s is None else slice_s
         self._turn = asyncio.Lock()
 
-    async def everything(self, work: Iterable[T]) -> list[T]:
+    async def collect(self, work: Iterable[T]) -> list[T]:
         """What a lazy iterable yields, drawn in slices. One item should take well under a slice."""
         found: list[T] = []
         rest = iter(work)

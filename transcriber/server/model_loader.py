@@ -62,7 +62,7 @@ class ModelLoader:
         nothing.
         """
         async with self._changing:
-            self._trials.forget()
+            self._trials.forget_failures()
             try:
                 folder, version = await asyncio.to_thread(self._chosen)
                 if version == self._loaded:
@@ -84,16 +84,16 @@ class ModelLoader:
         return folder, _version_of(folder)
 
     async def _on_request(self, folder: ModelFolder) -> RecognizerPool:
-        await self._trials.assure(folder)
+        await self._trials.ensure_tried(folder)
         pool, _ = await asyncio.to_thread(lambda: self._warm(VoskEngine(folder), self.workers))
         return pool
 
     async def _load(self, folder: ModelFolder) -> VoskEngine:
-        await self._trials.assure(folder)
+        await self._trials.ensure_tried(folder)
         return await asyncio.to_thread(self._load_engine, folder)
 
     def _load_engine(self, folder: ModelFolder) -> VoskEngine:
-        self._report(f"model: loading {folder.name} ({folder.size / 1e6:.0f} MB) from {folder.path}")
+        self._report(f"model: loading {folder.name} ({folder.size_bytes / 1e6:.0f} MB) from {folder.path}")
         before = time.monotonic()
         engine = VoskEngine(folder)
         log.info("model %s loaded in %.2f s", folder.name, time.monotonic() - before)
@@ -107,4 +107,4 @@ class ModelLoader:
 
 def _version_of(folder: ModelFolder) -> ModelVersion:
     acoustic = folder.path / layout_of(folder.path).acoustic_model
-    return static_graph.preferred(folder.path), acoustic.stat().st_mtime_ns if acoustic.exists() else 0
+    return static_graph.folder_to_load(folder.path), acoustic.stat().st_mtime_ns if acoustic.exists() else 0

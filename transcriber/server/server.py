@@ -73,7 +73,7 @@ async def running(
     async with AsyncExitStack() as stack:
         certificate = Certificate(settings.tls_cert, settings.tls_key) if settings.tls_cert else None
         sockets = bind(settings, stack)
-        own_api_key = local_key.obtain(settings.data_dir) if settings.wants_own_key else ""
+        own_api_key = local_key.load_or_create(settings.data_dir) if settings.needs_local_key else ""
         model_loader = ModelLoader(settings, workers=settings.workers or os.cpu_count() or 1, report=report)
         loading = asyncio.create_task(model_loader.default(engine))
         stack.push_async_callback(cancel, loading)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from enum import Flag, auto
 from hashlib import sha256
 
-HASHED = "sha256:"
-PREFIX = "tk_"
+HASH_PREFIX = "sha256:"
+KEY_PREFIX = "tk_"
 """Of keys that we make, so that one that got lost is found by whoever scans files for secrets."""
 RANDOM_BYTES = 32
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -27,8 +27,8 @@ class Role(Flag):
     ADMIN = READ | DELETE | CONTROL
 
 
-NOTHING = Role(0)
-NAMES = {"read": Role.READ, "delete": Role.DELETE, "admin": Role.ADMIN}
+NO_ROLES = Role(0)
+ROLE_NAMES = {"read": Role.READ, "delete": Role.DELETE, "admin": Role.ADMIN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,60 +40,60 @@ class ApiKey:
     plain: str = ""
 
     @classmethod
-    def of(cls, plain: str) -> "ApiKey":
+    def from_text(cls, plain: str) -> "ApiKey":
         """This very text, for everything."""
         return cls(sha256(plain.encode()).digest(), Role.ADMIN, plain)
 
 
-def fresh() -> str:
+def generate() -> str:
     """A new key."""
-    return PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
+    return KEY_PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
 
 
 def parse(text: str) -> ApiKey:
     """A key of the settings. Raises ValueError that quotes no key."""
     named, sign, rest = text.partition("=")
-    roles = parse_roles(named) if sign else NOTHING
+    roles = parse_roles(named) if sign else NO_ROLES
     if not roles:
-        if rest.strip().startswith(PREFIX):
-            raise ValueError(f"what stands before ={PREFIX}… must be of {', '.join(NAMES)}, joined by +")
+        if rest.strip().startswith(KEY_PREFIX):
+            raise ValueError(f"what stands before ={KEY_PREFIX}… must be of {', '.join(ROLE_NAMES)}, joined by +")
         roles, rest = Role.ADMIN, text
     rest = rest.strip()
     if rest.lower().startswith("bearer "):
         raise ValueError("Bearer stands in the header, before the key: leave it out here")
-    hashed = rest.lower().removeprefix(HASHED)
-    if rest.lower().startswith(HASHED):
+    hashed = rest.lower().removeprefix(HASH_PREFIX)
+    if rest.lower().startswith(HASH_PREFIX):
         if not _HASH.fullmatch(hashed):
             raise ValueError("behind sha256: there must be 64 hexadecimal digits")
         return ApiKey(bytes.fromhex(hashed), roles)
-    if f"={HASHED}" in rest.lower():
-        raise ValueError(f"what stands before =sha256: must be of {', '.join(NAMES)}, joined by +")
+    if f"={HASH_PREFIX}" in rest.lower():
+        raise ValueError(f"what stands before =sha256: must be of {', '.join(ROLE_NAMES)}, joined by +")
     if not rest:
         raise ValueError("a key is missing behind its roles")
-    return replace(ApiKey.of(rest), roles=roles)
+    return replace(ApiKey.from_text(rest), roles=roles)
 
 
 def parse_roles(text: str) -> Role:
     """`read+delete`; NOTHING when any of it is no role."""
-    roles = NOTHING
+    roles = NO_ROLES
     for name in text.lower().split("+"):
-        if name.strip() not in NAMES:
-            return NOTHING
-        roles |= NAMES[name.strip()]
+        if name.strip() not in ROLE_NAMES:
+            return NO_ROLES
+        roles |= ROLE_NAMES[name.strip()]
     return roles
 
 
-def recognise(shown: str, keys: Iterable[ApiKey]) -> ApiKey | None:
+def find_key(shown: str, keys: Iterable[ApiKey]) -> ApiKey | None:
     """Which key was shown, with all the roles it was given; takes as long whichever it is. None: a stranger's."""
     digest = sha256(shown.encode("utf-8", "replace")).digest()
-    roles = NOTHING
+    roles = NO_ROLES
     for key in keys:
         same = hmac.compare_digest(key.digest, digest)
-        roles |= key.roles if same else NOTHING
+        roles |= key.roles if same else NO_ROLES
     return ApiKey(digest, roles) if roles else None
 
 
-def written(roles: str, secret: str) -> str:
+def settings_entry(roles: str, secret: str) -> str:
     """The entry for the settings that admits `secret` and does not tell it."""
-    hashed = HASHED + sha256(secret.encode()).hexdigest()
+    hashed = HASH_PREFIX + sha256(secret.encode()).hexdigest()
     return hashed if parse_roles(roles) == Role.ADMIN else f"{roles}={hashed}"

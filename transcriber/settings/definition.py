@@ -38,13 +38,13 @@ class Settings:
     """Every setting; the name in capitals behind `TRANSCRIBER_` is its environment variable."""
 
     host: str = _setting(values.address, "127.0.0.1", "address to listen on")
-    port: int = _setting(values.whole(0, 65535), 8080, "port to listen on; 0 picks a free one")
+    port: int = _setting(values.integer(0, 65535), 8080, "port to listen on; 0 picks a free one")
     tls_cert: str = _setting(
-        values.file,
+        values.file_path,
         "",
         "PEM file with certificate and chain: https and wss are served directly; read anew when changed",
     )
-    tls_key: str = _setting(values.file, "", "PEM file with its private key; empty: in the same file")
+    tls_key: str = _setting(values.file_path, "", "PEM file with its private key; empty: in the same file")
     public_url: str = _setting(
         values.public_url,
         "",
@@ -56,10 +56,10 @@ class Settings:
         "HOST:PORT of a listener for /metrics alone, which PORT then has no more",
     )
     twilio_auth_token: tuple[str, ...] = _setting(
-        values.tokens, (), "auth token(s) that sign requests, comma-separated", secret=True
+        values.auth_tokens, (), "auth token(s) that sign requests, comma-separated", secret=True
     )
     twilio_account_sid: tuple[str, ...] = _setting(
-        values.accounts, (), "only streams of these accounts are accepted, comma-separated; attach uses the first"
+        values.account_sids, (), "only streams of these accounts are accepted, comma-separated; attach uses the first"
     )
     twilio_api_url: str = _setting(
         values.http_url,
@@ -68,14 +68,19 @@ class Settings:
         url=True,
     )
     api_keys: tuple[str, ...] = _setting(
-        values.keys, (), "keys for the HTTP API, comma-separated, with roles and as hashes if wanted", secret=True
+        values.key_entries,
+        (),
+        "keys for the HTTP API, comma-separated, with roles and as hashes if wanted",
+        secret=True,
     )
-    rate_per_key: int = _setting(values.whole(0, 10**6), 1200, "requests a minute of each API key; 0 = no limit")
+    rate_per_key: int = _setting(values.integer(0, 10**6), 1200, "requests a minute of each API key; 0 = no limit")
     rate_per_address: int = _setting(
-        values.whole(0, 10**6), 300, "requests a minute of each address without key or signature; 0 = no limit"
+        values.integer(0, 10**6), 300, "requests a minute of each address without key or signature; 0 = no limit"
     )
     sse_per_client: int = _setting(
-        values.whole(0, 10**6), 200, "live event streams at once of each API key, or address without one; 0 = no limit"
+        values.integer(0, 10**6),
+        200,
+        "live event streams at once of each API key, or address without one; 0 = no limit",
     )
     trusted_proxies: tuple[str, ...] = _setting(
         values.networks, (), "proxies (addresses, networks) whose X-Forwarded-For says whom limits per address count"
@@ -100,7 +105,7 @@ class Settings:
     )
     redis_prefix: str = _setting(values.text, "transcripts", "first part of every key and channel")
     history_ttl_s: int = _setting(
-        values.whole(0, 10**9), THIRTY_DAYS_S, "seconds a call is kept after its last event; 0 = for ever"
+        values.integer(0, 10**9), THIRTY_DAYS_S, "seconds a call is kept after its last event; 0 = for ever"
     )
     model: str = _setting(values.text, "", "model name or path; empty: the best one installed")
     model_list_url: str = _setting(
@@ -109,12 +114,14 @@ class Settings:
     model_mirror: str = _setting(
         values.http_url, "", "URL of a folder with model archives (NAME.zip), tried first", secret=True, url=True
     )
-    data_dir: Path = _setting(values.folder, _data_home, "where the private Redis, the outbox and pulled models live")
+    data_dir: Path = _setting(
+        values.directory, _data_home, "where the private Redis, the outbox and pulled models live"
+    )
     journal: bool = _setting(
         values.flag, False, "keep live audio on disk (8 KB/s a track), so that a crash takes no word received"
     )
     models_memory_mb: int = _setting(
-        values.whole(0, 10_000_000),
+        values.integer(0, 10_000_000),
         0,
         "memory for models that calls ask for, besides the default; 0 = half of the machine's",
     )
@@ -125,14 +132,16 @@ class Settings:
         values.flag, True, "recognise only what sounds like speech; 0: everything, silence too"
     )
     endpoint_ms: int = _setting(
-        values.whole(LEAST_ENDPOINT_MS, MOST_ENDPOINT_MS), ENDPOINT_MS, "silence that ends an utterance (with the gate)"
+        values.integer(LEAST_ENDPOINT_MS, MOST_ENDPOINT_MS),
+        ENDPOINT_MS,
+        "silence that ends an utterance (with the gate)",
     )
-    workers: int = _setting(values.whole(0, 1024), 0, "recognition threads; 0 = one per core")
+    workers: int = _setting(values.integer(0, 1024), 0, "recognition threads; 0 = one per core")
     max_tracks: int = _setting(
-        values.whole(0, 100_000), 0, "live tracks admitted; 0 = from the capacity measured at start"
+        values.integer(0, 100_000), 0, "live tracks admitted; 0 = from the capacity measured at start"
     )
-    inactivity_s: int = _setting(values.whole(1, 86_400), 120, "a stream that sends nothing for so long has ended")
-    drain_s: int = _setting(values.whole(0, 86_400), 30, "how long live calls may go on after SIGTERM")
+    inactivity_s: int = _setting(values.integer(1, 86_400), 120, "a stream that sends nothing for so long has ended")
+    drain_s: int = _setting(values.integer(0, 86_400), 30, "how long live calls may go on after SIGTERM")
     webhook_secret: tuple[str, ...] = _setting(
         values.signing_secrets,
         (),
@@ -175,14 +184,14 @@ class Settings:
         return any(said) or not is_loopback(self.host)
 
     @property
-    def wants_key(self) -> bool:
+    def requires_api_key(self) -> bool:
         """Whether the HTTP API answers only to API keys: those of the settings, else the server's own."""
         return bool(self.api_keys) or (self.exposed and not self.insecure)
 
     @property
-    def wants_own_key(self) -> bool:
+    def needs_local_key(self) -> bool:
         """Whether a server has to make the key that its API wants."""
-        return self.wants_key and not self.api_keys
+        return self.requires_api_key and not self.api_keys
 
     @property
     def local_url(self) -> str:
@@ -192,13 +201,13 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedSettings:
     """The settings, and for each name where its value came from (`default`, `flag`, the file or the variable)."""
 
     settings: Settings
     sources: Mapping[str, str]
 
-    def shown(self) -> list[tuple[str, str, str]]:
+    def rows(self) -> list[tuple[str, str, str]]:
         """(name, value, source) of every setting; secrets are named but never shown, URLs without credentials."""
         rows = []
         for item in dataclasses.fields(Settings):
@@ -214,7 +223,7 @@ class Loaded:
 
 def load_settings(
     *, config: Path | None = None, environ: Mapping[str, str] | None = None, flags: Mapping[str, str] | None = None
-) -> Loaded:
+) -> LoadedSettings:
     """Merge all sources. Raises ConfigError that names the setting, its source and what it must be."""
     known = {item.name: item for item in dataclasses.fields(Settings)}
     environ = os.environ if environ is None else environ
@@ -232,4 +241,4 @@ def load_settings(
             f"another transcriber on it would hear these calls. set TRANSCRIBER_REDIS_PREFIX to a word of its own "
             f"({settings.redis_prefix} only if there is no other)"
         )
-    return Loaded(settings, {name: found[name].source if name in found else "default" for name in known})
+    return LoadedSettings(settings, {name: found[name].source if name in found else "default" for name in known})

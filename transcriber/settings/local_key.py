@@ -12,21 +12,21 @@ from transcriber.errors import ConfigError
 from transcriber.settings import api_keys, secret_file
 
 NAME = "api-key"
-SHORTEST = 24
+MIN_LENGTH = 24
 
 
-def path_in(data_dir: Path) -> Path:
+def path_of(data_dir: Path) -> Path:
     """Where it lies."""
     return data_dir / NAME
 
 
-def obtain(data_dir: Path) -> str:
+def load_or_create(data_dir: Path) -> str:
     """The key; a new one where there is none yet. Blocks. Raises ConfigError."""
-    path = path_in(data_dir)
+    path = path_of(data_dir)
     try:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not path.exists():
-            _write(path, api_keys.fresh())
+            _write(path, api_keys.generate())
     except OSError as error:
         raise ConfigError(f"the server's key cannot be kept in {path}: {error.strerror or error}") from None
     return _read(path)
@@ -34,15 +34,15 @@ def obtain(data_dir: Path) -> str:
 
 def find(data_dir: Path) -> str | None:
     """The key, if one was made. Blocks. Raises ConfigError for a file that is of no use."""
-    path = path_in(data_dir)
+    path = path_of(data_dir)
     return _read(path) if path.exists() else None
 
 
 def _read(path: Path) -> str:
     try:
-        key = secret_file.read(path, ours=True)
-        if len(key) < SHORTEST or not key.isascii() or not key.isprintable() or " " in key:
-            raise ValueError(f"{path} holds no key: {SHORTEST} characters at least, without spaces")
+        key = secret_file.read(path, own=True)
+        if len(key) < MIN_LENGTH or not key.isascii() or not key.isprintable() or " " in key:
+            raise ValueError(f"{path} holds no key: {MIN_LENGTH} characters at least, without spaces")
     except ValueError as error:
         raise ConfigError(f"{error}; remove it, and the next start of the server makes another key") from None
     return key

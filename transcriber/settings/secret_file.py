@@ -4,13 +4,13 @@ import os
 import stat
 from pathlib import Path
 
-LONGEST = 64 * 1024
+MAX_BYTES = 64 * 1024
 MOUNTED = (Path("/run/secrets"), Path("/var/run/secrets"))
 """Where container runtimes put secrets, readable for every user of the container."""
 GROUP_AND_OTHERS = 0o077
 
 
-def read(path: Path, *, ours: bool = False) -> str:
+def read(path: Path, *, own: bool = False) -> str:
     """The text, without the line end at its end; blocks.
 
     `ours`: a file of our own making, which nobody else may open or own. Raises ValueError that says what is wrong with
@@ -18,12 +18,12 @@ def read(path: Path, *, ours: bool = False) -> str:
     """
     try:
         with path.open("rb") as file:
-            _judge(os.fstat(file.fileno()), path, ours=ours)
-            content = file.read(LONGEST + 1)
+            _check_access(os.fstat(file.fileno()), path, own=own)
+            content = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror or error}") from None
-    if len(content) > LONGEST:
-        raise ValueError(f"{path} holds more than a secret: {LONGEST} bytes at most")
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"{path} holds more than a secret: {MAX_BYTES} bytes at most")
     try:
         text = content.decode()
     except UnicodeDecodeError:
@@ -34,12 +34,12 @@ def read(path: Path, *, ours: bool = False) -> str:
     return text
 
 
-def _judge(found: os.stat_result, path: Path, *, ours: bool) -> None:
+def _check_access(found: os.stat_result, path: Path, *, own: bool) -> None:
     if not stat.S_ISREG(found.st_mode):
         return  # a pipe (`<(pass show …)`) belongs to who opened it
-    if ours and found.st_mode & GROUP_AND_OTHERS:
+    if own and found.st_mode & GROUP_AND_OTHERS:
         raise ValueError(f"{path} was open to other users of this machine")
-    if ours and os.geteuid() not in (0, found.st_uid):
+    if own and os.geteuid() not in (0, found.st_uid):
         raise ValueError(f"{path} belongs to another user")
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise ValueError(f"others may write to {path}: chmod go-w it")

@@ -14,17 +14,17 @@ from transcriber.observability.url_credentials import without_credentials
 from transcriber.settings import secret_file, toml_file
 
 PREFIX = "TRANSCRIBER_"
-FILE = "_file"
+FILE_SUFFIX = "_file"
 IN_THE_PROCESS_LIST = "a secret among the flags stands in the process list, where every user of this machine reads it"
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class GivenText:
     """A setting's text and what gave it (the settings file, the variable, `flag`). `said`: both, for errors."""
 
     text: str
     source: str
-    said: str
+    label: str
 
 
 def has_file(item: "Field[Any]") -> bool:
@@ -34,35 +34,36 @@ def has_file(item: "Field[Any]") -> bool:
 
 def gather(
     known: Mapping[str, "Field[Any]"], *, config: Path | None, environ: Mapping[str, str], flags: Mapping[str, str]
-) -> dict[str, Given]:
+) -> dict[str, GivenText]:
     """What was given of each setting. Raises ConfigError, which tells no secret."""
     file = {
-        name: Given(text, str(config), f"setting {name!r} in {config}") for name, text in toml_file.read(config).items()
+        name: GivenText(text, str(config), f"setting {name!r} in {config}")
+        for name, text in toml_file.read(config).items()
     }
     variables = {
-        name.removeprefix(PREFIX).lower(): Given(text, name, name)
+        name.removeprefix(PREFIX).lower(): GivenText(text, name, name)
         for name, text in environ.items()
         if name.startswith(PREFIX)
     }
-    typed = {name: Given(text, "flag", f"--{name.replace('_', '-')}") for name, text in flags.items()}
+    typed = {name: GivenText(text, "flag", f"--{name.replace('_', '-')}") for name, text in flags.items()}
     for name, given in typed.items():
         _refuse_secrets(known.get(name), given)
     return {**_resolved(file, known), **_resolved(variables, known), **_resolved(typed, known)}
 
 
-def _refuse_secrets(item: "Field[Any] | None", given: Given) -> None:
+def _refuse_secrets(item: "Field[Any] | None", given: GivenText) -> None:
     if item is None or not has_file(item):
         return
     if item.metadata["url"] and without_credentials(given.text) == given.text:
         return
     variable = PREFIX + item.name.upper()
     raise ConfigError(
-        f"{given.said}: {IN_THE_PROCESS_LIST}; "
-        f"give {given.said}-file FILE, or set {variable} or {variable}_FILE, or {item.name} in the settings file"
+        f"{given.label}: {IN_THE_PROCESS_LIST}; "
+        f"give {given.label}-file FILE, or set {variable} or {variable}_FILE, or {item.name} in the settings file"
     )
 
 
-def _resolved(given: Mapping[str, Given], known: Mapping[str, "Field[Any]"]) -> dict[str, Given]:
+def _resolved(given: Mapping[str, GivenText], known: Mapping[str, "Field[Any]"]) -> dict[str, GivenText]:
     """By the names of settings: files are read. Two ways at once are refused; empty is not given."""
     found = {}
     for name, one in given.items():
@@ -70,20 +71,20 @@ def _resolved(given: Mapping[str, Given], known: Mapping[str, "Field[Any]"]) -> 
         if item is not None:
             found[name] = one
             continue
-        item = known.get(name.removesuffix(FILE)) if name.endswith(FILE) else None
+        item = known.get(name.removesuffix(FILE_SUFFIX)) if name.endswith(FILE_SUFFIX) else None
         if item is None or not has_file(item):
-            raise ConfigError(f"unknown {one.said}; known settings: {', '.join(sorted(known))}")
+            raise ConfigError(f"unknown {one.label}; known settings: {', '.join(sorted(known))}")
         if not one.text.strip():
             continue
         beside = given.get(item.name)
         if beside is not None and beside.text:
-            raise ConfigError(f"{beside.said} and {one.said} are both given: which of them counts? Leave one out")
-        found[item.name] = Given(_content(one), one.source, one.said)
+            raise ConfigError(f"{beside.label} and {one.label} are both given: which of them counts? Leave one out")
+        found[item.name] = GivenText(_read_named_file(one), one.source, one.label)
     return found
 
 
-def _content(given: Given) -> str:
+def _read_named_file(given: GivenText) -> str:
     try:
         return secret_file.read(Path(given.text.strip()).expanduser())
     except ValueError as error:
-        raise ConfigError(f"{given.said}: {error}") from None
+        raise ConfigError(f"{given.label}: {error}") from None

@@ -10,7 +10,7 @@ from transcriber.settings import api_keys, web_origin
 from transcriber.settings.signing_secret import key_of
 
 QUOTES = "\"'"
-DIALLED = ("/v1/media", "/v1/twiml", "/v1/stream-status")
+TWILIO_PATHS = ("/v1/media", "/v1/twiml", "/v1/stream-status")
 _ACCOUNT = re.compile(r"ac[0-9a-f]{32}")
 _PROJECT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -32,7 +32,7 @@ def choice(*allowed: str) -> Callable[[str], str]:
     return parse
 
 
-def whole(least: int, most: int) -> Callable[[str], int]:
+def integer(least: int, most: int) -> Callable[[str], int]:
     """A whole number between these."""
 
     def parse(value: str) -> int:
@@ -56,14 +56,14 @@ def flag(value: str) -> bool:
     raise ValueError("must be 1 or 0 (true, false, yes, no, on, off)")
 
 
-def several(value: str) -> tuple[str, ...]:
+def comma_separated(value: str) -> tuple[str, ...]:
     """Several texts, comma-separated."""
     return tuple(part for part in (piece.strip() for piece in value.split(",")) if part)
 
 
-def keys(value: str) -> tuple[str, ...]:
-    """API keys, comma-separated, as `core.api_keys` reads them."""
-    found = several(value)
+def key_entries(value: str) -> tuple[str, ...]:
+    """API keys, comma-separated, as `settings.api_keys` reads them."""
+    found = comma_separated(value)
     for number, key in enumerate(found, 1):
         try:
             _unquoted(key)
@@ -73,18 +73,18 @@ def keys(value: str) -> tuple[str, ...]:
     return found
 
 
-def tokens(value: str) -> tuple[str, ...]:
+def auth_tokens(value: str) -> tuple[str, ...]:
     """Auth tokens, comma-separated."""
-    found = several(value)
+    found = comma_separated(value)
     for token in found:
         if not _unquoted(token).isascii() or " " in token:
             raise ValueError("a token consists of ASCII characters without spaces; part several by commas")
     return found
 
 
-def accounts(value: str) -> tuple[str, ...]:
+def account_sids(value: str) -> tuple[str, ...]:
     """AccountSids of Twilio, or project ids of those who speak its protocol, comma-separated, as these send them."""
-    found = [account.lower() for account in several(value)]
+    found = [account.lower() for account in comma_separated(value)]
     for account in found:
         if not (_ACCOUNT.fullmatch(account) or _PROJECT.fullmatch(account)):
             raise ValueError("an AccountSid is AC and 32 hexadecimal digits (elsewhere a project's UUID)")
@@ -93,7 +93,7 @@ def accounts(value: str) -> tuple[str, ...]:
 
 def origins(value: str) -> tuple[str, ...]:
     """Origins of web pages, comma-separated, as browsers send them; `*`: any."""
-    return tuple(web_origin.parse(one) for one in several(value))
+    return tuple(web_origin.parse(one) for one in comma_separated(value))
 
 
 def address(value: str) -> str:
@@ -125,7 +125,7 @@ def _unquoted(value: str) -> str:
 def networks(value: str) -> tuple[str, ...]:
     """Addresses and networks (10.0.0.0/8), comma-separated."""
     found = []
-    for one in several(value):
+    for one in comma_separated(value):
         try:
             network = ipaddress.ip_network(one)
         except ValueError as error:
@@ -140,20 +140,20 @@ def _unmapped(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> str:
     return f"{mapped}/{network.prefixlen - 96}" if mapped and network.prefixlen >= 96 else str(network)
 
 
-def file(value: str) -> str:
+def file_path(value: str) -> str:
     """A file's path, made absolute, or nothing."""
     return str(Path(value.strip()).expanduser().absolute()) if value.strip() else ""
 
 
 def signing_secrets(value: str) -> tuple[str, ...]:
     """Secrets of a webhook, comma-separated."""
-    found = several(value)
+    found = comma_separated(value)
     for secret in found:
         key_of(secret)
     return found
 
 
-def folder(value: str) -> Path:
+def directory(value: str) -> Path:
     """A path, made absolute."""
     if not value.strip():
         raise ValueError("must name a folder: empty, it would be whatever folder the server was started in")
@@ -175,12 +175,12 @@ def public_url(value: str) -> str:
             "must look like https://host[:port][/prefix]: https or wss, no query, no user, no spaces or quotes"
         )
     # The addresses below it, by which some people know the server: signatures would look for them twice.
-    return next((found.removesuffix(path).rstrip("/") for path in DIALLED if found.endswith(path)), found)
+    return next((found.removesuffix(path).rstrip("/") for path in TWILIO_PATHS if found.endswith(path)), found)
 
 
 def http_url(value: str) -> str:
     """An HTTP address, or nothing."""
-    if value.strip() and not _leads_somewhere(value.strip()):
+    if value.strip() and not _is_http_url(value.strip()):
         raise ValueError("must be an http or https URL")
     return value.strip().rstrip("/")
 
@@ -201,7 +201,7 @@ def listen_address(value: str) -> str:
     return value.strip()
 
 
-def _leads_somewhere(url: str) -> bool:
+def _is_http_url(url: str) -> bool:
     try:
         parts = urlsplit(url)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -214,7 +214,7 @@ def continuation(value: str) -> str:
     kind, _, argument = value.strip().partition(":")
     known = {
         "dial": bool(argument),
-        "redirect": _leads_somewhere(argument),
+        "redirect": _is_http_url(argument),
         "pause": re.fullmatch("[0-9]{1,9}", argument) is not None,
     }
     if not known.get(kind, False):

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 ANY, OPAQUE = "*", "null"
 USUAL_PORTS = {"http": 80, "https": 443}
-NEVER = frozenset({"ws", "wss", "file", "ftp", "data", "blob", "about"})
+SCHEMES_WITHOUT_ORIGIN = frozenset({"ws", "wss", "file", "ftp", "data", "blob", "about"})
 """Schemes whose pages have no origin, or are no pages."""
 
 
@@ -25,18 +25,18 @@ def parse(text: str) -> str:
         host, port = parts.hostname or "", parts.port
     except ValueError:
         raise ValueError("an origin must look like https://host or https://host:port, the port at most 65535") from None
-    _judge(text.rpartition("@")[2], bool(parts.username or parts.password), parts.scheme, host, port)
+    _refuse_non_origin(text.rpartition("@")[2], bool(parts.username or parts.password), parts.scheme, host, port)
     for name, found in (("path", parts.path.rstrip("/")), ("query", parts.query), ("fragment", parts.fragment)):
         if found:
             raise ValueError(f"{parts.scheme}://{host} has a {name} behind it, which no origin has: leave it out")
     shown = "" if port is None or USUAL_PORTS.get(parts.scheme) == port else f":{port}"
-    return f"{parts.scheme}://{_written(host)}{shown}"
+    return f"{parts.scheme}://{_canonical_host(host)}{shown}"
 
 
-def _judge(shown: str, user: bool, scheme: str, host: str, port: int | None) -> None:
+def _refuse_non_origin(shown: str, user: bool, scheme: str, host: str, port: int | None) -> None:
     if user:
         raise ValueError(f"an origin has no user or password: write {scheme}://{host}")
-    if scheme in NEVER:
+    if scheme in SCHEMES_WITHOUT_ORIGIN:
         raise ValueError(f"{shown!r}: pages come by http or https, so no origin begins with {scheme}")
     if not host or port == 0:
         raise ValueError(f"{shown!r} names no host, or no port that there is: an origin looks like https://host:port")
@@ -44,7 +44,7 @@ def _judge(shown: str, user: bool, scheme: str, host: str, port: int | None) -> 
         raise ValueError(f"{shown!r}: there are no wildcards; name each origin, or write * alone for any")
 
 
-def _written(host: str) -> str:
+def _canonical_host(host: str) -> str:
     """A name in ASCII, an IPv6 address as short as it goes and in brackets."""
     if ":" in host:
         return f"[{ipaddress.IPv6Address(host).compressed}]"

@@ -54,7 +54,7 @@ class RedisCallHistory:
             for start in range(0, len(page), BATCH_CALLS):
                 calls = [call for call, _ in page[start : start + BATCH_CALLS]]
                 stored = zip(calls, await self._command_on_each(calls, "HGETALL"), strict=True)
-                summaries += await self._time_slices.everything(
+                summaries += await self._time_slices.collect(
                     summary(call.call_sid, fields) for call, fields in stored if fields
                 )
         return CallPage(summaries, cursor)
@@ -63,7 +63,7 @@ class RedisCallHistory:
         with redis_failures("cannot search the calls"):
             scan = self._call_search.calls(query, after)
             page, cursor = await collect_page(scan, limit=query.limit, max_cost=MAX_EVENTS_READ)
-        summaries = await self._time_slices.everything(
+        summaries = await self._time_slices.collect(
             summary(call.call_sid, match.stored) | {"matches": match.matches, "match_count": match.count}
             for call, match in page
         )

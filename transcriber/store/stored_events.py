@@ -35,7 +35,7 @@ class StoredEvents:
     async def texts(self, call_sid: str) -> AsyncGenerator[Sequence[str]]:
         """What was said in a call, page by page."""
         async for page in self.pages(call_sid):
-            finals = await self.time_slices.everything(map(final_of, page))
+            finals = await self.time_slices.collect(map(final_of, page))
             yield [str(final.get("text", "")) for final in finals if final]
 
     async def _behind(self, call_sid: str, entry: str) -> Any:

@@ -26,7 +26,7 @@ def create_app(services: Services) -> web.Application:
         middlewares=[observed, shared, errors, rate_limited, api_access, bodies], client_max_size=MAX_BODY
     )
     app[SERVICES] = services
-    app[sample_calls.PASS] = api_keys.fresh()
+    app[sample_calls.PASS] = api_keys.generate()
     app[KEYRING] = keyring(services.settings, services.local_key, app[sample_calls.PASS])
     app[BUDGETS] = RateLimits.of(services.settings)
     app[READING] = ReadLimits()

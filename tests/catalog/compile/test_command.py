@@ -37,7 +37,7 @@ def hidden(model: Path) -> list[str]:
 def test_a_model_is_compiled_proved_and_installed(
     compile_model: Compile, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    size = describe(model).size
+    size = describe(model).size_bytes
     assert compile_model(model) == 0
     out, err = capsys.readouterr()
     estimate, proof, installed = out.splitlines()
@@ -51,9 +51,9 @@ def test_a_model_is_compiled_proved_and_installed(
         "packing",
         "proving",
     ]
-    assert static_graph.preferred(model) == model / "static"
+    assert static_graph.folder_to_load(model) == model / "static"
     describe(model / "static").check()
-    assert describe(model).size == size
+    assert describe(model).size_bytes == size
     assert hidden(model) == []
 
 
@@ -64,7 +64,7 @@ def test_compiling_again_replaces_the_graph(compile_model: Compile, compiled: Pa
     (model / "static" / "mark").touch()
     assert compile_model(model) == 0
     assert not (model / "static" / "mark").exists()
-    assert static_graph.preferred(model) == model / "static"
+    assert static_graph.folder_to_load(model) == model / "static"
     assert hidden(model) == []
 
 
@@ -75,10 +75,10 @@ def test_without_a_proof_nothing_is_installed(model: Path, tmp_path: Path, capsy
     out, err = capsys.readouterr()
     assert "proof: no word was heard" in out
     assert err.splitlines()[-1].startswith("transcriber: not installed")
-    assert static_graph.preferred(model) == model
+    assert static_graph.folder_to_load(model) == model
     assert hidden(model) == []
     assert main([*argv, "--force"]) == 0
-    assert static_graph.preferred(model) == model / "static"
+    assert static_graph.folder_to_load(model) == model / "static"
 
 
 @pytest.mark.usefixtures("tools")

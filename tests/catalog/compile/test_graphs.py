@@ -15,7 +15,7 @@ from transcriber.audio import sample_calls
 from transcriber.catalog import fst, static_graph
 from transcriber.catalog.compile import GraphCompiler, Machine, Needs, OpenFst
 from transcriber.catalog.compile.equivalence import Reading, compare, prove
-from transcriber.catalog.compile.transcribe import hear, link
+from transcriber.catalog.compile.transcribe import link, transcribe
 from transcriber.errors import CompileError
 from transcriber.recognition.vosk_engine import VoskEngine
 from transcriber.telephony.simulator import read_recording
@@ -34,12 +34,12 @@ def compile_model(model: Path, tools: OpenFst, recording: Path) -> Path:
 def said(model: Path, *, dynamic: bool = False) -> list[str]:
     """What the engine hears in one side of a short call."""
     engine = VoskEngine(catalog.describe(model), dynamic=dynamic)
-    return [utterance.text for utterance in hear(engine.create(), SPEECH, engine.band)]
+    return [utterance.text for utterance in transcribe(engine.create(), SPEECH, engine.band)]
 
 
 def test_the_engine_hears_the_same_on_either_graph_wherever_the_model_lies(compiled: Path, tmp_path: Path) -> None:
     moved = Path(shutil.copytree(compiled, tmp_path / "moved", symlinks=True))
-    assert static_graph.preferred(moved) == moved / "static"
+    assert static_graph.folder_to_load(moved) == moved / "static"
     heard = said(moved)
     assert len(" ".join(heard).split()) > 10
     assert heard == said(moved, dynamic=True)
@@ -48,7 +48,7 @@ def test_the_engine_hears_the_same_on_either_graph_wherever_the_model_lies(compi
 def test_the_static_graph_is_what_the_engine_loads(compiled: Path, tmp_path: Path) -> None:
     """With a graph in which nothing can be said it is known which one was loaded."""
     model = Path(shutil.copytree(compiled, tmp_path / "model", symlinks=True))
-    empty = str(static_graph.composed(model / "static"))
+    empty = str(static_graph.composed_graph(model / "static"))
     subprocess.run(["fstcompile", "-", empty], input=b"0 1 1 0\n1\n", check=True)
     static_graph.write_receipt(model / "static", model)
     assert said(model) == []
@@ -57,7 +57,7 @@ def test_the_static_graph_is_what_the_engine_loads(compiled: Path, tmp_path: Pat
 
 def test_the_bundled_model_comes_compiled(tmp_path: Path) -> None:
     model = catalog.find("en-demo", tmp_path).path
-    assert static_graph.preferred(model) == model / "static"
+    assert static_graph.folder_to_load(model) == model / "static"
     assert not VoskEngine(catalog.describe(model)).dynamic
     assert VoskEngine(catalog.describe(model), dynamic=True).dynamic
 
@@ -67,18 +67,18 @@ def test_a_graph_that_does_not_fit_is_passed_over_and_said(
     compiled: Path, tmp_path: Path, change: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = Path(shutil.copytree(compiled, tmp_path / "model", symlinks=True))
-    assert static_graph.preferred(model) == model / "static"
+    assert static_graph.folder_to_load(model) == model / "static"
     match change:
         case "other Gr.fst":
             language_model = bytearray((model / "graph" / "Gr.fst").read_bytes())
             language_model[-8] ^= 1
             (model / "graph" / "Gr.fst").write_bytes(language_model)
         case "truncated":
-            static_graph.composed(model / "static").write_bytes(b"")
+            static_graph.composed_graph(model / "static").write_bytes(b"")
         case _:
             (model / "static" / static_graph.RECEIPT).unlink()
     with caplog.at_level(logging.WARNING):
-        assert static_graph.preferred(model) == model
+        assert static_graph.folder_to_load(model) == model
     assert "transcriber models compile" in caplog.text
     VoskEngine(catalog.describe(model))
 
@@ -116,7 +116,7 @@ def test_the_old_flat_layout(model: Path, tools: OpenFst, brief: Path, tmp_path:
     for part in parts:
         shutil.copy(part, flat)
     static = compile_model(flat, tools, brief)
-    assert static_graph.preferred(flat) == static
+    assert static_graph.folder_to_load(flat) == static
     assert (static / "HCLG.fst").is_file()
 
 
@@ -148,7 +148,7 @@ def test_a_tool_that_fails_is_quoted(tools: OpenFst, tmp_path: Path) -> None:
 def test_the_estimate_covers_what_it_takes(compiled: Path, model: Path, tools: OpenFst) -> None:
     with GraphCompiler(catalog.describe(model), tools) as workshop:
         needs = workshop.prepare()
-    size = static_graph.composed(compiled / "static").stat().st_size
+    size = static_graph.composed_graph(compiled / "static").stat().st_size
     assert size <= needs.graph_bytes <= 3 * size
     assert Machine.now(model).lacks(needs) == []
     assert Machine(0, 1 << 40).lacks(Needs(10, 30, 20, 1.0)) == ["memory (0 MB needed, 0 MB free)"]

@@ -57,8 +57,8 @@ def prove(dynamic: Path, static: Path, recordings: Sequence[Path], tell: Callabl
     Raises CompileError when Vosk cannot use a folder, AudioFileError for a recording.
     """
     names = [f"{path.name} {track}" for path in recordings for track in read_recording(path).tracks]
-    before = _listen(dynamic, recordings, len(names), lambda share: tell(share * 0.8))
-    after = _listen(static, recordings, len(names), lambda share: tell(0.8 + share * 0.2))
+    before = _transcribe(dynamic, recordings, len(names), lambda share: tell(share * 0.8))
+    after = _transcribe(static, recordings, len(names), lambda share: tell(0.8 + share * 0.2))
     return compare(dict(zip(names, zip(before, after, strict=True), strict=True)))
 
 
@@ -100,7 +100,7 @@ def _flat(reading: Reading) -> list[list[Any]]:
     return [word for utterance in reading for word in utterance]
 
 
-def _listen(folder: Path, recordings: Sequence[Path], tracks: int, tell: Callable[[float], None]) -> list[Readings]:
+def _transcribe(folder: Path, recordings: Sequence[Path], tracks: int, tell: Callable[[float], None]) -> list[Readings]:
     heard: list[Readings] = []
     child = subprocess.Popen(  # noqa: S603 - our own words and paths, no shell
         [sys.executable, "-m", "transcriber.catalog.compile.transcribe", folder, *recordings],

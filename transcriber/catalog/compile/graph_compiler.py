@@ -16,7 +16,7 @@ from transcriber.catalog.vosk_layout import DISAMBIGUATION, LANGUAGE_MODEL, LEXI
 from transcriber.errors import CompileError
 
 HIDDEN = ".static-"
-Tell = Callable[[str, float], None]
+ReportProgress = Callable[[str, float], None]
 """Told the step and the share of it that is done, 0 to 1."""
 
 
@@ -82,7 +82,7 @@ class GraphCompiler:
         self._needs = Needs.of(lexicon_bytes=lexicon, language_model_bytes=plain.stat().st_size, words=count)
         return self._needs
 
-    def compose(self, tell: Tell) -> int:
+    def compose(self, tell: ReportProgress) -> int:
         """Compose, make the disambiguation symbols silent, store compactly; bytes of the graph. Raises CompileError."""
         assert self._needs is not None, "prepare comes first"  # noqa: S101
         free = Machine.now(self._model).memory_bytes
@@ -107,7 +107,7 @@ class GraphCompiler:
         silent.unlink()
         return result.stat().st_size
 
-    def prove(self, recordings: Sequence[Path], tell: Tell) -> EquivalenceReport:
+    def prove(self, recordings: Sequence[Path], tell: ReportProgress) -> EquivalenceReport:
         """Compare its texts with the dynamic graph's on these recordings. Raises CompileError, AudioFileError."""
         return prove(self._model, self._static, recordings, lambda share: tell("proving", share))
 

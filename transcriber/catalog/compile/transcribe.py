@@ -20,7 +20,7 @@ from transcriber.recognition.utterance_tracker import Hypothesis
 from transcriber.recognition.vosk_engine import VoskEngine
 from transcriber.telephony.simulator import read_recording
 
-BLOCK = SAMPLE_RATE_HZ // 10
+BLOCK_SAMPLES = SAMPLE_RATE_HZ // 10
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def main() -> None:
     recycled = engine.create()
     for recording in recordings:
         for mulaw in read_recording(recording).tracks.values():
-            readings = [hear(recognizer, mulaw, engine.band) for recognizer in (engine.create(), recycled)]
+            readings = [transcribe(recognizer, mulaw, engine.band) for recognizer in (engine.create(), recycled)]
             print(json.dumps([[_words(said) for said in reading] for reading in readings]), flush=True)
 
 
@@ -51,10 +51,10 @@ def link(source: str, target: str) -> None:
     Path(target).symlink_to(Path(source).absolute())
 
 
-def hear(recognizer: Recognizer, mulaw: bytes, band: Band) -> list[Hypothesis]:
+def transcribe(recognizer: Recognizer, mulaw: bytes, band: Band) -> list[Hypothesis]:
     """A track's utterances in which something was said, fed 100 ms at a time."""
     upsampler = Upsampler(band)
-    blocks = [upsampler.push(mulaw[start : start + BLOCK]) for start in range(0, len(mulaw), BLOCK)]
+    blocks = [upsampler.push(mulaw[start : start + BLOCK_SAMPLES]) for start in range(0, len(mulaw), BLOCK_SAMPLES)]
     ended = [recognizer.result() for block in (*blocks, upsampler.flush()) if recognizer.accept(block)]
     return [said for said in (*ended, recognizer.finish()) if said.text]
 

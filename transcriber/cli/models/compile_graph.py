@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from transcriber import catalog
 from transcriber.audio import sample_calls
 from transcriber.catalog.compile import EquivalenceReport, GraphCompiler, Machine, Needs, OpenFst
-from transcriber.catalog.compile.graph_compiler import Tell
+from transcriber.catalog.compile.graph_compiler import ReportProgress
 from transcriber.cli.command import Subparsers, add_command
 from transcriber.cli.setting_flags import add_setting_flags, settings_of
 from transcriber.cli.terminal_text import printable
@@ -97,7 +97,7 @@ def _verdict(proof: EquivalenceReport) -> str:
 
 
 @contextmanager
-def _progress() -> Iterator[Tell]:
+def _progress() -> Iterator[ReportProgress]:
     """A bar for each step on a terminal, a line for each step elsewhere."""
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -115,7 +115,7 @@ def _progress() -> Iterator[Tell]:
         yield tell
 
 
-def _lines() -> Tell:
+def _lines() -> ReportProgress:
     seen: set[str] = set()
 
     def tell(step: str, _: float) -> None:

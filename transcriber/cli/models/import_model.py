@@ -6,8 +6,8 @@ from pathlib import Path
 from transcriber import catalog
 from transcriber.catalog import local_import
 from transcriber.cli.command import Subparsers, add_command
-from transcriber.cli.models.pull import said_of
-from transcriber.cli.models.shared import Screen, add_flags, catalogue_of, settings_of
+from transcriber.cli.models.pull import installed_lines
+from transcriber.cli.models.shared import ProgressDisplay, add_flags, catalogue_of, settings_of
 from transcriber.errors import ModelError
 
 
@@ -36,9 +36,9 @@ def run(args: argparse.Namespace) -> int:
     name = args.name or local_import.name_of(args.path)
     if not args.force and name in {folder.name for folder in catalog.installed(settings.data_dir)}:
         raise ModelError(f"{name} is already installed: --force replaces it, --name gives this one another name")
-    with Screen() as screen:
+    with ProgressDisplay() as display:
         catalogue = catalogue_of(settings)
-        folder = local_import.bring(args.path, name, settings.data_dir, screen, catalogue=catalogue)
-    for line in said_of(folder, settings):
+        folder = local_import.import_model(args.path, name, settings.data_dir, display, catalogue=catalogue)
+    for line in installed_lines(folder, settings):
         print(line)
     return 0

@@ -53,7 +53,7 @@ def _there(entry: Entry, settings: Settings) -> list[tuple[str, str]]:
         ("language", entry.language),
         ("kind", entry.kind),
         ("archive", megabytes(entry.size) or "of unknown size"),
-        entry.promised or ("md5", "unknown until the official list is asked"),
+        entry.checksum or ("md5", "unknown until the official list is asked"),
         ("licence", entry.licence or "not stated in the list"),
         ("band", entry.band or "not stated"),
         *_note(entry.note),
@@ -77,7 +77,7 @@ def _here(folder: ModelFolder, entry: Entry | None, settings: Settings) -> list[
         ("source", "part of Transcriber" if bundled else origin.source if origin else "unknown: not installed by us"),
         *([("compared with", origin.checked or "nothing: no checksum was known")] if origin else []),
         *([("installed at", origin.installed_at)] if origin else []),
-        ("on disk", megabytes(folder.size)),
+        ("on disk", megabytes(folder.size_bytes)),
         ("memory", f"transcriber models verify {folder.name} --load measures it"),
     ]
     files = sorted(file for file in folder.path.rglob("*") if file.is_file() and file.name != manifest.FILE)
@@ -89,7 +89,7 @@ def _state(folder: ModelFolder) -> str:
         folder.check()
     except ModelError as error:
         return f"BROKEN: {error}"
-    return "; ".join(["whole", *validation.doubts(folder.path)])
+    return "; ".join(["whole", *validation.warnings(folder.path)])
 
 
 def _note(note: str | None) -> list[tuple[str, str]]:

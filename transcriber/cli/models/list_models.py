@@ -14,7 +14,15 @@ from transcriber.catalog import manifest
 from transcriber.catalog.entries import Catalogue, Entry
 from transcriber.catalog.model_folder import ModelFolder
 from transcriber.cli.command import Subparsers, add_command
-from transcriber.cli.models.shared import Screen, add_flags, catalogue_of, cell, default_of, megabytes, settings_of
+from transcriber.cli.models.shared import (
+    ProgressDisplay,
+    add_flags,
+    catalogue_of,
+    cell,
+    default_of,
+    megabytes,
+    settings_of,
+)
 from transcriber.cli.terminal_text import json_line
 from transcriber.settings.definition import Settings
 
@@ -59,8 +67,8 @@ def add(subparsers: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the models. Raises TranscriberError."""
     settings = settings_of(args)
-    with Screen() as screen:
-        catalogue = catalogue_of(settings, screen if args.refresh else None)
+    with ProgressDisplay() as display:
+        catalogue = catalogue_of(settings, display if args.refresh else None)
     rows = [row for row in rows_of(settings, catalogue) if _is_wanted(row, args)]
     if args.json:
         for row in rows:
@@ -88,7 +96,7 @@ def _here(folder: ModelFolder, entry: Entry | None, default: str) -> Row:
         name=folder.name,
         language=folder.language,
         kind=entry.kind if entry else "",
-        size=folder.size,
+        size=folder.size_bytes,
         band=folder.band,
         licence="Apache-2.0" if folder.name == catalog.DEMO else licence,
         installed=True,

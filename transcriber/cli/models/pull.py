@@ -7,7 +7,7 @@ from transcriber.catalog import pull
 from transcriber.catalog.entries import Entry
 from transcriber.catalog.model_folder import ModelFolder
 from transcriber.cli.command import Subparsers, add_command
-from transcriber.cli.models.shared import Screen, add_flags, catalogue_of, default_of, megabytes, settings_of
+from transcriber.cli.models.shared import ProgressDisplay, add_flags, catalogue_of, default_of, megabytes, settings_of
 from transcriber.cli.terminal_text import printable
 from transcriber.errors import ModelError
 from transcriber.settings.definition import Settings
@@ -40,29 +40,29 @@ def add(subparsers: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Pull it. Raises ModelError, ConfigError."""
     settings = settings_of(args)
-    with Screen() as screen:
-        entry = catalogue_of(settings, screen).resolve(args.name)
+    with ProgressDisplay() as display:
+        entry = catalogue_of(settings, display).resolve(args.name)
         here = next((folder for folder in catalog.installed(settings.data_dir) if folder.name == entry.name), None)
-        if here and not args.force and _is_whole(here, screen):
+        if here and not args.force and _is_whole(here, display):
             print(f"{entry.name} is already installed in {here.path}; --force pulls it again")
             return 0
         for line in _terms(entry):
-            screen.say(line)
+            display.message(line)
         try:
-            folder = pull.pull(entry, settings.data_dir, screen, mirror=settings.model_mirror)
+            folder = pull.pull(entry, settings.data_dir, display, mirror=settings.model_mirror)
         except KeyboardInterrupt:
-            screen.say("interrupted; what came so far is kept: the same command goes on from there")
+            display.message("interrupted; what came so far is kept: the same command goes on from there")
             raise
-    for line in said_of(folder, settings):
+    for line in installed_lines(folder, settings):
         print(line)
     return 0
 
 
-def _is_whole(folder: ModelFolder, screen: Screen) -> bool:
+def _is_whole(folder: ModelFolder, display: ProgressDisplay) -> bool:
     try:
         folder.check()
     except ModelError as error:
-        screen.say(f"{error}: pulling it again")
+        display.message(f"{error}: pulling it again")
         return False
     return True
 
@@ -78,9 +78,9 @@ def _terms(entry: Entry) -> list[str]:
     return [*lines, f"note: {entry.note}"] if entry.note else lines
 
 
-def said_of(folder: ModelFolder, settings: Settings) -> list[str]:
+def installed_lines(folder: ModelFolder, settings: Settings) -> list[str]:
     """What a user wants to know of a model just installed."""
-    installed = f"installed {folder.name} in {folder.path} ({megabytes(folder.size)}, {folder.band} band)"
+    installed = f"installed {folder.name} in {folder.path} ({megabytes(folder.size_bytes)}, {folder.band} band)"
     if default_of(settings) == folder.name:
         return [
             printable(installed),

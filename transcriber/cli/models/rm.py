@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     """Remove it. Raises ModelError, ConfigError."""
     settings = settings_of(args)
     folder = find_installed(args.name, settings, catalogue_of(settings))
-    size = folder.size
+    size = folder.size_bytes
     install.remove(folder.name, settings.data_dir)
     print(f"removed {folder.name} ({megabytes(size)}); a running server keeps it in memory until it is restarted")
     return 0

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from transcriber import catalog
 from transcriber.catalog import entries, official_list
-from transcriber.catalog.download import Report
+from transcriber.catalog.download import ProgressReporter
 from transcriber.catalog.entries import Catalogue
 from transcriber.catalog.model_folder import ModelFolder
 from transcriber.cli.http_client import add_config_flag
@@ -35,11 +35,11 @@ def settings_of(args: argparse.Namespace) -> Settings:
     return load_settings(config=args.config, flags=flags).settings
 
 
-def catalogue_of(settings: Settings, report: Report | None = None) -> Catalogue:
+def catalogue_of(settings: Settings, report: ProgressReporter | None = None) -> Catalogue:
     """Ours and the official list: as it is now if there is a `report` to tell about it, else as it was last seen."""
     home, url = catalog.home_of(settings.data_dir), settings.model_list_url
     listed = official_list.refreshed(home, url, report) if report else official_list.cached(home, url)
-    return entries.load().completed(listed)
+    return entries.load().merged_with(listed)
 
 
 def default_of(settings: Settings) -> str:
@@ -71,24 +71,24 @@ def megabytes(size: int) -> str:
     return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.1f} MB"
 
 
-class Screen:
+class ProgressDisplay:
     """Lines on stderr; below them a bar while something comes, if stderr is a terminal. A `Report`."""
 
     def __init__(self) -> None:
         self._bar: Progress | None = None
 
-    def __enter__(self) -> "Screen":
+    def __enter__(self) -> "ProgressDisplay":
         return self
 
     def __exit__(self, *_: object) -> None:
         self._end()
 
-    def say(self, line: str) -> None:
+    def message(self, line: str) -> None:
         """A line; a bar above which it would stand is over."""
         self._end()
         print(printable(without_credentials(line)), file=sys.stderr, flush=True)
 
-    def at(self, done: int, total: int | None) -> None:
+    def progress(self, done: int, total: int | None) -> None:
         """Move the bar."""
         if not sys.stderr.isatty():
             return

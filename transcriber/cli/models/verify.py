@@ -55,7 +55,7 @@ def verdict(folder: ModelFolder, trials: Trials | None = None) -> str:
         raise ModelError(f"{'; '.join(damage)}: `transcriber models pull {folder.name} --force` brings it back")
     folder.check()
     compared = f"{len(known.files)} files as they were installed" if known else "whole (no manifest to compare it with)"
-    parts = [compared, *validation.doubts(folder.path)]
+    parts = [compared, *validation.warnings(folder.path)]
     if trials is not None:
         trial = asyncio.run(trials.try_out(folder))
         parts.append(f"loads in {trial.load_s:.1f} s, {trial.peak_mb:,.0f} MB of memory with one recognizer")

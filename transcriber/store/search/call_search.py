@@ -77,7 +77,7 @@ class CallSearch:
         collector, events_read = _MatchCollector(terms), 1
         async for page in self._events.rest(call.call_sid, rows):
             events_read += len(page)
-            await self._time_slices.everything(map(collector.add, page))
+            await self._time_slices.collect(map(collector.add, page))
         return ScanStep(call, collector.match(stored), events_read)
 
 

@@ -47,7 +47,7 @@ async def api_access(request: web.Request, handler: Handler) -> web.StreamRespon
 def may_call(request: web.Request) -> Refusal | None:
     """Whether the request may use the HTTP API."""
     settings = request.app[SERVICES].settings
-    if settings.wants_key:
+    if settings.requires_api_key:
         key, role = key_of(request), ROLES.get(request.method, Role.CONTROL)
         if key is not None:
             return None if role in key.roles else _lacking(role)
@@ -125,7 +125,7 @@ async def webhook_form(request: web.Request) -> Mapping[str, str] | Refusal:
 
 def keyring(settings: Settings, *ours: str) -> tuple[ApiKey, ...]:
     """The keys of the settings, and our own, which may do everything."""
-    return (*map(api_keys.parse, settings.api_keys), *(ApiKey.of(key) for key in ours if key))
+    return (*map(api_keys.parse, settings.api_keys), *(ApiKey.from_text(key) for key in ours if key))
 
 
 def key_of(request: web.Request) -> ApiKey | None:
@@ -133,7 +133,7 @@ def key_of(request: web.Request) -> ApiKey | None:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     given = token.strip() if scheme.lower() == "bearer" else request.headers.get("X-API-Key", "")
     ring = request.app[KEYRING]
-    return api_keys.recognise(given, ring) if given else None
+    return api_keys.find_key(given, ring) if given else None
 
 
 def trusts_this_machine(request: web.Request) -> bool:

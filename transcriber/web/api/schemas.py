@@ -95,7 +95,7 @@ SCHEMAS: Json = {
             "roles": {
                 "type": "array",
                 "description": "what whoever asks may do",
-                "items": {"type": "string", "enum": [*api_keys.NAMES]},
+                "items": {"type": "string", "enum": [*api_keys.ROLE_NAMES]},
             },
         }
     ),

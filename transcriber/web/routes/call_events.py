@@ -150,7 +150,7 @@ class CallReader:
             kind = ""
             async for page in archive.pages(self._call_sid, after=self._sent):
                 costs(self._request, len(page) // EVENTS_FOR_ONE)
-                frames = await self._reading.turns.everything(map(self._kept, page))
+                frames = await self._reading.turns.collect(map(self._kept, page))
                 await self._viewer.pass_on([each for each, _ in frames])
                 kind = frames[-1][1]
             if over or kind != "call.ended":

@@ -86,7 +86,7 @@ async def transcript(request: web.Request) -> web.Response:
     async with request.app[READING].place():
         conversation = Conversation(track=track)
         async for page in archive.pages(call_sid):
-            await request.app[READING].turns.everything(map(conversation.add, page))
+            await request.app[READING].turns.collect(map(conversation.add, page))
         if chosen == "json":
             pieces = _utterances({"call_sid": call_sid, "status": summary.get("status")}, conversation.texts())
         else:
@@ -99,7 +99,7 @@ async def _written(
     request: web.Request, pieces: Iterator[str], media_type: str, headers: Mapping[str, str] | None = None
 ) -> web.Response:
     """An answer that is put together in turns; aiohttp compresses long ones on a thread."""
-    parts = await request.app[READING].turns.everything(piece.encode() for piece in pieces)
+    parts = await request.app[READING].turns.collect(piece.encode() for piece in pieces)
     return web.Response(body=b"".join(parts), content_type=media_type, charset="utf-8", headers=headers)
 
 
