@@ -149,7 +149,7 @@ async def beside_searches(url: str, store: RedisStore, speaker: Speaker, query: 
 
 async def steps(store: RedisStore, speaker: Speaker, calls: int) -> None:
     """The longest stop of Redis that a search makes in an index of so many calls, by the search's kind."""
-    index = store.event_log._index
+    index = store.search_index
     for number in range(calls):
         at_ms = NOW_MS - (number * 7919 % (DAYS * 86_400)) * 1000
         await index.add(f"CA{number:032x}", at_ms, [" ".join(speaker.sentence()) for _ in range(8)])

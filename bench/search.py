@@ -129,7 +129,7 @@ async def used(store: RedisStore, pattern: str) -> int:
 
 async def cost(store: RedisStore, speaker: Speaker) -> None:
     """Writing a final with and without the index, in turns."""
-    add = store.event_log._index.add
+    add = store.search_index.add
 
     async def nothing(*_: object) -> None:
         pass
@@ -137,9 +137,9 @@ async def cost(store: RedisStore, speaker: Speaker) -> None:
     with_index, without = 0.0, 0.0
     for number in range(40):
         texts = [speaker.sentence() for _ in range(25)]
-        store.event_log._index.add = nothing  # type: ignore[method-assign,assignment]
+        store.search_index.add = nothing  # type: ignore[method-assign,assignment]
         without += await write_call(store, 10**6 + 2 * number, texts)
-        store.event_log._index.add = add  # type: ignore[method-assign]
+        store.search_index.add = add  # type: ignore[method-assign]
         with_index += await write_call(store, 10**6 + 2 * number + 1, texts)
     print(f"writing a final: {with_index:.3f} ms with the index, {without:.3f} ms without: {with_index / without:.2f}")
 

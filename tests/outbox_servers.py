@@ -15,23 +15,25 @@ from tests.sample_events import STARTED_MS, call_ended, call_started, final, str
 from transcriber.observability.metrics import Metrics
 from transcriber.outbox.outbox import Outbox
 from transcriber.outbox.server_directory import ServerDirectory
+from transcriber.outbox.spool import MAX_FILE_BYTES
 from transcriber.outbox.stream_publisher import StreamPublisher
+from transcriber.store.leases import LEASE_S
 from transcriber.store.redis_store import RedisStore, open_store
 
 
 @pytest.fixture
-async def trouble() -> AsyncIterator[OwnRedis]:
+async def redis_server() -> AsyncIterator[OwnRedis]:
     """A redis-server of this test's own."""
     async with own_redis() as server:
         yield server
 
 
 @dataclass(frozen=True, slots=True)
-class Post:
-    """One server's outbox, its folder and the store behind it."""
+class OutboxServer:
+    """One server's outbox, its directory and the store behind it."""
 
     outbox: Outbox
-    folder: ServerDirectory
+    directory: ServerDirectory
     store: RedisStore
     metrics: Metrics
     dead: asyncio.Event
@@ -66,7 +68,7 @@ class Post:
             publisher.task.cancel()
             await asyncio.wait((publisher.task,))
         self.dead.set()
-        self.folder.release()
+        self.directory.release()
 
 
 def say(publisher: StreamPublisher, *texts: str) -> None:
@@ -75,20 +77,23 @@ def say(publisher: StreamPublisher, *texts: str) -> None:
         publisher.send(final(publisher.lease.call_sid, text, stream_sid=publisher.lease.stream_sid))
 
 
-OpenPost = Callable[[], Awaitable[Post]]
+OpenServer = Callable[..., Awaitable[OutboxServer]]
 
 
 @pytest.fixture
-async def open_post(trouble: OwnRedis, tmp_path: Path) -> AsyncIterator[OpenPost]:
+async def open_server(redis_server: OwnRedis, tmp_path: Path) -> AsyncIterator[OpenServer]:
     """Servers on the same Redis and the same data directory."""
     async with AsyncExitStack() as stack:
 
-        async def start() -> Post:
-            folder, metrics = ServerDirectory.create(tmp_path / "outbox"), Metrics()
-            store = await open_store(trouble.url, prefix="test", ttl_s=3600, owner=folder.owner)
+        async def start(*, lease_s: float = LEASE_S, max_spool_bytes: int = MAX_FILE_BYTES) -> OutboxServer:
+            directory, metrics = ServerDirectory.create(tmp_path / "outbox"), Metrics()
+            store = await open_store(
+                redis_server.url, prefix="test", ttl_s=3600, owner=directory.owner, lease_s=lease_s
+            )
             await stack.enter_async_context(store)
-            post = Post(Outbox(folder, store.event_log, metrics), folder, store, metrics, asyncio.Event())
-            stack.push_async_callback(post.aclose)
-            return post
+            outbox = Outbox(directory, store.event_log, metrics, max_spool_bytes=max_spool_bytes)
+            server = OutboxServer(outbox, directory, store, metrics, asyncio.Event())
+            stack.push_async_callback(server.aclose)
+            return server
 
         yield start

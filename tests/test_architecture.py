@@ -61,6 +61,7 @@ PURE = [
     "events.captions",
     "events.conversation",
     "outbox.stream_writes",
+    "outbox.stream_naming",
     "outbox.ports",
     "store.keys",
     "store.call_summary",

@@ -1,5 +1,5 @@
 """Servers' outboxes on a Redis that gets into trouble."""
 
-from tests.outbox_servers import open_post, trouble
+from tests.outbox_servers import open_server, redis_server
 
-__all__ = ["open_post", "trouble"]
+__all__ = ["open_server", "redis_server"]

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.outbox_servers import OpenPost, say
+from tests.outbox_servers import OpenServer, say
 from tests.sample_events import STARTED_MS, call_started, stream_started, until
 from transcriber.audio.chunk import AudioChunk
 from transcriber.events.schema import Word
@@ -24,8 +24,8 @@ async def holds(path: Path, least: int) -> bool:
     return size_of(path) >= least
 
 
-def files_in(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if path.is_file())
+def files_in(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir() if path.is_file())
 
 
 async def test_what_was_heard_is_read_back_behind_a_position_and_before_a_torn_end(tmp_path: Path) -> None:
@@ -56,34 +56,36 @@ async def test_a_disk_too_slow_costs_the_journal_and_not_the_memory(tmp_path: Pa
     assert files_in(tmp_path) == []
 
 
-async def test_audio_that_a_server_died_of_is_left_alone(open_post: OpenPost) -> None:
-    dead = await open_post()
+async def test_audio_that_a_server_died_of_is_left_alone(open_server: OpenServer) -> None:
+    dead = await open_server()
     say(dead.begin(), "said")
     await dead.delivered()
-    journal = dead.folder.journal_path("MZ1")
+    journal = dead.directory.journal_path("MZ1")
     journal.with_name(journal.name + ".tried").write_bytes(line(OPENING))
     await dead.die()
-    heir = await open_post()
+    heir = await open_server()
     await heir.outbox.takeover.begin()
     assert await heir.outbox.takeover.settled(within_s=20)
     assert (await heir.events())[-1]["reason"] == "interrupted"
-    assert files_in(dead.folder.path.parent) == [f"{dead.folder.owner}-{journal.name}.tried"]
+    assert files_in(dead.directory.path.parent) == [f"{dead.directory.owner}-{journal.name}.tried"]
 
 
-async def test_a_stream_that_was_closed_is_not_heard_again(open_post: OpenPost) -> None:
+async def test_a_stream_that_was_closed_is_not_heard_again(open_server: OpenServer) -> None:
     """Its server died between the end in Redis and the end of the journal."""
-    dead = await open_post()
+    dead = await open_server()
     publisher = dead.begin()
     say(publisher, "said")
     await dead.close(publisher)
     await publisher.task
-    dead.folder.journal_path("MZ1").write_bytes(line(OPENING))
+    dead.directory.journal_path("MZ1").write_bytes(line(OPENING))
     await dead.die()
-    heir = await open_post()
+    heir = await open_server()
     heir.outbox.takeover.recovery.set_result(JournalRecovery(heir.store.history, more_words))
     await heir.outbox.takeover.begin()
     assert await heir.outbox.takeover.settled(within_s=20)
-    await until(lambda: asyncio.sleep(0, files_in(dead.folder.path.parent) == [] and not dead.folder.path.exists()))
+    await until(
+        lambda: asyncio.sleep(0, files_in(dead.directory.path.parent) == [] and not dead.directory.path.exists())
+    )
     assert (await heir.events())[-1]["reason"] == "stop"
     assert list(heir.outbox.publishers) == []
 

@@ -58,8 +58,8 @@ def value(metrics: Metrics, name: str) -> float | None:
 
 
 @asynccontextmanager
-async def running(erasure: AofRewrite) -> AsyncIterator[None]:
-    task = asyncio.create_task(erasure.run())
+async def running(rewrite: AofRewrite) -> AsyncIterator[None]:
+    task = asyncio.create_task(rewrite.run())
     try:
         yield
     finally:
@@ -67,15 +67,12 @@ async def running(erasure: AofRewrite) -> AsyncIterator[None]:
         await asyncio.wait((task,))
 
 
-async def test_a_deleted_calls_text_leaves_the_file_and_others_stay(
-    directory: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("transcriber.store.redis.aof_rewrite.QUIET_S", 0.05)
+async def test_a_deleted_calls_text_leaves_the_file_and_others_stay(directory: Path) -> None:
     metrics = Metrics()
     async with private_store(directory) as store:
-        erasure = AofRewrite(store.client, directory, metrics)
-        store.deletions.around.append(erasure.around_deletion)
-        async with running(erasure):
+        rewrite = AofRewrite(store.client, directory, metrics, quiet_s=0.05)
+        store.deletions.around.append(rewrite.around_deletion)
+        async with running(rewrite):
             for number in range(5):
                 await told(store, f"CA{number}", f"{SECRET} {number}")
             await told(store, "CAkept", "goodbye")
@@ -92,40 +89,35 @@ async def test_a_deleted_calls_text_leaves_the_file_and_others_stay(
     assert value(metrics, "erasure_failures_total") == 0
 
 
-async def test_a_deletion_that_was_cut_off_is_finished_by_the_next_start(
-    directory: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("transcriber.store.redis.aof_rewrite.QUIET_S", 0.05)
+async def test_a_deletion_that_was_cut_off_is_finished_by_the_next_start(directory: Path) -> None:
     async with private_store(directory) as store:
-        store.deletions.around.append(AofRewrite(store.client, directory, Metrics()).around_deletion)
+        store.deletions.around.append(AofRewrite(store.client, directory, Metrics(), quiet_s=0.05).around_deletion)
         await told(store, "CA1", SECRET)
         await store.history.delete("CA1")
     assert on_disk(directory) != []
     metrics = Metrics()
     async with private_store(directory) as store:
-        erasure = AofRewrite(store.client, directory, metrics)
+        rewrite = AofRewrite(store.client, directory, metrics, quiet_s=0.05)
         assert value(metrics, "erasures_pending") == 1
-        async with running(erasure):
+        async with running(rewrite):
             await until(lambda: asyncio.sleep(0, not (directory / MARK_FILE).exists()))
         assert on_disk(directory) == []
 
 
 async def test_a_server_that_leaves_does_what_waits(directory: Path) -> None:
     async with private_store(directory) as store:
-        erasure = AofRewrite(store.client, directory, Metrics())
-        store.deletions.around.append(erasure.around_deletion)
+        rewrite = AofRewrite(store.client, directory, Metrics())
+        store.deletions.around.append(rewrite.around_deletion)
         await told(store, "CA1", SECRET)
         await store.history.delete("CA1")
-        await erasure.finish()
+        await rewrite.finish()
         assert on_disk(directory) == []
         assert not (directory / MARK_FILE).exists()
 
 
 async def test_a_file_that_cannot_be_rewritten_is_said_and_tried_again(
-    directory: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    directory: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for name in ("QUIET_S", "RETRY_S"):
-        monkeypatch.setattr(f"transcriber.store.redis.aof_rewrite.{name}", 0.02)
     metrics = Metrics()
     async with private_store(directory) as store:
         await store.client.execute_command(
@@ -133,11 +125,11 @@ async def test_a_file_that_cannot_be_rewritten_is_said_and_tried_again(
         )
         socket = str(directory / "redis.sock")
         async with Redis(unix_socket_path=socket, username="limited", password="any") as limited:
-            erasure = AofRewrite(limited, directory, metrics)
-            store.deletions.around.append(erasure.around_deletion)
+            rewrite = AofRewrite(limited, directory, metrics, quiet_s=0.02, retry_s=0.02)
+            store.deletions.around.append(rewrite.around_deletion)
             await told(store, "CA1", SECRET)
             await store.history.delete("CA1")
-            async with running(erasure):
+            async with running(rewrite):
                 await until(lambda: asyncio.sleep(0, (value(metrics, "erasure_failures_total") or 0) > 1))
                 assert (directory / MARK_FILE).exists()
                 assert value(metrics, "erasures_pending") == 1
@@ -160,13 +152,13 @@ async def test_a_deletion_of_nothing_rewrites_nothing(directory: Path) -> None:
 async def test_a_rewriting_that_began_before_a_deletion_ended_is_not_its_last(directory: Path) -> None:
     metrics = Metrics()
     async with private_store(directory) as store:
-        erasure = AofRewrite(store.client, directory, metrics)
+        rewrite = AofRewrite(store.client, directory, metrics)
         await told(store, "CA1", SECRET)
-        async with erasure.around_deletion():
-            await erasure.rewrite()
+        async with rewrite.around_deletion():
+            await rewrite.rewrite()
             assert (directory / MARK_FILE).exists()
         assert value(metrics, "erasures_pending") == 1
-        await erasure.rewrite()
+        await rewrite.rewrite()
         assert not (directory / MARK_FILE).exists()
 
 
@@ -179,12 +171,10 @@ async def test_a_deletion_that_cannot_be_noted_is_not_begun(directory: Path) -> 
         assert len(await store.history.events("CA1")) == 5
 
 
-async def test_calls_that_expired_leave_the_file_within_a_day(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("QUIET_S", "DAY_S"):
-        monkeypatch.setattr(f"transcriber.store.redis.aof_rewrite.{name}", 0.05)
+async def test_calls_that_expired_leave_the_file_within_a_day(directory: Path) -> None:
     async with private_store(directory) as store:
         await told(store, "CA1", SECRET)
-        async with running(AofRewrite(store.client, directory, Metrics())):
+        async with running(AofRewrite(store.client, directory, Metrics(), quiet_s=0.05, expiry_check_s=0.05)):
             for key in [key async for key in store.client.scan_iter(match="*")]:
                 await store.client.pexpire(key, 1)
             await until(lambda: asyncio.sleep(0, on_disk(directory) == []))

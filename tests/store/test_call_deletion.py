@@ -10,7 +10,7 @@ import pytest
 from bench.own_redis import OwnRedis
 from tests.outbox.test_audio_journal import files_in
 from tests.outbox.test_outbox import texts
-from tests.outbox_servers import OpenPost, Post, say
+from tests.outbox_servers import OpenServer, OutboxServer, say
 from tests.sample_events import call_ended, call_started, closed, opened, stream_started, stream_stopped, until
 from transcriber.audio.chunk import AudioChunk
 from transcriber.errors import CallNotFound
@@ -33,16 +33,16 @@ def ago(seconds: float) -> int:
     return int((time.time() - seconds) * 1000)
 
 
-async def written(post: Post, publisher: StreamPublisher, *words: str) -> None:
+async def written(server: OutboxServer, publisher: StreamPublisher, *words: str) -> None:
     say(publisher, *words)
-    await post.delivered()
+    await server.delivered()
 
 
-async def assert_gone(post: Post, call_sid: str = "CA1") -> None:
+async def assert_gone(server: OutboxServer, call_sid: str = "CA1") -> None:
     """Nothing in Redis names the call but what remembers that it was deleted."""
     with pytest.raises(CallNotFound):
-        await post.events(call_sid)
-    store = post.store
+        await server.events(call_sid)
+    store = server.store
     assert (await store.history.calls(CallQuery())).calls == []
     names = [key async for key in store.client.scan_iter(match=f"*{call_sid}*")]
     assert names == [store.keys.deleted(call_sid)]
@@ -54,34 +54,34 @@ async def assert_gone(post: Post, call_sid: str = "CA1") -> None:
 
 @pytest.mark.parametrize("known", [True, False])
 async def test_what_a_dead_server_left_of_a_deleted_call_never_comes_back(
-    open_post: OpenPost, trouble: OwnRedis, *, known: bool
+    open_server: OpenServer, redis_server: OwnRedis, *, known: bool
 ) -> None:
-    dead, other = await open_post(), await open_post()
+    dead, other = await open_server(), await open_server()
     mine = other.begin("CA1", "MZ2", at_ms=ago(60))
     await written(other, mine, "of another server")
     left = None
     if known:
         left = dead.begin("CA1", "MZ1", at_ms=ago(30))
         await written(dead, left, "delivered")
-    await trouble.kill()
+    await redis_server.kill()
     left = left or dead.begin("CA1", "MZ1", at_ms=ago(30))
     say(left, "left behind")
     await asyncio.wait_for(left.spool.safe.wait(), 10)
     await dead.die()
-    await trouble.start()
+    await redis_server.start()
     await other.close(mine)
     await other.delivered()
     await other.outbox.takeover.interrupt(left.lease)
     await other.store.history.delete("CA1")
-    heir = await open_post()
+    heir = await open_server()
     await heir.outbox.takeover.begin()
     assert await heir.outbox.takeover.settled(within_s=20)
     await assert_gone(heir)
-    assert not dead.folder.path.exists()
+    assert not dead.directory.path.exists()
 
 
-async def test_a_slow_server_is_told_that_its_call_was_deleted(open_post: OpenPost) -> None:
-    slow, other = await open_post(), await open_post()
+async def test_a_slow_server_is_told_that_its_call_was_deleted(open_server: OpenServer) -> None:
+    slow, other = await open_server(), await open_server()
     refused: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     publisher = slow.outbox.open_stream(
         call_started("CA1"), stream_started("CA1"), at_ms=ago(30), on_refused=refused.set_result
@@ -89,16 +89,17 @@ async def test_a_slow_server_is_told_that_its_call_was_deleted(open_post: OpenPo
     await written(slow, publisher, "before the deletion")
     await other.outbox.takeover.interrupt(publisher.lease)
     await other.store.history.delete("CA1")
-    await slow.store.event_log._index_texts("CA1", ["late words"])  # the second half of a write that stalled
+    index = slow.store.search_index
+    await index.add("CA1", index.started_ms("CA1") or 0, ["late words"])  # the second half of a write that stalled
     say(publisher, "after it")
     assert await asyncio.wait_for(refused, 10) == "deleted"
     await publisher.close(stream_stopped("CA1"), call_ended("CA1"))
     await assert_gone(slow)
-    assert slow.folder.spool_paths() == []
+    assert slow.directory.spool_paths() == []
 
 
-async def test_an_idle_stream_of_a_deleted_call_is_found_by_its_lease(open_post: OpenPost) -> None:
-    slow, other = await open_post(), await open_post()
+async def test_an_idle_stream_of_a_deleted_call_is_found_by_its_lease(open_server: OpenServer) -> None:
+    slow, other = await open_server(), await open_server()
     publisher = slow.begin(at_ms=ago(30))
     await written(slow, publisher, "before")
     await other.outbox.takeover.interrupt(publisher.lease)
@@ -108,45 +109,45 @@ async def test_an_idle_stream_of_a_deleted_call_is_found_by_its_lease(open_post:
     await assert_gone(slow)
 
 
-async def test_a_stream_after_the_deletion_begins_a_new_history_whose_numbers_go_on(open_post: OpenPost) -> None:
-    post = await open_post()
-    first = post.begin(at_ms=ago(30))
-    await written(post, first, "before")
-    await post.close(first)
-    await post.delivered()
-    last = (await post.events())[-1]["seq"]
-    await post.store.history.delete("CA1")
+async def test_a_stream_after_the_deletion_begins_a_new_history_whose_numbers_go_on(open_server: OpenServer) -> None:
+    server = await open_server()
+    first = server.begin(at_ms=ago(30))
+    await written(server, first, "before")
+    await server.close(first)
+    await server.delivered()
+    last = (await server.events())[-1]["seq"]
+    await server.store.history.delete("CA1")
     await asyncio.sleep(0.002)  # Redis's clock has milliseconds
     began_ms = ago(0)
-    second = post.begin(at_ms=began_ms)  # by the same sid: nothing forbids it
-    await written(post, second, "afterwards")
-    await post.close(second)
-    await post.delivered()
-    events = await post.events()
+    second = server.begin(at_ms=began_ms)  # by the same sid: nothing forbids it
+    await written(server, second, "afterwards")
+    await server.close(second)
+    await server.delivered()
+    events = await server.events()
     assert texts(events) == ["afterwards"]
     assert [event["seq"] for event in events] == list(range(last + 1, last + 6))
     assert (events[0]["type"], events[0]["resumed"]) == ("call.started", True)
-    assert (await post.store.history.call("CA1"))["started_at_ms"] == began_ms
-    assert len((await post.store.history.calls(CallQuery(terms=parse_query("afterwards")))).calls) == 1
-    await post.store.history.delete("CA1")
-    await assert_gone(post)
+    assert (await server.store.history.call("CA1"))["started_at_ms"] == began_ms
+    assert len((await server.store.history.calls(CallQuery(terms=parse_query("afterwards")))).calls) == 1
+    await server.store.history.delete("CA1")
+    await assert_gone(server)
 
 
-async def test_audio_of_a_deleted_call_is_neither_heard_again_nor_kept(open_post: OpenPost) -> None:
-    dead, other = await open_post(), await open_post()
+async def test_audio_of_a_deleted_call_is_neither_heard_again_nor_kept(open_server: OpenServer) -> None:
+    dead, other = await open_server(), await open_server()
     at_ms = ago(30)
     publisher = dead.begin(at_ms=at_ms)
     await written(dead, publisher, "said")
     opening = StreamOpened(call=call_started("CA1"), stream=stream_started("CA1"), at_ms=at_ms)
-    dead.folder.journal_path("MZ1").write_bytes(line(opening))
+    dead.directory.journal_path("MZ1").write_bytes(line(opening))
     await dead.die()
     await other.outbox.takeover.interrupt(publisher.lease)
     await other.store.history.delete("CA1")
-    heir = await open_post()
+    heir = await open_server()
     heir.outbox.takeover.recovery.set_result(JournalRecovery(heir.store.history, never))
     await heir.outbox.takeover.begin()
     assert await heir.outbox.takeover.settled(within_s=20)
-    await until(lambda: asyncio.sleep(0, not dead.folder.path.exists()))
+    await until(lambda: asyncio.sleep(0, not dead.directory.path.exists()))
     await assert_gone(heir)
 
 
@@ -156,41 +157,43 @@ async def never(
     raise AssertionError("audio of a deleted call was heard")
 
 
-async def test_audio_that_was_set_aside_goes_with_its_call_or_with_its_age(open_post: OpenPost) -> None:
-    post = await open_post()
-    root = post.folder.path.parent
+async def test_audio_that_was_set_aside_goes_with_its_call_or_with_its_age(open_server: OpenServer) -> None:
+    server = await open_server()
+    root = server.directory.path.parent
     for call_sid in ("CA1", "CA2", "CA3"):
-        publisher = post.begin(call_sid, f"MZ{call_sid}", at_ms=ago(30))
-        await written(post, publisher, "said")
-        await post.close(publisher)
+        publisher = server.begin(call_sid, f"MZ{call_sid}", at_ms=ago(30))
+        await written(server, publisher, "said")
+        await server.close(publisher)
         opening = StreamOpened(call=call_started(call_sid), stream=stream_started(call_sid), at_ms=ago(30))
         (root / f"gone-{call_sid}.mulaw.tried").write_bytes(line(opening) + b"audio")
     long_ago = time.time() - 91 * 86_400
     os.utime(root / "gone-CA3.mulaw.tried", (long_ago, long_ago))
-    await post.delivered()
-    await post.store.history.delete("CA1")
-    await SetAsideAudio(root, post.store.deletions).remove_due()
+    await server.delivered()
+    await server.store.history.delete("CA1")
+    await SetAsideAudio(root, server.store.deletions).remove_due()
     assert files_in(root) == ["gone-CA2.mulaw.tried"]
 
 
-async def test_what_was_left_for_too_long_is_not_delivered_any_more(open_post: OpenPost, trouble: OwnRedis) -> None:
+async def test_what_was_left_for_too_long_is_not_delivered_any_more(
+    open_server: OpenServer, redis_server: OwnRedis
+) -> None:
     """The deletion of its call would be forgotten by then."""
-    dead = await open_post()
-    await trouble.kill()
+    dead = await open_server()
+    await redis_server.kill()
     publisher = dead.begin(at_ms=ago(30))
     say(publisher, "left behind", "and this")
     await asyncio.wait_for(publisher.spool.safe.wait(), 10)
-    [file] = dead.folder.spool_paths()
+    [file] = dead.directory.spool_paths()
     await dead.die()
     long_ago = time.time() - 91 * 86_400
     os.utime(file, (long_ago, long_ago))
-    await trouble.start()
-    heir = await open_post()
+    await redis_server.start()
+    heir = await open_server()
     await heir.outbox.takeover.begin()
     assert await heir.outbox.takeover.settled(within_s=20)
     with pytest.raises(CallNotFound):
         await heir.events()
-    assert not dead.folder.path.exists()
+    assert not dead.directory.path.exists()
     assert heir.metrics.registry.get_sample_value("transcriber_events_lost_total") == 2
 
 
@@ -229,29 +232,29 @@ async def test_dead_letters_have_an_age_limit_though_history_has_none(store: Red
     assert await store.client.ttl(f"{store.keys.webhook('crm')}:dead") > 0
 
 
-async def test_what_remembers_a_deletion_holds_no_word_and_does_not_stay_for_ever(open_post: OpenPost) -> None:
-    post = await open_post()
-    publisher = post.begin(at_ms=ago(30))
-    await written(post, publisher, "a word of the call")
-    await post.close(publisher)
-    await post.delivered()
-    await post.store.history.delete("CA1")
-    key = post.store.keys.deleted("CA1")
-    kept = await post.store.client.hgetall(key)
+async def test_what_remembers_a_deletion_holds_no_word_and_does_not_stay_for_ever(open_server: OpenServer) -> None:
+    server = await open_server()
+    publisher = server.begin(at_ms=ago(30))
+    await written(server, publisher, "a word of the call")
+    await server.close(publisher)
+    await server.delivered()
+    await server.store.history.delete("CA1")
+    key = server.store.keys.deleted("CA1")
+    kept = await server.store.client.hgetall(key)
     assert sorted(kept) == ["at_ms", "began:MZ1", "seq"]
-    assert 90 * 86_400 < await post.store.client.ttl(key) <= 92 * 86_400
+    assert 90 * 86_400 < await server.store.client.ttl(key) <= 92 * 86_400
 
 
 async def test_a_server_whose_streams_ended_before_those_of_others_keeps_nothing_of_the_call(
-    open_post: OpenPost,
+    open_server: OpenServer,
 ) -> None:
-    one, other = await open_post(), await open_post()
+    one, other = await open_server(), await open_server()
     streams = [(one, one.begin("CA1", "MZ1", at_ms=ago(90_000))), (other, other.begin("CA1", "MZ2", at_ms=ago(60)))]
-    for post, publisher in streams:
-        await written(post, publisher, "refund please")
-    for post, publisher in streams:  # the other one's is the last
-        await post.close(publisher)
-        await post.delivered()
+    for server, publisher in streams:
+        await written(server, publisher, "refund please")
+    for server, publisher in streams:  # the other one's is the last
+        await server.close(publisher)
+        await server.delivered()
     await other.store.history.delete("CA1")
     await asyncio.sleep(0.002)  # Redis's clock has milliseconds
     again = one.begin("CA1", "MZ3", at_ms=ago(0))
@@ -265,14 +268,14 @@ async def test_a_server_whose_streams_ended_before_those_of_others_keeps_nothing
 
 
 async def test_a_stream_that_ended_takes_no_word_of_the_calls_other_streams_out_of_the_index(
-    open_post: OpenPost,
+    open_server: OpenServer,
 ) -> None:
-    post = await open_post()
-    first, second = post.begin("CA1", "MZ1"), post.begin("CA1", "MZ2")
-    await written(post, first, "refund please")
-    await post.close(first)
-    await written(post, second, "please", "wait here")
+    server = await open_server()
+    first, second = server.begin("CA1", "MZ1"), server.begin("CA1", "MZ2")
+    await written(server, first, "refund please")
+    await server.close(first)
+    await written(server, second, "please", "wait here")
     for q in ("refund please", '"wait here"', "refund wait"):
         assert [
-            call["call_sid"] for call in (await post.store.history.calls(CallQuery(terms=parse_query(q)))).calls
+            call["call_sid"] for call in (await server.store.history.calls(CallQuery(terms=parse_query(q)))).calls
         ] == ["CA1"]

@@ -183,12 +183,13 @@ async def test_leaving_stops_the_queueing(store: RedisStore) -> None:
             await anext(feed)
 
 
-async def test_a_deaf_redis_is_reported_on_entering(store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("transcriber.store.feed.CONFIRM_S", 0.1)
+async def test_a_deaf_redis_is_reported_on_entering(store: RedisStore) -> None:
+    feed = RedisFeed(store.client, store.keys, confirm_s=0.1)
     await store.client.execute_command("CLIENT", "PAUSE", 300)
     with pytest.raises(StoreError, match="cannot follow"):
-        async with store.feed.follow():
+        async with feed.follow():
             pass
+    await feed.aclose()
     await until(lambda: answers(store))
 
 

@@ -6,6 +6,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -158,9 +159,8 @@ async def test_one_that_dies_is_started_again_with_its_data(directory: Path) -> 
 
 async def test_no_program_is_a_clear_error(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(PrivateRedisError, match=r"install .*TRANSCRIBER_REDIS_URL"):
-        await PrivateRedis(directory).__aenter__()
+        await PrivateRedis(directory, find_program=partial(binary.find, wheel="no_such_wheel")).__aenter__()
 
 
 async def test_the_program_on_the_path_is_preferred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,15 +182,13 @@ async def test_a_program_that_is_no_redis_is_refused(tmp_path: Path) -> None:
         await binary.major_version(tmp_path / "absent")
 
 
-async def test_data_of_a_newer_redis_are_not_passed_over(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_data_of_a_newer_redis_are_not_passed_over(directory: Path, tmp_path: Path) -> None:
     (directory / "appendonlydir").mkdir(parents=True)
-
-    async def six(_: Path) -> int:
-        return 6
-
-    monkeypatch.setattr(binary, "major_version", six)
+    program = tmp_path / "redis-server"
+    program.write_text("#!/bin/sh\necho Redis server v=6.2.14 sha=00000000:0\n")
+    program.chmod(0o755)
     with pytest.raises(PrivateRedisError, match="7 or newer"):
-        await PrivateRedis(directory).__aenter__()
+        await PrivateRedis(directory, find_program=lambda: program).__aenter__()
 
 
 async def test_a_damaged_history_shows_what_the_log_says(directory: Path) -> None:

@@ -9,7 +9,6 @@ from tests.sample_events import STARTED_MS
 from tests.store.test_call_history import all_pages
 from tests.store.test_search_index import DAY_MS, search, spoken
 from transcriber.errors import BadRequest
-from transcriber.store import call_history
 from transcriber.store.ports import CallQuery
 from transcriber.store.redis_store import RedisStore
 from transcriber.store.search import index
@@ -54,12 +53,10 @@ def naively(said: dict[str, list[str]], q: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(("work", "most_events"), [(1, 50_000), (30, 700), (index.MAX_WORK, 50_000)])
-async def test_small_steps_find_what_one_would(
-    store: RedisStore, monkeypatch: pytest.MonkeyPatch, work: int, most_events: int
-) -> None:
+async def test_small_steps_find_what_one_would(store: RedisStore, work: int, most_events: int) -> None:
     said = await said_at_random(store, calls=60)
-    monkeypatch.setattr(index, "MAX_WORK", work)
-    monkeypatch.setattr(call_history, "MAX_EVENTS_READ", most_events)
+    store.search_index.max_work = work
+    store.history.max_events_read = most_events
 
     for q in QUERIES:
         expected = list(naively(said, q))
@@ -71,16 +68,14 @@ async def test_small_steps_find_what_one_would(
             assert await all_pages(store, asked) == expected, q
 
 
-async def test_a_page_that_would_read_too_much_is_short_and_has_a_cursor(
-    store: RedisStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_page_that_would_read_too_much_is_short_and_has_a_cursor(store: RedisStore) -> None:
     for number in range(12):
         await spoken(store, f"CA{number:02}", "hello", at_ms=STARTED_MS + number)
-    monkeypatch.setattr(call_history, "MAX_EVENTS_READ", 25)
+    store.history.max_events_read = 25
     page = await store.history.calls(CallQuery(terms=parse_query("hello"), limit=200))
     assert 0 < len(page.calls) < 12
     assert page.cursor
-    monkeypatch.setattr(call_history, "MAX_CALLS_READ", 5)
+    store.history.max_calls_read = 5
     assert await all_pages(store, lambda cursor: CallQuery(status="interrupted", limit=50, cursor=cursor)) == []
     page = await store.history.calls(CallQuery(status="interrupted"))
     assert (len(page.calls), bool(page.cursor)) == (0, True)

@@ -162,16 +162,16 @@ async def test_a_failover_through_sentinel_loses_nothing(tmp_path: Path) -> None
         config = tmp_path / "sentinel" / "sentinel.conf"
         config.write_text(SENTINEL.format(port=master_port))
         async with redis_server(tmp_path / "sentinel", str(config), "--sentinel") as sentinel_port:
-            folder = ServerDirectory.create(tmp_path / "outbox")
+            directory = ServerDirectory.create(tmp_path / "outbox")
             url = f"redis+sentinel://127.0.0.1:{sentinel_port}/mymaster/0"
             async with (
                 Redis(port=master_port) as master,
                 Redis(port=replica_port) as replica,
                 Redis(port=sentinel_port) as sentinel,
-                await open_store(url, prefix="transcripts", ttl_s=3600, owner=folder.owner) as store,
+                await open_store(url, prefix="transcripts", ttl_s=3600, owner=directory.owner) as store,
             ):
                 replica_pid = (await replica.info("server"))["process_id"]
-                outbox = Outbox(folder, store.event_log, Metrics())
+                outbox = Outbox(directory, store.event_log, Metrics())
                 publisher = outbox.open_stream(call_started("CA1"), stream_started("CA1"), at_ms=STARTED_MS)
                 publisher.send(final("CA1", "before"))
                 await until(lambda: knows_a_replica(sentinel), within_s=30)

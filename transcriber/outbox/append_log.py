@@ -5,15 +5,15 @@ from pathlib import Path
 
 
 def create(path: Path, data: bytes) -> int:
-    """A new file, and its name in the folder, safe on disk."""
+    """Make a file that begins with these bytes; both it and its name in the directory are synced. Returns it open."""
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         append(file, data, 0)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+        directory = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            os.fsync(folder)
+            os.fsync(directory)
         finally:
-            os.close(folder)
+            os.close(directory)
     except OSError:
         os.close(file)
         raise
@@ -21,7 +21,7 @@ def create(path: Path, data: bytes) -> int:
 
 
 def append(file: int, data: bytes, offset: int) -> None:
-    """At `at`, the end of what is known to be good, so that a torn line is written over."""
+    """Write at `offset`, the end of what is known to be good, so that a torn line is written over; synced."""
     while data:
         written = os.pwrite(file, data, offset)
         data, offset = data[written:], offset + written
@@ -29,8 +29,8 @@ def append(file: int, data: bytes, offset: int) -> None:
 
 
 def read_lines(path: Path, offset: int, count: int) -> tuple[list[bytes], int]:
-    """So many lines from a position, and the position behind them."""
+    """Up to `count` lines from an offset on, and the offset behind them."""
     with path.open("rb") as file:
         file.seek(offset)
-        texts = [text for _ in range(count) if (text := file.readline())]
-        return texts, file.tell()
+        lines = [line for _ in range(count) if (line := file.readline())]
+        return lines, file.tell()

@@ -1,6 +1,6 @@
-"""A live stream's audio on disk, mu-law as it came, so that a crash of ours takes no word that was received.
+"""A live stream's audio on disk, mu-law as it came, so that no crash of the server costs words that were received.
 
-It goes when the stream has ended. The next start hears again what follows the last final that was written.
+It is removed when the stream has ended. The next start transcribes what follows the last final that was written.
 """
 
 import asyncio
@@ -17,8 +17,8 @@ log = logging.getLogger(__name__)
 FLUSH_S = 0.25
 MAX_PENDING_BYTES = 1 << 20
 """Bytes that may wait for a slow disk; beyond it the stream has no journal any more."""
-_HEAD = struct.Struct("<BQI")
-"""Before each piece: the number of its track, the position of its first sample, its length."""
+_CHUNK_HEADER = struct.Struct("<BQI")
+"""Before each chunk: the number of its track, its first sample, its length in bytes; little-endian, 13 bytes."""
 
 
 class AudioJournal:
@@ -27,7 +27,7 @@ class AudioJournal:
     def __init__(self, path: Path, header: StreamOpened) -> None:
         self._path = path
         self._tracks = header.stream.tracks
-        self._new = bytearray(line(header))
+        self._pending = bytearray(line(header))
         self._file: int | None = None
         self._failed = False
         self._writing: asyncio.Task[None] | None = None
@@ -37,8 +37,8 @@ class AudioJournal:
         if self._failed:
             return
         number = self._tracks.index(chunk.track)
-        self._new += _HEAD.pack(number, chunk.start_sample, len(chunk.payload)) + chunk.payload
-        if len(self._new) > MAX_PENDING_BYTES:
+        self._pending += _CHUNK_HEADER.pack(number, chunk.start_sample, len(chunk.payload)) + chunk.payload
+        if len(self._pending) > MAX_PENDING_BYTES:
             self._fail("the disk is too slow")
         elif self._writing is None:
             self._writing = asyncio.create_task(self._write())
@@ -55,7 +55,7 @@ class AudioJournal:
 
     async def _write(self) -> None:
         await asyncio.sleep(FLUSH_S)
-        text, self._new = bytes(self._new), bytearray()
+        text, self._pending = bytes(self._pending), bytearray()
         try:
             if self._file is None:
                 flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
@@ -69,26 +69,26 @@ class AudioJournal:
     def _fail(self, why: str) -> None:
         log.error("this stream's audio is not in the journal any more: %s", why)
         self._failed = True
-        self._new.clear()
+        self._pending.clear()
 
 
 def read_header(path: Path) -> StreamOpened | None:
-    """Whose journal it is; None if that cannot be read. Blocks."""
+    """The beginning of the stream whose journal it is; None if that cannot be read. Blocks."""
     with path.open("rb") as file:
         header = read(file.readline())
     return header if isinstance(header, StreamOpened) else None
 
 
 def read_audio(path: Path, after: Mapping[str, int]) -> Mapping[str, list[AudioChunk]]:
-    """By track what was heard behind the position `after`, 0 unless given; a torn end is left out. Blocks."""
+    """By track the audio from sample `after` on, 0 unless given; a torn end is left out. Blocks."""
     with path.open("rb") as file:
         header = read(file.readline())
         if not isinstance(header, StreamOpened):
             return {}
         tracks = header.stream.tracks
         found: dict[str, list[AudioChunk]] = {track: [] for track in tracks}
-        while len(head := file.read(_HEAD.size)) == _HEAD.size:
-            number, start_sample, length = _HEAD.unpack(head)
+        while len(head := file.read(_CHUNK_HEADER.size)) == _CHUNK_HEADER.size:
+            number, start_sample, length = _CHUNK_HEADER.unpack(head)
             payload = file.read(length)
             if len(payload) < length or number >= len(tracks):
                 break

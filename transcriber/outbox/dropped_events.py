@@ -1,4 +1,4 @@
-"""What one stream had to give up: counted, and said without a line for every event."""
+"""Events that one stream had to drop: counted, and logged without a line for each."""
 
 import logging
 
@@ -15,7 +15,7 @@ class DroppedEvents:
         self._count = 0
 
     def add(self, count: int, *, last: bool = False) -> None:
-        """So many events more are lost; said the first time, and when it is the last."""
+        """So many events more are lost; logged the first time, and when it is the last."""
         self._count += count
         self._metrics.events_lost.inc(count)
         if self._count == count or last:

@@ -21,7 +21,7 @@ from transcriber.telephony.twilio.messages import Start
 
 log = logging.getLogger(__name__)
 CONTEXT_MS = 600_000
-"""So much before the last final is heard as well: a recogniser that knows the voice hears the same words."""
+"""So much before the last final is decoded as well: a recognizer that has adapted to the voice finds the same words."""
 SLACK_MS = 50
 Retranscribe = Callable[
     [Mapping[str, str], Mapping[str, Sequence[AudioChunk]]], Awaitable[Sequence[tuple[str, FinalResult]]]
@@ -31,29 +31,29 @@ Retranscribe = Callable[
 
 @dataclass(frozen=True, slots=True)
 class JournalRecovery:
-    """What is needed for it."""
+    """`retranscribe`: from custom parameters and audio by track to utterances and their tracks."""
 
     history: CallHistory
     retranscribe: Retranscribe
-    _turns: TimeSlices = field(default_factory=TimeSlices)
+    _time_slices: TimeSlices = field(default_factory=TimeSlices)
 
     async def missing_finals(self, header: StreamOpened, path: Path) -> list[Event]:
-        """What history lacks of a journal's stream; times of the stream. Raises StoreError, OSError, ModelError."""
+        """Finals of a journal's stream that history lacks; its own times. Raises StoreError, OSError, ModelError."""
         last = await self._last(header)
         after = {track: max(0, final.end_ms - CONTEXT_MS) * SAMPLES_PER_MS for track, final in last.items()}
         audio = await asyncio.to_thread(read_audio, path, after)
         seconds = sum(len(chunk.payload) for chunks in audio.values() for chunk in chunks) / SAMPLE_RATE_HZ
-        log.warning("%.1f s of audio that a dead server had received are heard again", seconds)
-        identity, at = _identity(header), iso_time(time.time())
+        log.warning("%.1f s of audio that a dead server had received are transcribed again", seconds)
+        factory, at = _event_factory(header), iso_time(time.time())
         numbers = {track: final.utterance for track, final in last.items()}
         found = []
-        for track, spoken in await self.retranscribe(header.stream.parameters, audio):
+        for track, result in await self.retranscribe(header.stream.parameters, audio):
             end_ms = last[track].end_ms if track in last else 0
-            words = tuple(word for word in spoken.words if word.start_ms >= end_ms - SLACK_MS)
+            words = tuple(word for word in result.words if word.start_ms >= end_ms - SLACK_MS)
             if words:
                 numbers[track] = numbers.get(track, 0) + 1
                 new = FinalResult(numbers[track], " ".join(word.word for word in words), words)
-                found.append(identity.event(new, track, at=at))
+                found.append(factory.event(new, track, at=at))
         return found
 
     async def _last(self, header: StreamOpened) -> dict[str, "_Last"]:
@@ -62,7 +62,7 @@ class JournalRecovery:
         last: dict[str, Mapping[str, Any]] = {}
         try:
             async for page in self.history.pages(header.call.call_sid):
-                for event in await self._turns.collect(map(parse, page)):
+                for event in await self._time_slices.collect(map(parse, page)):
                     if event.get("stream_sid") != header.stream.stream_sid:
                         continue
                     if event.get("type") == "stream.started" and offset_ms is None:
@@ -81,7 +81,7 @@ class _Last:
     """On the stream's clock."""
 
 
-def _identity(header: StreamOpened) -> StreamEventFactory:
+def _event_factory(header: StreamOpened) -> StreamEventFactory:
     call, stream = header.call, header.stream
     start = Start(
         sequence=None,

@@ -11,56 +11,59 @@ import time
 from transcriber.errors import StoreError
 from transcriber.outbox.outbox import Outbox
 from transcriber.store.event_log import RedisEventLog
-from transcriber.store.leases import LEASE_S
 from transcriber.store.redis.errors import redis_failures
 
 log = logging.getLogger(__name__)
 RENEW_S = 4.0
-"""Lease and pause together bound how long a dead server's call stays live: about 20 s."""
+"""With the length of leases it bounds how long a dead server's call stays live: about 20 s."""
 AUDIT_S = 60.0
-MAX_PAUSE_S = 3 * RENEW_S
-"""A longer pause between two rounds means that the machine slept."""
+MISSED_ROUNDS = 3
+"""A pause between two rounds that is as long as so many means that the machine slept."""
 
 
 class LeaseMonitor:
     """Runs beside the server; belongs to the event loop's thread."""
 
-    def __init__(self, outbox: Outbox, event_log: RedisEventLog) -> None:
+    def __init__(
+        self, outbox: Outbox, event_log: RedisEventLog, *, renew_s: float = RENEW_S, audit_s: float = AUDIT_S
+    ) -> None:
+        self._renew_s = renew_s
+        self._audit_s = audit_s
         self._outbox = outbox
         self._secondary_writes = event_log.secondary_writes
         self._event_log = event_log
         self._leases = event_log.leases
         self._audited = time.time()
-        self._there_since: float | None = None
+        self._redis_since: float | None = None
         self._last = time.time()
 
     async def run(self) -> None:
-        """One round after the other, for ever."""
+        """`run_once` again and again, for ever."""
         while True:
             try:
                 await self.run_once()
             except Exception:  # without leases the living would be taken for dead
                 log.exception("keeping the leases failed")
-            await asyncio.sleep(RENEW_S)
+            await asyncio.sleep(self._renew_s)
 
     async def run_once(self) -> None:
-        """Renew our leases, look for dead servers' folders and for leases that have run out."""
+        """Renew our leases, look for dead servers' directories and for leases that have run out."""
         now = time.time()
-        if not 0 <= now - self._last < MAX_PAUSE_S:
-            self._there_since = None
+        if not 0 <= now - self._last < MISSED_ROUNDS * self._renew_s:
+            self._redis_since = None
         self._last = now
         try:
             await self._renew()
             await self._outbox.takeover.begin()
-            if self._there_since is None:
-                self._there_since = now
-            elif now - self._there_since >= LEASE_S:
+            if self._redis_since is None:
+                self._redis_since = now
+            elif now - self._redis_since >= self._leases.lease_s:
                 await self._sweep()
-                if now - self._audited >= AUDIT_S:
+                if now - self._audited >= self._audit_s:
                     self._audited = now
                     await self._audit()
         except StoreError as error:
-            self._there_since = None
+            self._redis_since = None
             log.debug("no leases are kept: %s", error)
         except OSError as error:
             log.error("the outbox cannot be looked through: %s", error)
@@ -71,7 +74,7 @@ class LeaseMonitor:
             with redis_failures("cannot renew the leases"):
                 lost = await self._leases.renew(ours)
         except StoreError as error:
-            if error.reason != "away":  # then everything is, and that is told
+            if error.reason != "away":  # then everything is, and that is logged
                 self._secondary_writes.failed("leases", error)
             raise
         self._secondary_writes.succeeded("leases")

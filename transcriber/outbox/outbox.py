@@ -8,7 +8,7 @@ from transcriber.outbox.audio_journal import AudioJournal
 from transcriber.outbox.ports import OnRefused
 from transcriber.outbox.publishers import Publishers
 from transcriber.outbox.server_directory import ServerDirectory
-from transcriber.outbox.spool import StreamSpool
+from transcriber.outbox.spool import MAX_FILE_BYTES, StreamSpool
 from transcriber.outbox.stream_publisher import StreamPublisher
 from transcriber.outbox.stream_writes import StreamOpened
 from transcriber.outbox.takeover import Takeover
@@ -20,16 +20,23 @@ class Outbox:
     """Implements `ports.Outbox`. All methods belong to the event loop's thread.
 
     `directory`: where spools and journals of this server lie. `journals`: whether audio is kept there while a stream
-    lives. `takeover`: what dead servers of the same data directory have left.
+    lives. `max_spool_bytes`: of one stream. `takeover`: what dead servers of the same data directory have left.
     """
 
     def __init__(
-        self, directory: ServerDirectory, event_log: RedisEventLog, metrics: Metrics, *, journals: bool = False
+        self,
+        directory: ServerDirectory,
+        event_log: RedisEventLog,
+        metrics: Metrics,
+        *,
+        journals: bool = False,
+        max_spool_bytes: int = MAX_FILE_BYTES,
     ) -> None:
         self.publishers = Publishers(event_log, metrics)
         self.takeover = Takeover(directory, self.publishers, event_log, metrics)
         self._directory = directory
         self._journals = journals
+        self._max_spool_bytes = max_spool_bytes
 
     def open_stream(
         self, call: CallStarted, stream: StreamStarted, *, at_ms: int, on_refused: OnRefused | None = None
@@ -38,7 +45,7 @@ class Outbox:
         lease = Lease(self._directory.owner, call.call_sid, stream.stream_sid)
         header = StreamOpened(call=call, stream=stream, at_ms=at_ms)
         journal = AudioJournal(self._directory.journal_path(stream.stream_sid), header) if self._journals else None
-        spool = StreamSpool(self._directory.spool_path(stream.stream_sid), header)
+        spool = StreamSpool(self._directory.spool_path(stream.stream_sid), header, max_bytes=self._max_spool_bytes)
         return self.publishers.start(lease, spool, journal=journal, on_refused=on_refused)
 
     @property

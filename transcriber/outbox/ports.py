@@ -8,10 +8,10 @@ from transcriber.events.schema import CallEnded, CallStarted, Event, Partial, St
 
 
 class EventSink(Protocol):
-    """One stream's way to the outlet, whatever becomes of the store. Nothing but `close` waits. Times of the stream."""
+    """Takes what one stream publishes, whatever the store does. Only `close` waits. Times are the stream's own."""
 
     def send(self, event: Event) -> None:
-        """An event to be kept and published, in this order, once."""
+        """An event to be kept and published, in this order, once. Over the bound it is dropped, counted and logged."""
 
     def send_partial(self, partial: Partial) -> None:
         """To be published only: replaces what waits of the same track, and a Final of the track takes it back."""
@@ -34,7 +34,7 @@ class Outbox(Protocol):
     def open_stream(
         self, call: CallStarted, stream: StreamStarted, *, at_ms: int, on_refused: OnRefused | None = None
     ) -> EventSink:
-        """A new stream. `at_ms`: epoch milliseconds of its zero. `refuse`: called if it may not be one.
+        """A new stream. `at_ms`: epoch milliseconds of its zero. `on_refused`: called if it may not be one.
 
         Nothing is kept of it then.
         """

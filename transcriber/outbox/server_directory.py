@@ -1,4 +1,4 @@
-"""A running server's own folder in the data directory, and how those of dead servers are told from it."""
+"""A running server's own directory below the data directory, and how those of dead servers are told from it."""
 
 import fcntl
 import os
@@ -49,11 +49,11 @@ class ServerDirectory:
         return self.path / f"{stream_sid}-{secrets.token_hex(4)}{JOURNAL_SUFFIX}"
 
     def journal_paths(self) -> list[Path]:
-        """All of these. Blocks."""
+        """All journals. Blocks."""
         return sorted(self.path.glob(f"*{JOURNAL_SUFFIX}"))
 
     def tried_journal_paths(self) -> list[Path]:
-        """Those being heard again when that was broken off. Blocks."""
+        """Those during whose transcription a server died. Blocks."""
         return sorted(self.path.glob(f"*{JOURNAL_SUFFIX}{TRIED_SUFFIX}"))
 
     def set_aside(self, path: Path) -> Path:
@@ -61,7 +61,7 @@ class ServerDirectory:
         return path.rename(self.path.parent / f"{self.owner}-{path.name}")
 
     def spool_paths(self) -> list[Path]:
-        """All that wait, the oldest stream first. Blocks."""
+        """All spools, the oldest stream first. Blocks."""
         return sorted(self.path.glob(f"*{SPOOL_SUFFIX}"), key=lambda path: path.stat().st_mtime_ns)
 
     @staticmethod
@@ -70,13 +70,13 @@ class ServerDirectory:
         return time.time() - path.stat().st_mtime > LEFT_FOR_S
 
     def orphans(self) -> Iterator[Self]:
-        """The folders beside this one whose servers are dead; they are ours until released. Blocks."""
+        """The directories beside this one whose servers are dead; they are ours until released. Blocks."""
         for path in sorted(self.path.parent.iterdir()):
             if path != self.path and path.is_dir() and (lock := _lock(path)) is not None:
                 yield type(self)(path, lock)
 
     def release(self) -> None:
-        """Let go of it; it stays only if something waits in it. Blocks."""
+        """Unlock it, and remove it unless something waits in it. Blocks."""
         with suppress(OSError):
             if not self.spool_paths() and not self.journal_paths() and not self.tried_journal_paths():
                 (self.path / LOCK).unlink()

@@ -1,6 +1,6 @@
-"""Audio that was set aside in the data directory: it goes with its call, or when it is too old.
+"""Audio that was set aside in the data directory: it is removed with its call, or when it is too old.
 
-Whoever deletes a call looks at once, every server of a data directory every few seconds.
+The server that deletes a call does so at once, every server of a data directory every few seconds.
 """
 
 import asyncio
@@ -19,14 +19,14 @@ CHECK_INTERVAL_S = 5.0
 
 
 class SetAsideAudio:
-    """`root`: where servers' folders and what they set aside lie."""
+    """`root`: where servers' directories and what they set aside lie."""
 
     def __init__(self, root: Path, deletions: CallDeletion) -> None:
         self._root = root
         self._deletions = deletions
 
     async def run(self) -> None:
-        """Look again and again, for ever."""
+        """`remove_due` every CHECK_INTERVAL_S, for ever."""
         while True:
             try:
                 await self.remove_due()

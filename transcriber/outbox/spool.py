@@ -9,6 +9,7 @@ import logging
 import os
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,17 +24,23 @@ MAX_WRITES_WITHOUT_DISK = 10_000
 MAX_FILE_BYTES = 64 << 20
 """Of one stream's file: days of speech. Beyond it new writes are dropped."""
 READ_BATCH_LINES = 200
+Append = Callable[[int, bytes, int], None]
 REMEMBERED_WRITES = 32
 """Delivered writes that are kept for a Redis that turns out to have lost them."""
 
 
 class StreamSpool:
-    """All methods belong to the event loop's thread; the file is worked on elsewhere, one step at a time.
+    """All methods belong to the event loop's thread; the file is read and written in other threads, one step at a time.
 
-    `header`: what the file's first line will say; whoever delivers keeps it true.
+    `header`: what the file's first line will say; its publisher keeps it true. `max_bytes`: of the file. `append`: see
+    `append_log`.
     """
 
-    def __init__(self, path: Path, header: StreamOpened) -> None:
+    def __init__(
+        self, path: Path, header: StreamOpened, *, max_bytes: int = MAX_FILE_BYTES, append: Append = append_log.append
+    ) -> None:
+        self._max_bytes = max_bytes
+        self._append = append
         self.header = header
         self.safe = asyncio.Event()
         """Set while nothing waits that is not in the file."""
@@ -107,7 +114,7 @@ class StreamSpool:
 
     def put(self, write: Write) -> bool:
         """Behind all others. False: over the bound, not taken; the end always is."""
-        full = self._size > MAX_FILE_BYTES or (self.disk_fails and self.unsafe >= MAX_WRITES_WITHOUT_DISK)
+        full = self._size > self._max_bytes or (self.disk_fails and self.unsafe >= MAX_WRITES_WITHOUT_DISK)
         if full and not isinstance(write, StreamClosed):
             return False
         self.safe.clear()
@@ -136,7 +143,7 @@ class StreamSpool:
         return self._in_memory[0] if self._in_memory else None
 
     def mark_delivered(self) -> None:
-        """The head was."""
+        """The head was delivered."""
         self._delivered.append(self._in_memory.popleft())
         if not self.unsafe:
             self.safe.set()
@@ -148,10 +155,10 @@ class StreamSpool:
         """
         while self._delivered and self._delivered[-1].number > written:
             self._in_memory.appendleft(self._delivered.pop())
-        return max(0, self._header().after - written)
+        return max(0, self._current_header().after - written)
 
     def spill(self) -> None:
-        """Redis is in trouble: what waits shall soon be in the file, and what comes, too."""
+        """Redis does not take writes: save what waits, and from now on what comes, too."""
         if self._file is None or self.unsafe:
             self._flush()
 
@@ -177,7 +184,7 @@ class StreamSpool:
         self.safe.set()
 
     async def aclose(self) -> None:
-        """Get what is possible into the file, and let go of it."""
+        """Save what is possible, and close the file."""
         if self.waiting:
             self.spill()
         await self._flushed()
@@ -198,7 +205,7 @@ class StreamSpool:
         try:
             async with self._file_lock:
                 if self._file is None:
-                    text = line(self._header())
+                    text = line(self._current_header())
                     self._file = await asyncio.to_thread(append_log.create, self._path, text)
                     self._size = self._read_offset = len(text)
                     self._last_saved = 0
@@ -217,14 +224,14 @@ class StreamSpool:
                 log.error("events wait in memory only, the outbox cannot be written: %s", error)
             self.disk_fails = True
 
-    def _header(self) -> StreamOpened:
+    def _current_header(self) -> StreamOpened:
         return replace(self.header, after=self._in_memory[0].number - 1 if self._in_memory else self._last_number)
 
     async def _add(self, batch: list[Write]) -> None:
         if self._file is None:
             raise RuntimeError("there is no file to add to")
         text = b"".join(map(line, batch))
-        await asyncio.to_thread(append_log.append, self._file, text, self._size)
+        await asyncio.to_thread(self._append, self._file, text, self._size)
         self._size += len(text)
         self._last_saved = batch[-1].number
 

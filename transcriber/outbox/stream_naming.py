@@ -1,6 +1,6 @@
 """What a stream is called in the store: by its sid, or by another name where the sid is another server's stream.
 
-Nothing that was heard is dropped for a sid that came twice: its words are kept beside those of the other stream. Pure.
+No transcript is dropped because a sid came twice: its words are kept beside those of the other stream. Pure.
 """
 
 from dataclasses import replace
@@ -8,7 +8,6 @@ from typing import TypeVar
 
 from transcriber.events.schema import CallEnded, CallStarted, Event, StreamError
 from transcriber.outbox.stream_writes import StreamOpened
-from transcriber.store.leases import Lease
 
 E = TypeVar("E", bound=Event)
 
@@ -25,9 +24,7 @@ def event_as(event: E, stream_sid: str) -> E:
     return replace(event, stream_sid=stream_sid)  # type: ignore[call-arg]  # all others have one
 
 
-def duplicate_error(lease: Lease, *, at: str) -> StreamError:
-    """What the stream says of its other name. `at`: ISO 8601."""
+def duplicate_error(call_sid: str, stream_sid: str, *, at: str) -> StreamError:
+    """The stream.error event about its other name. `at`: ISO 8601."""
     message = "another server has a stream of this sid: this one goes on by another name"
-    return StreamError(
-        call_sid=lease.call_sid, stream_sid=lease.stream_sid, code="duplicate_stream", message=message, at=at
-    )
+    return StreamError(call_sid=call_sid, stream_sid=stream_sid, code="duplicate_stream", message=message, at=at)

@@ -223,7 +223,7 @@ class StreamPublisher:
         log.warning("Redis knows the stream up to write %s; %d events are lost there", error.written, lacking)
 
     async def _leave_sid(self) -> None:
-        """The sid is another server's stream: refuse ours if nothing of it was heard yet, else call it otherwise."""
+        """The sid is another server's stream: refuse ours if Redis knows nothing of it yet, else rename it."""
         self._is_open = False
         if self._on_refused is not None and not (self.opened.is_set() or self._retry.has_failed):
             self._metrics.duplicate_streams.labels("refused").inc()
@@ -232,9 +232,9 @@ class StreamPublisher:
         self.lease = renamed(self.lease)
         self.spool.header = header_as(self.spool.header, self.lease.stream_sid)
         self._metrics.duplicate_streams.labels("renamed").inc()
-        log.error("another server has a stream of this sid: what was heard here is kept as %s", self.lease.stream_sid)
+        log.error("another server has a stream of this sid: this one is kept as %s", self.lease.stream_sid)
         if not (self._is_closed or self._finished):
-            self.send(duplicate_error(self.lease, at=iso_time(time.time())))
+            self.send(duplicate_error(self.lease.call_sid, self.lease.stream_sid, at=iso_time(time.time())))
 
     async def _refuse_stream(self, why: Refusal) -> None:
         """Nothing of the stream is kept from here."""

@@ -124,7 +124,7 @@ class Takeover:
         return publishers
 
     async def _recover(self, directory: ServerDirectory, rest: list[tuple[Lease, Path, StreamOpened]]) -> None:
-        """Streams with a journal: what follows their last final is heard again, then they end."""
+        """Streams with a journal: what follows their last final is transcribed again, then they end."""
         try:
             publishers = []
             for own, path, first in rest:
@@ -169,8 +169,8 @@ class Takeover:
         except asyncio.CancelledError:
             trying.rename(path)
             raise
-        except Exception:  # whatever recognition raises, the other streams are still to be heard
-            log.exception("audio of a dead server cannot be heard again: %s", directory.set_aside(trying))
+        except Exception:  # whatever recognition raises, the other streams are still to be transcribed
+            log.exception("audio of a dead server cannot be transcribed again: %s", directory.set_aside(trying))
         else:
             await asyncio.to_thread(trying.unlink)
 
@@ -195,7 +195,7 @@ def _journals(directory: ServerDirectory) -> dict[Lease, tuple[Path, StreamOpene
     """The directory's journals by stream; one that does not even say whose it is goes."""
     found = {}
     for path in directory.tried_journal_paths():
-        log.error("a server died while it heard %s again: it is left alone", directory.set_aside(path))
+        log.error("a server died while it transcribed %s again: it is left alone", directory.set_aside(path))
     for path in directory.journal_paths():
         if (header := read_header(path)) is None:
             path.unlink()

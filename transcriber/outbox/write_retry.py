@@ -1,4 +1,4 @@
-"""How one stream's writes are tried: saved when their fate is unclear, repeated with pauses, told about."""
+"""How one stream's writes are tried: saved when their fate is unclear, repeated with pauses, logged."""
 
 import asyncio
 import logging
@@ -19,7 +19,7 @@ SLOW_WRITE_S = 0.25
 
 
 class WriteRetry:
-    """One stream's; its writes wait in the backlog."""
+    """One stream's; its writes wait in the spool."""
 
     def __init__(self, spool: StreamSpool, metrics: Metrics) -> None:
         self._spool = spool
@@ -28,7 +28,7 @@ class WriteRetry:
         self.failure = ""
         """Why the store did not take the last write, in one word; empty when it did."""
         self.has_failed = False
-        """Whether it was ever needed."""
+        """Whether any write ever failed."""
 
     async def attempt(self, writing: Awaitable[T]) -> T:
         """Never cancelled: an answer would be left on the connection."""

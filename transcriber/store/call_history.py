@@ -35,6 +35,8 @@ class RedisCallHistory:
         deletions: CallDeletion,
         events: StoredEvents,
     ) -> None:
+        self.max_calls_read = MAX_CALLS_READ
+        self.max_events_read = MAX_EVENTS_READ
         self._client = client
         self._keys = keys
         self._calls = calls
@@ -50,7 +52,7 @@ class RedisCallHistory:
             return await self._search(query, after)
         summaries: list[Mapping[str, Any]] = []
         with redis_failures("cannot list the calls"):
-            page, cursor = await collect_page(self._scan(query, after), limit=query.limit, max_cost=MAX_CALLS_READ)
+            page, cursor = await collect_page(self._scan(query, after), limit=query.limit, max_cost=self.max_calls_read)
             for start in range(0, len(page), BATCH_CALLS):
                 calls = [call for call, _ in page[start : start + BATCH_CALLS]]
                 stored = zip(calls, await self._command_on_each(calls, "HGETALL"), strict=True)
@@ -62,7 +64,7 @@ class RedisCallHistory:
     async def _search(self, query: CallQuery, after: CallCursor | None) -> CallPage:
         with redis_failures("cannot search the calls"):
             scan = self._call_search.calls(query, after)
-            page, cursor = await collect_page(scan, limit=query.limit, max_cost=MAX_EVENTS_READ)
+            page, cursor = await collect_page(scan, limit=query.limit, max_cost=self.max_events_read)
         summaries = await self._time_slices.collect(
             summary(call.call_sid, match.stored) | {"matches": match.matches, "match_count": match.count}
             for call, match in page

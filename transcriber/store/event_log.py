@@ -56,8 +56,9 @@ class RedisEventLog:
         secondary_writes: SecondaryWrites,
         *,
         ttl_s: int,
+        lease_s: float,
     ) -> None:
-        self.leases = Leases(client, keys)
+        self.leases = Leases(client, keys, lease_s=lease_s)
         self.streams = LiveStreams(client, keys)
         self.calls = calls
         self.secondary_writes = secondary_writes

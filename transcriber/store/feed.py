@@ -121,6 +121,7 @@ class RedisFeed:
         *,
         kinds: Sequence[Channel] = CHANNELS,
         max_waiting: int = MAX_WAITING_MESSAGES,
+        confirm_s: float = CONFIRM_S,
         secondary_writes: SecondaryWrites | None = None,
     ) -> None:
         self._client = client
@@ -129,6 +130,7 @@ class RedisFeed:
         self._patterns = keys.patterns(kinds)
         self._secondary_writes = secondary_writes
         self._max_waiting = max_waiting
+        self._confirm_s = confirm_s
         self._followers: set[_Follower] = set()
         self._subscribed = asyncio.Event()
         self._settled = asyncio.Event()
@@ -156,7 +158,7 @@ class RedisFeed:
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="redis-feed")
         try:
-            async with asyncio.timeout(CONFIRM_S):
+            async with asyncio.timeout(self._confirm_s):
                 while not self._subscribed.is_set():  # it may be lost again before we run
                     await self._settled.wait()
                     if not self._subscribed.is_set():

@@ -1,4 +1,4 @@
-"""Who is alive: a lease per live stream, renewed by its server. Only Redis's clock counts."""
+"""Which live streams have a living server: a lease each, which that server renews. Only Redis's clock counts."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -55,9 +55,10 @@ def renamed(lease: Lease) -> Lease:
 
 
 class Leases:
-    """The sorted set. Errors of Redis come out as they are."""
+    """The sorted set. Errors of Redis come out as they are. `lease_s`: how long a lease holds without renewal."""
 
-    def __init__(self, client: Client, keys: Keys) -> None:
+    def __init__(self, client: Client, keys: Keys, *, lease_s: float = LEASE_S) -> None:
+        self.lease_s = lease_s
         self._client = client
         self._key = keys.leases
         self._renew = client.register_script(_RENEW)
@@ -68,11 +69,11 @@ class Leases:
         await self.renew([lease])
 
     async def renew(self, leases: Iterable[Lease]) -> Sequence[Lease]:
-        """All of them hold for LEASE_S again. Returns those that were gone: ended by somebody, or lost by Redis."""
+        """All of them hold for `lease_s` again. Returns those that were gone: ended by somebody, or lost by Redis."""
         lost: list[Lease] = []
         members = [lease.member for lease in leases]
         for start in range(0, len(members), BATCH_LEASES):
-            args: list[Any] = [int(LEASE_S * 1000), *members[start : start + BATCH_LEASES]]
+            args: list[Any] = [int(self.lease_s * 1000), *members[start : start + BATCH_LEASES]]
             lost += map(Lease.parse, await self._renew(keys=[self._key], args=args))
         return lost
 

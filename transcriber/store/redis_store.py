@@ -1,4 +1,4 @@
-"""One object with everything kept in Redis. How a URL becomes a client lives in client.py."""
+"""The face of the store: one object with everything that is kept in Redis. How to connect lives in `redis.client`."""
 
 import asyncio
 import time
@@ -18,6 +18,7 @@ from transcriber.store.event_log import RedisEventLog
 from transcriber.store.feed import RedisFeed
 from transcriber.store.index_repair import IndexRepair
 from transcriber.store.keys import Keys
+from transcriber.store.leases import LEASE_S
 from transcriber.store.redis import acl_check
 from transcriber.store.redis.client import READING_CONNECTIONS, READING_DEADLINE_S, Client, connect, disconnect
 from transcriber.store.redis.database_guard import DatabaseGuard
@@ -28,32 +29,38 @@ from transcriber.store.stored_events import StoredEvents
 from transcriber.store.tickets import RedisTickets
 
 PROBE_INTERVAL_S = 1.0
-"""However often the state is asked for, Redis is not troubled more."""
+"""However often the state is asked for, Redis is not asked more often."""
 PROBE_TTL_S = 60
 
 
 class RedisStore:
-    """The four ports on one client, the archive on a second one. An async context manager: leaving it closes all
+    """Everything writes over one client, and history is read over a second one. An async context manager: leaving it
 
-    connections. `owner`: the server whose streams are written.
+    closes all connections. `owner`: the server whose streams are written.
     """
 
     def __init__(
-        self, client: Client, reading_client: Client, keys: Keys, *, ttl_s: int, owner: str, metrics: Metrics
+        self,
+        client: Client,
+        reading_client: Client,
+        keys: Keys,
+        *,
+        ttl_s: int,
+        owner: str,
+        metrics: Metrics,
+        lease_s: float = LEASE_S,
     ) -> None:
         self._client = client
         self._reading_client = reading_client
         self.keys = keys
         self.owner = owner
         self.secondary_writes = SecondaryWrites(metrics)
-        index, calls = (
-            SearchIndex(client, keys, ttl_s=ttl_s, reading_client=reading_client),
-            CallList(client, keys, ttl_s=ttl_s),
-        )
+        self.search_index = index = SearchIndex(client, keys, ttl_s=ttl_s, reading_client=reading_client)
+        calls = CallList(client, keys, ttl_s=ttl_s)
         events = StoredEvents(reading_client, keys)
         self.index_repair = IndexRepair(client, keys, index, calls, self.secondary_writes, events)
         self.event_log = RedisEventLog(
-            client, keys, index, calls, self.index_repair, self.secondary_writes, ttl_s=ttl_s
+            client, keys, index, calls, self.index_repair, self.secondary_writes, ttl_s=ttl_s, lease_s=lease_s
         )
         self.deletions = CallDeletion(client, keys, index, calls, events)
         self.history = RedisCallHistory(reading_client, keys, index, calls, self.deletions, events)
@@ -76,7 +83,7 @@ class RedisStore:
         return self._reading_client
 
     async def ping(self) -> None:
-        """Raises StoreError unless Redis answers in time. That PING is not allowed is an answer: `rights` names it."""
+        """Raises StoreError unless Redis answers in time. That PING is not allowed is an answer; see `check_acl`."""
         with redis_failures("Redis does not answer"), suppress(NoPermissionError):
             await self._client.ping()
 
@@ -133,16 +140,24 @@ class RedisStore:
 
 
 async def open_store(
-    url: str, *, prefix: str, ttl_s: int, owner: str = "nobody", metrics: Metrics | None = None
+    url: str,
+    *,
+    prefix: str,
+    ttl_s: int,
+    owner: str = "nobody",
+    metrics: Metrics | None = None,
+    lease_s: float = LEASE_S,
 ) -> RedisStore:
     """A store on the Redis at `url`, which has answered. `ttl_s`: how long calls are kept, 0 = for ever.
 
     `owner`: a name, one word, that no other server has, for whoever writes streams. `metrics`: where it counts.
+    `lease_s`: how long a stream is held to be alive without a sign of its server.
 
     Raises ConfigError for a malformed URL, StoreError when Redis does not answer.
     """
     reading = connect(url, max_connections=READING_CONNECTIONS, wait_s=READING_DEADLINE_S)
-    store = RedisStore(connect(url), reading, Keys(prefix), ttl_s=ttl_s, owner=owner, metrics=metrics or Metrics())
+    metrics = metrics or Metrics()
+    store = RedisStore(connect(url), reading, Keys(prefix), ttl_s=ttl_s, owner=owner, metrics=metrics, lease_s=lease_s)
     try:
         await store.ping()
     except BaseException:

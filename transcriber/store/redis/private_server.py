@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -65,7 +66,8 @@ class PrivateRedis:
     data unreadable (with the last lines of redis.log), not ready in time.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, find_program: Callable[[], Path] = binary.find) -> None:
+        self._find_binary = find_program
         self._directory = directory.absolute()
         self._socket = socket_path(directory)
         self._stack = AsyncExitStack()
@@ -128,7 +130,7 @@ class PrivateRedis:
             await asyncio.sleep(0.02)
 
     async def _find_program(self) -> Path:
-        program = binary.find()
+        program = self._find_binary()
         if self._has_multipart_log() and await binary.major_version(program) < 7:
             raise PrivateRedisError(
                 f"the data in {self._directory} was written by redis-server 7 or newer and {program} is older: "

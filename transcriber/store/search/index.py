@@ -85,6 +85,7 @@ class SearchIndex:
     """
 
     def __init__(self, client: Client, keys: Keys, *, ttl_s: int, reading_client: Client) -> None:
+        self.max_work = MAX_WORK
         self._prefix = keys.search
         self._old = keys.old_search
         self._ttl_s = ttl_s and ttl_s + 2 * DAY_S
@@ -156,7 +157,7 @@ class SearchIndex:
         words = sorted(wanted, reverse=True)  # '=' before '*': what names few calls decides which are looked at
         newest_ms, behind = newest or ("+inf", "")
         arguments: list[Any] = [newest_ms, behind, "-inf" if oldest_ms is None else oldest_ms, count]
-        arguments += [MAX_WORK, MAX_PREFIX_WORDS]
+        arguments += [self.max_work, MAX_PREFIX_WORDS]
         arguments += ["+inf" if newest is None else day_of(newest[0])]
         arguments += ["-inf" if oldest_ms is None else day_of(oldest_ms), *words]
         return _merged([await self._find_under_prefix(prefix, arguments) for prefix in (self._prefix, self._old)])
