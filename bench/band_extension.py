@@ -20,12 +20,20 @@ from scipy.signal import resample_poly
 
 from bench import recordings
 from transcriber.audio import bandwidth_extension
-from transcriber.audio.bandwidth_extension import AFTER, BEFORE, FRAME, HOP, BandwidthExtender, Network, Samples
-from transcriber.audio.g711 import expand
-from transcriber.audio.resampler import upsample
+from transcriber.audio.bandwidth_extension import (
+    FRAME_SAMPLES,
+    FRAMES_AFTER,
+    FRAMES_BEFORE,
+    HOP_SAMPLES,
+    BandwidthExtender,
+    Network,
+    Samples,
+)
+from transcriber.audio.chunk import PCM_RATE_HZ
+from transcriber.audio.g711 import compress, expand
+from transcriber.audio.upsampling import upsample
 from transcriber.catalog import static_graph
 from transcriber.recognition.word_errors import word_errors
-from transcriber.telephony.simulator import compress
 
 SHIPPED = Path(bandwidth_extension.__file__).with_name("bandwidth_extension.npz")
 HIDDEN, EPOCHS, BATCH = 64, 16, 512
@@ -36,7 +44,7 @@ PARTS = ("dev", "test", "all")
 def read_wide(path: Path) -> Samples:
     """A 16 kHz mono wav, full scale 1."""
     with wave.open(str(path)) as file:
-        if file.getframerate() != bandwidth_extension.RATE or file.getnchannels() != 1 or file.getsampwidth() != 2:
+        if file.getframerate() != PCM_RATE_HZ or file.getnchannels() != 1 or file.getsampwidth() != 2:
             raise SystemExit(f"{path} is not 16 kHz, mono, 16 bit")
         return np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float64) / 32768
 
@@ -52,8 +60,8 @@ def clean(mulaw: bytes) -> Samples:
 
 
 def framed(samples: Samples) -> Samples:
-    """Frames of FRAME every HOP."""
-    return np.lib.stride_tricks.sliding_window_view(samples, FRAME)[::HOP]
+    """Frames of FRAME_SAMPLES every HOP_SAMPLES."""
+    return np.lib.stride_tricks.sliding_window_view(samples, FRAME_SAMPLES)[::HOP_SAMPLES]
 
 
 def pairs(files: Sequence[Path], *, seed: int) -> Iterator[tuple[Samples, Samples]]:
@@ -64,13 +72,13 @@ def pairs(files: Sequence[Path], *, seed: int) -> Iterator[tuple[Samples, Sample
         heard = wide + random.normal(size=len(wide)) * 10 ** (random.uniform(-90, -55) / 20)
         narrow = clean(telephone(heard))
         length = min(len(narrow), len(wide))
-        if length < (BEFORE + AFTER + 2) * FRAME:
+        if length < (FRAMES_BEFORE + FRAMES_AFTER + 2) * FRAME_SAMPLES:
             continue
-        seen = bandwidth_extension.rows(bandwidth_extension.spectra(framed(narrow[:length])))
+        seen = bandwidth_extension.features(bandwidth_extension.spectra(framed(narrow[:length])))
         said = bandwidth_extension.energies(
-            bandwidth_extension.spectra(framed(wide[:length])), bandwidth_extension.HIGH
+            bandwidth_extension.spectra(framed(wide[:length])), bandwidth_extension.HIGH_BINS
         )
-        yield bandwidth_extension.context(seen), said[BEFORE : len(said) - AFTER]
+        yield bandwidth_extension.with_context(seen), said[FRAMES_BEFORE : len(said) - FRAMES_AFTER]
 
 
 def train(files: Sequence[Path], *, seed: int = 0, hidden: int = HIDDEN, epochs: int = EPOCHS) -> Network:

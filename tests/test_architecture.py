@@ -37,6 +37,8 @@ factory turns what telephony and recognition tell into events, and compiling a m
 PURE = [
     "audio.chunk",
     "audio.g711",
+    "audio.bandwidth_extension",
+    "audio.resampler",
     "telephony.twilio.messages",
     "telephony.twilio.signature",
     "telephony.media_stream",

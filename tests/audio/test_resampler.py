@@ -9,8 +9,9 @@ from scipy.signal import firwin
 
 from transcriber.audio.chunk import Band
 from transcriber.audio.g711 import MULAW, expand
-from transcriber.audio.resampler import ONE, Upsampler, half_band
+from transcriber.audio.resampler import ONE, half_band
 from transcriber.audio.sample_calls import path
+from transcriber.audio.upsampling import upsampler
 from transcriber.telephony.simulator import read_recording
 
 BANDS: list[Band] = ["telephone", "wide"]
@@ -21,8 +22,8 @@ def samples(pcm: bytes) -> NDArray[np.int16]:
 
 
 def all_of(band: Band, *pieces: bytes) -> bytes:
-    upsampler = Upsampler(band)
-    return b"".join(upsampler.push(piece) for piece in pieces) + upsampler.flush()
+    resampler = upsampler(band)
+    return b"".join(resampler.push(piece) for piece in pieces) + resampler.flush()
 
 
 def tone(hertz: float, seconds: float = 0.5) -> bytes:
@@ -57,9 +58,9 @@ def test_any_cut_gives_the_same_samples(mulaw: bytes, cuts: list[int], band: Ban
 
 @pytest.mark.parametrize("band", BANDS)
 def test_flush_leaves_nothing_behind(band: Band) -> None:
-    upsampler = Upsampler(band)
-    first = upsampler.push(tone(440)) + upsampler.flush()
-    assert upsampler.push(tone(440)) + upsampler.flush() == first
+    resampler = upsampler(band)
+    first = resampler.push(tone(440)) + resampler.flush()
+    assert resampler.push(tone(440)) + resampler.flush() == first
 
 
 def test_telephone_samples_stay_where_they_were() -> None:

@@ -5,7 +5,7 @@ import pytest
 from tests.recognition.conftest import TracksOf
 from tests.recognition.test_service import listen, words
 from transcriber.audio.chunk import SAMPLE_RATE_HZ, AudioChunk
-from transcriber.audio.resampler import upsample
+from transcriber.audio.upsampling import upsample
 from transcriber.recognition.chunk_schedule import STEP_SAMPLES, ChunkSchedule, measure_chunk_schedule
 from transcriber.recognition.options import RecognitionOptions
 from transcriber.recognition.recognizer_pool import RecognizerPool

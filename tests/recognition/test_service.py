@@ -10,7 +10,7 @@ import vosk
 
 from tests.recognition.conftest import Tracks, TracksOf
 from transcriber.audio.chunk import AudioChunk, Band
-from transcriber.audio.resampler import upsample
+from transcriber.audio.upsampling import upsample
 from transcriber.recognition.decode_scheduler import TrackQueue
 from transcriber.recognition.utterance_tracker import FinalResult, PartialResult
 from transcriber.recognition.vosk_engine import VoskEngine

@@ -1,14 +1,16 @@
-"""From 8 kHz mu-law to 16 kHz PCM, streaming, bit-identical however the audio is cut."""
+"""From 8 kHz mu-law to 16 kHz PCM, streaming, bit-identical however the audio is cut. Pure.
+
+Which of its ways a model needs says `upsampling`.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from transcriber.audio.bandwidth_extension import DELAY as EXTENSION_DELAY
-from transcriber.audio.bandwidth_extension import BandwidthExtender
-from transcriber.audio.chunk import Band
+from transcriber.audio.bandwidth_extension import DELAY_SAMPLES, BandwidthExtender
 from transcriber.audio.g711 import MULAW_EXACT
 
 ONE = 1 << 15
+"""Of the taps' whole numbers: Q15."""
 
 
 def half_band(reach: int) -> NDArray[np.float64]:
@@ -29,31 +31,30 @@ _TAPS = half_band(24)
 class Upsampler:
     """One track's 8 -> 16 kHz. Not shared between tracks; any thread, one at a time.
 
-    `telephone`: the clean half-band filter, for models trained on telephone speech; its sums are whole numbers below
-    2**53, hence exact, hence the same however the audio is cut. `wide`: the same and an upper band guessed from the
-    lower one, for models that never saw an empty one (`extension`). Delay: 3 ms or 33 ms, made up by `flush`: in total
-    two samples out for one in, aligned.
+    The clean half-band filter; its sums are whole numbers below 2**53, hence exact, hence the same however the audio is
+    cut. With an `extender` also an upper band, guessed from the lower one. Delay: 3 ms or 33 ms, made up by `flush`: in
+    total two samples out for one in, aligned.
     """
 
-    def __init__(self, band: Band) -> None:
-        self._extension = BandwidthExtender() if band == "wide" else None
+    def __init__(self, extender: BandwidthExtender | None = None) -> None:
+        self._extender = extender
         self._taps = _TAPS
         self._reach = len(self._taps) // 2
         self._held = np.zeros(self._reach - 1)
-        self.delay = self._reach + (EXTENSION_DELAY // 2 if self._extension else 0)
+        self.delay_samples = self._reach + (DELAY_SAMPLES // 2 if extender else 0)
         """Samples at 8 kHz that are held back at most."""
 
     def push(self, mulaw: bytes) -> bytes:
         """8 kHz mu-law in, 16 kHz 16-bit little-endian PCM out, as far as the filter can see."""
         samples = self._interpolate(MULAW_EXACT[np.frombuffer(mulaw, np.uint8)])
-        return _pcm(samples if self._extension is None else _whole(self._extension.push(samples)))
+        return _pcm(samples if self._extender is None else _whole(self._extender.push(samples)))
 
     def flush(self) -> bytes:
         """The held-back end; afterwards the upsampler is as new."""
         tail = self._interpolate(np.zeros(self._reach))
         self._held = np.zeros(self._reach - 1)
-        if self._extension is not None:
-            tail = _whole(np.concatenate((self._extension.push(tail), self._extension.flush())))
+        if self._extender is not None:
+            tail = _whole(np.concatenate((self._extender.push(tail), self._extender.flush())))
         return _pcm(tail)
 
     def _interpolate(self, samples: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -67,12 +68,6 @@ class Upsampler:
         out[1::2] = np.floor(np.convolve(known, self._taps, "valid") / ONE + 0.5)
         self._held = known[ready:]
         return _bounded(out)
-
-
-def upsample(mulaw: bytes, band: Band) -> bytes:
-    """A whole recording: 8 kHz mu-law to 16 kHz 16-bit little-endian PCM."""
-    upsampler = Upsampler(band)
-    return upsampler.push(mulaw) + upsampler.flush()
 
 
 def _pcm(whole: NDArray[np.float64]) -> bytes:

@@ -15,7 +15,7 @@ from transcriber.errors import AudioFileError
 
 PCM, FLOAT, ALAW, MULAW_TAG, EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
 BITS = {PCM: (8, 16, 24, 32), FLOAT: (32, 64), ALAW: (8,), MULAW_TAG: (8,)}
-RATES = range(1000, 768_001)
+RATES_HZ = range(1000, 768_001)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Recording:
 class _Format:
     tag: int
     channels: int
-    rate: int
+    rate_hz: int
     bits: int
 
 
@@ -69,10 +69,10 @@ def _read(path: Path) -> list[bytes]:
     data = data[: len(data) - len(data) % width]
     if not data:
         raise AudioFileError(f"{path}: holds no audio")
-    if form.tag == MULAW_TAG and form.rate == SAMPLE_RATE_HZ:
+    if form.tag == MULAW_TAG and form.rate_hz == SAMPLE_RATE_HZ:
         return [bytes(data[side :: form.channels]) for side in range(form.channels)]
     samples = _samples(bytes(data), form).reshape(-1, form.channels)
-    return [compress(_at_8k(samples[:, side], form.rate)) for side in range(form.channels)]
+    return [compress(_at_8k(samples[:, side], form.rate_hz)) for side in range(form.channels)]
 
 
 def _parts(raw: bytes) -> tuple[_Format, memoryview]:
@@ -110,8 +110,10 @@ def _check(form: _Format) -> None:
         )
     if form.channels not in (1, 2):
         raise ValueError(f"has {form.channels} channels; a call has one or two (left inbound, right outbound)")
-    if form.rate not in RATES:
-        raise ValueError(f"has a sample rate of {form.rate} Hz; {RATES.start} to {RATES.stop - 1} are understood")
+    if form.rate_hz not in RATES_HZ:
+        raise ValueError(
+            f"has a sample rate of {form.rate_hz} Hz; {RATES_HZ.start} to {RATES_HZ.stop - 1} are understood"
+        )
 
 
 def _samples(data: bytes, form: _Format) -> NDArray[np.float64]:
@@ -141,10 +143,11 @@ def _alaw_table() -> NDArray[np.float64]:
     return np.where(code & 0x80, magnitude, -magnitude).astype(np.float64)
 
 
-def _at_8k(samples: NDArray[np.float64], rate: int) -> NDArray[np.int16]:
-    if rate != SAMPLE_RATE_HZ:
-        from scipy.signal import resample_poly  # slow to import, and most recordings do not need it
+def _at_8k(samples: NDArray[np.float64], rate_hz: int) -> NDArray[np.int16]:
+    if rate_hz != SAMPLE_RATE_HZ:
+        # scipy's one use at run time: a filter for any rate, designed anew. Slow to import; most recordings need none.
+        from scipy.signal import resample_poly
 
-        common = math.gcd(rate, SAMPLE_RATE_HZ)
-        samples = resample_poly(samples, SAMPLE_RATE_HZ // common, rate // common)
+        common = math.gcd(rate_hz, SAMPLE_RATE_HZ)
+        samples = resample_poly(samples, SAMPLE_RATE_HZ // common, rate_hz // common)
     return np.clip(np.round(samples), -32768, 32767).astype(np.int16)

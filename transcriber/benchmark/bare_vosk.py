@@ -17,7 +17,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from transcriber.audio.chunk import SAMPLE_RATE_HZ, Band
 from transcriber.audio.g711 import SILENCE
-from transcriber.audio.resampler import upsample
+from transcriber.audio.upsampling import upsample
 from transcriber.errors import ModelError
 from transcriber.runtime import blas_kernels
 

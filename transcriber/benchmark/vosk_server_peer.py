@@ -18,7 +18,7 @@ import aiohttp
 
 from transcriber.audio.chunk import SAMPLE_RATE_HZ, Band
 from transcriber.audio.g711 import expand
-from transcriber.audio.resampler import upsample
+from transcriber.audio.upsampling import upsample
 from transcriber.benchmark.call_result import CallResult, Utterance
 from transcriber.benchmark.material import Call
 from transcriber.benchmark.system_under_test import LAST_WORDS_WITHIN_S, ResourceUse, resources_of

@@ -1,1 +1,6 @@
-"""Behind the Recognizer port: Vosk, the pool, the lanes, and a scripted engine."""
+"""From a track's audio to words: voice activity detection, endpointing, decoding, partial and final results.
+
+Others use `service` (a stream's recognition), `decode_scheduler` (a queue per track, worker threads), `model_registry`,
+`capacity`, `options`, and the results of `utterance_tracker`. Speech engines stand behind `ports`; only `vosk_engine`
+knows Vosk. Results become events in `events.factory`; which models there are is known to `catalog`.
+"""

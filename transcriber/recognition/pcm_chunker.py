@@ -7,7 +7,7 @@ load.
 from collections.abc import Iterator
 
 from transcriber.audio.chunk import PCM_BYTES_PER_SAMPLE, SAMPLES_PER_MS, Band
-from transcriber.audio.resampler import Upsampler
+from transcriber.audio.upsampling import upsampler
 from transcriber.recognition.chunk_schedule import RESTART_SAMPLES, ChunkSchedule
 
 BLOCK_SAMPLES = 100 * SAMPLES_PER_MS
@@ -21,20 +21,20 @@ class PcmChunker:
         self.fed_samples = 0
         """Samples at 8 kHz since the recognizer began anew."""
         self._schedule = schedule
-        self._upsampler = Upsampler(band)
+        self._resampler = upsampler(band)
         self._pcm = bytearray()
         self._held_back = 0
-        """Samples at 8 kHz that the upsampler has not given out."""
+        """Samples at 8 kHz that the resampler has not given out."""
 
     @property
     def samples_to_next(self) -> int:
         """Samples that are lacking for the next block."""
         lacking = self._block_bytes - len(self._pcm)
-        return max(0, lacking // PCM_BYTES_PER_SAMPLE + self._upsampler.delay - self._held_back)
+        return max(0, lacking // PCM_BYTES_PER_SAMPLE + self._resampler.delay_samples - self._held_back)
 
     def push(self, mulaw: bytes) -> Iterator[bytes]:
         """The blocks that are due."""
-        pcm = self._upsampler.push(mulaw)
+        pcm = self._resampler.push(mulaw)
         self._held_back += len(mulaw) - len(pcm) // PCM_BYTES_PER_SAMPLE
         self._pcm += pcm
         while len(self._pcm) >= self._block_bytes:
@@ -42,7 +42,7 @@ class PcmChunker:
 
     def flush(self) -> Iterator[bytes]:
         """All that was not fed yet."""
-        self._pcm += self._upsampler.flush()
+        self._pcm += self._resampler.flush()
         self._held_back = 0
         while self._pcm:
             yield self._cut()

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from transcriber.audio.chunk import SAMPLE_RATE_HZ
-from transcriber.audio.resampler import Upsampler, upsample
+from transcriber.audio.upsampling import upsample, upsampler
 from transcriber.recognition.chunk_schedule import ChunkSchedule, measure_chunk_schedule
 from transcriber.recognition.ports import Engine, Recognizer
 
@@ -110,10 +110,10 @@ class RecognizerPool:
 
 def decode(recognizer: Recognizer, mulaw: bytes, engine: Engine) -> float:
     """Feed a whole recording; CPU seconds of this thread per second of audio."""
-    upsampler = Upsampler(engine.band)
+    resampler = upsampler(engine.band)
     before = time.thread_time()
     for start in range(0, len(mulaw), BLOCK_SAMPLES):
-        if recognizer.accept(upsampler.push(mulaw[start : start + BLOCK_SAMPLES])):
+        if recognizer.accept(resampler.push(mulaw[start : start + BLOCK_SAMPLES])):
             recognizer.result()
         recognizer.partial(settled=True)
     recognizer.finish()

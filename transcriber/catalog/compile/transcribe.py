@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from transcriber.audio.chunk import SAMPLE_RATE_HZ, Band
-from transcriber.audio.resampler import Upsampler
+from transcriber.audio.upsampling import upsampler
 from transcriber.catalog import describe, static_graph
 from transcriber.catalog.vosk_layout import feature_options
 from transcriber.recognition.ports import Recognizer
@@ -53,9 +53,9 @@ def link(source: str, target: str) -> None:
 
 def transcribe(recognizer: Recognizer, mulaw: bytes, band: Band) -> list[Hypothesis]:
     """A track's utterances in which something was said, fed 100 ms at a time."""
-    upsampler = Upsampler(band)
-    blocks = [upsampler.push(mulaw[start : start + BLOCK_SAMPLES]) for start in range(0, len(mulaw), BLOCK_SAMPLES)]
-    ended = [recognizer.result() for block in (*blocks, upsampler.flush()) if recognizer.accept(block)]
+    resampler = upsampler(band)
+    blocks = [resampler.push(mulaw[start : start + BLOCK_SAMPLES]) for start in range(0, len(mulaw), BLOCK_SAMPLES)]
+    ended = [recognizer.result() for block in (*blocks, resampler.flush()) if recognizer.accept(block)]
     return [said for said in (*ended, recognizer.finish()) if said.text]
 
 
