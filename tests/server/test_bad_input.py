@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.server.conftest import Running, Serve
-from transcriber.web.access.rules import OPEN_ROUTES
+from transcriber.web.access.authorization import OPEN_ROUTES
 
 
 class Bad:

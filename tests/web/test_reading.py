@@ -15,7 +15,7 @@ from transcriber.runtime import time_slices
 from transcriber.runtime.time_slices import TimeSlices
 from transcriber.store.redis.client import READING_CONNECTIONS
 from transcriber.store.redis_store import RedisStore
-from transcriber.web.limits.reading import AT_ONCE, MOST_WAITING, READING
+from transcriber.web.limits.history_reads import AT_ONCE, MOST_WAITING, READING
 
 FINALS = 1500
 WITHIN_S = 60

@@ -4,7 +4,7 @@ import pytest
 
 from tests.web.conftest import Client, WebClient
 from transcriber.settings.api_keys import settings_entry
-from transcriber.web.access import rules
+from transcriber.web.access import authorization
 
 READER, REMOVER, BOTH, ALL = (f"tk_{name}_{'x' * 32}" for name in ("reader", "remover", "both", "all"))
 KEYS = (
@@ -61,5 +61,5 @@ async def test_every_route_asks_for_a_role(web_client: WebClient) -> None:
     for route in client.app.router.routes():
         assert route.resource is not None
         path = route.resource.canonical
-        if path not in rules.OPEN_ROUTES and route.method not in ("GET", "HEAD"):
+        if path not in authorization.OPEN_ROUTES and route.method not in ("GET", "HEAD"):
             assert await status(client, route.method, path.replace("{call_sid}", "CA1"), READER) == 403, path

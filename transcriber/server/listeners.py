@@ -14,10 +14,10 @@ from transcriber.settings.definition import Settings
 from transcriber.settings.host_address import url_of
 from transcriber.web.app import create_app, create_metrics_app
 from transcriber.web.services import Services
-from transcriber.web.transport.bounded_site import BoundedSite
 from transcriber.web.transport.certificate import Certificate
 from transcriber.web.transport.client_address import networks
 from transcriber.web.transport.connections import Connections
+from transcriber.web.transport.limited_site import BoundedSite
 
 MOST_UNCONFIRMED_MS = 60_000
 LIBRARIES = ("asyncio", "aiohttp.server", "aiohttp.web", "aiohttp.websocket", "aiohttp.internal")

@@ -5,15 +5,25 @@ import asyncio
 from aiohttp import web
 
 from transcriber.settings import api_keys
-from transcriber.web.access.rules import KEYRING, api_access, keyring
+from transcriber.web.access.authorization import KEYRING, api_access, keyring
 from transcriber.web.access.ticket_issuer import ISSUING, TicketIssuer
 from transcriber.web.api import openapi
 from transcriber.web.cors_caching import share, shared
 from transcriber.web.limits.event_streams import FOLLOWERS, EventStreamLimits
-from transcriber.web.limits.reading import READING, ReadLimits
+from transcriber.web.limits.history_reads import READING, ReadLimits
 from transcriber.web.limits.request_rate import BUDGETS, RateLimits, rate_limited
 from transcriber.web.middleware import add_security_headers, bodies, errors, observed
-from transcriber.web.routes import api_docs, attach, call_events, calls, health, media, page, sample_calls, twilio
+from transcriber.web.routes import (
+    api_docs,
+    attach,
+    call_events,
+    calls,
+    health,
+    media,
+    page,
+    sample_calls,
+    twilio_webhooks,
+)
 from transcriber.web.services import SERVICES, Services
 
 # Far above any form of Twilio's; the API takes no bodies at all.
@@ -51,8 +61,8 @@ def create_app(services: Services) -> web.Application:
     get("/docs", api_docs.page)
     get("/v1/media", media.media, allow_head=False)
     get("/v1/media/ticket/{ticket}", media.media, allow_head=False)
-    post("/v1/twiml", twilio.twiml)
-    post("/v1/stream-status", twilio.stream_status)
+    post("/v1/twiml", twilio_webhooks.twiml)
+    post("/v1/stream-status", twilio_webhooks.stream_status)
     get("/v1/calls", calls.calls)
     get("/v1/calls/{call_sid}", calls.call)
     delete("/v1/calls/{call_sid}", calls.delete)

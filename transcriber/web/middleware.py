@@ -10,7 +10,7 @@ from aiohttp.typedefs import Handler
 from multidict import CIMultiDict
 
 from transcriber.errors import BadRequest, Busy, CallIsLive, CallNotFound, StoreError, TelephonyError, TranscriberError
-from transcriber.web.access import rules
+from transcriber.web.access import authorization
 from transcriber.web.api.errors import error_response
 from transcriber.web.services import SERVICES
 
@@ -44,7 +44,7 @@ async def observed(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         response = await handler(request)
         status = response.status
-        if status >= 400 and not response.prepared and rules.is_stranger(request):
+        if status >= 400 and not response.prepared and authorization.is_stranger(request):
             response.force_close()  # who was refused shall not hold a place
         return response
     finally:

@@ -12,7 +12,7 @@ from aiohttp import web
 from transcriber.calls.admission import AdmissionPolicy
 from transcriber.calls.pending_sockets import SocketCredentials
 from transcriber.errors import StoreError
-from transcriber.web.access import rules
+from transcriber.web.access import authorization
 from transcriber.web.api.errors import Refusal
 from transcriber.web.limits.request_rate import bounded_address_of
 from transcriber.web.services import SERVICES
@@ -25,11 +25,11 @@ log = logging.getLogger(__name__)
 
 async def credentials_of(request: web.Request) -> SocketCredentials | Refusal:
     """What the socket shows, if there is room for it. A ticket is looked at last: afterwards it is spent."""
-    refusal = rules.may_stream(request)
+    refusal = authorization.may_stream(request)
     if refusal is not None:
         return refusal
-    admission, ticket = request.app[SERVICES].sessions.admission, rules.ticket_of(request)
-    credentials = SocketCredentials(authenticated=rules.is_proved(request), address=bounded_address_of(request))
+    admission, ticket = request.app[SERVICES].sessions.admission, authorization.ticket_of(request)
+    credentials = SocketCredentials(authenticated=authorization.is_proved(request), address=bounded_address_of(request))
     if not ticket:
         return _no_room(admission, credentials) or credentials
     refusal = _no_room(admission, SocketCredentials(authenticated=True))

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from aiohttp import web
 
-from transcriber.web.access import rules
+from transcriber.web.access import authorization
 from transcriber.web.api.errors import Refusal
 from transcriber.web.limits.request_rate import address_of
 from transcriber.web.services import SERVICES
@@ -26,12 +26,12 @@ FOLLOWERS = web.AppKey("followers", EventStreamLimits)
 def place(request: web.Request) -> Iterator[Refusal | None]:
     """A place inside the block, or why there is none."""
     followers, most = request.app[FOLLOWERS], request.app[SERVICES].settings.sse_per_client
-    key = rules.key_of(request)
+    key = authorization.key_of(request)
     name = address_of(request) if key is None else key.digest.hex()
     if most and followers[name] >= most:
         who = "address" if key is None else "key"
         message = f"this {who} follows {most} live event streams already (TRANSCRIBER_SSE_PER_CLIENT is the limit)"
-        yield rules.counted(request, Refusal(429, message, {"Retry-After": str(RETRY_AFTER_S)}))
+        yield authorization.counted(request, Refusal(429, message, {"Retry-After": str(RETRY_AFTER_S)}))
         return
     followers[name] += 1
     try:

@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from transcriber.settings.definition import Settings
-from transcriber.web.access import rules
+from transcriber.web.access import authorization
 from transcriber.web.api.errors import Refusal
 from transcriber.web.limits.token_bucket import TokenBuckets
 from transcriber.web.services import SERVICES
@@ -59,15 +59,15 @@ async def rate_limited(request: web.Request, handler: Handler) -> web.StreamResp
     if route in FREE:
         return await handler(request)
     budgets = request.app[BUDGETS]
-    key = rules.key_of(request)
+    key = authorization.key_of(request)
     if key is not None:
         wait_s = budgets.keys.charge(key.digest, time.monotonic())
         request[_PAYER] = _Payer(budgets.keys, key.digest)
         return _come_back(request, "this key", "KEY", wait_s) if wait_s else await handler(request)
-    if rules.trusts_this_machine(request):
+    if authorization.trusts_this_machine(request):
         return await handler(request)
-    signed = route in rules.SIGNED_ROUTES and bool(request.app[SERVICES].settings.twilio_auth_token)
-    if signed or route in rules.MEDIA_ROUTES:
+    signed = route in authorization.SIGNED_ROUTES and bool(request.app[SERVICES].settings.twilio_auth_token)
+    if signed or route in authorization.MEDIA_ROUTES:
         return await _judged_afterwards(request, handler, budgets.addresses, signed=signed)
     wait_s = budgets.addresses.charge(address_of(request), time.monotonic())
     return _come_back(request, "this address", "ADDRESS", wait_s) if wait_s else await handler(request)
@@ -79,9 +79,9 @@ async def _judged_afterwards(
     """Twilio dials from few addresses, so only what was refused is charged; proofs are looked at in any case."""
     name = address_of(request)
     wait_s = addresses.wait_s(name, time.monotonic())
-    if wait_s and not signed and not rules.ticket_of(request):
+    if wait_s and not signed and not authorization.ticket_of(request):
         return _come_back(request, "this address", "ADDRESS", wait_s)
-    request[rules.OVERDRAWN] = wait_s > 0
+    request[authorization.OVERDRAWN] = wait_s > 0
     response = await handler(request)
     refused = response.status == 403 if signed else 400 <= response.status < 500 or request.get(WASTED, False)
     if refused:
@@ -122,4 +122,4 @@ def _client(request: web.Request) -> IPv4Or6 | None:
 def _come_back(request: web.Request, who: str, setting: str, wait_s: float) -> web.Response:
     seconds = math.ceil(wait_s)
     message = f"too many requests of {who} (TRANSCRIBER_RATE_PER_{setting} is the limit); try again in {seconds} s"
-    return rules.counted(request, Refusal(429, message, {"Retry-After": str(seconds)})).response()
+    return authorization.counted(request, Refusal(429, message, {"Retry-After": str(seconds)})).response()

@@ -11,7 +11,7 @@ from transcriber.telephony.twilio.rest_api import MOST_PARAMETERS, StreamRequest
 from transcriber.telephony.twilio.signature import PublicAddress
 from transcriber.web.access.ticket_issuer import ISSUING
 from transcriber.web.api.parameters import CALL_SID, call_sid_of
-from transcriber.web.routes.twilio import STATUS, media_path
+from transcriber.web.routes.twilio_webhooks import STATUS, media_path
 from transcriber.web.services import SERVICES, Services
 
 NAME = "transcriber"

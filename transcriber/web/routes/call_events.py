@@ -14,7 +14,7 @@ from transcriber.runtime.cancellation import cancel
 from transcriber.store.ports import PublishedEvent
 from transcriber.web.api import parameters
 from transcriber.web.limits import event_streams
-from transcriber.web.limits.reading import EVENTS_FOR_ONE, READING
+from transcriber.web.limits.history_reads import EVENTS_FOR_ONE, READING
 from transcriber.web.limits.request_rate import costs
 from transcriber.web.services import SERVICES, Services
 from transcriber.web.sse.response import SseResponse, frame

@@ -16,7 +16,7 @@ from transcriber.web.api import parameters
 from transcriber.web.api.content_negotiation import best
 from transcriber.web.api.errors import error_response
 from transcriber.web.cors_caching import etag, is_known
-from transcriber.web.limits.reading import CALLS_FOR_ONE, EVENTS_FOR_ONE, READING, SEARCH_COST
+from transcriber.web.limits.history_reads import CALLS_FOR_ONE, EVENTS_FOR_ONE, READING, SEARCH_COST
 from transcriber.web.limits.request_rate import costs
 from transcriber.web.services import SERVICES
 

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from transcriber import __version__
 from transcriber.audio import sample_calls
-from transcriber.web.access import rules
+from transcriber.web.access import authorization
 from transcriber.web.cors_caching import is_known
 from transcriber.web.services import SERVICES
 
@@ -58,7 +58,7 @@ async def server(request: web.Request) -> web.Response:
             "public_url": services.settings.public_url,
             **services.model(),
             "sample_calls": sample_calls.names(),
-            "roles": rules.roles_of(request),
+            "roles": authorization.roles_of(request),
         }
     )
 

@@ -15,7 +15,7 @@ from transcriber.telephony.simulator import CallIds, Target, dial, read_recordin
 from transcriber.telephony.simulator.certificate_pinning import fingerprint_of
 from transcriber.web.access.ticket_issuer import ISSUING
 from transcriber.web.api.errors import error_response
-from transcriber.web.routes.twilio import media_path
+from transcriber.web.routes.twilio_webhooks import media_path
 from transcriber.web.services import SERVICES
 
 MOST_AT_ONCE = 4

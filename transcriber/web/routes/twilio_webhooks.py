@@ -10,7 +10,7 @@ from transcriber.errors import StoreError
 from transcriber.settings.definition import Settings
 from transcriber.telephony.twilio.messages import clean
 from transcriber.telephony.twilio.signature import PublicAddress
-from transcriber.web.access.rules import webhook_form
+from transcriber.web.access.authorization import webhook_form
 from transcriber.web.access.ticket_issuer import ISSUING
 from transcriber.web.api import parameters
 from transcriber.web.api.errors import Refusal

@@ -10,7 +10,7 @@ from transcriber.settings import api_keys
 from transcriber.settings.api_keys import ApiKey, Role
 from transcriber.settings.definition import Settings
 from transcriber.telephony.twilio import signature
-from transcriber.web.access.local import is_local
+from transcriber.web.access.local_client import is_local
 from transcriber.web.access.signed_form import Fields, TooManyFields, readings
 from transcriber.web.api.errors import Refusal
 from transcriber.web.services import SERVICES
