@@ -69,7 +69,7 @@ async def test_refused_streams_have_a_budget(serve: Serve, caplog: pytest.LogCap
             assert await call.closed() == 1007
     assert lines(caplog, "stream closed with 1007") == MAX_LINES
     assert counted(running, "1007") == TIMES
-    running.server.services.log_budget.report(at_end=True)
+    running.server.services.log_limiter.report(at_end=True)
     assert f"{TIMES - MAX_LINES} more lines of this kind left out: stream closed with 1007" in caplog.text
 
 

@@ -13,7 +13,7 @@ from multidict import CIMultiDict
 from tests.web.conftest import WebClient
 from transcriber.settings.definition import Settings
 from transcriber.telephony.twilio.signature import compute
-from transcriber.web.access import authorization
+from transcriber.web.access import authorization, twilio_requests
 from transcriber.web.api.errors import Refusal
 from transcriber.web.app import create_app
 from transcriber.web.services import Services
@@ -106,7 +106,7 @@ async def test_refusals_are_counted(web_client: WebClient, services: Services) -
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8080", "127.0.0.1:8080", "[::1]:8080", "[::1]"])
 async def test_without_keys_this_machine_is_let_in(request_from: Any, peer: str, host: str) -> None:
     assert authorization.may_call(request_from(peer=peer, headers={"Host": host})) is None
-    assert authorization.may_stream(request_from(peer=peer, headers={"Host": host})) is None
+    assert twilio_requests.may_stream(request_from(peer=peer, headers={"Host": host})) is None
 
 
 @pytest.mark.parametrize(
@@ -144,8 +144,8 @@ async def test_without_keys_this_machine_is_let_in(request_from: Any, peer: str,
 async def test_without_keys_everybody_else_is_not(request_from: Any, peer: str, headers: Mapping[str, str]) -> None:
     for refusal in (
         authorization.may_call(request_from(peer=peer, headers=headers)),
-        authorization.may_stream(request_from("/v1/media", peer=peer, headers=headers)),
-        await authorization.webhook_form(request_from("/v1/twiml", peer=peer, headers=headers)),
+        twilio_requests.may_stream(request_from("/v1/media", peer=peer, headers=headers)),
+        await twilio_requests.webhook_form(request_from("/v1/twiml", peer=peer, headers=headers)),
     ):
         assert isinstance(refusal, Refusal)
         assert refusal.status == 403
@@ -174,8 +174,8 @@ async def test_whoever_expects_others_takes_nobody_for_this_machine(
     assert api is not None
     assert api.status == 401
     for refusal in (
-        authorization.may_stream(request_from("/v1/media", settings=settings)),
-        await authorization.webhook_form(request_from("/v1/twiml", settings=settings)),
+        twilio_requests.may_stream(request_from("/v1/media", settings=settings)),
+        await twilio_requests.webhook_form(request_from("/v1/twiml", settings=settings)),
     ):
         assert isinstance(refusal, Refusal)
         assert refusal.status == 403
@@ -183,25 +183,26 @@ async def test_whoever_expects_others_takes_nobody_for_this_machine(
 
 async def test_a_key_stands_in_for_a_token_that_is_not_set(request_from: Any) -> None:
     headers = {"X-API-Key": "first"}
-    assert authorization.may_stream(request_from("/v1/media", headers=headers, settings=KEYS)) is None
-    assert await authorization.webhook_form(request_from("/v1/twiml", headers=headers, settings=KEYS)) == {}
+    assert twilio_requests.may_stream(request_from("/v1/media", headers=headers, settings=KEYS)) is None
+    assert await twilio_requests.webhook_form(request_from("/v1/twiml", headers=headers, settings=KEYS)) == {}
 
 
 async def test_insecure_lets_everybody_in(request_from: Any) -> None:
     request = request_from("/v1/media", peer="10.0.0.7", settings={"insecure": True})
     assert authorization.may_call(request) is None
-    assert authorization.may_stream(request) is None
+    assert twilio_requests.may_stream(request) is None
 
 
 async def test_insecure_does_not_switch_keys_and_signatures_off(request_from: Any) -> None:
     request = request_from("/v1/media", settings={"insecure": True, **KEYS, **SIGNED})
     assert authorization.may_call(request) is not None
-    assert authorization.may_stream(request) is not None
+    assert twilio_requests.may_stream(request) is not None
 
 
 async def test_a_ticket_may_stand_in_for_the_signature(request_from: Any) -> None:
     assert (
-        authorization.may_stream(request_from("/v1/media", peer="10.0.0.7", settings={"require_ticket": True})) is None
+        twilio_requests.may_stream(request_from("/v1/media", peer="10.0.0.7", settings={"require_ticket": True}))
+        is None
     )
 
 
@@ -210,17 +211,17 @@ async def test_a_ticket_may_stand_in_for_the_signature(request_from: Any) -> Non
 async def test_twilio_may_stream(request_from: Any, url: str, token: str) -> None:
     headers = {"X-Twilio-Signature": compute(token, url), "Host": "media.example.net"}
     assert (
-        authorization.may_stream(request_from("/v1/media", peer="10.0.0.7", headers=headers, settings=SIGNED)) is None
+        twilio_requests.may_stream(request_from("/v1/media", peer="10.0.0.7", headers=headers, settings=SIGNED)) is None
     )
 
 
 async def test_a_key_may_stream_in_place_of_a_signature(request_from: Any) -> None:
     settings = SIGNED | KEYS
     assert (
-        authorization.may_stream(request_from("/v1/media", headers={"X-API-Key": "first"}, settings=settings)) is None
+        twilio_requests.may_stream(request_from("/v1/media", headers={"X-API-Key": "first"}, settings=settings)) is None
     )
     assert (
-        authorization.may_stream(request_from("/v1/media", headers={"X-API-Key": "other"}, settings=settings))
+        twilio_requests.may_stream(request_from("/v1/media", headers={"X-API-Key": "other"}, settings=settings))
         is not None
     )
 
@@ -231,7 +232,7 @@ async def test_a_wrong_signature_says_which_urls_were_tried_and_no_secret(
     given = compute("wrong", MEDIA)
     request = request_from("/v1/media", headers={"X-Twilio-Signature": given}, settings=SIGNED)
     with caplog.at_level(logging.WARNING):
-        refusal = authorization.may_stream(request)
+        refusal = twilio_requests.may_stream(request)
     assert refusal is not None
     assert refusal.status == 403
     assert "TRANSCRIBER_PUBLIC_URL" in refusal.message
@@ -242,6 +243,6 @@ async def test_a_wrong_signature_says_which_urls_were_tried_and_no_secret(
 
 
 async def test_a_missing_signature_is_refused_on_loopback_too(request_from: Any) -> None:
-    refusal = authorization.may_stream(request_from("/v1/media", settings=SIGNED))
+    refusal = twilio_requests.may_stream(request_from("/v1/media", settings=SIGNED))
     assert refusal is not None
     assert "missing" in refusal.message

@@ -15,7 +15,7 @@ from transcriber.runtime import time_slices
 from transcriber.runtime.time_slices import TimeSlices
 from transcriber.store.redis.client import READING_CONNECTIONS
 from transcriber.store.redis_store import RedisStore
-from transcriber.web.limits.history_reads import AT_ONCE, MOST_WAITING, READING
+from transcriber.web.limits.history_reads import MOST_CONCURRENT, MOST_WAITING, READ_LIMITS
 
 FINALS = 1500
 WITHIN_S = 60
@@ -103,10 +103,10 @@ async def test_writes_go_on_while_every_reading_connection_is_taken(begin_call: 
 async def test_too_many_readers_are_asked_to_come_back(web_client: WebClient, begin_call: Any) -> None:
     await (await begin_call("CA1")).end()
     client = await web_client()
-    places = client.server.app[READING]  # type: ignore[attr-defined]
+    places = client.server.app[READ_LIMITS]  # type: ignore[attr-defined]
     async with AsyncExitStack() as stack:
-        for _ in range(AT_ONCE):
-            await stack.enter_async_context(places.place())
+        for _ in range(MOST_CONCURRENT):
+            await stack.enter_async_context(places.slot())
         waiting = [asyncio.create_task(client.get("/v1/calls?q=hello")) for _ in range(MOST_WAITING)]
         answers = await _until_refused(client)
         assert answers["error"]["code"] == "busy"

@@ -37,7 +37,7 @@ class AdmissionPolicy:
         *,
         load: LoadMonitor,
         tickets: Tickets,
-        log_budget: LogRateLimiter,
+        log_limiter: LogRateLimiter,
     ) -> None:
         self.draining = False
         """Whether the server shuts down and admits nobody any more."""
@@ -46,7 +46,7 @@ class AdmissionPolicy:
         self._live = live
         self._load = load
         self._tickets = tickets
-        self._log_budget = log_budget
+        self._log_limiter = log_limiter
 
     @property
     def max_tracks(self) -> int:
@@ -99,7 +99,7 @@ class AdmissionPolicy:
             good = await self._tickets.redeem(ticket, start.call_sid)
         except StoreError as error:
             text = "a ticket could not be checked: %s"
-            self._log_budget.log(log, logging.ERROR, "ticket not checked", text, error)
+            self._log_limiter.log(log, logging.ERROR, "ticket not checked", text, error)
             # Where none is demanded, one that cannot be checked proves as much as none.
             if not self._rules.require_ticket:
                 return None

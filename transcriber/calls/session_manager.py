@@ -33,7 +33,7 @@ class SessionParts:
     outbox: Outbox
     tickets: Tickets
     metrics: Metrics
-    log_budget: LogRateLimiter = field(default_factory=LogRateLimiter)
+    log_limiter: LogRateLimiter = field(default_factory=LogRateLimiter)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ class SessionManager:
             self._live,
             load=parts.recognition.scheduler.load,
             tickets=parts.tickets,
-            log_budget=parts.log_budget,
+            log_limiter=parts.log_limiter,
         )
         self._timeouts = timeouts or SessionTimeouts()
         self._recognition = parts.recognition

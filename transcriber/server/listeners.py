@@ -17,7 +17,7 @@ from transcriber.web.services import Services
 from transcriber.web.transport.certificate import Certificate
 from transcriber.web.transport.client_address import networks
 from transcriber.web.transport.connections import Connections
-from transcriber.web.transport.limited_site import BoundedSite
+from transcriber.web.transport.limited_site import LimitedSite
 
 MOST_UNCONFIRMED_MS = 60_000
 LIBRARIES = ("asyncio", "aiohttp.server", "aiohttp.web", "aiohttp.websocket", "aiohttp.internal")
@@ -49,20 +49,20 @@ async def serve_http(
     report: Callable[[str], None],
 ) -> None:
     """Accept connections from now on, until the stack ends."""
-    log_limiter = services.log_budget
+    log_limiter = services.log_limiter
     stack.enter_context(log_limiter.limit_loggers(*LIBRARIES))
     run_in_background(stack, log_limiter.watch(), name="telling what the log leaves out")
-    connections = Connections(services.metrics, services.client_limits, log_budget=log_limiter)
+    connections = Connections(services.metrics, services.client_limits, log_limiter=log_limiter)
     run_in_background(stack, connections.watch(), name="cutting overdue connections")
     if certificate is not None:
         run_in_background(stack, certificate.watch(), name="looking at the certificate")
     proxies = networks(services.settings.trusted_proxies)
     runner = await _set_up(create_app(services), stack)
     context = certificate.context if certificate else None
-    await BoundedSite(connections, runner, proxies=proxies, sock=sockets.api, ssl_context=context).start()
+    await LimitedSite(connections, runner, proxies=proxies, sock=sockets.api, ssl_context=context).start()
     if sockets.metrics is not None:
         runner = await _set_up(create_metrics_app(services), stack)
-        await BoundedSite(connections, runner, proxies=proxies, sock=sockets.metrics).start()
+        await LimitedSite(connections, runner, proxies=proxies, sock=sockets.metrics).start()
         report(f"metrics: on {url_of('http', *sockets.metrics.getsockname()[:2])}/metrics")
 
 

@@ -95,7 +95,7 @@ async def running(
             degradations=degradations(store, outbox),
             metrics=metrics,
             model=recognition.about,
-            log_budget=parts.log_budget,
+            log_limiter=parts.log_limiter,
             client_limits=client_limits or ClientLimits(),
         )
         await serve_http(services, sockets, certificate, stack, report)

@@ -1,18 +1,19 @@
-"""The web application: its routes, and what stands around them."""
+"""The web application: which handler answers which path, behind which middlewares."""
 
 import asyncio
 
 from aiohttp import web
 
 from transcriber.settings import api_keys
-from transcriber.web.access.authorization import KEYRING, api_access, keyring
-from transcriber.web.access.ticket_issuer import ISSUING, TicketIssuer
+from transcriber.web.access.authorization import ACCEPTED_KEYS, accepted_keys, require_access
+from transcriber.web.access.ticket_issuer import TICKET_ISSUER, TicketIssuer
 from transcriber.web.api import openapi
-from transcriber.web.cors_caching import share, shared
-from transcriber.web.limits.event_streams import FOLLOWERS, EventStreamLimits
-from transcriber.web.limits.history_reads import READING, ReadLimits
-from transcriber.web.limits.request_rate import BUDGETS, RateLimits, rate_limited
-from transcriber.web.middleware import add_security_headers, bodies, errors, observed
+from transcriber.web.caching import compressed
+from transcriber.web.cors import add_cors_headers, preflight
+from transcriber.web.limits.event_streams import EVENT_STREAMS, EventStreamLimits
+from transcriber.web.limits.history_reads import READ_LIMITS, ReadLimits
+from transcriber.web.limits.request_rate import RATE_LIMITS, RateLimits, rate_limited
+from transcriber.web.middleware import add_security_headers, body_read, identified_and_counted, json_errors
 from transcriber.web.routes import (
     api_docs,
     attach,
@@ -27,27 +28,27 @@ from transcriber.web.routes import (
 from transcriber.web.services import SERVICES, Services
 
 # Far above any form of Twilio's; the API takes no bodies at all.
-MAX_BODY = 64 * 1024
+MAX_BODY_BYTES = 64 * 1024
+# From the outside in.
+MIDDLEWARES = (identified_and_counted, preflight, compressed, json_errors, rate_limited, require_access, body_read)
 
 
 def create_app(services: Services) -> web.Application:
     """The application over these services; it opens and closes none of them."""
-    app = web.Application(
-        middlewares=[observed, shared, errors, rate_limited, api_access, bodies], client_max_size=MAX_BODY
-    )
+    app = web.Application(middlewares=MIDDLEWARES, client_max_size=MAX_BODY_BYTES)
     app[SERVICES] = services
-    app[sample_calls.PASS] = api_keys.generate()
-    app[KEYRING] = keyring(services.settings, services.local_key, app[sample_calls.PASS])
-    app[BUDGETS] = RateLimits.of(services.settings)
-    app[READING] = ReadLimits()
+    app[sample_calls.OWN_KEY] = api_keys.generate()
+    app[ACCEPTED_KEYS] = accepted_keys(services.settings, services.local_key, app[sample_calls.OWN_KEY])
+    app[RATE_LIMITS] = RateLimits.of(services.settings)
+    app[READ_LIMITS] = ReadLimits()
     app[call_events.CLOSING] = asyncio.Event()
-    app[FOLLOWERS] = EventStreamLimits()
-    app[ISSUING] = TicketIssuer(services.tickets)
+    app[EVENT_STREAMS] = EventStreamLimits()
+    app[TICKET_ISSUER] = TicketIssuer(services.tickets)
     app.on_response_prepare.append(add_security_headers)
-    app.on_response_prepare.append(share)
+    app.on_response_prepare.append(add_cors_headers)
     app.on_shutdown.append(_let_readers_go)
     get, post, delete = app.router.add_get, app.router.add_post, app.router.add_delete
-    app[sample_calls.PLAYING] = sample_calls.Playing()
+    app[sample_calls.PLAYING_CALLS] = sample_calls.PlayingCalls()
     app.on_shutdown.append(sample_calls.stop_all)
     get("/", page.index)
     get("/static/{name}", page.static)
@@ -76,9 +77,9 @@ def create_app(services: Services) -> web.Application:
 
 def create_metrics_app(services: Services) -> web.Application:
     """What METRICS_ADDRESS serves, and nothing else."""
-    app = web.Application(middlewares=[observed, errors])
+    app = web.Application(middlewares=[identified_and_counted, json_errors])
     app[SERVICES] = services
-    app[KEYRING] = keyring(services.settings)
+    app[ACCEPTED_KEYS] = accepted_keys(services.settings)
     app.on_response_prepare.append(add_security_headers)
     app.router.add_get("/metrics", health.metrics)
     return app

@@ -16,9 +16,9 @@ from transcriber.web.services import SERVICES
 
 REQUEST_ID = web.RequestKey("request_id", str)
 RETRY_AFTER_S = 5
-LEFT = 499
+CLIENT_LEFT = 499
 """The client left before there was an answer."""
-ONE_YEAR = "max-age=31536000"
+HSTS_ONE_YEAR = "max-age=31536000"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 HEADERS = {
     "Cache-Control": "no-store",
@@ -36,11 +36,11 @@ log = logging.getLogger(__name__)
 
 
 @web.middleware
-async def observed(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def identified_and_counted(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Names the request and counts its answer by route template."""
     given = request.headers.get("X-Request-ID", "")
     request[REQUEST_ID] = given if _ID.fullmatch(given) else uuid4().hex
-    status = LEFT
+    status = CLIENT_LEFT
     try:
         response = await handler(request)
         status = response.status
@@ -64,35 +64,35 @@ async def add_security_headers(request: web.Request, response: web.StreamRespons
         response.headers.setdefault(name, value)
     response.headers["Server"] = HEADERS["Server"]  # aiohttp has put in its own
     if request.secure:
-        response.headers["Strict-Transport-Security"] = ONE_YEAR
+        response.headers["Strict-Transport-Security"] = HSTS_ONE_YEAR
     if REQUEST_ID in request:
         response.headers["X-Request-ID"] = request[REQUEST_ID]
 
 
 @web.middleware
-async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def json_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turns every refusal and error into the one JSON shape, unless an answer has already begun."""
     try:
         return await handler(request)
     except web.HTTPException as refusal:
         if refusal.status < 400:
             raise
-        return _reworded(request, refusal)
+        return _http_error_response(request, refusal)
     except TranscriberError as error:
-        if _begun(request):
+        if _response_begun(request):
             raise
-        return _translated(request, error)
+        return _error_response(request, error)
     except Exception as error:
         if isinstance(error, ConnectionError) and request.transport is None:
-            return web.Response(status=LEFT)  # for nobody: it is the client that broke off
-        if _begun(request):
+            return web.Response(status=CLIENT_LEFT)  # for nobody: it is the client that broke off
+        if _response_begun(request):
             raise
         _log_unexpected(request, error)
         return error_response(500, f"something went wrong here; the server's log has it under {request[REQUEST_ID]}")
 
 
 @web.middleware
-async def bodies(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def body_read(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Reads the body, which is small wherever there is one, before the handler: whoever drips it in is let go."""
     if request.can_read_body:
         body_s = request.app[SERVICES].client_limits.body_s
@@ -108,7 +108,7 @@ async def bodies(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 def _log_unexpected(request: web.Request, error: Exception) -> None:
     resource = request.match_info.route.resource
-    request.app[SERVICES].log_budget.log(
+    request.app[SERVICES].log_limiter.log(
         log,
         logging.ERROR,
         f"unexpected error: {type(error).__name__} at {'no route' if resource is None else resource.canonical}",
@@ -120,13 +120,13 @@ def _log_unexpected(request: web.Request, error: Exception) -> None:
     )
 
 
-def _begun(request: web.Request) -> bool:
+def _response_begun(request: web.Request) -> bool:
     """Whether bytes of an answer are out: then the connection can only be closed, which aiohttp does, and logs."""
     writer = request.writer
     return getattr(writer, "output_size", 0) > 0
 
 
-def _translated(request: web.Request, error: TranscriberError) -> web.Response:
+def _error_response(request: web.Request, error: TranscriberError) -> web.Response:
     match error:
         case BadRequest():
             return error_response(400, str(error))
@@ -140,15 +140,16 @@ def _translated(request: web.Request, error: TranscriberError) -> web.Response:
             again = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else {}
             return error_response(status, str(error), code=code, headers=again)
         case StoreError():
-            said = "request %s: the store failed: %s"
-            request.app[SERVICES].log_budget.log(log, logging.WARNING, "store failed", said, request[REQUEST_ID], error)
+            text = "request %s: the store failed: %s"
+            limiter = request.app[SERVICES].log_limiter
+            limiter.log(log, logging.WARNING, "store failed", text, request[REQUEST_ID], error)
             message = "the history store does not answer; try again in some seconds"
             return error_response(503, message, code="store_unavailable", headers={"Retry-After": str(RETRY_AFTER_S)})
     log.error("request %s: %s: %s", request[REQUEST_ID], type(error).__name__, error)
     return error_response(500, f"something went wrong here; the server's log has it under {request[REQUEST_ID]}")
 
 
-def _reworded(request: web.Request, refusal: web.HTTPException) -> web.Response:
+def _http_error_response(request: web.Request, refusal: web.HTTPException) -> web.Response:
     headers = CIMultiDict(refusal.headers)
     for name in ("Content-Type", "Content-Length"):
         headers.popall(name, None)

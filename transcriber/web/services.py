@@ -43,7 +43,7 @@ class Services:
     """Seconds between two comments to a reader of Server-Sent Events for whom there is nothing."""
     sse_retry_s: float = 1.0
     """After so many seconds a reader who lost the connection, and a server that lost the feed, try again."""
-    log_budget: LogRateLimiter = field(default_factory=LogRateLimiter)
+    log_limiter: LogRateLimiter = field(default_factory=LogRateLimiter)
     """Of lines that strangers can cause."""
 
 

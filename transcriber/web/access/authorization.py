@@ -1,7 +1,6 @@
-"""Who may do what: keys for the API, Twilio's signature for streams and webhooks, on a desk this machine only."""
+"""Who may use the HTTP API: keys with their roles; without keys, programs of this machine."""
 
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -9,9 +8,7 @@ from aiohttp.typedefs import Handler
 from transcriber.settings import api_keys
 from transcriber.settings.api_keys import ApiKey, Role
 from transcriber.settings.definition import Settings
-from transcriber.telephony.twilio import signature
 from transcriber.web.access.local_client import is_local
-from transcriber.web.access.signed_form import Fields, TooManyFields, readings
 from transcriber.web.api.errors import Refusal
 from transcriber.web.services import SERVICES
 
@@ -24,17 +21,11 @@ OPEN_ROUTES = SIGNED_ROUTES | {"/", "/static/{name}", "/healthz", "/readyz", "/m
 # What a method wants of a key; one that is not here is not for readers.
 ROLES: Mapping[str, Role] = {"GET": Role.READ, "HEAD": Role.READ, "DELETE": Role.DELETE}
 ROLE_NAMES = {Role.READ: "read", Role.DELETE: "delete", Role.CONTROL: "admin"}
-KEYRING: web.AppKey[tuple[ApiKey, ...]] = web.AppKey("keyring", tuple)
-OVERDRAWN = web.RequestKey("overdrawn", bool)
-"""Whether the request's address has been refused so often that it is not worth another line in the log."""
-SIGNATURE = "X-Twilio-Signature"
-LET_TWILIO_IN = "set it together with TRANSCRIBER_PUBLIC_URL to let Twilio in"
-
-log = logging.getLogger(__name__)
+ACCEPTED_KEYS: web.AppKey[tuple[ApiKey, ...]] = web.AppKey("keyring", tuple)
 
 
 @web.middleware
-async def api_access(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def require_access(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Lets a request through to every route outside OPEN_ROUTES only with a key or from this machine."""
     resource = request.match_info.route.resource
     if resource is not None and resource.canonical not in OPEN_ROUTES:
@@ -50,7 +41,7 @@ def may_call(request: web.Request) -> Refusal | None:
     if settings.requires_api_key:
         key, role = key_of(request), ROLES.get(request.method, Role.CONTROL)
         if key is not None:
-            return None if role in key.roles else _lacking(role)
+            return None if role in key.roles else lacking_role(role)
         which = "one of TRANSCRIBER_API_KEYS" if settings.api_keys else "the server's key (`transcriber key --local`)"
         message = f"send {which} as `Authorization: Bearer KEY` or `X-API-Key: KEY`"
         if not settings.api_keys:
@@ -72,58 +63,7 @@ def roles_of(request: web.Request) -> list[str]:
     return [name for role, name in ROLE_NAMES.items() if role in roles]
 
 
-def may_stream(request: web.Request) -> Refusal | None:
-    """Whether the request may open a media stream; the caller counts the refusal."""
-    settings = request.app[SERVICES].settings
-    key = key_of(request)
-    if key is not None and Role.CONTROL in key.roles:
-        return None
-    if settings.twilio_auth_token and (key is None or SIGNATURE in request.headers):
-        return _signed(request, settings, scheme="wss")
-    if not settings.twilio_auth_token and (settings.require_ticket or _open_to(request)):
-        return None
-    return _lacking(Role.CONTROL) if key is not None else _without_token(settings, "streams")
-
-
-def is_proved(request: web.Request) -> bool:
-    """Whether a request that may stream showed a signature or a key for it."""
-    key = key_of(request)
-    return bool(request.app[SERVICES].settings.twilio_auth_token) or (key is not None and Role.CONTROL in key.roles)
-
-
-def ticket_of(request: web.Request) -> str:
-    """The ticket in the address of a media socket; empty without one."""
-    return request.match_info.get("ticket") or request.query.get("ticket", "")
-
-
-async def webhook_form(request: web.Request) -> Mapping[str, str] | Refusal:
-    """The form of a webhook that Twilio signed (without an auth token: with a key, or from this machine)."""
-    settings = request.app[SERVICES].settings
-    body = await request.read()
-    forms: list[Fields] = [[]]
-    if request.content_type == "application/x-www-form-urlencoded":
-        try:
-            forms = readings(body)
-        except TooManyFields as error:
-            return counted(request, Refusal(413, str(error)))
-    refusal: Refusal | None = None
-    if settings.twilio_auth_token:
-        no_form = body if body and not forms[0] else None
-        refusal = _signed(request, settings, scheme="https", forms=forms, body=no_form)
-    elif not _open_to(request):
-        key = key_of(request)
-        if key is None:
-            refusal = _without_token(settings, "webhooks")
-        elif Role.CONTROL not in key.roles:
-            refusal = _lacking(Role.CONTROL)
-    form = dict(forms[0])
-    accounts = settings.twilio_account_sid
-    if refusal is None and accounts and form.get("AccountSid") not in accounts:
-        refusal = Refusal(403, "AccountSid is not of TRANSCRIBER_TWILIO_ACCOUNT_SID")
-    return form if refusal is None else counted(request, refusal)
-
-
-def keyring(settings: Settings, *ours: str) -> tuple[ApiKey, ...]:
+def accepted_keys(settings: Settings, *ours: str) -> tuple[ApiKey, ...]:
     """The keys of the settings, and our own, which may do everything."""
     return (*map(api_keys.parse, settings.api_keys), *(ApiKey.from_text(key) for key in ours if key))
 
@@ -132,7 +72,7 @@ def key_of(request: web.Request) -> ApiKey | None:
     """The valid API key that the request shows."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     given = token.strip() if scheme.lower() == "bearer" else request.headers.get("X-API-Key", "")
-    ring = request.app[KEYRING]
+    ring = request.app[ACCEPTED_KEYS]
     return api_keys.find_key(given, ring) if given else None
 
 
@@ -146,47 +86,8 @@ def is_stranger(request: web.Request) -> bool:
     return key_of(request) is None and not trusts_this_machine(request)
 
 
-def _open_to(request: web.Request) -> bool:
-    """Whether streams and webhooks need no proof of this client, as long as there is no auth token to prove with."""
-    return request.app[SERVICES].settings.insecure or trusts_this_machine(request)
-
-
-def _without_token(settings: Settings, what: str) -> Refusal:
-    who = "want an API key" if settings.exposed else "are accepted only from this machine, directly"
-    return Refusal(403, f"without TRANSCRIBER_TWILIO_AUTH_TOKEN {what} {who}; {LET_TWILIO_IN}")
-
-
-def _signed(
-    request: web.Request,
-    settings: Settings,
-    *,
-    scheme: signature.Scheme,
-    forms: Sequence[Fields] = ((),),
-    body: bytes | None = None,
-) -> Refusal | None:
-    given = request.headers.get(SIGNATURE, "")
-    address = signature.PublicAddress.parse(settings.public_url)
-    urls = signature.candidates(address, request.raw_path, scheme=scheme)
-    tokens = settings.twilio_auth_token
-    if given and any(signature.verify(given, tokens=tokens, urls=urls, params=form, body=body) for form in forms):
-        return None
-    level = logging.DEBUG if request.get(OVERDRAWN, False) else logging.WARNING
-    # %r: the path is the client's.
-    said, kind = ("does not match", "wrong signature") if given else ("is missing", "no signature")
-    if ticket_of(request):  # it may still be good
-        target = TICKET_ROUTE if "ticket" in request.match_info else f"{request.path}?ticket=…"
-        urls = signature.candidates(address, target, scheme=scheme)
-    request.app[SERVICES].log_budget.log(log, level, kind, "%s %s; URLs tried: %r", SIGNATURE, said, urls)
-    if not given:
-        return Refusal(403, f"{SIGNATURE} is missing; only Twilio may call this address, or a client with an API key")
-    return Refusal(
-        403,
-        f"{SIGNATURE} does not match; compare TRANSCRIBER_PUBLIC_URL with the address Twilio dials "
-        "(the server's log lists the URLs tried) and TRANSCRIBER_TWILIO_AUTH_TOKEN with the account's",
-    )
-
-
-def _lacking(role: Role) -> Refusal:
+def lacking_role(role: Role) -> Refusal:
+    """The refusal of a key that may do less."""
     return Refusal(403, f"this key may not do that: it lacks the role {ROLE_NAMES[role]} (see TRANSCRIBER_API_KEYS)")
 
 

@@ -12,7 +12,7 @@ class TooManyFields(ValueError):
     """More than MOST_FIELDS."""
 
 
-def readings(body: bytes) -> list[Fields]:
+def parse_form(body: bytes) -> list[Fields]:
     """The fields, the reading for people first: UTF-8; else Latin-1, and the bytes as they came (surrogate escapes)."""
     if body.count(b"&") >= MOST_FIELDS:
         raise TooManyFields(f"a form may have {MOST_FIELDS} fields")

@@ -12,9 +12,9 @@ from aiohttp import web
 from transcriber.calls.admission import AdmissionPolicy
 from transcriber.calls.pending_sockets import SocketCredentials
 from transcriber.errors import StoreError
-from transcriber.web.access import authorization
+from transcriber.web.access import twilio_requests
 from transcriber.web.api.errors import Refusal
-from transcriber.web.limits.request_rate import bounded_address_of
+from transcriber.web.limits.request_rate import limit_key_of
 from transcriber.web.services import SERVICES
 
 RETRY_AFTER_S = 5
@@ -25,11 +25,13 @@ log = logging.getLogger(__name__)
 
 async def credentials_of(request: web.Request) -> SocketCredentials | Refusal:
     """What the socket shows, if there is room for it. A ticket is looked at last: afterwards it is spent."""
-    refusal = authorization.may_stream(request)
+    refusal = twilio_requests.may_stream(request)
     if refusal is not None:
         return refusal
-    admission, ticket = request.app[SERVICES].sessions.admission, authorization.ticket_of(request)
-    credentials = SocketCredentials(authenticated=authorization.is_proved(request), address=bounded_address_of(request))
+    admission, ticket = request.app[SERVICES].sessions.admission, twilio_requests.ticket_of(request)
+    credentials = SocketCredentials(
+        authenticated=twilio_requests.is_authenticated(request), address=limit_key_of(request)
+    )
     if not ticket:
         return _no_room(admission, credentials) or credentials
     refusal = _no_room(admission, SocketCredentials(authenticated=True))
@@ -46,9 +48,9 @@ async def _spend(request: web.Request, ticket: str, credentials: SocketCredentia
         call_sid = await services.tickets.spend(ticket) if TICKET.fullmatch(ticket) else ""
     except StoreError as error:
         text = "a ticket could not be checked: %s"
-        services.log_budget.log(log, logging.ERROR, "ticket not checked", text, error)
+        services.log_limiter.log(log, logging.ERROR, "ticket not checked", text, error)
         if services.settings.require_ticket:
-            return _come_back(503, "the ticket could not be checked")
+            return _try_later(503, "the ticket could not be checked")
         return credentials  # where none is demanded, one that cannot be checked proves as much as none
     if not call_sid:
         return Refusal(403, "the ticket in the address is not good: made up, too old or used already")
@@ -57,16 +59,16 @@ async def _spend(request: web.Request, ticket: str, credentials: SocketCredentia
 
 def _no_room(admission: AdmissionPolicy, credentials: SocketCredentials) -> Refusal | None:
     if admission.draining:
-        return _come_back(503, "the server is shutting down")
+        return _try_later(503, "the server is shutting down")
     if credentials.authenticated:
-        return _come_back(503, "all tracks are in use") if admission.full else None
+        return _try_later(503, "all tracks are in use") if admission.full else None
     match admission.full_of_unauthenticated(credentials.address):
         case "address":
-            return _come_back(429, "this address has opened too many sockets without a start, key, signature or ticket")
+            return _try_later(429, "this address has opened too many sockets without a start, key, signature or ticket")
         case "all":
-            return _come_back(503, "all tracks are in use, or too many sockets have not said whose they are")
+            return _try_later(503, "all tracks are in use, or too many sockets have not said whose they are")
     return None
 
 
-def _come_back(status: int, why: str) -> Refusal:
+def _try_later(status: int, why: str) -> Refusal:
     return Refusal(status, f"{why}, try again later", {"Retry-After": str(RETRY_AFTER_S)})

@@ -33,4 +33,4 @@ class TicketIssuer:
         return self._failed
 
 
-ISSUING = web.AppKey("issuing", TicketIssuer)
+TICKET_ISSUER = web.AppKey("issuing", TicketIssuer)

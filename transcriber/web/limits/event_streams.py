@@ -16,27 +16,27 @@ RETRY_AFTER_S = 15
 
 
 class EventStreamLimits(Counter[str]):
-    """Who follows how many."""
+    """How many are open, by API key or address."""
 
 
-FOLLOWERS = web.AppKey("followers", EventStreamLimits)
+EVENT_STREAMS = web.AppKey("event_streams", EventStreamLimits)
 
 
 @contextmanager
-def place(request: web.Request) -> Iterator[Refusal | None]:
-    """A place inside the block, or why there is none."""
-    followers, most = request.app[FOLLOWERS], request.app[SERVICES].settings.sse_per_client
+def slot(request: web.Request) -> Iterator[Refusal | None]:
+    """A slot for one event stream, held inside the block; or the refusal of one too many."""
+    open_streams, most = request.app[EVENT_STREAMS], request.app[SERVICES].settings.sse_per_client
     key = authorization.key_of(request)
     name = address_of(request) if key is None else key.digest.hex()
-    if most and followers[name] >= most:
+    if most and open_streams[name] >= most:
         who = "address" if key is None else "key"
         message = f"this {who} follows {most} live event streams already (TRANSCRIBER_SSE_PER_CLIENT is the limit)"
         yield authorization.counted(request, Refusal(429, message, {"Retry-After": str(RETRY_AFTER_S)}))
         return
-    followers[name] += 1
+    open_streams[name] += 1
     try:
         yield None
     finally:
-        followers[name] -= 1
-        if not followers[name]:
-            del followers[name]
+        open_streams[name] -= 1
+        if not open_streams[name]:
+            del open_streams[name]

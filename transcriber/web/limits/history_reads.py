@@ -1,4 +1,4 @@
-"""Reading histories at length: how many do it at once, in which turns, and what it costs those who ask."""
+"""Long reads of the history: how many go on at once, in which time slices, and how many rate tokens they take."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,26 +9,26 @@ from aiohttp import web
 from transcriber.errors import Busy
 from transcriber.runtime.time_slices import TimeSlices
 
-AT_ONCE = 4
+MOST_CONCURRENT = 4
 MOST_WAITING = 32
 WAIT_S = 10.0
-SEARCH_COST = 10
-EVENTS_FOR_ONE = 100
-CALLS_FOR_ONE = 100
-"""A request costs one, and one more for so many events or calls that it may make us read."""
+SEARCH_TOKENS = 10
+EVENTS_PER_CHARGE = 100
+CALLS_PER_CHARGE = 100
+"""A request takes one token, and one more for so many events or calls that it may make us read."""
 
 
 class ReadLimits:
-    """The places of those who read, and their turns on the loop. Belongs to one event loop."""
+    """The slots of long reads, and their time slices on the event loop. Belongs to one event loop."""
 
-    def __init__(self, *, at_once: int = AT_ONCE, most_waiting: int = MOST_WAITING) -> None:
-        self.turns = TimeSlices()
+    def __init__(self, *, most_concurrent: int = MOST_CONCURRENT, most_waiting: int = MOST_WAITING) -> None:
+        self.time_slices = TimeSlices()
         self._most_waiting = most_waiting
-        self._places = asyncio.Semaphore(at_once)
+        self._slots = asyncio.Semaphore(most_concurrent)
         self._waiting = 0
 
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
+    async def slot(self) -> AsyncIterator[None]:
         """Held while a history is read and written out, not while the answer is sent. Raises Busy: too many wait, or
 
         too long.
@@ -38,7 +38,7 @@ class ReadLimits:
         self._waiting += 1
         try:
             async with asyncio.timeout(WAIT_S):
-                await self._places.acquire()
+                await self._slots.acquire()
         except TimeoutError:
             raise Busy("too many searches and transcripts are asked for at once") from None
         finally:
@@ -46,7 +46,7 @@ class ReadLimits:
         try:
             yield
         finally:
-            self._places.release()
+            self._slots.release()
 
 
-READING = web.AppKey("reading", ReadLimits)
+READ_LIMITS = web.AppKey("read_limits", ReadLimits)

@@ -9,7 +9,7 @@ from aiohttp import web
 from transcriber.errors import BadRequest, TelephonyError
 from transcriber.telephony.twilio.rest_api import MOST_PARAMETERS, StreamRequest, Tracks, TwilioRestApi
 from transcriber.telephony.twilio.signature import PublicAddress
-from transcriber.web.access.ticket_issuer import ISSUING
+from transcriber.web.access.ticket_issuer import TICKET_ISSUER
 from transcriber.web.api.parameters import CALL_SID, call_sid_of
 from transcriber.web.routes.twilio_webhooks import STATUS, media_path
 from transcriber.web.services import SERVICES, Services
@@ -35,7 +35,7 @@ async def attach(request: web.Request) -> web.Response:
     if services.sessions.admission.draining or services.sessions.admission.full:
         raise TelephonyError(503, "unavailable", "this server has no room for another call; try again later")
     # First: whatever Twilio might leave out, it is not the ticket.
-    ticket = await request.app[ISSUING].issue(call_sid)
+    ticket = await request.app[TICKET_ISSUER].issue(call_sid)
     parameters = {"ticket": ticket} | parameters
     address = PublicAddress.parse(services.settings.public_url)
     wish = StreamRequest(

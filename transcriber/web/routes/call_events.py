@@ -14,8 +14,8 @@ from transcriber.runtime.cancellation import cancel
 from transcriber.store.ports import PublishedEvent
 from transcriber.web.api import parameters
 from transcriber.web.limits import event_streams
-from transcriber.web.limits.history_reads import EVENTS_FOR_ONE, READING
-from transcriber.web.limits.request_rate import costs
+from transcriber.web.limits.history_reads import EVENTS_PER_CHARGE, READ_LIMITS
+from transcriber.web.limits.request_rate import charge_more
 from transcriber.web.services import SERVICES, Services
 from transcriber.web.sse.response import SseResponse, frame
 from transcriber.web.sse.resume import ResumeRequest
@@ -33,87 +33,87 @@ async def call_events(request: web.Request) -> web.StreamResponse:
     partials = parameters.flag(asked.rest, "partials", default=True)
     call_sid = parameters.call_sid_of(request)
     await request.app[SERVICES].history.call(call_sid)  # an unknown call is a 404, before the answer begins
-    with event_streams.place(request) as refusal:
+    with event_streams.slot(request) as refusal:
         if refusal is not None:
             return refusal.response()
-        viewer = SseResponse(request)
+        answer = SseResponse(request)
         with suppress(ConnectionError):  # the reader left, or does not read
-            await viewer.open(padded=asked.padded)
-            await CallReader(request, viewer, call_sid=call_sid, after=asked.after, partials=partials).run()
-        return viewer.response
+            await answer.open(padded=asked.padded)
+            await CallEventStream(request, answer, call_sid=call_sid, after=asked.after, partials=partials).run()
+        return answer.response
 
 
 async def all_events(request: web.Request) -> web.StreamResponse:
     """GET /v1/events: what is published about any call from now on. Numbers are per call, so there is no `id:`."""
     asked = ResumeRequest.of(request, "partials")
     partials = parameters.flag(asked.rest, "partials", default=True)
-    with event_streams.place(request) as refusal:
+    with event_streams.slot(request) as refusal:
         if refusal is not None:
             return refusal.response()
-        viewer = SseResponse(request)
+        answer = SseResponse(request)
         with suppress(ConnectionError):
-            await viewer.open(padded=asked.padded)
-            await _follow_all(request, viewer, partials=partials)
-        return viewer.response
+            await answer.open(padded=asked.padded)
+            await _follow_all(request, answer, partials=partials)
+        return answer.response
 
 
-async def _follow_all(request: web.Request, viewer: SseResponse, *, partials: bool) -> None:
+async def _follow_all(request: web.Request, answer: SseResponse, *, partials: bool) -> None:
     """Until the reader leaves (ConnectionError) or the server goes down."""
     services, closing = request.app[SERVICES], request.app[CLOSING]
-    trouble = ""
+    outage = ""
     while not closing.is_set():
         try:
             async with services.feed.follow() as messages:
-                trouble = ""
-                await _pass_all_on(messages, viewer, request, partials=partials)
+                outage = ""
+                await _send_all(messages, answer, request, partials=partials)
         except StoreError as error:
-            if error.reason != trouble:
-                trouble = error.reason
-                said = "live events of all calls: %s; following again"
-                services.log_budget.log(log, logging.WARNING, "live events broke off", said, error)
-                await viewer.remark(UNAVAILABLE.format(trouble))
-        await _pause(viewer, closing, services.sse_retry_s)
+            if error.reason != outage:
+                outage = error.reason
+                text = "live events of all calls: %s; following again"
+                services.log_limiter.log(log, logging.WARNING, "live events broke off", text, error)
+                await answer.comment(UNAVAILABLE.format(outage))
+        await _pause(answer, closing, services.sse_retry_s)
 
 
-class CallReader:
+class CallEventStream:
     """One reader of one call: knows what was sent and so what is missing. A slow one only fills its own queue."""
 
-    def __init__(self, request: web.Request, viewer: SseResponse, *, call_sid: str, after: int, partials: bool) -> None:
+    def __init__(self, request: web.Request, answer: SseResponse, *, call_sid: str, after: int, partials: bool) -> None:
         self._services: Services = request.app[SERVICES]
         self._request = request
-        self._reading = request.app[READING]
+        self._read_limits = request.app[READ_LIMITS]
         self._closing = request.app[CLOSING]
-        self._viewer = viewer
+        self._answer = answer
         self._call_sid = call_sid
         self._sent = after
         self._partials = partials
-        self._finished: dict[tuple[Any, Any], int] = {}
+        self._finalized: dict[tuple[Any, Any], int] = {}
 
     async def run(self) -> None:
         """Send until the call is over, the reader leaves (ConnectionError) or the server goes down.
 
         History needs no live events: where those cannot be had, that is said, and what is kept is read again and again.
         """
-        trouble = ""
+        outage = ""
         while not self._closing.is_set():
             live = False
             try:
                 # Follow first, then read: what is published in between comes twice, and never not at all.
                 async with self._services.feed.follow(self._call_sid) as messages:
-                    live, trouble = True, ""
+                    live, outage = True, ""
                     if await self._read(messages):
                         return
             except CallNotFound:
                 return  # deleted meanwhile
             except StoreError as error:
-                if error.reason != trouble:
-                    trouble = error.reason
-                    said, sid = "live events of call %s: %s; following again", self._call_sid
-                    self._services.log_budget.log(log, logging.WARNING, "live events broke off", said, sid, error)
-                    await self._viewer.remark(UNAVAILABLE.format(trouble))
-                if not live and await self._is_told():
+                if error.reason != outage:
+                    outage = error.reason
+                    text, call_sid = "live events of call %s: %s; following again", self._call_sid
+                    self._services.log_limiter.log(log, logging.WARNING, "live events broke off", text, call_sid, error)
+                    await self._answer.comment(UNAVAILABLE.format(outage))
+                if not live and await self._catch_up_without_feed():
                     return
-            await _pause(self._viewer, self._closing, self._services.sse_retry_s)
+            await _pause(self._answer, self._closing, self._services.sse_retry_s)
 
     async def _read(self, messages: AsyncIterator[PublishedEvent]) -> bool:
         """History, then what the feed brings; whether the call is over. False: the feed ended before it."""
@@ -123,16 +123,16 @@ class CallReader:
         async with aclosing(with_heartbeats(messages, every_s=every_s, closing=self._closing)) as arriving:
             async for message in arriving:
                 if message is None:
-                    await self._viewer.beat()
+                    await self._answer.heartbeat()
                     # A server that died published no end; the summary knows.
                     over = await self._catch_up()
                 else:
-                    over = await self._pass_on(message)
+                    over = await self._send_published(message)
                 if over:
                     return True
         return False
 
-    async def _is_told(self) -> bool:
+    async def _catch_up_without_feed(self) -> bool:
         """Without live events: send what is kept; whether that is all there will be."""
         try:
             return await self._catch_up()
@@ -143,39 +143,39 @@ class CallReader:
 
     async def _catch_up(self) -> bool:
         """Send what is kept and was not sent; whether the call is over."""
-        archive = self._services.history
+        history = self._services.history
         while True:
             # Before the events: of a call that is over by now, they are complete.
-            over = (await archive.call(self._call_sid)).get("status") != "live"
+            over = (await history.call(self._call_sid)).get("status") != "live"
             kind = ""
-            async for page in archive.pages(self._call_sid, after=self._sent):
-                costs(self._request, len(page) // EVENTS_FOR_ONE)
-                frames = await self._reading.turns.collect(map(self._kept, page))
-                await self._viewer.pass_on([each for each, _ in frames])
+            async for page in history.pages(self._call_sid, after=self._sent):
+                charge_more(self._request, len(page) // EVENTS_PER_CHARGE)
+                frames = await self._read_limits.time_slices.collect(map(self._frame_of, page))
+                await self._answer.send_frames([each for each, _ in frames])
                 kind = frames[-1][1]
             if over or kind != "call.ended":
                 return over
 
-    async def _pass_on(self, message: PublishedEvent) -> bool:
+    async def _send_published(self, message: PublishedEvent) -> bool:
         event = parse(message.json)
         if message.channel == "partial":
             if self._partials and not self._stale(event):
-                await self._viewer.send(message.json, kind=event.get("type"))
+                await self._answer.send(message.json, kind=event.get("type"))
             return False
         seq = event.get("seq")
         if not isinstance(seq, int) or seq <= self._sent:
             return False
         over = seq > self._sent + 1 and await self._catch_up()
         if seq > self._sent:
-            await self._viewer.pass_on([self._kept(message.json, event)[0]])
+            await self._answer.send_frames([self._frame_of(message.json, event)[0]])
         return over or (event.get("type") == "call.ended" and await self._catch_up())
 
-    def _kept(self, text: str, event: dict[str, Any] | None = None) -> tuple[bytes, str]:
+    def _frame_of(self, text: str, event: dict[str, Any] | None = None) -> tuple[bytes, str]:
         """A kept event as it goes out, nothing if it is out already; and its type."""
         event = parse(text) if event is None else event
         seq, kind = event.get("seq"), event.get("type")
         if kind == "final":
-            self._finished[event.get("stream_sid"), event.get("track")] = _utterance(event)
+            self._finalized[event.get("stream_sid"), event.get("track")] = _utterance(event)
         if not isinstance(seq, int) or seq <= self._sent:
             return b"", str(kind)
         self._sent = seq
@@ -183,8 +183,8 @@ class CallReader:
 
     def _stale(self, partial: dict[str, Any]) -> bool:
         """Whether its final is out already: it waited in the queue while the history was read."""
-        finished = self._finished.get((partial.get("stream_sid"), partial.get("track")), -1)
-        return _utterance(partial) <= finished
+        finalized = self._finalized.get((partial.get("stream_sid"), partial.get("track")), -1)
+        return _utterance(partial) <= finalized
 
 
 async def with_heartbeats(
@@ -214,24 +214,24 @@ async def with_heartbeats(
         await cancel(upcoming, closed)
 
 
-async def _pass_all_on(
-    messages: AsyncIterator[PublishedEvent], viewer: SseResponse, request: web.Request, *, partials: bool
+async def _send_all(
+    messages: AsyncIterator[PublishedEvent], answer: SseResponse, request: web.Request, *, partials: bool
 ) -> None:
     every_s = request.app[SERVICES].heartbeat_s
     async with aclosing(with_heartbeats(messages, every_s=every_s, closing=request.app[CLOSING])) as arriving:
         async for message in arriving:
             if message is None:
-                await viewer.beat()
+                await answer.heartbeat()
             elif partials or message.channel != "partial":
-                await viewer.send(message.json, kind=parse(message.json).get("type"))
+                await answer.send(message.json, kind=parse(message.json).get("type"))
 
 
-async def _pause(viewer: SseResponse, closing: asyncio.Event, pause_s: float) -> None:
+async def _pause(answer: SseResponse, closing: asyncio.Event, pause_s: float) -> None:
     """Between two tries; a reader who left is noticed."""
     with suppress(TimeoutError):
         async with asyncio.timeout(pause_s):
             await closing.wait()
-    await viewer.beat()
+    await answer.heartbeat()
 
 
 def _utterance(event: dict[str, Any]) -> int:

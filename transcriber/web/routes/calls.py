@@ -15,9 +15,9 @@ from transcriber.store.search.query import parse_query
 from transcriber.web.api import parameters
 from transcriber.web.api.content_negotiation import best
 from transcriber.web.api.errors import error_response
-from transcriber.web.cors_caching import etag, is_known
-from transcriber.web.limits.history_reads import CALLS_FOR_ONE, EVENTS_FOR_ONE, READING, SEARCH_COST
-from transcriber.web.limits.request_rate import costs
+from transcriber.web.caching import etag, matches_client_etag
+from transcriber.web.limits.history_reads import CALLS_PER_CHARGE, EVENTS_PER_CHARGE, READ_LIMITS, SEARCH_TOKENS
+from transcriber.web.limits.request_rate import charge_more
 from transcriber.web.services import SERVICES
 
 MEDIA_TYPES = {
@@ -44,8 +44,8 @@ async def calls(request: web.Request) -> web.Response:
         cursor=values.get("cursor"),
         terms=parse_query(values["q"]) if "q" in values else (),
     )
-    costs(request, SEARCH_COST if query.terms else query.limit // CALLS_FOR_ONE)
-    async with request.app[READING].place():
+    charge_more(request, SEARCH_TOKENS if query.terms else query.limit // CALLS_PER_CHARGE)
+    async with request.app[READ_LIMITS].slot():
         page = await request.app[SERVICES].history.calls(query)
         return await _written(request, _list(page), "application/json")
 
@@ -74,19 +74,19 @@ async def transcript(request: web.Request) -> web.Response:
     if chosen is None:
         offered = ", ".join(MEDIA_TYPES.values())
         return error_response(406, f"the Accept header wants none of {offered}", headers={"Vary": "Accept"})
-    archive = request.app[SERVICES].history
-    summary = await archive.call(call_sid)
+    history = request.app[SERVICES].history
+    summary = await history.call(call_sid)
     tag = etag(call_sid, summary.get("status"), summary.get("last_seq"), chosen, track, __version__)
     headers = {"Vary": "Accept"}
     if summary.get("status") != "live":
         headers |= {"ETag": tag, "Cache-Control": "private, no-cache"}
-        if is_known(request, tag):
+        if matches_client_etag(request, tag):
             return web.Response(status=304, headers=headers)
-    costs(request, int(summary.get("last_seq", 0)) // EVENTS_FOR_ONE)
-    async with request.app[READING].place():
+    charge_more(request, int(summary.get("last_seq", 0)) // EVENTS_PER_CHARGE)
+    async with request.app[READ_LIMITS].slot():
         conversation = Conversation(track=track)
-        async for page in archive.pages(call_sid):
-            await request.app[READING].turns.collect(map(conversation.add, page))
+        async for page in history.pages(call_sid):
+            await request.app[READ_LIMITS].time_slices.collect(map(conversation.add, page))
         if chosen == "json":
             pieces = _utterances({"call_sid": call_sid, "status": summary.get("status")}, conversation.texts())
         else:
@@ -99,7 +99,7 @@ async def _written(
     request: web.Request, pieces: Iterator[str], media_type: str, headers: Mapping[str, str] | None = None
 ) -> web.Response:
     """An answer that is put together in turns; aiohttp compresses long ones on a thread."""
-    parts = await request.app[READING].turns.collect(piece.encode() for piece in pieces)
+    parts = await request.app[READ_LIMITS].time_slices.collect(piece.encode() for piece in pieces)
     return web.Response(body=b"".join(parts), content_type=media_type, charset="utf-8", headers=headers)
 
 

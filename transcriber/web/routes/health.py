@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from transcriber.web.access.ticket_issuer import ISSUING
+from transcriber.web.access.ticket_issuer import TICKET_ISSUER
 from transcriber.web.services import SERVICES, Services
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ async def ready(request: web.Request) -> web.Response:
     """
     services = request.app[SERVICES]
     problems = _words(services, await services.readiness())
-    if services.settings.require_ticket and await request.app[ISSUING].fails():
+    if services.settings.require_ticket and await request.app[TICKET_ISSUER].fails():
         problems["tickets"] = "away"
     admission = services.sessions.admission
     if admission.draining:
@@ -51,8 +51,8 @@ def _words(services: Services, problems: Mapping[str, str]) -> dict[str, str]:
         known = re.fullmatch(r"[a-z_]{1,30}", word)
         found[part] = word if known else "failing"
         if detail or not known:
-            said = "%s: %s"
-            services.log_budget.log(log, logging.WARNING, f"trouble: {part}", said, part, told)
+            text = "%s: %s"
+            services.log_limiter.log(log, logging.WARNING, f"trouble: {part}", text, part, told)
     return found
 
 

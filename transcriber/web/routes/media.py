@@ -26,10 +26,10 @@ from transcriber.web.limits import request_rate
 from transcriber.web.services import SERVICES
 
 log = logging.getLogger(__name__)
-LONGEST_MESSAGE = 64 * 1024
-LONGEST_REASON = 120
+MAX_MESSAGE_BYTES = 64 * 1024
+MAX_REASON_BYTES = 120
 """Bytes; a close frame has room for 123."""
-OURS = (WSCloseCode.GOING_AWAY, WSCloseCode.INTERNAL_ERROR, WSCloseCode.TRY_AGAIN_LATER)
+SERVER_SIDE_CODES = (WSCloseCode.GOING_AWAY, WSCloseCode.INTERNAL_ERROR, WSCloseCode.TRY_AGAIN_LATER)
 """Ends that are not the sender's fault."""
 REFUSALS: Mapping[str, str] = {
     "duplicate": "a stream with this streamSid is live on another server",
@@ -39,8 +39,8 @@ REFUSALS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """How a conversation ended: what the sender is told, and what history says."""
+class StreamEnd:
+    """How a stream ended: close code and message for the sender, and the reason that the events give."""
 
     close_code: int
     message: str
@@ -59,17 +59,18 @@ async def media(request: web.Request) -> web.StreamResponse:
         refusals.labels(str(credentials.status)).inc()
         return credentials.response()
     # aiohttp refuses messages of this size, not only those above.
-    socket = web.WebSocketResponse(max_msg_size=LONGEST_MESSAGE + 1, compress=False, autoping=True, timeout=2.0)
+    socket = web.WebSocketResponse(max_msg_size=MAX_MESSAGE_BYTES + 1, compress=False, autoping=True, timeout=2.0)
     await socket.prepare(request)
     handler = MediaStreamHandler(
-        socket, sessions, credentials, services.log_budget, start_s=services.client_limits.start_s
+        socket, sessions, credentials, services.log_limiter, start_s=services.client_limits.start_s
     )
     ended = await handler.run()
-    request[request_rate.WASTED] = (not handler.began or ended.reason in REFUSALS) and ended.close_code not in OURS
+    fruitless = not handler.began or ended.reason in REFUSALS
+    request[request_rate.COUNTS_AS_REFUSED] = fruitless and ended.close_code not in SERVER_SIDE_CODES
     if ended.close_code not in (WSCloseCode.OK, WSCloseCode.GOING_AWAY):
         refusals.labels(str(ended.close_code)).inc()
-        said, kind = "stream closed with %d: %s", f"stream closed with {ended.close_code}"
-        services.log_budget.log(log, logging.WARNING, kind, said, ended.close_code, ended.message)
+        text, kind = "stream closed with %d: %s", f"stream closed with {ended.close_code}"
+        services.log_limiter.log(log, logging.WARNING, kind, text, ended.close_code, ended.message)
     return socket
 
 
@@ -81,14 +82,14 @@ class MediaStreamHandler:
         socket: web.WebSocketResponse,
         sessions: SessionManager,
         credentials: SocketCredentials,
-        log_budget: LogRateLimiter,
+        log_limiter: LogRateLimiter,
         *,
         start_s: float,
     ) -> None:
         self._socket = socket
         self._sessions = sessions
         self._credentials = credentials
-        self._log_budget = log_budget
+        self._log_limiter = log_limiter
         self._start_s = start_s
         self._received = MediaStream()
         self._session: Session | None = None
@@ -98,37 +99,37 @@ class MediaStreamHandler:
         """Whether the stream was announced and admitted."""
         return self._session is not None
 
-    async def run(self) -> Ended:
+    async def run(self) -> StreamEnd:
         """Read until somebody ends it, tell the sender, then finish the session."""
-        ended = Ended(WSCloseCode.INTERNAL_ERROR, "internal error", "error")
+        ended = StreamEnd(WSCloseCode.INTERNAL_ERROR, "internal error", "error")
         try:
-            ended = await self._wait_for_start() or await self._listen()
+            ended = await self._receive_start() or await self._receive_until_end()
         except Exception as error:  # whatever it is, the session's words must still be written
             kind = f"reading a stream failed: {type(error).__name__}"
-            self._log_budget.log(log, logging.ERROR, kind, "reading a stream failed", exc_info=error)
+            self._log_limiter.log(log, logging.ERROR, kind, "reading a stream failed", exc_info=error)
         finally:
-            await self._leave(ended)
+            await self._close(ended)
         return ended
 
-    async def _leave(self, ended: Ended) -> None:
-        reason = ended.message.encode()[:LONGEST_REASON].decode(errors="ignore").encode()
+    async def _close(self, ended: StreamEnd) -> None:
+        reason = ended.message.encode()[:MAX_REASON_BYTES].decode(errors="ignore").encode()
         closing = asyncio.ensure_future(self._socket.close(code=ended.close_code, message=reason))
         if self._session is not None:
             await self._sessions.finish(self._session, ended.reason)
         await closing
 
-    async def _wait_for_start(self) -> Ended | None:
+    async def _receive_start(self) -> StreamEnd | None:
         """None once the stream was announced and admitted; admission may take longer: it may load a model."""
         with self._sessions.admission.pending.counted(self._credentials):
             try:
                 async with asyncio.timeout(self._start_s):
-                    while (began := await self._read_one()) is None:
+                    while (began := await self._receive_one()) is None:
                         pass
             except TimeoutError:
-                return Ended(WSCloseCode.POLICY_VIOLATION, f"no start within {self._start_s:g} s", "refused")
-            return began if isinstance(began, Ended) else await self._admit(began)
+                return StreamEnd(WSCloseCode.POLICY_VIOLATION, f"no start within {self._start_s:g} s", "refused")
+            return began if isinstance(began, StreamEnd) else await self._admit(began)
 
-    async def _listen(self) -> Ended:
+    async def _receive_until_end(self) -> StreamEnd:
         """Read on until the sender ends the stream, or somebody else does."""
         if self._session is None:
             raise RuntimeError("listening needs a session")
@@ -143,10 +144,10 @@ class MediaStreamHandler:
         await asyncio.wait((reader,))
         reason = ending.result()
         if reason in REFUSALS:
-            return Ended(WSCloseCode.POLICY_VIOLATION, REFUSALS[reason], reason)
-        return Ended(WSCloseCode.GOING_AWAY if reason == "shutdown" else WSCloseCode.OK, reason, reason)
+            return StreamEnd(WSCloseCode.POLICY_VIOLATION, REFUSALS[reason], reason)
+        return StreamEnd(WSCloseCode.GOING_AWAY if reason == "shutdown" else WSCloseCode.OK, reason, reason)
 
-    async def _read(self, session: Session) -> Ended:
+    async def _read(self, session: Session) -> StreamEnd:
         """Of a live stream: fifty messages a second and track, so that every call on the way counts."""
         receive, touch, stream_sid = self._socket.receive, self._sessions.touch, session.start.stream_sid
         while True:
@@ -157,10 +158,10 @@ class MediaStreamHandler:
             for outcome in self._received.receive(message.data):
                 if isinstance(outcome, AudioChunk):
                     session.receive(outcome)
-                elif (ended := self._take(session, outcome)) is not None:
+                elif (ended := self._handle(session, outcome)) is not None:
                     return ended
 
-    async def _read_one(self) -> Start | Ended | None:
+    async def _receive_one(self) -> Start | StreamEnd | None:
         message = await self._socket.receive()
         if message.type is not WSMsgType.TEXT:
             return self._other_than_text(message)
@@ -168,33 +169,35 @@ class MediaStreamHandler:
             if isinstance(outcome, Start):
                 return outcome
             if isinstance(outcome, StreamRefused):
-                return Ended(outcome.close_code, outcome.reason, "refused")
+                return StreamEnd(outcome.close_code, outcome.reason, "refused")
         return None
 
-    def _other_than_text(self, message: WSMessage) -> Ended:
+    def _other_than_text(self, message: WSMessage) -> StreamEnd:
         match message.type:
             case WSMsgType.BINARY:
-                return Ended(WSCloseCode.UNSUPPORTED_DATA, "binary messages are not part of the protocol", "refused")
+                return StreamEnd(
+                    WSCloseCode.UNSUPPORTED_DATA, "binary messages are not part of the protocol", "refused"
+                )
             case WSMsgType.ERROR:
                 code = getattr(message.data, "code", WSCloseCode.PROTOCOL_ERROR)
-                return Ended(code, str(message.data)[:100], "refused")
-        return Ended(WSCloseCode.OK, "", "disconnected")
+                return StreamEnd(code, str(message.data)[:100], "refused")
+        return StreamEnd(WSCloseCode.OK, "", "disconnected")
 
-    async def _admit(self, start: Start) -> Ended | None:
+    async def _admit(self, start: Start) -> StreamEnd | None:
         logs.call_sid.set(start.call_sid)
         logs.stream_sid.set(start.stream_sid)
         admitted = await self._sessions.admit(start, self._received, self._credentials)
         if isinstance(admitted, StreamRefused):
-            return Ended(admitted.close_code, admitted.reason, "refused")
+            return StreamEnd(admitted.close_code, admitted.reason, "refused")
         self._session = admitted
         return None
 
     @staticmethod
-    def _take(session: Session, outcome: Outcome) -> Ended | None:
+    def _handle(session: Session, outcome: Outcome) -> StreamEnd | None:
         match outcome:
             case StreamRefused(close_code, reason):
-                return Ended(close_code, reason, "refused")
+                return StreamEnd(close_code, reason, "refused")
             case StreamStopped():
-                return Ended(WSCloseCode.OK, "", "stop")
+                return StreamEnd(WSCloseCode.OK, "", "stop")
         session.receive(outcome)
         return None

@@ -13,7 +13,7 @@ from aiohttp import web
 from transcriber import __version__
 from transcriber.audio import sample_calls
 from transcriber.web.access import authorization
-from transcriber.web.cors_caching import is_known
+from transcriber.web.caching import matches_client_etag
 from transcriber.web.services import SERVICES
 
 POLICY = (
@@ -68,7 +68,7 @@ def _answer(request: web.Request, name: str) -> web.Response:
     if file is None:
         raise web.HTTPNotFound
     headers = {"Content-Security-Policy": POLICY, "ETag": file.tag, "Cache-Control": "no-cache"}
-    if is_known(request, file.tag):
+    if matches_client_etag(request, file.tag):
         return web.Response(status=304, headers=headers)
     return web.Response(body=file.body, headers=headers | {"Content-Type": file.kind})
 

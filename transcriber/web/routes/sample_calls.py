@@ -13,7 +13,7 @@ from transcriber.runtime.cancellation import cancel
 from transcriber.settings.host_address import url_of
 from transcriber.telephony.simulator import CallIds, Target, dial, read_recording
 from transcriber.telephony.simulator.certificate_pinning import fingerprint_of
-from transcriber.web.access.ticket_issuer import ISSUING
+from transcriber.web.access.ticket_issuer import TICKET_ISSUER
 from transcriber.web.api.errors import error_response
 from transcriber.web.routes.twilio_webhooks import media_path
 from transcriber.web.services import SERVICES
@@ -22,12 +22,12 @@ MOST_AT_ONCE = 4
 """More are refused with 429: the samples are for looking, not for load."""
 
 
-class Playing(set[asyncio.Task[None]]):
+class PlayingCalls(set[asyncio.Task[None]]):
     """The calls that are being played."""
 
 
-PLAYING = web.AppKey("playing", Playing)
-PASS = web.AppKey("pass", str)
+PLAYING_CALLS = web.AppKey("playing", PlayingCalls)
+OWN_KEY = web.AppKey("pass", str)
 """A key that only this server knows: where streams want proof and there is no token to sign with, it dials with it."""
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 async def play(request: web.Request) -> web.Response:
     """Begin a call; its CallSid is answered at once. The body names one of the bundled calls, or is empty."""
-    services, playing = request.app[SERVICES], request.app[PLAYING]
+    services, playing = request.app[SERVICES], request.app[PLAYING_CALLS]
     name = _name(await request.read())
     if services.sessions.admission.draining or services.sessions.admission.full:
         return error_response(503, "no room for another call", headers={"Retry-After": "10"})
@@ -46,14 +46,14 @@ async def play(request: web.Request) -> web.Response:
     ids = CallIds(account=settings.twilio_account_sid[0]) if settings.twilio_account_sid else CallIds()
     parameters = {"sample": name}
     if settings.require_ticket:
-        parameters["ticket"] = await request.app[ISSUING].issue(ids.call)
+        parameters["ticket"] = await request.app[TICKET_ISSUER].issue(ids.call)
     path = media_path(settings, parameters.get("ticket", ""))
     target = Target(
         url=_here(request) + path,
         fingerprint=fingerprint_of(settings.tls_cert) if settings.tls_cert else None,
         auth_token=settings.twilio_auth_token[0] if settings.twilio_auth_token else None,
         public_url=settings.public_url + path if settings.public_url else None,
-        api_key=None if settings.twilio_auth_token else request.app[PASS],
+        api_key=None if settings.twilio_auth_token else request.app[OWN_KEY],
     )
     task = asyncio.create_task(_dial(target, name, ids, parameters), name=f"sample-{ids.call}")
     playing.add(task)
@@ -63,7 +63,7 @@ async def play(request: web.Request) -> web.Response:
 
 async def stop_all(app: web.Application) -> None:
     """The server goes down: hang up."""
-    await cancel(*app[PLAYING])
+    await cancel(*app[PLAYING_CALLS])
 
 
 async def _dial(target: Target, name: str, ids: CallIds, parameters: dict[str, str]) -> None:

@@ -10,8 +10,8 @@ from transcriber.errors import StoreError
 from transcriber.settings.definition import Settings
 from transcriber.telephony.twilio.messages import clean
 from transcriber.telephony.twilio.signature import PublicAddress
-from transcriber.web.access.authorization import webhook_form
-from transcriber.web.access.ticket_issuer import ISSUING
+from transcriber.web.access.ticket_issuer import TICKET_ISSUER
+from transcriber.web.access.twilio_requests import webhook_form
 from transcriber.web.api import parameters
 from transcriber.web.api.errors import Refusal
 from transcriber.web.services import SERVICES
@@ -47,13 +47,13 @@ async def twiml(request: web.Request) -> web.Response:
         reason = await _start(root, request, form)
     except Exception as error:  # whatever it is, the call goes on
         reason = "error"
-        services.log_budget.log(log, logging.ERROR, "TwiML failed", "no stream could be started", exc_info=error)
+        services.log_limiter.log(log, logging.ERROR, "TwiML failed", "no stream could be started", exc_info=error)
     if reason:
         root.append(ET.Comment(f" not transcribed: {WHY[reason]} "))
         services.metrics.calls_untranscribed.labels(reason).inc()
-        said, call_sid = "call %r goes on untranscribed: %s", form.get("CallSid", "")[:LONGEST_SID]
+        text, call_sid = "call %r goes on untranscribed: %s", form.get("CallSid", "")[:LONGEST_SID]
         level = logging.WARNING if reason in EXPECTED else logging.ERROR
-        services.log_budget.log(log, level, f"untranscribed: {reason}", said, call_sid, WHY[reason])
+        services.log_limiter.log(log, level, f"untranscribed: {reason}", text, call_sid, WHY[reason])
     _continue(root, services.settings.twiml_then)
     return web.Response(
         body=ET.tostring(root, encoding="utf-8", xml_declaration=True), content_type="application/xml", charset="utf-8"
@@ -69,16 +69,16 @@ async def stream_status(request: web.Request) -> web.Response:
     stream_sid = form.get("StreamSid", "")
     if not parameters.CALL_SID.fullmatch(stream_sid):
         services.metrics.bad_messages.labels("bad_status_callback").inc()
-        said = "a status callback names no stream: %r"
-        services.log_budget.log(log, logging.WARNING, "bad status callback", said, stream_sid[:LONGEST_SID])
+        text = "a status callback names no stream: %r"
+        services.log_limiter.log(log, logging.WARNING, "bad status callback", text, stream_sid[:LONGEST_SID])
         return web.Response(status=204)
     match form.get("StreamEvent"):
         case "stream-stopped":
             services.sessions.end(stream_sid, "callback")
         case "stream-error":
             message = clean(form.get("StreamError", ""), MAX_REPORT)
-            said = "Twilio reports an error of stream %r: %r"
-            services.log_budget.log(log, logging.WARNING, "Twilio reports an error", said, stream_sid, message)
+            text = "Twilio reports an error of stream %r: %r"
+            services.log_limiter.log(log, logging.WARNING, "Twilio reports an error", text, stream_sid, message)
             services.sessions.report(stream_sid, "twilio_error", message)
             services.sessions.end(stream_sid, "callback")
     return web.Response(status=204)
@@ -95,10 +95,10 @@ async def _start(root: ET.Element, request: web.Request, form: Mapping[str, str]
         return "draining" if admission.draining else "full"
     ticket = ""
     try:
-        ticket = await request.app[ISSUING].issue(call_sid)
+        ticket = await request.app[TICKET_ISSUER].issue(call_sid)
     except StoreError as error:
-        said = "no ticket for call %s: %s"
-        services.log_budget.log(log, logging.WARNING, "no ticket", said, call_sid, error)
+        text = "no ticket for call %s: %s"
+        services.log_limiter.log(log, logging.WARNING, "no ticket", text, call_sid, error)
         if services.settings.require_ticket:
             return "no_ticket"
     url = _public(request, "ws") + media_path(services.settings, ticket)

@@ -1,4 +1,4 @@
-"""The reader of Server-Sent Events: its answer, frame by frame. One that takes nothing is cut by `connections`."""
+"""The answer to a reader of Server-Sent Events, frame by frame. One that takes nothing is cut by `connections`."""
 
 import re
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ HEADERS = {
 
 
 class SseResponse:
-    """One answer under way. Every method raises ConnectionError when the reader left or was cut."""
+    """One answer that is being sent. Every method raises ConnectionError when the reader left or was cut."""
 
     def __init__(self, request: web.Request) -> None:
         self.response = web.StreamResponse(headers=HEADERS)
@@ -31,11 +31,11 @@ class SseResponse:
         retry = f"retry: {round(retry_s * 1000)}\n\n".encode()
         await self.response.write(PADDING + retry if padded else retry)
 
-    async def beat(self) -> None:
+    async def heartbeat(self) -> None:
         """A comment, so that proxies keep the connection and a reader who left is noticed."""
         await self.response.write(b": \n\n")
 
-    async def remark(self, text: str) -> None:
+    async def comment(self, text: str) -> None:
         """A comment for people who look at the wire; programs pass over it. One line."""
         await self.response.write(f": {text}\n\n".encode())
 
@@ -43,10 +43,10 @@ class SseResponse:
         """One event."""
         await self.response.write(frame(text, kind=kind, seq=seq))
 
-    async def pass_on(self, frames: Sequence[bytes]) -> None:
-        """Several that were made already."""
-        if together := b"".join(frames):
-            await self.response.write(together)
+    async def send_frames(self, frames: Sequence[bytes]) -> None:
+        """Several events, as `frame` made them."""
+        if joined := b"".join(frames):
+            await self.response.write(joined)
 
 
 def frame(text: str, *, kind: object, seq: int | None = None) -> bytes:

@@ -27,15 +27,15 @@ def within(address: IPv4Or6, known: Networks) -> bool:
     return any(address in network for network in known)
 
 
-def site_of(address: IPv4Or6 | None) -> str:
+def address_key(address: IPv4Or6 | None) -> str:
     """The name that limits know it by; empty for none."""
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((address, IPV6_SITE_BITS), strict=False))
     return str(address or "")
 
 
-def bounded_site(address: IPv4Or6 | None, proxies: Networks) -> str:
+def limit_key(address: IPv4Or6 | None, proxies: Networks) -> str:
     """The same, but empty for this machine and proxies: behind one address of theirs may be everybody."""
     if address is None or address.is_loopback or within(address, proxies):
         return ""
-    return site_of(address)
+    return address_key(address)

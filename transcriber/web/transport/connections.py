@@ -27,10 +27,10 @@ MOST_EXAMINED = 100
 log = logging.getLogger(__name__)
 
 
-class Peer(Protocol):
-    """A connection, as the registry sees it. `site`: whom it counts for; empty: nobody in particular."""
+class TrackedConnection(Protocol):
+    """A connection, as the registry sees it. `limit_key`: whom it counts for; empty: nobody in particular."""
 
-    site: str
+    limit_key: str
 
     def cut(self) -> None:
         """End it now."""
@@ -39,86 +39,89 @@ class Peer(Protocol):
 class Connections:
     """All of a server. Belongs to the event loop's thread; `watch` must run."""
 
-    def __init__(self, metrics: Metrics, limits: ClientLimits, *, log_budget: LogRateLimiter) -> None:
+    def __init__(self, metrics: Metrics, limits: ClientLimits, *, log_limiter: LogRateLimiter) -> None:
         self.limits = limits
-        self._log_budget = log_budget
+        self._most_per_address = max(1, limits.connections // ADDRESS_SHARE)
+        self._log_limiter = log_limiter
         self._metrics = metrics
-        self._all: set[Peer] = set()
-        self._of_site: Counter[str] = Counter()
+        self._all: set[TrackedConnection] = set()
+        self._of_key: Counter[str] = Counter()
         # In the order of time. A connection is in one of the first three, or a request of it is being answered.
-        self._idle: dict[Peer, float] = {}
-        self._owing: dict[Peer, float] = {}
-        self._owing_body: dict[Peer, float] = {}
-        self._untaken: dict[Peer, float] = {}
+        self._idle: dict[TrackedConnection, float] = {}
+        self._awaiting_head: dict[TrackedConnection, float] = {}
+        self._awaiting_body: dict[TrackedConnection, float] = {}
+        self._write_blocked: dict[TrackedConnection, float] = {}
         self._loop = asyncio.get_running_loop()
 
-    def enter(self, connection: Peer) -> None:
+    def add(self, connection: TrackedConnection) -> None:
         """A new one, which owes a head."""
         self._all.add(connection)
-        self._of_site[connection.site] += 1
-        if connection.site and self._of_site[connection.site] > max(1, self.limits.connections // ADDRESS_SHARE):
-            self._make_room(connection, of_site=True)
+        self._of_key[connection.limit_key] += 1
+        if connection.limit_key and self._of_key[connection.limit_key] > max(
+            1, self.limits.connections // ADDRESS_SHARE
+        ):
+            self._make_room(connection, of_key=True)
         elif len(self._all) > self.limits.connections:
-            self._make_room(connection, of_site=False)
+            self._make_room(connection, of_key=False)
         if connection in self._all:
-            self._owing[connection] = self._loop.time()
+            self._awaiting_head[connection] = self._loop.time()
 
-    def leave(self, connection: Peer) -> None:
+    def remove(self, connection: TrackedConnection) -> None:
         """It is gone."""
         if connection not in self._all:
             return
         self._all.discard(connection)
-        self._of_site[connection.site] -= 1
-        if not self._of_site[connection.site]:
-            del self._of_site[connection.site]
-        for waiting in (self._idle, self._owing, self._owing_body, self._untaken):
+        self._of_key[connection.limit_key] -= 1
+        if not self._of_key[connection.limit_key]:
+            del self._of_key[connection.limit_key]
+        for waiting in (self._idle, self._awaiting_head, self._awaiting_body, self._write_blocked):
             waiting.pop(connection, None)
 
-    def owes_head(self, connection: Peer) -> None:
+    def head_begun(self, connection: TrackedConnection) -> None:
         """Part of a head is here."""
         self._idle.pop(connection, None)
-        self._owing.setdefault(connection, self._loop.time())
+        self._awaiting_head.setdefault(connection, self._loop.time())
 
-    def has_head(self, connection: Peer, *, whole: bool) -> None:
+    def head_received(self, connection: TrackedConnection, *, whole: bool) -> None:
         """All of it is here; with `whole` the body, too."""
         self._idle.pop(connection, None)
-        self._owing.pop(connection, None)
+        self._awaiting_head.pop(connection, None)
         if not whole:
-            self._owing_body[connection] = self._loop.time()
+            self._awaiting_body[connection] = self._loop.time()
 
-    def has_body(self, connection: Peer) -> None:
+    def body_received(self, connection: TrackedConnection) -> None:
         """All of a request is here."""
-        self._owing_body.pop(connection, None)
+        self._awaiting_body.pop(connection, None)
 
-    def is_idle(self, connection: Peer) -> None:
+    def idle(self, connection: TrackedConnection) -> None:
         """Its request was answered, and it has begun no other one."""
-        self._owing_body.pop(connection, None)
+        self._awaiting_body.pop(connection, None)
         if connection in self._all:
             self._idle[connection] = self._loop.time()
 
-    def waits_for_taker(self, connection: Peer) -> None:
+    def write_paused(self, connection: TrackedConnection) -> None:
         """Its buffers are full of what the other side does not read."""
-        self._untaken.setdefault(connection, self._loop.time())
+        self._write_blocked.setdefault(connection, self._loop.time())
 
-    def found_taker(self, connection: Peer) -> None:
+    def write_resumed(self, connection: TrackedConnection) -> None:
         """The other side reads again."""
-        self._untaken.pop(connection, None)
+        self._write_blocked.pop(connection, None)
 
     def refused(self, status: int, peer: str | None, why: str) -> None:
         """A request was refused that never became one."""
         self._metrics.refusals.labels(str(status)).inc()
-        said = "refused what is no HTTP request from %s: %s"
-        self._log_budget.log(log, logging.INFO, "no HTTP", said, peer, why)
+        text = "refused what is no HTTP request from %s: %s"
+        self._log_limiter.log(log, logging.INFO, "no HTTP", text, peer, why)
 
-    def failed_handshake(self, connection: Peer, why: str) -> None:
+    def failed_handshake(self, connection: TrackedConnection, why: str) -> None:
         """Its TLS did not come about."""
-        self.leave(connection)
+        self.remove(connection)
         self._metrics.connections_cut.labels("handshake").inc()
-        self._log_budget.log(log, logging.INFO, "TLS handshake", "a TLS handshake failed: %s", why)
+        self._log_limiter.log(log, logging.INFO, "TLS handshake", "a TLS handshake failed: %s", why)
 
     def could_not_accept(self, error: OSError) -> None:
         """The system has no room for a connection."""
-        self._log_budget.log(log, logging.ERROR, "accepting", "a connection could not be accepted: %s", error)
+        self._log_limiter.log(log, logging.ERROR, "accepting", "a connection could not be accepted: %s", error)
 
     async def watch(self) -> None:
         """Cut what is overdue, as long as the server runs."""
@@ -126,8 +129,8 @@ class Connections:
             await asyncio.sleep(self.limits.check_every_s)
             now = self._loop.time()
             for waiting, within_s, why in (
-                (self._owing, self.limits.head_s, "no_request"),
-                (self._untaken, self.limits.write_s, "not_read"),
+                (self._awaiting_head, self.limits.head_s, "no_request"),
+                (self._write_blocked, self.limits.write_s, "not_read"),
             ):
                 # In the order of time: the first that is not due ends the search.
                 for connection, since in list(waiting.items()):
@@ -135,27 +138,27 @@ class Connections:
                         break
                     self._cut(connection, why)
                     if why == "not_read":
-                        said = "cut a connection: it took nothing of its answer for %g s"
-                        self._log_budget.log(log, logging.INFO, "answer not read", said, within_s)
+                        text = "cut a connection: it took nothing of its answer for %g s"
+                        self._log_limiter.log(log, logging.INFO, "answer not read", text, within_s)
             self._metrics.connections.set(len(self._all))
 
-    def _make_room(self, newcomer: Peer, *, of_site: bool) -> None:
+    def _make_room(self, newcomer: TrackedConnection, *, of_key: bool) -> None:
         # Who connects to ask something sends it at once, and who was answered may come again: what is in the middle of
         # a request or a stream is not cut, and if all are, the newcomer is.
-        site = newcomer.site if of_site else None
-        said = "one address has all the connections it may have: %d" if of_site else "all %d connections are taken"
-        places = max(1, self.limits.connections // ADDRESS_SHARE) if of_site else self.limits.connections
-        self._log_budget.log(
-            log, logging.WARNING, f"connections {'of an address' if of_site else 'full'}", said, places
+        limit_key = newcomer.limit_key if of_key else None
+        text = "one address has all the connections it may have: %d" if of_key else "all %d connections are taken"
+        places = self._most_per_address if of_key else self.limits.connections
+        self._log_limiter.log(
+            log, logging.WARNING, f"connections {'of an address' if of_key else 'full'}", text, places
         )
-        for waiting in (self._idle, self._owing, self._owing_body):
+        for waiting in (self._idle, self._awaiting_head, self._awaiting_body):
             for connection in islice(waiting, MOST_EXAMINED):
-                if site is None or connection.site == site:
-                    self._cut(connection, "address" if of_site else "full")
+                if limit_key is None or connection.limit_key == limit_key:
+                    self._cut(connection, "address" if of_key else "full")
                     return
-        self._cut(newcomer, "address" if of_site else "full")
+        self._cut(newcomer, "address" if of_key else "full")
 
-    def _cut(self, connection: Peer, why: str) -> None:
-        self.leave(connection)
+    def _cut(self, connection: TrackedConnection, why: str) -> None:
+        self.remove(connection)
         self._metrics.connections_cut.labels(why).inc()
         connection.cut()

@@ -10,7 +10,7 @@ from aiohttp.streams import StreamReader
 from transcriber.web.api.errors import error_response
 from transcriber.web.middleware import HEADERS
 from transcriber.web.transport import connections
-from transcriber.web.transport.client_address import Networks, bounded_site, parsed
+from transcriber.web.transport.client_address import Networks, limit_key, parsed
 from transcriber.web.transport.connections import Connections
 from transcriber.web.transport.tls_handshakes import Handshake, TlsListener
 
@@ -18,7 +18,7 @@ from transcriber.web.transport.tls_handshakes import Handshake, TlsListener
 class Connection(web.RequestHandler):
     """One, as aiohttp serves it, that tells the registry how far it is."""
 
-    __slots__ = ("_body", "_handshake", "_proxies", "_registry", "_transport", "site")
+    __slots__ = ("_body", "_handshake", "_proxies", "_registry", "_transport", "limit_key")
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class Connection(web.RequestHandler):
     ) -> None:
         super().__init__(server, loop=asyncio.get_running_loop(), **options)
         self._handshake = handshake
-        self.site = ""
+        self.limit_key = ""
         self._registry = registry
         self._proxies = proxies
         self._transport: asyncio.Transport | None = None
@@ -42,16 +42,16 @@ class Connection(web.RequestHandler):
         self._transport = cast("asyncio.Transport", transport)
         super().connection_made(transport)
         peer = (transport.get_extra_info("peername") or ("",))[0]
-        self.site = bounded_site(parsed(peer), self._proxies)
+        self.limit_key = limit_key(parsed(peer), self._proxies)
         if self._handshake is not None:
-            self._registry.leave(self._handshake)
+            self._registry.remove(self._handshake)
             self._handshake = None
-        self._registry.enter(self)
+        self._registry.add(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Asyncio's."""
         super().connection_lost(exc)
-        self._registry.leave(self)
+        self._registry.remove(self)
 
     def data_received(self, data: bytes) -> None:
         """Asyncio's. aiohttp waits with `_waiter` when no request is being answered, and counts whole heads."""
@@ -60,12 +60,12 @@ class Connection(web.RequestHandler):
         if self._request_count > heads:
             body = self._messages[-1][1] if self._messages else None
             self._body = None if body is None or body.is_eof() else body
-            self._registry.has_head(self, whole=self._body is None)
+            self._registry.head_received(self, whole=self._body is None)
         elif idle:
-            self._registry.owes_head(self)
+            self._registry.head_begun(self)
         elif self._body is not None and self._body.is_eof():
             self._body = None
-            self._registry.has_body(self)
+            self._registry.body_received(self)
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
@@ -73,18 +73,18 @@ class Connection(web.RequestHandler):
         """aiohttp's: the answer is out, or cannot go out."""
         finished = await super().finish_response(request, resp, start_time)
         if not self._messages:
-            self._registry.is_idle(self)
+            self._registry.idle(self)
         return finished
 
     def pause_writing(self) -> None:
         """Asyncio's."""
         super().pause_writing()
-        self._registry.waits_for_taker(self)
+        self._registry.write_paused(self)
 
     def resume_writing(self) -> None:
         """Asyncio's."""
         super().resume_writing()
-        self._registry.found_taker(self)
+        self._registry.write_resumed(self)
 
     def handle_error(
         self,
@@ -97,12 +97,12 @@ class Connection(web.RequestHandler):
         if status >= 500:
             return super().handle_error(request, status, exc, message)
         self._registry.refused(status, request.remote, type(exc).__name__)
-        said = (
+        text = (
             "the request line or a header is too long"
             if isinstance(exc, LineTooLong)
             else "this is not well-formed HTTP"
         )
-        response = error_response(status, said, headers=HEADERS)
+        response = error_response(status, text, headers=HEADERS)
         response.force_close()
         return response
 
@@ -112,7 +112,7 @@ class Connection(web.RequestHandler):
             self._transport.abort()
 
 
-class BoundedSite(web.SockSite):
+class LimitedSite(web.SockSite):
     """aiohttp's, whose connections are those of the registry."""
 
     __slots__ = ("_proxies", "_registry", "_tls")

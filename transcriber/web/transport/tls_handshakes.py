@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Callable
 
 from transcriber.web.transport import connections
-from transcriber.web.transport.client_address import Networks, bounded_site, parsed
+from transcriber.web.transport.client_address import Networks, limit_key, parsed
 from transcriber.web.transport.connections import Connections
 
 PAUSE_S = 0.1
@@ -19,8 +19,8 @@ log = logging.getLogger(__name__)
 class Handshake:
     """A connection before its handshake is over, as the registry sees it."""
 
-    def __init__(self, site: str) -> None:
-        self.site = site
+    def __init__(self, limit_key: str) -> None:
+        self.limit_key = limit_key
         self.is_cut = False
         self.task: asyncio.Task[None] | None = None
 
@@ -49,14 +49,14 @@ class TlsListener:
         self._registry = registry
         self._proxies = proxies
         self._loop = asyncio.get_running_loop()
-        self._shaking: set[asyncio.Task[None]] = set()
+        self._handshakes: set[asyncio.Task[None]] = set()
         listening.setblocking(False)
         listening.listen(connections.BACKLOG)
         self._accepting = asyncio.create_task(self._accept(), name="accepting TLS connections")
 
     def close(self) -> None:
         """Accept no more, and shake no more hands; connections live on."""
-        for task in (self._accepting, *self._shaking):
+        for task in (self._accepting, *self._handshakes):
             task.cancel()
         self._listening.close()
 
@@ -68,16 +68,16 @@ class TlsListener:
                 self._registry.could_not_accept(error)
                 await asyncio.sleep(PAUSE_S)
                 continue
-            handshake = Handshake(bounded_site(parsed(str(peer[0])), self._proxies))
-            self._registry.enter(handshake)
+            handshake = Handshake(limit_key(parsed(str(peer[0])), self._proxies))
+            self._registry.add(handshake)
             if handshake.is_cut:
                 accepted.close()
                 continue
-            handshake.task = asyncio.create_task(self._shake(accepted, handshake))
-            self._shaking.add(handshake.task)
-            handshake.task.add_done_callback(self._shaking.discard)
+            handshake.task = asyncio.create_task(self._handshake(accepted, handshake))
+            self._handshakes.add(handshake.task)
+            handshake.task.add_done_callback(self._handshakes.discard)
 
-    async def _shake(self, accepted: socket.socket, handshake: Handshake) -> None:
+    async def _handshake(self, accepted: socket.socket, handshake: Handshake) -> None:
         try:
             await self._loop.connect_accepted_socket(
                 lambda: self._make(handshake),
@@ -89,4 +89,4 @@ class TlsListener:
         except OSError as error:  # ssl's and timeouts are of it
             self._registry.failed_handshake(handshake, getattr(error, "reason", None) or type(error).__name__)
         finally:
-            self._registry.leave(handshake)
+            self._registry.remove(handshake)
