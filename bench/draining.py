@@ -114,15 +114,15 @@ async def _said_alone(stage: Stage, store: RedisStore, history: Sequence[Sequenc
 
 
 async def _repeat(stage: Stage, url: str, ids: CallIds, received_ms: Mapping[str, int]) -> None:
-    script = MessageBuilder(ids, list(stage.recording.tracks))
-    async with connect(Target(url=url)) as line:
-        await line.send(script.connected())
-        await line.send(script.start())
+    messages = MessageBuilder(ids, list(stage.recording.tracks))
+    async with connect(Target(url=url)) as client:
+        await client.send(messages.connected())
+        await client.send(messages.start())
         for frame in frames(stage.recording):
             if frame.end_ms <= received_ms.get(frame.track, 0):
-                await line.send(script.media(frame))
-        await line.send(script.stop())
-        await line.closed(within_s=60)
+                await client.send(messages.media(frame))
+        await client.send(messages.stop())
+        await client.closed(within_s=60)
 
 
 async def _events(store: RedisStore, ids: CallIds) -> list[Event]:

@@ -1,6 +1,6 @@
 """What the speech gate does to the words, what it keeps from the recogniser, and what it makes of sound without words.
 
-Offline at full speed, through the same ear the server uses, 100 ms at a time, every track on a fresh recognizer:
+Offline at full speed, through the same decoder as in a server, 100 ms at a time, every track on a fresh recognizer:
 figures repeat exactly on a model without dither. Recordings without a reference are compared with what is heard
 without the gate. Prints each word that changes: `-` without the gate, `+` with it.
 """
@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from bench import recordings
 from transcriber.audio import sample_calls
-from transcriber.audio.chunk import SAMPLE_RATE_HZ, AudioChunk
+from transcriber.audio.chunk import PCM_BYTES_PER_SAMPLE, SAMPLE_RATE_HZ, AudioChunk
 from transcriber.audio.g711 import compress
+from transcriber.audio.wav import read_recording
 from transcriber.events.schema import Word
 from transcriber.recognition.chunk_schedule import ChunkSchedule
 from transcriber.recognition.options import RecognitionOptions
@@ -29,11 +30,10 @@ from transcriber.recognition.vosk_engine import VoskEngine
 from transcriber.recognition.warm_up_speech import warm_speech
 from transcriber.recognition.word_errors import Errors, word_errors, words_of
 from transcriber.settings.endpoint_limits import ENDPOINT_MS
-from transcriber.telephony.simulator import read_recording
 
 SPOKEN = ("spelled_and_numbers", "digits", "short_sentences", "calls")
 UNSPOKEN = ("noise", "dtmf")
-CHUNK = SAMPLE_RATE_HZ // 10
+CHUNK_SAMPLES = SAMPLE_RATE_HZ // 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +50,13 @@ class Measured:
     """A recognizer that counts what it is fed, in samples at 8 kHz."""
 
     def __init__(self, recognizer: Recognizer) -> None:
-        self.fed = 0
+        self.fed_samples = 0
         self._recognizer = recognizer
         self.partial, self.result, self.finish = recognizer.partial, recognizer.result, recognizer.finish
 
     def accept(self, pcm: bytes) -> bool:
         """As the recognizer's own."""
-        self.fed += len(pcm) // 4
+        self.fed_samples += len(pcm) // PCM_BYTES_PER_SAMPLE
         return self._recognizer.accept(pcm)
 
 
@@ -94,15 +94,16 @@ class Tally:
     heard: int = 0
 
 
-def hear(engine: VoskEngine, mulaw: bytes, *, gated: bool, endpoint_ms: int = ENDPOINT_MS) -> tuple[list[Word], int]:
+def decoded(engine: VoskEngine, mulaw: bytes, *, gated: bool, endpoint_ms: int = ENDPOINT_MS) -> tuple[list[Word], int]:
     """The words of a track, and how many samples of it were decoded."""
     pool = OneUse(engine)
-    ear = TrackDecoder(pool, RecognitionOptions(gated=gated, endpoint_ms=endpoint_ms))
+    decoder = TrackDecoder(pool, RecognitionOptions(gated=gated, endpoint_ms=endpoint_ms))
     words: list[Word] = []
-    for start in range(0, len(mulaw), CHUNK):
-        told = ear.feed([AudioChunk("", mulaw[start : start + CHUNK], start)], last=start + CHUNK >= len(mulaw))
-        words += [word for item in told if isinstance(item, FinalResult) for word in item.words]
-    return words, pool.measured.fed
+    for start in range(0, len(mulaw), CHUNK_SAMPLES):
+        chunk = AudioChunk("inbound", mulaw[start : start + CHUNK_SAMPLES], start)
+        results = decoder.feed([chunk], last=chunk.end_sample >= len(mulaw))
+        words += [word for result in results if isinstance(result, FinalResult) for word in result.words]
+    return words, pool.measured.fed_samples
 
 
 def tracks(calls: Path | None) -> Iterator[Track]:
@@ -191,9 +192,9 @@ def melody(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def compare(engine: VoskEngine, track: Track, tally: Tally, *, endpoint_ms: int) -> None:
-    """Hear a track without and with the gate, add both up, and print what differs."""
-    off, _ = hear(engine, track.mulaw, gated=False)
-    on, fed = hear(engine, track.mulaw, gated=True, endpoint_ms=endpoint_ms)
+    """Decode a track without and with the gate, add both up, and print what differs."""
+    off, _ = decoded(engine, track.mulaw, gated=False)
+    on, fed = decoded(engine, track.mulaw, gated=True, endpoint_ms=endpoint_ms)
     before, after = [word.word for word in off], [word.word for word in on]
     said = before if track.said is None else track.said
     tally.off += word_errors(said, before)
@@ -232,7 +233,7 @@ def main() -> None:
     print(f"all that is written down: {known.off.words} words, {points(known)}")
     print(f"\n{'without words':38} share fed off/on  words off/on")
     for track in wordless():
-        off, on = (hear(engine, track.mulaw, gated=gated) for gated in (False, True))
+        off, on = (decoded(engine, track.mulaw, gated=gated) for gated in (False, True))
         shares = "/".join(f"{100 * fed / len(track.mulaw):.0f}" for _, fed in (off, on))
         print(f"{track.name:38} {shares:>8} %   {len(off[0]):3} / {len(on[0])}")
 

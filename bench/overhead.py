@@ -19,13 +19,13 @@ from unittest.mock import patch
 
 from bench import recordings
 from transcriber.audio import sample_calls
+from transcriber.audio.wav import read_recording
 from transcriber.benchmark import bare_vosk, load, material
 from transcriber.benchmark.system_under_test import SystemUnderTest
 from transcriber.benchmark.transcriber_service import run_service
 from transcriber.benchmark.vosk_server_peer import open_peer
 from transcriber.catalog import ModelFolder
 from transcriber.runtime import allocator, blas_kernels
-from transcriber.telephony.simulator import read_recording
 
 
 def main() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from transcriber import __version__
 from transcriber.audio import sample_calls
+from transcriber.audio.wav import read_recording
 from transcriber.catalog import ModelFolder, describe, find
-from transcriber.telephony.simulator import read_recording
 
 SPEECH = Path(os.environ.get("SPEECH", Path(__file__).parents[2] / "shared" / "speech"))
 

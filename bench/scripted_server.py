@@ -18,16 +18,16 @@ LATE_MS: list[float] = []
 
 def watch_lateness() -> None:
     """Note for every frame how much later than its timestamp says it is heard, against the earliest of its stream."""
-    hear = Session.receive
+    receive = Session.receive
 
-    def heard(self: Session, outcome: Outcome) -> None:
+    def watched(self: Session, outcome: Outcome) -> None:
         if isinstance(outcome, AudioChunk):
             lead = time.monotonic() * 1000 - outcome.start_sample / SAMPLES_PER_MS
             self.lead = min(getattr(self, "lead", lead), lead)  # type: ignore[attr-defined]
             LATE_MS.append(lead - self.lead)  # type: ignore[attr-defined]
-        hear(self, outcome)
+        receive(self, outcome)
 
-    Session.receive = heard  # type: ignore[method-assign]
+    Session.receive = watched  # type: ignore[method-assign]
 
 
 def tell(file: str, late_ms: float) -> None:

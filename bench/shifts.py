@@ -6,7 +6,7 @@ its conf/mfcc.conf) shows shifts alone.
 """
 
 from bench import recordings
-from bench.gate import hear
+from bench.gate import decoded
 from transcriber.audio.chunk import SAMPLES_PER_MS
 from transcriber.recognition.vosk_engine import VoskEngine
 from transcriber.recognition.word_errors import Errors, word_errors, words_of
@@ -36,7 +36,7 @@ def errors(engine: VoskEngine, spoken: list[tuple[bytes, str]], *, cut: int, gat
     """Characters wrong of mu-law and the characters said, a fresh recognizer for each recording."""
     found = Errors()
     for mulaw, said in spoken:
-        words, _ = hear(engine, mulaw[cut * SAMPLES_PER_MS :], gated=gated)
+        words, _ = decoded(engine, mulaw[cut * SAMPLES_PER_MS :], gated=gated)
         found += word_errors(said, "".join(words_of(" ".join(word.word for word in words))))
     return found
 

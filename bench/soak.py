@@ -26,17 +26,9 @@ from bench.stage import Event, Plan, Stage, until
 from transcriber.audio import sample_calls
 from transcriber.audio.chunk import SAMPLE_RATE_HZ, SAMPLES_PER_MS
 from transcriber.audio.g711 import SILENCE
+from transcriber.audio.wav import Recording, read_recording
 from transcriber.errors import ServerUnreachable
-from transcriber.telephony.simulator import (
-    CallIds,
-    MessageBuilder,
-    Recording,
-    Target,
-    connect,
-    dial,
-    frames,
-    read_recording,
-)
+from transcriber.telephony.simulator import CallIds, MessageBuilder, Target, connect, dial, frames
 from transcriber.telephony.simulator.message_builder import FIRST_TIMESTAMP_MS
 
 AT_ONCE = 4
@@ -122,20 +114,20 @@ async def _taken(target: Target, recording: Recording) -> bool:
 
 async def long_call(server: Watched, recording: Recording, *, times: int, ids: CallIds) -> Growth:
     """The recording so often in one call, as fast as it is recognised; read on the way."""
-    script, readings = MessageBuilder(ids, list(recording.tracks)), []
+    messages, readings = MessageBuilder(ids, list(recording.tracks)), []
     once, cut = round(recording.duration_s * 1000), list(frames(recording))
-    async with connect(server.target) as line:
-        await line.send(script.connected())
-        await line.send(script.start())
+    async with connect(server.target) as client:
+        await client.send(messages.connected())
+        await client.send(messages.start())
         for turn in range(times):
             for frame in cut:
-                await line.send(script.media(replace(frame, at_ms=turn * once + frame.at_ms)))
+                await client.send(messages.media(replace(frame, at_ms=turn * once + frame.at_ms)))
                 if frame.at_ms % ASK_EVERY_MS == 0:
                     await until(server.keeps_up)
             if (turn + 1) * READINGS // times > turn * READINGS // times:
                 readings.append(await server.read((turn + 1) * once / 3_600_000))
-        await line.send(script.stop())
-        code, reason = await line.closed(within_s=60)
+        await client.send(messages.stop())
+        code, reason = await client.closed(within_s=60)
     if code != 1000:
         raise RuntimeError(f"the long call was closed with {code} {reason}")
     await until(server.idle)

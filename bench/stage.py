@@ -18,11 +18,12 @@ from typing import Any
 from bench.own_redis import OwnRedis
 from transcriber.audio import sample_calls
 from transcriber.audio.chunk import SAMPLE_RATE_HZ
+from transcriber.audio.wav import Recording, read_recording
 from transcriber.errors import CallNotFound, ServerUnreachable, StoreError
 from transcriber.runtime import child_process
 from transcriber.settings.sources import PREFIX
 from transcriber.store.redis_store import RedisStore, open_store
-from transcriber.telephony.simulator import CallIds, Recording, Target, dial, read_recording
+from transcriber.telephony.simulator import CallIds, Target, dial
 
 READY = re.compile(r"ready on (http://[^\s;,]+)")
 READY_S = 60

@@ -6,17 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from transcriber.audio import sample_calls
-from transcriber.telephony.simulator import (
-    CallIds,
-    Frame,
-    MediaStreamClient,
-    MessageBuilder,
-    Recording,
-    Target,
-    connect,
-    frames,
-    read_recording,
-)
+from transcriber.audio.wav import Recording, read_recording
+from transcriber.telephony.simulator import CallIds, Frame, MediaStreamClient, MessageBuilder, Target, connect, frames
 from transcriber.telephony.simulator.client import RealtimeClock
 
 Audio = str | Path | Recording
@@ -58,13 +49,13 @@ class Phone:
         """
         recording = _recording(audio)
         chosen = tuple(tracks or recording.tracks)
-        script = MessageBuilder(ids or CallIds(), chosen, parameters=parameters)
-        async with connect(self.target, headers=headers) as line:
+        messages = MessageBuilder(ids or CallIds(), chosen, parameters=parameters)
+        async with connect(self.target, headers=headers) as client:
             cut = frames(recording, tracks=chosen, frame_ms=frame_ms)
-            call = PhoneCall(line, script, list(cut), pace=RealtimeClock(speed))
+            call = PhoneCall(client, messages, list(cut), clock=RealtimeClock(speed))
             if start:
-                await call.send(script.connected())
-                await call.send(script.start())
+                await call.send(messages.connected())
+                await call.send(messages.start())
             yield call
 
 
@@ -72,24 +63,24 @@ class PhoneCall:
     """A call in progress: each method takes up the recording where the last one left it."""
 
     def __init__(
-        self, line: MediaStreamClient, script: MessageBuilder, audio: Sequence[Frame], *, pace: RealtimeClock
+        self, client: MediaStreamClient, messages: MessageBuilder, audio: Sequence[Frame], *, clock: RealtimeClock
     ) -> None:
-        self.line = line
-        self.script = script
+        self.client = client
+        self.messages = messages
         self._audio = audio
         self._at = 0
-        self._pace = pace
+        self._clock = clock
         self._skipped_ms = 0
 
     @property
     def call_sid(self) -> str:
         """The call's sid."""
-        return self.script.ids.call
+        return self.messages.ids.call
 
     @property
     def stream_sid(self) -> str:
         """The stream's sid."""
-        return self.script.ids.stream
+        return self.messages.ids.stream
 
     @property
     def at_ms(self) -> int:
@@ -98,8 +89,8 @@ class PhoneCall:
 
     @property
     def close_code(self) -> int | None:
-        """The server's close code; 1006 for a lost connection, None while the line is open."""
-        return self.line.close_code
+        """The server's close code; 1006 for a lost connection, None while the connection is open."""
+        return self.client.close_code
 
     async def play(self, ms: int | None = None) -> None:
         """Send the next `ms` of audio, or all that is left."""
@@ -124,51 +115,51 @@ class PhoneCall:
     @asynccontextmanager
     async def stall(self, ms: int) -> AsyncIterator[None]:
         """Hold back the next `ms` of audio while inside, then deliver it at once, timestamps intact."""
-        held = [self.script.media(frame) for frame in self._next(ms)]
+        held = [self.messages.media(frame) for frame in self._next(ms)]
         yield
         for text in held:
-            await self.line.send(text)
+            await self.client.send(text)
 
     async def reorder(self, ms: int = 40) -> None:
         """Send the next `ms` of audio backwards: sequence numbers and timestamps as they should have come."""
-        for text in reversed([self.script.media(frame) for frame in self._next(ms)]):
-            await self.line.send(text)
+        for text in reversed([self.messages.media(frame) for frame in self._next(ms)]):
+            await self.client.send(text)
 
     async def repeat(self, ms: int = 20, *, times: int = 2) -> None:
         """Send each frame of the next `ms` `times` times, the very same message."""
         for frame in self._next(ms):
-            text = self.script.media(frame)
+            text = self.messages.media(frame)
             for _ in range(times):
-                await self.line.send(text)
+                await self.client.send(text)
 
     async def press(self, digit: str) -> None:
         """Press a key."""
-        await self.line.send(self.script.dtmf(digit))
+        await self.client.send(self.messages.dtmf(digit))
 
     async def send(self, message: str | bytes) -> None:
         """Send any message; bytes make a binary one. Raises ServerUnreachable once the server has closed."""
-        await self.line.send(message)
+        await self.client.send(message)
 
     async def hang_up(self, *, stop: bool = True, within_s: float = 20) -> int:
         """End the call: with `stop` wait for the server's close, without it close. Returns the close code."""
         if stop:
-            await self.line.send(self.script.stop())
+            await self.client.send(self.messages.stop())
             return await self.closed(within_s=within_s)
-        await self.line.close()
+        await self.client.close()
         return await self.closed(within_s=within_s)
 
     async def cut(self) -> None:
         """Drop the connection without a word."""
-        await self.line.cut()
+        await self.client.cut()
 
     async def closed(self, *, within_s: float = 20) -> int:
-        """Wait for the end of the line: the server's close code. Raises TimeoutError."""
-        code, _ = await self.line.closed(within_s=within_s)
+        """Wait for the end of the connection: the server's close code. Raises TimeoutError."""
+        code, _ = await self.client.closed(within_s=within_s)
         return code
 
     async def _speak(self, frame: Frame) -> None:
-        await self._pace.until(frame.end_ms - self._skipped_ms)
-        await self.line.send(self.script.media(frame))
+        await self._clock.until(frame.end_ms - self._skipped_ms)
+        await self.client.send(self.messages.media(frame))
 
     def _next(self, ms: int | None) -> Iterator[Frame]:
         end_ms = None if ms is None else self.at_ms + ms

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from transcriber.telephony.simulator import read_recording
+from transcriber.audio.wav import read_recording
 
 FOLDER = Path(os.environ.get("SPEECH", Path(__file__).parents[2] / "shared" / "speech"))
 TELEPHONE = ("spelled_and_numbers", "digits", "short_sentences", "calls")

@@ -12,7 +12,7 @@ from transcriber.audio.g711 import MULAW, expand
 from transcriber.audio.resampler import ONE, half_band
 from transcriber.audio.sample_calls import path
 from transcriber.audio.upsampling import upsampler
-from transcriber.telephony.simulator import read_recording
+from transcriber.audio.wav import read_recording
 
 BANDS: list[Band] = ["telephone", "wide"]
 

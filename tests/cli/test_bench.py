@@ -14,7 +14,7 @@ import pytest
 from transcriber.audio import sample_calls
 from transcriber.audio.chunk import SAMPLE_RATE_HZ
 from transcriber.audio.g711 import SILENCE, expand
-from transcriber.telephony.simulator import read_recording
+from transcriber.audio.wav import read_recording
 
 ROOT = Path(__file__).parents[2]
 SAID = "hello this is the"

@@ -37,8 +37,8 @@ TAILS = ("", "}", ",", "{}", "\x00", "\ufeff", "//", "null", "]" * 9)
 
 def valid(number: int, ids: CallIds) -> list[Any]:
     """One message of every kind, as Twilio sends it."""
-    script = MessageBuilder(ids, ["inbound", "outbound"], parameters={"hints": "pizza, ramen", "endpoint_ms": "700"})
-    start = json.loads(script.start())
+    messages = MessageBuilder(ids, ["inbound", "outbound"], parameters={"hints": "pizza, ramen", "endpoint_ms": "700"})
+    start = json.loads(messages.start())
     media = {"track": "inbound", "chunk": str(number), "timestamp": str(20 * number), "payload": FRAME}
     kinds: dict[str, Any] = {
         "media": media,
@@ -51,7 +51,7 @@ def valid(number: int, ids: CallIds) -> list[Any]:
         {"event": kind, "sequenceNumber": str(number), "streamSid": ids.stream, kind: body}
         for kind, body in kinds.items()
     ]
-    return [json.loads(script.connected()), start, *told]
+    return [json.loads(messages.connected()), start, *told]
 
 
 class Malice:

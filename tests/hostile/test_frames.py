@@ -81,10 +81,10 @@ async def test_each_wrong_frame_has_its_close_code(serve: Serve) -> None:
 
 async def test_every_ping_of_a_flood_is_answered_and_audio_still_counts(serve: Serve) -> None:
     running = await serve()
-    script = MessageBuilder(CallIds(), ["inbound"])
+    messages = MessageBuilder(CallIds(), ["inbound"])
     async with upgraded(running.server.url) as socket:
-        await socket.send(frame(script.start().encode()) + frame(b"p" * 125, PING) * 5000)
-        await socket.send(frame(script.stop().encode()))
+        await socket.send(frame(messages.start().encode()) + frame(b"p" * 125, PING) * 5000)
+        await socket.send(frame(messages.stop().encode()))
         assert await socket.closed() == 1000
         assert socket.received == {PONG: 5000, CLOSE: 1}
 
@@ -100,15 +100,15 @@ async def test_who_floods_and_does_not_listen_is_cut(serve: Serve) -> None:
 
 async def test_a_message_in_pieces_with_pings_between_is_whole(serve: Serve) -> None:
     running = await serve()
-    script = MessageBuilder(CallIds(), ["inbound"])
-    pieces = [script.start().encode()[at : at + 7] for at in range(0, len(script.start()), 7)]
+    messages = MessageBuilder(CallIds(), ["inbound"])
+    pieces = [messages.start().encode()[at : at + 7] for at in range(0, len(messages.start()), 7)]
     async with upgraded(running.server.url) as socket:
         for number, piece in enumerate(pieces):
             opcode = CONTINUATION if number else TEXT
             await socket.send(frame(piece, opcode, fin=number == len(pieces) - 1) + frame(b"", PING))
-        await socket.send(frame(script.stop().encode()))
+        await socket.send(frame(messages.stop().encode()))
         assert await socket.closed() == 1000
-    events = await running.ended(script.ids.call)
+    events = await running.ended(messages.ids.call)
     assert [event["type"] for event in events][:2] == ["call.started", "stream.started"]
 
 

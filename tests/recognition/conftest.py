@@ -65,6 +65,6 @@ async def tracks_of() -> AsyncIterator[TracksOf]:
 @pytest.fixture(scope="session")
 def sample() -> dict[str, bytes]:
     """Both tracks, mu-law, of a short bundled sample call."""
-    from transcriber.telephony.simulator import read_recording
+    from transcriber.audio.wav import read_recording
 
     return dict(read_recording(path("08_short_wrong_department")).tracks)

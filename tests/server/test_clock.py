@@ -8,8 +8,8 @@ from tests.server.test_calls import get, of
 from transcriber.audio import sample_calls
 from transcriber.audio.chunk import SAMPLE_RATE_HZ, SAMPLES_PER_MS
 from transcriber.audio.g711 import expand
+from transcriber.audio.wav import Recording, read_recording
 from transcriber.recognition.vosk_engine import VoskEngine
-from transcriber.telephony.simulator import Recording, read_recording
 from transcriber.telephony.simulator.message_builder import FIRST_TIMESTAMP_MS
 from transcriber.telephony.track_clock import LONGEST_FILLED_GAP_SAMPLES
 

@@ -175,7 +175,7 @@ async def test_admission_may_take_longer_than_a_start(serve: Serve, monkeypatch:
 
 async def test_the_same_stream_twice_is_1008(serve: Serve) -> None:
     running = await serve()
-    async with running.phone.call() as call, running.phone.call(ids=call.script.ids) as twin:
+    async with running.phone.call() as call, running.phone.call(ids=call.messages.ids) as twin:
         assert await twin.closed() == 1008
         await call.play(1000)
         assert await call.hang_up() == 1000
@@ -277,7 +277,7 @@ async def test_nonsense_loses_no_audio_and_touches_nobody(serve: Serve) -> None:
         async def rave() -> None:
             for _ in range(50):
                 await call.play(200)
-                for text in (*NONSENSE, call.script.start()):
+                for text in (*NONSENSE, call.messages.start()):
                     await call.send(text)
 
         await asyncio.gather(speak(), rave())

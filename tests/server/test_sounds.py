@@ -9,8 +9,8 @@ from tests.server.test_calls import kinds, of
 from transcriber.audio.chunk import SAMPLE_RATE_HZ
 from transcriber.audio.g711 import compress, expand
 from transcriber.audio.sample_calls import path
+from transcriber.audio.wav import Recording, read_recording
 from transcriber.recognition.vosk_engine import VoskEngine
-from transcriber.telephony.simulator import Recording, read_recording
 
 SECONDS = np.arange(20 * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
 QUIET = ["call.started", "stream.started", "stream.stopped", "call.ended"]

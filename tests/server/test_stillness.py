@@ -9,8 +9,8 @@ from tests.server.conftest import Event, Serve, subscribed
 from tests.server.test_calls import of
 from tests.server.test_clock import caller_speech
 from transcriber.audio.g711 import SILENCE
+from transcriber.audio.wav import Recording
 from transcriber.recognition.vosk_engine import VoskEngine
-from transcriber.telephony.simulator import Recording
 from transcriber.telephony.simulator.message_builder import FIRST_TIMESTAMP_MS
 from transcriber.telephony.track_clock import LONGEST_FILLED_GAP_SAMPLES
 

@@ -80,8 +80,8 @@ async def test_who_proved_nothing_leaves_room_for_who_did_and_is_about_to_start(
     keyed = Phone(running.server.url, api_key=KEY)
     async with keyed.call(start=False) as first, keyed.call(start=False) as second:
         assert "503" in await refusal(running.phone, headers=by("203.0.113.1"))
-        await first.send(first.script.start())
-        await second.send(second.script.start())
+        await first.send(first.messages.start())
+        await second.send(second.messages.start())
         await running.live(2)
 
 

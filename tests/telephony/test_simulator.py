@@ -15,19 +15,10 @@ from aiohttp.test_utils import TestServer
 from tests.listener import Listener
 from tests.phone import Phone
 from transcriber.audio import sample_calls
-from transcriber.audio.g711 import MULAW
+from transcriber.audio.g711 import MULAW, compress
+from transcriber.audio.wav import Recording, read_recording
 from transcriber.errors import AudioFileError, ServerUnreachable
-from transcriber.telephony.simulator import (
-    CallIds,
-    Frame,
-    MessageBuilder,
-    Recording,
-    Target,
-    compress,
-    dial,
-    frames,
-    read_recording,
-)
+from transcriber.telephony.simulator import CallIds, Frame, MessageBuilder, Target, dial, frames
 from transcriber.telephony.twilio.signature import compute
 
 Serve = Callable[[Any], Awaitable[TestServer]]
@@ -227,16 +218,16 @@ def parsed(messages: Sequence[str]) -> list[dict[str, Any]]:
 
 def test_messages_are_typed_as_twilio_types_them() -> None:
     ids = CallIds(account="AC" + "0" * 32, call="CA" + "1" * 32, stream="MZ" + "2" * 32)
-    script = MessageBuilder(ids, ["inbound", "outbound"], parameters={"tenant": "t-17"})
+    messages = MessageBuilder(ids, ["inbound", "outbound"], parameters={"tenant": "t-17"})
     connected, start, media, other, dtmf, mark, stop = parsed(
         [
-            script.connected(),
-            script.start(),
-            script.media(Frame("inbound", 0, b"\xff" * 160)),
-            script.media(Frame("outbound", 0, b"\x7f" * 160)),
-            script.dtmf("5"),
-            script.mark("utt-7"),
-            script.stop(),
+            messages.connected(),
+            messages.start(),
+            messages.media(Frame("inbound", 0, b"\xff" * 160)),
+            messages.media(Frame("outbound", 0, b"\x7f" * 160)),
+            messages.dtmf("5"),
+            messages.mark("utt-7"),
+            messages.stop(),
         ]
     )
     assert connected == {"event": "connected", "protocol": "Call", "version": "1.0.0"}

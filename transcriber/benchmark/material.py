@@ -11,8 +11,8 @@ from transcriber.audio import sample_calls
 from transcriber.audio.chunk import SAMPLE_RATE_HZ, SAMPLES_PER_MS
 from transcriber.audio.g711 import SILENCE, expand
 from transcriber.audio.sample_calls import Turn
+from transcriber.audio.wav import Recording, read_recording
 from transcriber.errors import AudioFileError
-from transcriber.telephony.simulator import Recording, read_recording
 
 FRAME_MS = 20
 FRAME_SAMPLES = FRAME_MS * SAMPLES_PER_MS

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from rich.text import Text
 
 from transcriber.audio.sample_calls import Turn
+from transcriber.audio.wav import Recording
 from transcriber.cli.event_follower import follow
 from transcriber.cli.http_client import Connection, Server
 from transcriber.cli.live_display import EventDisplay
 from transcriber.cli.terminal_text import clock_time
 from transcriber.errors import ServerUnreachable, TranscriberError
 from transcriber.recognition.word_errors import Errors, word_errors, words_of
-from transcriber.telephony.simulator import CallIds, Recording, Target, dial
+from transcriber.telephony.simulator import CallIds, Target, dial
 
 ANSWER_WITHIN_S = 60.0
 Transcript = dict[str, list[str]]

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from transcriber.audio import sample_calls
+from transcriber.audio.wav import read_recording
 from transcriber.cli import call_player
 from transcriber.cli.arguments import speed
 from transcriber.cli.command import Subparsers, add_command
@@ -19,7 +20,7 @@ from transcriber.cli.terminal_text import printable
 from transcriber.errors import ServerUnreachable, TranscriberError
 from transcriber.runtime import child_process
 from transcriber.settings.sources import PREFIX
-from transcriber.telephony.simulator import Target, read_recording
+from transcriber.telephony.simulator import Target
 
 READY = re.compile(r"transcriber: ready on (http://[^\s;,]+)")
 READY_S = 90

@@ -5,12 +5,13 @@ import asyncio
 from pathlib import Path
 
 from transcriber.audio import sample_calls
+from transcriber.audio.wav import read_recording
 from transcriber.cli import call_player
 from transcriber.cli.arguments import count, parameter, speed
 from transcriber.cli.command import Subparsers, add_command
 from transcriber.cli.http_client import Server, add_flags, find_server
 from transcriber.settings.definition import Settings
-from transcriber.telephony.simulator import Target, read_recording
+from transcriber.telephony.simulator import Target
 
 INTERRUPTED = 130
 

@@ -1,4 +1,4 @@
-"""Who a stream is, and with that the events its facts become. Times stay those of the stream."""
+"""Makes events of what telephony and recognition report of a stream. Times stay those of the stream. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -88,36 +88,36 @@ class StreamEventFactory:
             case StreamFault(code, message):
                 return StreamError(call_sid=call_sid, stream_sid=stream_sid, code=code, message=message, at=at)
 
-    def partial(self, draft: PartialResult, track: str, *, at: str) -> Partial:
-        """What is published of a draft."""
+    def partial(self, partial: PartialResult, track: str, *, at: str) -> Partial:
+        """What is published of a partial result."""
         return Partial(
             call_sid=self.start.call_sid,
             stream_sid=self.start.stream_sid,
             track=track,
             speaker=self.speakers[track],
-            utterance=draft.utterance,
-            revision=draft.revision,
-            text=draft.text,
-            stable=draft.stable,
-            start_ms=draft.start_ms,
-            end_ms=draft.end_ms,
+            utterance=partial.utterance,
+            revision=partial.revision,
+            text=partial.text,
+            stable=partial.stable,
+            start_ms=partial.start_ms,
+            end_ms=partial.end_ms,
             language=self.language,
             model=self.model,
             at=at,
         )
 
-    def _final(self, spoken: FinalResult, track: str, *, at: str) -> Final:
+    def _final(self, result: FinalResult, track: str, *, at: str) -> Final:
         return Final(
             call_sid=self.start.call_sid,
             stream_sid=self.start.stream_sid,
             track=track,
             speaker=self.speakers[track],
-            utterance=spoken.utterance,
-            text=spoken.text,
-            start_ms=spoken.words[0].start_ms,
-            end_ms=spoken.words[-1].end_ms,
-            confidence=spoken.confidence,
-            words=spoken.words,
+            utterance=result.utterance,
+            text=result.text,
+            start_ms=result.words[0].start_ms,
+            end_ms=result.words[-1].end_ms,
+            confidence=result.confidence,
+            words=result.words,
             language=self.language,
             model=self.model,
             at=at,

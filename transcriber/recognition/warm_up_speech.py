@@ -2,7 +2,7 @@
 
 from transcriber.audio import sample_calls
 from transcriber.audio.chunk import SAMPLE_RATE_HZ
-from transcriber.telephony.simulator import read_recording
+from transcriber.audio.wav import read_recording
 
 WARM_SPEECH_S = 4
 

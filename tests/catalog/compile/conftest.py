@@ -10,9 +10,9 @@ from transcriber import catalog
 from transcriber.audio import sample_calls
 from transcriber.audio.chunk import SAMPLE_RATE_HZ
 from transcriber.audio.g711 import expand
+from transcriber.audio.wav import read_recording
 from transcriber.catalog.compile import GraphCompiler, OpenFst
 from transcriber.errors import CompileError
-from transcriber.telephony.simulator import read_recording
 
 
 @pytest.fixture(scope="session")

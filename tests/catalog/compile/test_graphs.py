@@ -12,13 +12,13 @@ import pytest
 from tests.speech import needs_speech, telephone_files
 from transcriber import catalog
 from transcriber.audio import sample_calls
+from transcriber.audio.wav import read_recording
 from transcriber.catalog import fst, static_graph
 from transcriber.catalog.compile import GraphCompiler, Machine, Needs, OpenFst
 from transcriber.catalog.compile.equivalence import Reading, compare, prove
 from transcriber.catalog.compile.transcribe import link, transcribe
 from transcriber.errors import CompileError
 from transcriber.recognition.vosk_engine import VoskEngine
-from transcriber.telephony.simulator import read_recording
 
 SPEECH = read_recording(sample_calls.path("08_short_wrong_department")).tracks["outbound"]
 

@@ -3,10 +3,10 @@
 import os
 
 from transcriber.audio import sample_calls
+from transcriber.audio.wav import read_recording
 from transcriber.benchmark import bare_vosk, load
 from transcriber.benchmark.plan import Plan
 from transcriber.benchmark.section_report import Row, SectionReport, ratio, rounded
-from transcriber.telephony.simulator import read_recording
 
 LOAD_SHARE = 0.5
 """Of the load: bare Vosk and a service with its VAD off must keep up as well."""

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from transcriber.audio.wav import read_recording
 from transcriber.errors import CompileError
 from transcriber.recognition.word_errors import word_errors
-from transcriber.telephony.simulator import read_recording
 
 Reading = list[list[list[Any]]]
 """A track's utterances of [word, start_ms, end_ms, confidence]."""

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from transcriber.audio.chunk import SAMPLE_RATE_HZ, Band
 from transcriber.audio.upsampling import upsampler
+from transcriber.audio.wav import read_recording
 from transcriber.catalog import describe, static_graph
 from transcriber.catalog.vosk_layout import feature_options
 from transcriber.recognition.ports import Recognizer
 from transcriber.recognition.utterance_tracker import Hypothesis
 from transcriber.recognition.vosk_engine import VoskEngine
-from transcriber.telephony.simulator import read_recording
 
 BLOCK_SAMPLES = SAMPLE_RATE_HZ // 10
 

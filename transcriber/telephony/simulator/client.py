@@ -1,4 +1,4 @@
-"""The socket to a server, with Twilio's upgrade request, real-time pace and orderly end. No console, no settings."""
+"""A carrier's side of the socket: Twilio's upgrade request, messages in real time, an orderly end."""
 
 import asyncio
 import json
@@ -20,7 +20,8 @@ from transcriber.telephony.twilio import signature
 MEDIA_PATH = "/v1/media"
 CONNECT_S = 10
 CLOSE_S = 2
-NORMAL, LOST = 1000, 1006
+NORMAL_CODE, NO_STATUS_CODE, LOST_CODE = 1000, 1005, 1006
+"""WebSocket close codes (RFC 6455)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +102,7 @@ class MediaStreamClient:
         await self._socket.close()
         await self._reader
         if not self._closed.done():
-            self._closed.set_result((self._socket.close_code or LOST, ""))
+            self._closed.set_result((self._socket.close_code or LOST_CODE, ""))
 
     async def cut(self) -> None:
         """Drop the connection without a close frame, as a broken network does."""
@@ -109,13 +110,13 @@ class MediaStreamClient:
         await self._reader
 
     async def _read(self) -> None:
-        end = (LOST, "")
+        end = (LOST_CODE, "")
         while True:
             message = await self._socket.receive()
             if message.type is aiohttp.WSMsgType.TEXT:
                 self.received.append(message.data)
             elif message.type is aiohttp.WSMsgType.CLOSE:
-                end = (message.data or 1005, message.extra or "")
+                end = (message.data or NO_STATUS_CODE, message.extra or "")
                 break
             elif message.type is not aiohttp.WSMsgType.BINARY:
                 break
@@ -125,7 +126,7 @@ class MediaStreamClient:
 
 @asynccontextmanager
 async def connect(target: Target, *, headers: Mapping[str, str] | None = None) -> AsyncIterator[MediaStreamClient]:
-    """Dial; the line is closed at the end. `headers` are added. Raises ServerUnreachable, with the server's words."""
+    """Dial; the client is closed at the end. `headers` are added. Raises ServerUnreachable, with the server's words."""
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S)
     async with aiohttp.ClientSession(
         skip_auto_headers=("Accept",), timeout=timeout, raise_for_status=_refuse_all_but_upgrade
@@ -141,14 +142,14 @@ async def connect(target: Target, *, headers: Mapping[str, str] | None = None) -
         except aiohttp.ServerFingerprintMismatch:
             raise ServerUnreachable(f"{target.media_url} shows {ANOTHER_CERTIFICATE}") from None
         except aiohttp.ClientConnectorError as error:
-            raise _nobody(target.media_url, error.os_error.strerror or str(error)) from None
+            raise _unreachable(target.media_url, error.os_error.strerror or str(error)) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise _nobody(target.media_url, str(error) or type(error).__name__) from None
-        line = MediaStreamClient(session, socket)
+            raise _unreachable(target.media_url, str(error) or type(error).__name__) from None
+        client = MediaStreamClient(session, socket)
         try:
-            yield line
+            yield client
         finally:
-            await line.close()
+            await client.close()
 
 
 async def dial(
@@ -165,28 +166,28 @@ async def dial(
     """Play the recording as a call, `speed` times as fast as real time (0: as fast as the server takes it).
 
     `on_position` is told the milliseconds played; setting `hang_up` ends the call early, in order. After `stop` the
-    server has `close_s` to close. Raises ServerUnreachable for a refusal, a lost line or any close code but 1000.
+    server has `close_s` to close. Raises ServerUnreachable for a refusal, a lost connection or any close code but 1000.
     """
-    script = MessageBuilder(ids, list(recording.tracks), parameters=parameters)
-    async with connect(target) as line:
-        await line.send(script.connected())
-        await line.send(script.start())
-        pace, at_ms = RealtimeClock(speed), -1
+    messages = MessageBuilder(ids, list(recording.tracks), parameters=parameters)
+    async with connect(target) as client:
+        await client.send(messages.connected())
+        await client.send(messages.start())
+        clock, at_ms = RealtimeClock(speed), -1
         for frame in frames(recording):
             if frame.at_ms != at_ms:
                 at_ms = frame.at_ms
-                await pace.until(frame.end_ms)
+                await clock.until(frame.end_ms)
                 if hang_up is not None and hang_up.is_set():
                     break
                 if on_position is not None:
                     on_position(frame.end_ms)
-            await line.send(script.media(frame))
-        await line.send(script.stop())
+            await client.send(messages.media(frame))
+        await client.send(messages.stop())
         try:
-            code, reason = await line.closed(within_s=close_s)
+            code, reason = await client.closed(within_s=close_s)
         except TimeoutError:
             return
-    if code not in (NORMAL, 1005):
+    if code not in (NORMAL_CODE, NO_STATUS_CODE):
         raise _ended(code, reason)
 
 
@@ -213,11 +214,11 @@ async def _refuse_all_but_upgrade(response: aiohttp.ClientResponse) -> None:
     raise ServerUnreachable(f"the server at {response.url} refused the call: {response.status} {found}")
 
 
-def _nobody(url: str, why: str) -> ServerUnreachable:
+def _unreachable(url: str, why: str) -> ServerUnreachable:
     return ServerUnreachable(f"no server answers at {url} ({why}): start `transcriber serve`, or name one with --url")
 
 
 def _ended(code: int, reason: str) -> ServerUnreachable:
-    if code == LOST:
+    if code == LOST_CODE:
         return ServerUnreachable("the connection to the server was lost during the call; see the server's log")
     return ServerUnreachable(f"the server ended the call: close code {code} {reason}".rstrip())

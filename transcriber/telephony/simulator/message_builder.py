@@ -11,8 +11,8 @@ from transcriber.audio.g711 import SILENCE
 from transcriber.audio.wav import Recording
 
 FRAME_MS = 20
-# Twilio's first timestamp is not 0: the socket opens somewhat after the stream (155 and 171 were seen).
 FIRST_TIMESTAMP_MS = 132
+"""Twilio's first timestamp is not 0: the socket opens somewhat after the stream (155 and 171 were seen)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +42,9 @@ def frames(recording: Recording, *, tracks: Sequence[str] | None = None, frame_m
     """The recording cut into frames of `frame_ms`, the tracks taking turns; the last frame is filled with silence."""
     size = frame_ms * SAMPLES_PER_MS
     chosen = {name: recording.tracks[name] for name in (tracks or recording.tracks)}
-    for at in range(0, max(map(len, chosen.values())), size):
+    for start in range(0, max(map(len, chosen.values())), size):
         for track, audio in chosen.items():
-            yield Frame(track, at // SAMPLES_PER_MS, audio[at : at + size].ljust(size, bytes([SILENCE])))
+            yield Frame(track, start // SAMPLES_PER_MS, audio[start : start + size].ljust(size, bytes([SILENCE])))
 
 
 class MessageBuilder:

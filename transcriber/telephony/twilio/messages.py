@@ -1,4 +1,4 @@
-"""The wire: one text message of Twilio Media Streams becomes one frozen message. Never raises.
+"""Twilio Media Streams on the wire: one text becomes one frozen message. Never raises. Pure.
 
 Counters come as strings or numbers, keys in any order, unknown keys are passed over, events may be unknown. Nearly all
 messages are good media messages: these are parsed in one pass by a typed decoder; whatever it refuses is parsed again
@@ -24,7 +24,7 @@ LONGEST_STREAM_MS = 4 * 24 * 3600 * 1000
 
 _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufff9-\ufffb]")
 """Controls, ends of lines, and what puts the rest of a line in another order."""
-MOST_DIGITS = 32
+MAX_DIGITS = 32
 """Longer whole numbers mean nothing here, and Python refuses to read those of some thousand digits."""
 
 
@@ -110,28 +110,28 @@ def parse_message(text: str) -> Message:
     except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
         return parse_leniently(text)
     frame = message.media
-    return _placed(message.sequence, frame.track, frame.timestamp, frame.payload)
+    return _media_message(message.sequence, frame.track, frame.timestamp, frame.payload)
 
 
 def parse_leniently(text: str) -> Message:
     """The same for any message, some ten times as slow: what is odd and still usable is used."""
     try:
-        data = json.loads(text, parse_int=_whole)
+        data = json.loads(text, parse_int=_bounded_int)
     except (ValueError, RecursionError):
         return StreamFault("not_json", "a message is not JSON")
     if not isinstance(data, dict):
         return StreamFault("not_object", "a message is JSON but not an object")
     event = data.get("event")
     if event == "media":
-        return _media(data)
+        return _parse_media(data)
     sequence = _counter(data.get("sequenceNumber"))
     match event:
         case "connected":
             return Connected()
         case "start":
-            return _start(data, sequence)
+            return _parse_start(data, sequence)
         case "dtmf":
-            return _dtmf(data, sequence)
+            return _parse_dtmf(data, sequence)
         case "mark":
             return Mark(sequence)
         case "stop":
@@ -149,7 +149,7 @@ def clean(text: str, longest: int = 500) -> str:
     return _UNFIT.sub(" ", text[:longest].encode("utf-8", "replace").decode())
 
 
-def _media(data: dict[str, Any]) -> Message:
+def _parse_media(data: dict[str, Any]) -> Message:
     media = data.get("media")
     if not isinstance(media, dict):
         return StreamFault("bad_media", "a media message has no media object")
@@ -160,16 +160,16 @@ def _media(data: dict[str, Any]) -> Message:
         audio = binascii.a2b_base64(payload, strict_mode=True) if payload else b""
     except ValueError:
         return StreamFault("bad_base64", "a media payload is not base64")
-    return _placed(_counter(data.get("sequenceNumber")), track, _counter(media.get("timestamp")), audio)
+    return _media_message(_counter(data.get("sequenceNumber")), track, _counter(media.get("timestamp")), audio)
 
 
-def _placed(sequence: int | None, track: str, timestamp_ms: int | None, audio: bytes) -> Media:
+def _media_message(sequence: int | None, track: str, timestamp_ms: int | None, audio: bytes) -> Media:
     if timestamp_ms is not None and timestamp_ms > LONGEST_STREAM_MS:
         timestamp_ms = None
     return Media(sequence, track.removesuffix("_track"), timestamp_ms, audio)
 
 
-def _start(data: dict[str, Any], sequence: int | None) -> Message:
+def _parse_start(data: dict[str, Any], sequence: int | None) -> Message:
     start = data.get("start")
     if not isinstance(start, dict):
         return StreamFault("bad_start", "the start message has no start object")
@@ -197,7 +197,7 @@ def _start(data: dict[str, Any], sequence: int | None) -> Message:
     )
 
 
-def _dtmf(data: dict[str, Any], sequence: int | None) -> Message:
+def _parse_dtmf(data: dict[str, Any], sequence: int | None) -> Message:
     dtmf = data.get("dtmf")
     digit = dtmf.get("digit") if isinstance(dtmf, dict) else None
     if not isinstance(dtmf, dict) or not isinstance(digit, str) or not re.fullmatch(r"[0-9A-Da-d*#]", digit):
@@ -222,8 +222,8 @@ def _counter(value: object) -> int | None:
         return None
 
 
-def _whole(digits: str) -> int | None:
-    return int(digits) if len(digits) <= MOST_DIGITS else None
+def _bounded_int(digits: str) -> int | None:
+    return int(digits) if len(digits) <= MAX_DIGITS else None
 
 
 def _string(value: object, default: str = "") -> str:

@@ -1,4 +1,4 @@
-"""X-Twilio-Signature: how Twilio signs a request, and which addresses of ours it may have signed."""
+"""X-Twilio-Signature: how Twilio signs a request, and which addresses of ours it may have signed. Pure."""
 
 import base64
 import hmac

@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from transcriber.errors import BadRequest, TelephonyError
-from transcriber.telephony.twilio.rest_api import MOST_PARAMETERS, StreamRequest, Tracks, TwilioRestApi
+from transcriber.telephony.twilio.rest_api import MAX_PARAMETERS, StreamRequest, Tracks, TwilioRestApi
 from transcriber.telephony.twilio.signature import PublicAddress
 from transcriber.web.access.ticket_issuer import TICKET_ISSUER
 from transcriber.web.api.parameters import CALL_SID, call_sid_of
@@ -95,8 +95,8 @@ def _name(body: Mapping[str, Any]) -> str:
 def _parameters(given: Any) -> dict[str, str]:
     if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
         raise BadRequest("parameters must be an object of strings")
-    if len(given) >= MOST_PARAMETERS:
-        raise BadRequest(f"a stream takes {MOST_PARAMETERS - 1} parameters besides its ticket, not {len(given)}")
+    if len(given) >= MAX_PARAMETERS:
+        raise BadRequest(f"a stream takes {MAX_PARAMETERS - 1} parameters besides its ticket, not {len(given)}")
     if "ticket" in given:
         raise BadRequest("the parameter ticket is the server's to give")
     if any(not 0 < len(name) <= LONGEST_NAME for name in given):

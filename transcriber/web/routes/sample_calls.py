@@ -8,10 +8,11 @@ from typing import Any
 from aiohttp import web
 
 from transcriber.audio import sample_calls
+from transcriber.audio.wav import read_recording
 from transcriber.errors import BadRequest, TranscriberError
 from transcriber.runtime.cancellation import cancel
 from transcriber.settings.host_address import url_of
-from transcriber.telephony.simulator import CallIds, Target, dial, read_recording
+from transcriber.telephony.simulator import CallIds, Target, dial
 from transcriber.telephony.simulator.certificate_pinning import fingerprint_of
 from transcriber.web.access.ticket_issuer import TICKET_ISSUER
 from transcriber.web.api.errors import error_response
