@@ -1,4 +1,4 @@
-"""A shelf of models that is really served, and a list of what was said."""
+"""A server of model archives, and a reporter that keeps what it is told."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestServer
 
-from tests.catalog.shelf import NAME, Shelf, model_zip
+from tests.catalog.archive_server import NAME, ArchiveServer, model_zip
 
 Serve = Callable[[Any], Awaitable[TestServer]]
 
 
-class Heard:
-    """A `Report` that remembers."""
+class RecordedProgress:
+    """A `ProgressReporter` that keeps everything."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -26,8 +26,8 @@ class Heard:
 
 
 @pytest.fixture
-def heard() -> Heard:
-    return Heard()
+def reporter() -> RecordedProgress:
+    return RecordedProgress()
 
 
 @pytest.fixture(scope="session")
@@ -36,6 +36,6 @@ def whole_zip() -> bytes:
 
 
 @pytest.fixture
-def shelf(whole_zip: bytes) -> Shelf:
-    """Not served yet: `aiohttp_server(shelf.app())`."""
-    return Shelf({f"{NAME}.zip": whole_zip})
+def archive_server(whole_zip: bytes) -> ArchiveServer:
+    """Not started yet: `aiohttp_server(archive_server.app())`."""
+    return ArchiveServer({f"{NAME}.zip": whole_zip})

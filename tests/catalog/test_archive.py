@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.catalog.shelf import NAME, parts_of_demo, zipped
+from tests.catalog.archive_server import NAME, parts_of_demo, zipped
 from transcriber.catalog import archive
 from transcriber.errors import ModelError
 

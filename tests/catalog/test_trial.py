@@ -14,7 +14,7 @@ from tests.process import command, process, ready, said
 from tests.server.test_vocabulary import heard
 from transcriber import catalog
 from transcriber.catalog import trial
-from transcriber.catalog.trial import Trials
+from transcriber.catalog.trial import TrialLimits, Trials
 from transcriber.errors import ModelError
 from transcriber.store.redis.private_server import socket_url
 from transcriber.store.redis_store import open_store
@@ -96,16 +96,12 @@ async def test_what_failed_is_remembered_until_it_changes(copied: Path, home: Pa
     assert len(lines) == 2
 
 
-async def test_what_takes_too_much_is_refused(copied: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_takes_too_much_is_refused(copied: Path, home: Path) -> None:
     folder = catalog.describe(copied)
-    monkeypatch.setattr(trial, "MEMORY_PER_BYTE", 0)
-    monkeypatch.setattr(trial, "MIN_MEMORY_BYTES", 40 << 20)
     with pytest.raises(ModelError, match="wants more than 40 MB of memory"):
-        await Trials(home).ensure_tried(folder)
-    monkeypatch.undo()
-    monkeypatch.setattr(trial, "MIN_TIMEOUT_S", 0)
+        await Trials(home, limits=TrialLimits(min_memory_bytes=40 << 20, memory_per_byte=0)).ensure_tried(folder)
     with pytest.raises(ModelError, match="does not load it and hear"):
-        await Trials(home).ensure_tried(folder)
+        await Trials(home, limits=TrialLimits(min_timeout_s=0)).ensure_tried(folder)
     assert not (home / trial.NOTES_FOLDER).exists()
 
 

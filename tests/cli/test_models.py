@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestServer
 
-from tests.catalog.shelf import NAME, Shelf, model_zip, zipped
+from tests.catalog.archive_server import NAME, ArchiveServer, model_zip, zipped
 from tests.catalog.test_trial import too_many_components
 from transcriber import catalog
 from transcriber.cli.main import main
@@ -27,8 +27,8 @@ Run = Callable[..., Awaitable[int]]
 
 
 @pytest.fixture
-def shelf() -> Shelf:
-    return Shelf({f"{NAME}.zip": model_zip()})
+def archive_server() -> ArchiveServer:
+    return ArchiveServer({f"{NAME}.zip": model_zip()})
 
 
 @pytest.fixture
@@ -37,13 +37,15 @@ def data_dir(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def run(aiohttp_server: Serve, shelf: Shelf, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+async def run(
+    aiohttp_server: Serve, archive_server: ArchiveServer, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> Run:
     """A `models` command whose official list is the shelf's; the exit status."""
     for name in [name for name in os.environ if name.startswith("TRANSCRIBER_")]:
         monkeypatch.delenv(name)
-    server = await aiohttp_server(shelf.app())
-    rows = [shelf.row(NAME, str(server.make_url(f"/{NAME}.zip")))]
-    shelf.files["list.json"] = json.dumps(rows).encode()
+    server = await aiohttp_server(archive_server.app())
+    rows = [archive_server.row(NAME, str(server.make_url(f"/{NAME}.zip")))]
+    archive_server.files["list.json"] = json.dumps(rows).encode()
     monkeypatch.setenv("TRANSCRIBER_MODEL_LIST_URL", str(server.make_url("/list.json")))
     monkeypatch.setenv("TRANSCRIBER_DATA_DIR", str(data_dir))
 
@@ -67,7 +69,7 @@ def test_every_sub_command_shows_examples_that_parse(capsys: pytest.CaptureFixtu
 
 
 async def test_from_the_list_to_the_default_and_away_again(
-    run: Run, data_dir: Path, shelf: Shelf, capsys: pytest.CaptureFixture[str]
+    run: Run, data_dir: Path, archive_server: ArchiveServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert await run("pull", "xx") == 0
     out, err = capsys.readouterr()
@@ -81,10 +83,10 @@ async def test_from_the_list_to_the_default_and_away_again(
     assert row.split() == [NAME, "xx", "4.3", "MB", "telephone", "not", "stated", "default"]
     assert await run("verify") == 0
     assert f"ok     {NAME}: 10 files as they were installed\n" in capsys.readouterr().out
-    asked = len(shelf.requests)
+    asked = len(archive_server.requests)
     assert await run("pull", "xx") == 0
     assert "is already installed" in capsys.readouterr().out
-    assert shelf.requests[asked:] == [("list.json", "")]
+    assert archive_server.requests[asked:] == [("list.json", "")]
     assert await run("rm", "xx") == 0
     assert f"removed {NAME} (4.3 MB); a running server keeps it in memory" in capsys.readouterr().out
     assert [folder.name for folder in catalog.installed(data_dir)] == ["en-demo"]
@@ -254,10 +256,10 @@ async def test_a_data_directory_that_is_a_file_is_said(
 
 
 async def test_import_for_machines_without_a_network(
-    run: Run, shelf: Shelf, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Run, archive_server: ArchiveServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     archive = tmp_path / f"{NAME}.zip"
-    archive.write_bytes(shelf.files[archive.name])
+    archive.write_bytes(archive_server.files[archive.name])
     assert await run("import", str(archive)) == 0
     assert await run("import", str(archive)) == 1
     assert await run("import", str(archive), "--force") == 0
@@ -268,10 +270,10 @@ async def test_import_for_machines_without_a_network(
     assert "is hostile" in capsys.readouterr().err
 
 
-async def test_an_interrupted_pull_goes_on(run: Run, shelf: Shelf, data_dir: Path) -> None:
+async def test_an_interrupted_pull_goes_on(run: Run, archive_server: ArchiveServer, data_dir: Path) -> None:
     """Ctrl-C in a process of its own, in the middle of a download that has stalled."""
     asked, going_on = asyncio.Event(), asyncio.Event()
-    shelf.stall_after, shelf.stalled, shelf.unstall = 1_000_000, asked, going_on
+    archive_server.stall_after, archive_server.stalled, archive_server.unstall = 1_000_000, asked, going_on
     process = await asyncio.to_thread(
         subprocess.Popen,
         [sys.executable, "-m", "transcriber", "models", "pull", NAME],
@@ -288,9 +290,9 @@ async def test_an_interrupted_pull_goes_on(run: Run, shelf: Shelf, data_dir: Pat
     assert out == ""
     assert err.endswith("interrupted; what came so far is kept: the same command goes on from there\n")
     assert part.stat().st_size == 1_000_000
-    shelf.stall_after = 0
+    archive_server.stall_after = 0
     assert await run("pull", NAME) == 0
-    assert shelf.requests[-1] == (f"{NAME}.zip", "bytes=1000000-")
+    assert archive_server.requests[-1] == (f"{NAME}.zip", "bytes=1000000-")
 
 
 def part_of(data_dir: Path, size: int) -> Path:

@@ -22,14 +22,14 @@ GIB = 1024**3
 MAX_FILES = 5_000
 MAX_UNPACKED_BYTES = 32 * GIB
 MAX_RATIO, SMALL_BYTES = 50, 64 * 1024**2
-"""Models shrink to a half or a third. Up to SMALL_BYTES nobody asks how well they were packed."""
+"""Models shrink to a half or a third. Up to SMALL_BYTES the ratio does not count."""
 READ_BYTES = 1024 * 1024
 PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 MAX_INDEX_BYTES = 4 * 1024**2
 """Bytes of the list at an archive's end: some 800 for each of MAX_FILES."""
 INDEX_END, END_BYTES, COMMENT_BYTES = b"PK\5\6", 22, 1 << 16
 LARGE, LARGE_BYTES = 0xFFFFFFFF, 76
-"""The mark of the large form, whose own end lies so far before the plain one."""
+"""What marks a Zip64 archive, and how far before the plain end record its own lies."""
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OverflowError, NotImplementedError, struct.error)
 
 
@@ -45,7 +45,7 @@ class Contents:
         return sum(info.file_size for _, info in self.members)
 
     def unpack(self, folder: Path, *, progress: Callable[[int], None] = lambda _: None) -> None:
-        """Write everything below `folder`, flushed to the disk; `at` is told the bytes so far.
+        """Write everything below `folder`, flushed to the disk; `progress` is called with the bytes so far.
 
         Raises ModelError for damaged data, OSError when the disk is full.
         """
@@ -67,7 +67,7 @@ class Contents:
 
 
 def inspect(archive: Path) -> Contents:
-    """What an archive holds. Raises ModelError for one that is no zip, hostile, or without exactly one model."""
+    """What an archive holds. Raises ModelError for one that is no zip, hostile, or holds not exactly one model."""
     try:
         _refuse_long_index(archive)
         with zipfile.ZipFile(archive) as opened:

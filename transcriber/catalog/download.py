@@ -21,19 +21,27 @@ STALL_S = 60.0
 """Nothing received for so long: the connection counts as broken."""
 MAX_FRUITLESS = 2
 """Attempts in a row that bring nothing, until the source is given up."""
-MAX_ATTEMPTS = 100
-"""Attempts in all: a server may bring something each time and never the whole."""
 LONGEST_NUMBER = 19
 PIECE_BYTES = 256 * 1024
-SPACE_CHECK_BYTES = 16 * 1024 * 1024
-"""How often it is asked whether there is still room."""
 MAX_TEXT_BYTES = 8 * 1024 * 1024
 TEXT_S = 60.0
 """How long a small file may take in all."""
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a server may send, in how many attempts: it may bring something each time and never the whole.
+
+    After each `space_check_bytes` it is checked whether the disk has still space for the rest.
+    """
+
+    max_bytes: int
+    attempts: int = 100
+    space_check_bytes: int = 16 * 1024 * 1024
+
+
 class ProgressReporter(Protocol):
-    """Who is told how it goes, on the thread that asked."""
+    """Is told how a long task proceeds, on the thread that began it."""
 
     def message(self, line: str) -> None:
         """A line worth keeping."""
@@ -56,7 +64,7 @@ class Progress:
 
 
 class PartFile:
-    """A download under way."""
+    """A download in progress, and beside it what is known of it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -101,19 +109,25 @@ class PartFile:
 
 
 async def fetch(
-    url: str, part: PartFile, report: ProgressReporter, *, require_space: Callable[[int], None], max_bytes: int
+    url: str,
+    part: PartFile,
+    report: ProgressReporter,
+    *,
+    require_space: Callable[[int], None],
+    limits: Limits,
+    open_session: Callable[[], aiohttp.ClientSession] | None = None,
 ) -> None:
-    """The whole file into `part`, going on where it stopped; no server is taken more than `most` bytes from.
+    """The whole file into `part`, going on where it stopped.
 
-    `room` is told how many bytes are to come, at first and while they come, and may raise. A cut is followed by another
-    attempt as long as attempts bring something. Raises SourceFailed, NoRoom.
+    `require_space` is called with the bytes to come, at first and while they come, and may raise. A lost connection is
+    followed by another attempt as long as attempts bring something. Raises SourceFailed, NoRoom.
     """
     fruitless = 0
-    async with session() as http:
-        for _ in range(MAX_ATTEMPTS):
+    async with (open_session or session)() as http:
+        for _ in range(limits.attempts):
             before = part.size
             try:
-                await _attempt(http, url, part, report, require_space=require_space, max_bytes=max_bytes)
+                await _attempt(http, url, part, report, require_space=require_space, limits=limits)
             except ConnectionLost as error:
                 fruitless = fruitless + 1 if part.size <= before else 0
                 if fruitless >= MAX_FRUITLESS:
@@ -121,7 +135,7 @@ async def fetch(
                 report.message(f"{error}; asking for the rest")
             else:
                 return
-    raise SourceFailed(f"{_host(url)} has not sent the whole file in {MAX_ATTEMPTS} attempts")
+    raise SourceFailed(f"{_host(url)} has not sent the whole file in {limits.attempts} attempts")
 
 
 async def fetch_text(url: str, *, etag: str = "") -> tuple[str, str] | None:
@@ -157,7 +171,7 @@ async def _attempt(
     report: ProgressReporter,
     *,
     require_space: Callable[[int], None],
-    max_bytes: int,
+    limits: Limits,
 ) -> None:
     known = part.progress(url)
     start = part.size
@@ -169,19 +183,19 @@ async def _attempt(
     try:
         async with http.get(url, headers=headers) as response:
             start, total = _begin(response, url, part, start=start, known=known)
-            if (total or start) > max_bytes:
-                raise _too_much(url, part, total or start, max_bytes)
-            looked = start
+            if (total or start) > limits.max_bytes:
+                raise _too_much(url, part, total or start, limits.max_bytes)
+            checked = start
             require_space((total or start) - start)
             report.progress(start, total)
             async for piece in response.content.iter_chunked(PIECE_BYTES):
                 start += len(piece)
-                if start > (total or max_bytes):
-                    raise _too_much(url, part, start, total or max_bytes)
+                if start > (total or limits.max_bytes):
+                    raise _too_much(url, part, start, total or limits.max_bytes)
                 part.append(piece)
                 report.progress(start, total)
-                if start - looked >= SPACE_CHECK_BYTES:
-                    looked = start
+                if start - checked >= limits.space_check_bytes:
+                    checked = start
                     require_space((total or start) - start)
     except (aiohttp.ClientError, TimeoutError) as error:
         raise _connection_error(url, error, at=start) from None

@@ -19,7 +19,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """A model's name becomes a folder's: no separators, not hidden."""
 SLACK_BYTES = 1024**2
 MAX_UNKNOWN_BYTES = 8 * 1024**3
-"""Bytes of an archive whose size nobody told; the largest official one has 2.3 GB."""
+"""Of an archive whose size is unknown; the largest official one has 2.3 GB."""
 CODES = {"cn": "zh", "vn": "vi", "kz": "kk", "ua": "uk"}
 """The official list's own codes of languages, and the standard's."""
 
@@ -28,7 +28,7 @@ CODES = {"cn": "zh", "vn": "vi", "kz": "kk", "ua": "uk"}
 class Entry:
     """A model that can be had. `size`: bytes of its archive, 0 if unknown; `md5`, `sha256`: of it, empty if unknown.
 
-    `sources`: URLs of zip archives, or `pypi:PACKAGE==VERSION[#sha256=HEX]`. `licence` is empty when nobody said it.
+    `sources`: URLs of zip archives, or `pypi:PACKAGE==VERSION[#sha256=HEX]`. `licence` is empty when it is unknown.
     """
 
     name: str
@@ -44,14 +44,13 @@ class Entry:
 
     @property
     def checksum(self) -> tuple[str, str] | None:
-        """The strongest checksum that is known of the archive: its method, and it. None where there is none."""
+        """The strongest checksum known of the archive: (method, hexadecimal digits). None where none is known."""
         known = (("sha256", self.sha256), ("md5", self.md5))
         return next(((method, checksum) for method, checksum in known if checksum), None)
 
-    @property
-    def max_bytes(self) -> int:
+    def max_bytes(self, *, if_unknown: int) -> int:
         """Bytes that its archive may have: sizes without a checksum beside them are rounded, mirrors pack anew."""
-        return self.size + self.size // 2 + SLACK_BYTES if self.size else MAX_UNKNOWN_BYTES
+        return self.size + self.size // 2 + SLACK_BYTES if self.size else if_unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +78,9 @@ class Catalogue:
             return min(speaking, key=lambda entry: entry.kind != "small")
         raise UnknownModel(f"no model {wanted!r} in the catalogue{self._nearest(key)}")
 
-    def merged_with(self, listed: Iterable[Entry]) -> "Catalogue":
-        """With what the official list says: its sizes and checksums win, and models only it knows come last."""
-        theirs = {entry.name: entry for entry in listed}
+    def merged_with(self, official: Iterable[Entry]) -> "Catalogue":
+        """With the entries of the official list: its sizes and checksums win, and models only it has come last."""
+        theirs = {entry.name: entry for entry in official}
         ours = [_merged(entry, theirs.pop(entry.name, None)) for entry in self.entries]
         return Catalogue((*ours, *theirs.values()))
 

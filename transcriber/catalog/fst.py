@@ -1,8 +1,9 @@
-"""What an OpenFst file says about itself, and how long it must then be; nothing is loaded.
+"""Reads what an OpenFst file's headers say, and how long the file must then be; nothing is loaded.
 
-Vosk loads a lookahead graph whose end is missing and from then on recognises other words, so a cut must be seen here.
-Layouts as OpenFst writes them, little endian: header and symbol tables, then by kind `const` (states, arcs), `ngram`
-(bitmaps, labels, weights), `vector`, or `olabel_lookahead` (a const FST, and for each state the labels it reaches).
+Vosk loads a lookahead graph whose end is missing and from then on recognises other words, so a file cut short must be
+found here. Layouts as OpenFst writes them, little endian: header and symbol tables, then by kind `const` (states,
+arcs), `ngram` (bitmaps, labels, weights), `vector`, or `olabel_lookahead` (a const FST, and for each state the labels
+it reaches).
 """
 
 import mmap
@@ -30,7 +31,7 @@ class BadFst(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Fst:
-    """`top_input`, `top_output`: the highest labels on its arcs; 0 where they were not looked for."""
+    """`max_input_label`, `max_output_label`: the highest labels on its arcs; 0 where they were not asked for."""
 
     kind: str
     has_symbols: bool
@@ -41,7 +42,7 @@ class Fst:
 def read(path: Path, *, labels: bool = False, arcs: bool = False) -> Fst:
     """What its headers say; on request the highest labels (0.3 s for six million arcs).
 
-    With `arcs` each state and arc of a constant graph is looked at, too: where they lead, a decoder follows. Raises
+    With `arcs` each state and arc of a constant graph is checked, too: a decoder follows arcs without checking. Raises
     BadFst, OSError.
     """
     with path.open("rb") as file:

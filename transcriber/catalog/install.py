@@ -1,4 +1,4 @@
-"""Putting a model into its place, all or nothing, and taking it away again.
+"""Installs a model, all or nothing, and removes one.
 
 Work in progress lies in `models/.incoming/`, on the same disk, so that the last step is a rename.
 """
@@ -53,26 +53,26 @@ def require_space(folder: Path, size: int, *, what: str) -> None:
         raise NoRoom(f"{what} needs {needed / 1e6:,.0f} MB free in {folder}, there are {free / 1e6:,.0f} MB")
 
 
-def unpacking(contents: Contents, incoming: Path, name: str, report: ProgressReporter) -> Callable[[Path], None]:
-    """What unpacks an archive for `place`, and stops when others take the room meanwhile. Raises NoRoom."""
+def unpacker(contents: Contents, incoming: Path, name: str, report: ProgressReporter) -> Callable[[Path], None]:
+    """A function that unpacks an archive for `install`, and stops when the disk fills meanwhile. Raises NoRoom."""
 
-    def look(done: int) -> None:
+    def require_rest(done: int) -> None:
         require_space(incoming, contents.size_bytes - done, what=f"{name}, unpacked,")
 
-    def at(done: int) -> None:
+    def progress(done: int) -> None:
         report.progress(done, contents.size_bytes)
-        look(done)
+        require_rest(done)
 
-    look(0)
-    return lambda folder: contents.unpack(folder, progress=at)
+    require_rest(0)
+    return lambda folder: contents.unpack(folder, progress=progress)
 
 
 def install(
-    incoming: Path, name: str, *, fill: Callable[[Path], None], origin: manifest.Origin, called: str
+    incoming: Path, name: str, *, fill: Callable[[Path], None], origin: manifest.Origin, source_label: str
 ) -> ModelFolder:
     """The model that `fill` writes into a folder, checked, summed up and moved to its place beside `incoming`.
 
-    An installed one of that name is replaced. `called`: how errors name where it came from. Raises ModelError, NoRoom.
+    An installed one of that name is replaced. `source_label`: what errors call its source. Raises ModelError, NoRoom.
     """
     target, new, old = incoming.parent / name, incoming / f"{name}.new", incoming / f"{name}.old"
     try:
@@ -80,12 +80,12 @@ def install(
             _clear(leftover)
         new.mkdir()
         fill(new)
-        _check(replace(describe(new), name=name), called, incoming.parent)
+        _check(replace(describe(new), name=name), source_label, incoming.parent)
         manifest.write(new, replace(origin, installed_at=datetime.now(UTC).isoformat(timespec="seconds")))
         _swap(new, target, old)
     except OSError as error:
         kind = NoRoom if error.errno in FULL else ModelError
-        raise kind(f"{called} cannot be installed: {error.strerror or error}") from None
+        raise kind(f"{source_label} cannot be installed: {error.strerror or error}") from None
     finally:
         _clear(new)
         _clear(old)
@@ -93,7 +93,7 @@ def install(
 
 
 def _clear(path: Path) -> None:
-    """Away with a folder, or with a link to one."""
+    """Remove a folder, or a link to one."""
     if path.is_symlink():
         path.unlink()
     else:
@@ -112,14 +112,14 @@ def _swap(new: Path, target: Path, old: Path) -> None:
         raise
 
 
-def _check(folder: ModelFolder, called: str, home: Path) -> None:
-    """Look at it, and let Vosk try it. Raises ModelError that speaks of it as users know it."""
+def _check(folder: ModelFolder, source_label: str, home: Path) -> None:
+    """Check its files, and let Vosk try it. Raises ModelError that names it as users know it."""
     try:
         folder.check()
         asyncio.run(Trials(home).ensure_tried(folder))
     except ModelError as error:
-        said = str(error).replace(str(folder.path), called)
-        raise ModelError(said.replace(folder.path.name, folder.name)) from None
+        message = str(error).replace(str(folder.path), source_label)
+        raise ModelError(message.replace(folder.path.name, folder.name)) from None
 
 
 def remove(name: str, data_dir: Path) -> ModelFolder:
@@ -134,11 +134,11 @@ def remove(name: str, data_dir: Path) -> ModelFolder:
     if folder.path.parent != home:
         raise ModelError(f"{name} belongs to the installation ({folder.path}): only pulled models can be removed")
     with lock_model(data_dir, name) as incoming:
-        away = incoming / f"{name}.old"
+        removed = incoming / f"{name}.old"
         try:
-            _clear(away)
-            folder.path.rename(away)
+            _clear(removed)
+            folder.path.rename(removed)
         except OSError as error:
             raise ModelError(f"{folder.path} cannot be removed: {error.strerror or error}") from None
-        _clear(away)
+        _clear(removed)
     return folder

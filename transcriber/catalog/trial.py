@@ -1,4 +1,4 @@
-"""A model is tried in a process of its own before it is used: damage that no look at its files shows ends the process
+"""Tries a model in a process of its own before it is used: damage that no check of its files finds ends the process
 that loads it, and a server's calls with it.
 
 What passed is noted in `DATA_DIR/models/.tried/`: not beside the model, whose folder may be read-only or a stranger's.
@@ -26,19 +26,36 @@ NOTES_FOLDER = ".tried"
 VERSION = 1
 """Of what a trial does: a model is tried anew when it does more."""
 ENDS_BYTES = 64 * 1024
-MIN_TIMEOUT_S, BYTES_PER_S = 120, 10_000_000
-"""How long a trial may take: so long, and as long as a slow disk takes for the model."""
-MIN_MEMORY_BYTES, MEMORY_PER_BYTE = 1 << 30, 12
-"""What it may take: a model is seldom above four times its size in memory, a grammar's graph beside it twice that."""
 ANSWER = re.compile(r'^trial: (\{"(?:load_s|error)": .*\})$')
 OUT_OF_MEMORY = ("bad_alloc", "MemoryError", "Cannot allocate memory")
 BUNDLED = (14_812_911, "0dba23994f0fa80a878120619f1ed7b53787895cb73f56dda6c7c22f8e2ba627", "0.3.45")
-"""The bundled model: bytes, checksum, and the Vosk it was tried with. A test tells when they are to be written anew."""
+"""The bundled model: bytes, checksum, and the Vosk it was tried with. A test fails when they must be written anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrialLimits:
+    """What a trial may take: time as a slow disk needs for the model, memory that models seldom come near.
+
+    A model is seldom above four times its size in memory, a grammar's graph beside it twice that.
+    """
+
+    min_timeout_s: int = 120
+    bytes_per_s: int = 10_000_000
+    min_memory_bytes: int = 1 << 30
+    memory_per_byte: int = 12
+
+    def timeout_s(self, size_bytes: int) -> int:
+        """For a model of that size on the disk."""
+        return self.min_timeout_s + size_bytes // self.bytes_per_s
+
+    def memory_bytes(self, size_bytes: int) -> int:
+        """For a model of that size on the disk."""
+        return self.min_memory_bytes + self.memory_per_byte * size_bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """`load_s`: until the model and one recognizer are there; `peak_mb`: the whole process, having heard speech."""
+    """`load_s`: until the model and one recognizer are there; `peak_mb`: the whole process, after decoding speech."""
 
     load_s: float
     peak_mb: float
@@ -47,46 +64,48 @@ class Trial:
 class Trials:
     """What is known of models that were tried. `home`: where the data directory keeps models."""
 
-    def __init__(self, home: Path, *, report: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self, home: Path, *, report: Callable[[str], None] = lambda _: None, limits: TrialLimits = TrialLimits()
+    ) -> None:
         self._notes = home / NOTES_FOLDER
         self._report = report
+        self._limits = limits
         self._failed: dict[Path, tuple[str, str]] = {}
-        """By folder: what it looked like then, and why it is of no use; a caller may ask for such a one again and
-        again."""
+        """By folder: its fingerprint then, and why it is of no use; callers may ask for it again and again."""
 
     async def ensure_tried(self, folder: ModelFolder) -> None:
         """Try the model unless one with these very files was tried here before. Raises ModelError."""
-        mark = await asyncio.to_thread(fingerprint, folder.path)
+        files_hash = await asyncio.to_thread(fingerprint, folder.path)
         known, why = self._failed.get(folder.path, ("", ""))
-        if known == mark:
+        if known == files_hash:
             raise ModelError(why)
-        if await asyncio.to_thread(self._is_known, folder.path, mark):
+        if await asyncio.to_thread(self._has_passed, folder.path, files_hash):
             return
         self._report(f"model: trying {folder.name} in a process of its own, which is done once")
         try:
-            await self.try_out(folder, mark)
+            await self.try_out(folder, files_hash)
         except ModelError as error:
-            self._failed[folder.path] = mark, str(error)
+            self._failed[folder.path] = files_hash, str(error)
             raise
 
-    async def try_out(self, folder: ModelFolder, mark: str = "") -> Trial:
-        """Try it in any case, and note when it passed. Raises ModelError with how it ended."""
-        mark = mark or await asyncio.to_thread(fingerprint, folder.path)
-        trial = await _try(folder)
-        await asyncio.to_thread(self._note, folder, mark, trial)
+    async def try_out(self, folder: ModelFolder, files_hash: str = "") -> Trial:
+        """Try it in any case, and note when it passed. Raises ModelError that says how it ended."""
+        files_hash = files_hash or await asyncio.to_thread(fingerprint, folder.path)
+        trial = await _try(folder, self._limits)
+        await asyncio.to_thread(self._note, folder, files_hash, trial)
         return trial
 
     def forget_failures(self) -> None:
         """Try again what failed."""
         self._failed.clear()
 
-    def _is_known(self, path: Path, mark: str) -> bool:
-        return (self._notes / mark).is_file() or is_bundled(path)
+    def _has_passed(self, path: Path, files_hash: str) -> bool:
+        return (self._notes / files_hash).is_file() or is_bundled(path)
 
-    def _note(self, folder: ModelFolder, mark: str, trial: Trial) -> None:
+    def _note(self, folder: ModelFolder, files_hash: str, trial: Trial) -> None:
         try:
             self._notes.mkdir(parents=True, exist_ok=True)
-            (self._notes / mark).write_text(json.dumps({"model": folder.name} | asdict(trial)) + "\n", "utf-8")
+            (self._notes / files_hash).write_text(json.dumps({"model": folder.name} | asdict(trial)) + "\n", "utf-8")
         except OSError as error:
             self._report(f"model: cannot note in {self._notes} that {folder.name} was tried: {error.strerror or error}")
 
@@ -133,9 +152,9 @@ def _files(path: Path) -> Iterator[tuple[str, Path]]:
     return ((str(part), file) for part, file in found if not any(name.startswith(".") for name in part.parts))
 
 
-async def _try(folder: ModelFolder) -> Trial:
+async def _try(folder: ModelFolder, limits: TrialLimits) -> Trial:
     size = sum(file.stat().st_size for _, file in _files(folder.path))
-    memory, seconds = MIN_MEMORY_BYTES + MEMORY_PER_BYTE * size, MIN_TIMEOUT_S + size // BYTES_PER_S
+    memory, seconds = limits.memory_bytes(size), limits.timeout_s(size)
     command = [sys.executable, "-m", PROGRAM, str(folder.path), str(memory), str(seconds)]
     try:
         async with running(command, environment=os.environ) as child:
@@ -145,8 +164,8 @@ async def _try(folder: ModelFolder) -> Trial:
         raise ModelError(f"{folder.name} cannot be tried: {error}") from None
     if status is None:
         raise ModelError(f"{folder.name} is of no use: Vosk does not load it and hear 8 s of speech in {seconds} s")
-    said = next(filter(None, map(ANSWER.match, reversed(lines))), None)
-    answer = json.loads(said[1]) if said and not status else {}
+    match = next(filter(None, map(ANSWER.match, reversed(lines))), None)
+    answer = json.loads(match[1]) if match and not status else {}
     if "load_s" in answer:
         return Trial(**answer)
     if any(sign in line for sign in OUT_OF_MEMORY for line in lines):

@@ -1,8 +1,8 @@
-"""What a Vosk model is made of, and whether each part is whole, told without loading it.
+"""Whether each part of a Vosk model is whole, found out without loading it.
 
 Vosk itself answers a damaged folder in four ways: it refuses it without a reason, aborts the process (no silence
 phones), crashes (disambiguation symbols missing), or loads it and recognises other words (a graph or a word list cut
-short). All four are seen here; bytes changed inside a file are only seen by the manifest (`manifest.py`).
+short). All four are found here; bytes changed inside a file are only found by the manifest (`manifest.py`).
 """
 
 import re
@@ -47,18 +47,18 @@ def faults(path: Path, *, arcs: bool = False) -> list[str]:
         missing.append(NO_GRAPH)
     if missing:
         return missing
-    found = [f"{part} {what}" for part, look in parts.items() if (what := _looked(path / part, look))]
+    found = [f"{part} {what}" for part, check in parts.items() if (what := _problem(path / part, check))]
     return found or _graph_faults(path, layout, arcs=arcs)
 
 
 def warnings(path: Path) -> list[str]:
-    """What Vosk accepts and users should know."""
+    """What Vosk accepts and users should know of."""
     boundaries = layout_of(path).word_boundaries
     return [] if (path / boundaries).is_file() else [f"no {boundaries}: the times of words will be rough"]
 
 
 def _parts(path: Path, layout: Layout) -> dict[str, Callable[[Path], str]]:
-    """Everything Vosk opens, with who looks into it; optional parts as far as they are there."""
+    """Every file Vosk opens, with its check; optional parts as far as they are there."""
     parts: dict[str, Callable[[Path], str]] = {layout.acoustic_model: _acoustic, feature_options(path): _options}
     if layout.decoder_options:
         parts[layout.decoder_options] = _decoder_options
@@ -75,9 +75,9 @@ def _parts(path: Path, layout: Layout) -> dict[str, Callable[[Path], str]]:
     return parts
 
 
-def _looked(file: Path, look: Callable[[Path], str]) -> str:
+def _problem(file: Path, check: Callable[[Path], str]) -> str:
     try:
-        return look(file) if file.stat().st_size else "is empty"
+        return check(file) if file.stat().st_size else "is empty"
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
     except UnicodeDecodeError:
@@ -105,7 +105,7 @@ def _graph_faults(path: Path, layout: Layout, *, arcs: bool) -> list[str]:
     if not graphs[-1].has_symbols:
         words = path / layout.graph / WORDS
         if (
-            what := _looked(words, lambda file: _word_fault(file, graphs[-1].max_output_label))
+            what := _problem(words, lambda file: _word_fault(file, graphs[-1].max_output_label))
             if words.is_file()
             else ""
         ):
@@ -141,8 +141,8 @@ def _acoustic(file: Path) -> str:
 
 def _options(file: Path) -> str:
     lines = [line.partition("#")[0].strip() for line in file.read_text(errors="replace").splitlines()]
-    odd = [line for line in lines if line and not re.fullmatch(r"--[\w.-]+(=.*)?", line)]
-    return f"has a line that is no option: {odd[0][:40]!r}" if odd else ""
+    malformed = [line for line in lines if line and not re.fullmatch(r"--[\w.-]+(=.*)?", line)]
+    return f"has a line that is no option: {malformed[0][:40]!r}" if malformed else ""
 
 
 def _decoder_options(file: Path) -> str:

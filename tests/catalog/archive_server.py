@@ -42,7 +42,7 @@ def model_zip(name: str = NAME) -> bytes:
 
 
 @dataclass
-class Shelf:
+class ArchiveServer:
     """Serves `files` by path. `requests`: (path, Range header) of what was asked.
 
     `cuts`: after how many bytes each coming answer breaks off; `ranges`: whether a Range is honoured; `etag`: whether
