@@ -20,15 +20,15 @@ def set_up(level: str, form: str) -> None:
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
 
 
-def _where() -> dict[str, str]:
+def _context() -> dict[str, str]:
     found = {"call_sid": call_sid.get(), "stream_sid": stream_sid.get()}
     return {name: sid for name, sid in found.items() if sid}
 
 
 class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        where = "".join(f" {name}={sid}" for name, sid in _where().items())
-        return without_credentials(super().format(record) + where)
+        context = "".join(f" {name}={sid}" for name, sid in _context().items())
+        return without_credentials(super().format(record) + context)
 
 
 class _Json(logging.Formatter):
@@ -38,7 +38,7 @@ class _Json(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
-            **_where(),
+            **_context(),
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)

@@ -1,4 +1,4 @@
-"""The numbers the server tells Prometheus, in a registry of their own."""
+"""The server's Prometheus metrics, in a registry of their own."""
 
 import platform
 
@@ -15,7 +15,7 @@ from prometheus_client import (
 from transcriber import __version__
 
 PREFIX = "transcriber"
-disable_created_metrics()  # type: ignore[no-untyped-call]  # a library-wide switch: the times of birth would double every counter
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a library-wide switch: creation times would double every counter
 
 
 class Metrics:
@@ -54,9 +54,9 @@ class Metrics:
         self.partials = self._counter("partials", "Partials published")
         self.words = self._counter("words", "Words in finals")
         self.audio_seconds = self._counter("audio_seconds", "Audio received, in seconds over all tracks")
-        self._add_those_of_the_store()
+        self._add_store_metrics()
 
-    def _add_those_of_the_store(self) -> None:
+    def _add_store_metrics(self) -> None:
         self.publish_failures = self._counter("publish_failures", "Writes to Redis that failed")
         self.index_failures = self._counter("index_failures", "Index writes that failed, made up for later", "index")
         self.events_lost = self._counter("events_lost", "Events given up: neither Redis nor the disk took them")
@@ -78,9 +78,9 @@ class Metrics:
         self.calls_untranscribed = self._counter(
             "calls_untranscribed", "Voice webhooks answered with TwiML without a stream", "reason"
         )
-        self._of_the_edge()
+        self._add_connection_metrics()
 
-    def _of_the_edge(self) -> None:
+    def _add_connection_metrics(self) -> None:
         self.connections = self._gauge("connections", "Open connections")
         self.connections_cut = self._counter(
             "connections_cut",

@@ -40,7 +40,7 @@ class CallCursor:
 
 @dataclass(frozen=True, slots=True)
 class ScanStep(Generic[T]):
-    """One look at the order of calls: where, what was found there, if anything, and what that cost."""
+    """One step through the order of calls: where, what was found there, if anything, and what that cost."""
 
     cursor: CallCursor
     found: T | None

@@ -1,8 +1,8 @@
-"""Deleting calls for good: what was said before the deletion never comes back, whoever still has it.
+"""Deletes calls for good: nothing of before the deletion comes back, whichever server still holds some of it.
 
 In the call's own slot stays `<prefix>:{<call_sid>}:deleted`, which holds no word: when it was deleted by Redis's clock,
 the call's last number and which streams it had. A stream that belongs to what was deleted is refused, at its opening,
-for as long as anybody may still have something of it (REMEMBERED_S).
+for as long as any server may still have something of it (REMEMBERED_S).
 """
 
 from collections.abc import Awaitable, Callable
@@ -19,13 +19,13 @@ from transcriber.store.search.index import SearchIndex
 from transcriber.store.stored_events import StoredEvents
 
 LEFT_FOR_S = 90 * 86_400
-"""What a dead server left is delivered for so long after it was written, and then goes."""
+"""What a dead server left is delivered for so long after it was written, and then removed."""
 REMEMBERED_S = LEFT_FOR_S + 86_400
 """Longer than what is left behind is delivered, by any two clocks."""
 
 
 class CallDeletion:
-    """`around`: entered before each deletion, left after it. `after`: what is to be done then. May raise StoreError."""
+    """`around`: contexts, entered before each deletion, left after it. `after`: awaited then; may raise StoreError."""
 
     def __init__(self, client: Client, keys: Keys, index: SearchIndex, calls: CallList, events: StoredEvents) -> None:
         self.around: list[Callable[[], AbstractAsyncContextManager[None]]] = []
@@ -35,7 +35,7 @@ class CallDeletion:
         self._index = index
         self._calls = calls
         self._events = events
-        self._webhooks = DeadLetterCleanup(client, keys)
+        self._dead_letters = DeadLetterCleanup(client, keys)
         self._delete = client.register_script(scripts.DELETE)
         self._is_deleted = client.register_script(scripts.IS_DELETED)
 
@@ -56,7 +56,7 @@ class CallDeletion:
             if done == -1:
                 raise CallIsLive(f"call {call_sid} is still live: it can be deleted when it has ended")
             listed = await self._calls.remove(call_sid)
-            await self._webhooks.forget(call_sid)
+            await self._dead_letters.forget(call_sid)
         if done == 0 and not listed:
             raise CallNotFound(f"no call {call_sid}")
 

@@ -1,4 +1,4 @@
-"""The reading side: which calls there are, what was said in them, and removing them."""
+"""Reads calls: lists, summaries, events, searches. Deleting them is passed on to `CallDeletion`."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
@@ -24,7 +24,7 @@ MAX_EVENTS_READ = 50_000
 
 
 class RedisCallHistory:
-    """Implements `CallHistory`."""
+    """Implements `CallHistory`. `max_calls_read`, `max_events_read`: what one page may cost."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """The sorted sets that list the calls: all of them, and the live ones. Redis's clock alone says what is old.
 
 They lie in other Redis Cluster slots than the calls, so they are indexes: what they lack or have too much is found by
-the calls' own keys (`repairs`, and every walk through them).
+the calls' own keys (by `IndexRepair`, and by every walk through them).
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ LONGEST_CALL_S = 24 * 3600
 """Twilio ends calls after so long. A live call is kept as long after its last event, whatever the TTL: were its counter
 to go in a long silence, `seq` would start again."""
 CHECKED_CALLS = 20
-"""The oldest calls that are looked at when a new one comes."""
+"""So many of the oldest calls are checked when a new one comes."""
 
 # KEYS: calls. ARGV: call sid, start ms, after how many ms a call must have expired (0 = never), how many to answer.
 # Answers calls so old that their keys should be gone.

@@ -67,17 +67,17 @@ def changes(event: Event) -> Iterator[Change]:
 def _stream_started(event: StreamStarted) -> Iterator[Change]:
     yield Change("HINCRBY", "streams", 1)
     asked = {name for name, value in event.parameters.items() if value.strip()}
-    yield _told(bool(asked & {"model", "language"}), "model", event.model)
-    yield _told(bool(asked & {"model", "language"}), "language", event.language)
+    yield _set(bool(asked & {"model", "language"}), "model", event.model)
+    yield _set(bool(asked & {"model", "language"}), "language", event.language)
     for track in event.tracks:
         speaker, label = event.speakers.get(track, ""), event.parameters.get(f"{track}_label", "")
-        yield _told(speaker != "" and speaker == label.strip(), f"speaker:{track}", speaker)
+        yield _set(speaker != "" and speaker == label.strip(), f"speaker:{track}", speaker)
     for name, value in event.parameters.items():
-        yield _told(name in asked, f"parameter:{name}", value)
+        yield _set(name in asked, f"parameter:{name}", value)
 
 
-def _told(asked: bool, field: str, value: str) -> Change:
-    """What a stream asks for counts; what it leaves to default only where no stream of the call has said it."""
+def _set(asked: bool, field: str, value: str) -> Change:
+    """What a stream asks for counts; what it leaves to default only where no stream of the call has set it."""
     return Change("HSET" if asked else "HSETNX", field, value)
 
 

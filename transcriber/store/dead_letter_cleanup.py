@@ -1,4 +1,4 @@
-"""Takes the dead letters of a call away with it, of whatever webhook they are."""
+"""Removes the dead letters of a deleted call, whichever webhook they belong to."""
 
 import logging
 from typing import Any
@@ -14,12 +14,12 @@ BATCH_LETTERS = 1000
 
 
 class DeadLetterCleanup:
-    """The dead letters of all webhooks. Errors of Redis come out as they are."""
+    """Of all webhooks. Errors of Redis come out as they are."""
 
     def __init__(self, client: Client, keys: Keys) -> None:
         self._client = client
         self._keys = keys
-        self._looked = False
+        self._found_older = False
 
     async def forget(self, call_sid: str) -> None:
         """Discard all dead letters of a call."""
@@ -32,7 +32,7 @@ class DeadLetterCleanup:
 
     async def _find_older(self) -> None:
         """Once: webhooks of an older version, which left no name."""
-        if self._looked:
+        if self._found_older:
             return
         head, tail = self._keys.dead_letters("*").split("*")
         try:
@@ -40,4 +40,4 @@ class DeadLetterCleanup:
                 await self._client.sadd(self._keys.webhooks, key.removeprefix(head).removesuffix(tail))
         except NoPermissionError as error:
             log.warning("webhooks of an older version are not looked for: %s", error)
-        self._looked = True
+        self._found_older = True

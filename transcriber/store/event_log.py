@@ -1,4 +1,4 @@
-"""The writing side: every event of a call numbered, kept and published in one atomic step of Redis."""
+"""Writes calls: every event is numbered, kept and published in one atomic step of Redis."""
 
 import time
 from collections import OrderedDict
@@ -107,10 +107,10 @@ class RedisEventLog:
             await self._index_repair.write("calls", call_sid, lambda: self.calls.add(call_sid, started_ms))
             await self._index_repair.write("live", call_sid, lambda: self.calls.add_live(call_sid, started_ms))
             await self._index_repair.write("leases", call_sid, lambda: self.leases.take(lease))
-            if began_ms != at_ms and call_ms is not None:  # a clock that ran ahead: where we were told before
+            if began_ms != at_ms and call_ms is not None:  # a clock that ran ahead: where the stream said before
                 began_ms = started_ms + at_ms - call_ms
             offset_ms = max(0, began_ms - started_ms)
-            entries = _beginnings(call, replace(stream, start_ms=offset_ms), started_ms)
+            entries = _opening_entries(call, replace(stream, start_ms=offset_ms), started_ms)
             try:
                 step: Step = "skip" if skip else "open"
                 position = CallPosition(at_ms, age_ms, seq)
@@ -141,7 +141,7 @@ class RedisEventLog:
             was_last = await self._run("close", lease, number, entries)
         if was_last:
             await self._end_call(stream.call_sid)
-        # Others may end the call, and delete it, without a word to us; another stream of ours looks it up again.
+        # Another server may end the call, and delete it, unseen by this one; another stream of ours looks it up again.
         self._index.forget(stream.call_sid)
         await self._index_repair.write("leases", stream.call_sid, lambda: self.leases.release(lease))
         return was_last
@@ -224,7 +224,7 @@ class RedisEventLog:
         return bool(was_last)
 
 
-def _beginnings(call: CallStarted, stream: StreamStarted, started_ms: int) -> list[Entry]:
+def _opening_entries(call: CallStarted, stream: StreamStarted, started_ms: int) -> list[Entry]:
     started = (
         Change("HSET", "started_at_ms", started_ms),
         Change("HSET", "started_at", iso_time(started_ms / 1000)),

@@ -109,7 +109,7 @@ def _track(text: str) -> tuple[str, str] | None:
 
 
 class RedisFeed:
-    """Implements `ports.Feed`. Subscribes with its first follower and stays subscribed until closed.
+    """Implements `Feed`. Subscribes with its first follower and stays subscribed until closed.
 
     To a pattern a kind, or, where the user's rights name only all channels at once, to all of them.
     """
@@ -136,11 +136,11 @@ class RedisFeed:
         self._settled = asyncio.Event()
         """Set while subscribed, and while it is known that we may not be."""
         self._task: asyncio.Task[None] | None = None
-        self._trouble = StoreError("Redis did not confirm the subscription", reason="away")
+        self._last_failure = StoreError("Redis did not confirm the subscription", reason="away")
 
     @asynccontextmanager
     async def follow(self, call_sid: str | None = None) -> AsyncIterator[AsyncIterator[PublishedEvent]]:
-        """Live messages; see `ports.Feed`. Raises StoreError on entering: Redis refuses, or does not confirm in 5 s.
+        """Live messages; see `Feed`. Raises StoreError on entering: Redis refuses, or does not confirm in 5 s.
 
         The iterator raises StoreError when the connection was lost or the reader fell too far behind: something may
         have been missed, so follow again and read the history.
@@ -166,7 +166,7 @@ class RedisFeed:
         except TimeoutError:
             pass
         if not self._subscribed.is_set():
-            raise StoreError(f"cannot follow: {self._trouble}", reason=self._trouble.reason)
+            raise StoreError(f"cannot follow: {self._last_failure}", reason=self._last_failure.reason)
 
     async def aclose(self) -> None:
         """Unsubscribe; followers get StoreError."""
@@ -206,7 +206,7 @@ class RedisFeed:
     def _mark_lost(self, failure: StoreError) -> None:
         self._subscribed.clear()
         self._settled.clear()
-        self._trouble = failure
+        self._last_failure = failure
         if failure.reason == "refused":
             self._settled.set()
             if self._secondary_writes is not None:

@@ -1,7 +1,7 @@
 """Writes into the indexes what they lack, from the calls' own keys: they are the record, the indexes only lead to it.
 
-Calls of which an index write failed are noted: here, and as soon as Redis takes it in `<prefix>:unindexed`, where any
-server finds them. All indexes can be made anew from the calls.
+Calls of which an index write failed are marked: in memory, and as soon as Redis takes it in `<prefix>:unindexed`, where
+any server finds them. All indexes can be made anew from the calls.
 """
 
 import asyncio
@@ -21,9 +21,9 @@ from transcriber.store.stored_events import StoredEvents
 
 log = logging.getLogger(__name__)
 MAX_MARKED_CALLS = 10_000
-"""Calls noted in memory, while Redis does not take the note."""
+"""Calls marked in memory, while Redis does not take the mark."""
 MAX_UNINDEXED_CALLS = 100_000
-"""Calls noted in Redis."""
+"""Calls marked in Redis."""
 BATCH_CALLS = 100
 SCAN_BATCH_KEYS = 500
 REPAIR_INTERVAL_S = 5.0
@@ -77,9 +77,9 @@ class IndexRepair:
         self._done = client.register_script(_DONE)
 
     async def write(self, index: str, call_sid: str, write: Callable[[], Awaitable[object]]) -> None:
-        """An index's write. Should it fail, that is told, the record goes on, and the call is put right later.
+        """An index's write. Should it fail, that is logged, the record goes on, and the call is indexed later.
 
-        While an index is in trouble, its writes are not tried with every event.
+        While an index fails, its writes are not tried with every event.
         """
         if index not in self._secondary_writes.problems or index == LEASES:
             try:
@@ -88,7 +88,7 @@ class IndexRepair:
                 return
             except StoreError as error:
                 self._secondary_writes.failed(index, error)
-        if index != LEASES:  # whoever keeps the leases renews what is lacking
+        if index != LEASES:  # the lease monitor renews what is lacking
             self.mark(call_sid)
 
     def mark(self, call_sid: str) -> None:
@@ -100,7 +100,7 @@ class IndexRepair:
             log.error("more than %d calls wait to be indexed: run `transcriber reindex` afterwards", MAX_MARKED_CALLS)
 
     async def run(self) -> None:
-        """One round after the other, for ever; where nothing is listed, the list is made anew first."""
+        """`run_once` every REPAIR_INTERVAL_S, for ever; where nothing is listed, the list is made anew first."""
         try:
             await self._rebuild_if_empty()
             while True:
@@ -114,7 +114,7 @@ class IndexRepair:
                 await self._flush_marked()
 
     async def run_once(self) -> int:
-        """Put right what is noted, here or by others; how many calls. Raises StoreError at the first that fails."""
+        """Index what is marked, here or by others; how many calls. Raises StoreError at the first that fails."""
         await self._flush_marked()
         repaired = 0
         while rows := await self._next():
@@ -146,13 +146,13 @@ class IndexRepair:
                 await self._calls.add_live(call_sid, started_ms)
             else:
                 await self._calls.remove_live(call_sid)
-        said: list[str] = []
+        indexed: list[str] = []
         with redis_failures("cannot index a call"):
             async for texts in self._events.texts(call_sid):
-                said += texts
+                indexed += texts
                 await self._index.restore(call_sid, started_ms, texts)
             if not await self._client.exists(self._keys.call(call_sid)):  # deleted meanwhile: no word of it stays
-                await self._index.remove(call_sid, started_ms, said)
+                await self._index.remove(call_sid, started_ms, indexed)
                 await self._calls.forget_expired([call_sid])
 
     async def rebuild(self) -> AsyncIterator[int]:
@@ -176,18 +176,18 @@ class IndexRepair:
             log.warning("the list of calls cannot be made anew: %s", error)
 
     async def _flush_marked(self) -> None:
-        """From memory to Redis, a slice at a time; one that is noted again meanwhile stays noted."""
+        """From memory to Redis, a slice at a time; one that is marked again meanwhile stays marked."""
         while self._marked:
             some = list(self._marked)[:BATCH_CALLS]
             for call_sid in some:
                 del self._marked[call_sid]
             rows = [part for call_sid in some for part in (time.time_ns() // 1000, call_sid)]
             try:
-                with redis_failures("cannot note the calls to be indexed"):
+                with redis_failures("cannot mark the calls to be indexed"):
                     refused = await self._note(keys=[self._keys.unindexed], args=[MAX_UNINDEXED_CALLS, *rows])
             except StoreError as error:
                 self._marked |= dict.fromkeys(some)
-                if error.reason != "away":  # then everything is, and that is told
+                if error.reason != "away":  # then everything is, and that is logged
                     self._secondary_writes.failed("unindexed", error)
                 raise
             self._secondary_writes.succeeded("unindexed")

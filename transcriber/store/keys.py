@@ -48,7 +48,7 @@ class Keys:
         return f"{self.prefix}:{{{call_sid}}}:call"
 
     def deleted(self, call_sid: str) -> str:
-        """What remembers that the call was deleted; see `deletions`. It holds no word of the call."""
+        """What remembers that the call was deleted; see `call_deletion`. It holds no word of the call."""
         return f"{self.prefix}:{{{call_sid}}}:deleted"
 
     @property
@@ -81,7 +81,7 @@ class Keys:
         return f"{self.prefix}:unindexed"
 
     def database(self, number: int | str) -> str:
-        """A channel on which nothing is said: who subscribes to it is on that database."""
+        """A channel on which nothing is published: who subscribes to it is on that database."""
         return f"{self.prefix}:database:{number}"
 
     def probe(self, owner: str) -> str:

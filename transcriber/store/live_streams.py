@@ -1,4 +1,4 @@
-"""What Redis says of streams, for whoever takes over from a server. Raises StoreError."""
+"""What the calls' hashes say of their streams, for a server that takes over another one's. Raises StoreError."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from transcriber.store.redis.errors import redis_failures
 
 
 class LiveStreams:
-    """The reading side of the calls' hashes."""
+    """Reads names, write numbers and owners of streams."""
 
     def __init__(self, client: Client, keys: Keys) -> None:
         self._client = client

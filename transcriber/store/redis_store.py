@@ -98,10 +98,10 @@ class RedisStore:
     async def _try_to_write(self) -> str:
         try:
             with redis_failures("Redis does not take writes"):
-                said = await self._probe(keys=[self._probe_key], args=[self.keys.probe_channel, PROBE_TTL_S])
+                refused = await self._probe(keys=[self._probe_key], args=[self.keys.probe_channel, PROBE_TTL_S])
         except StoreError as error:
             return error.reason
-        self.secondary_writes.answered("channels", said)
+        self.secondary_writes.answered("channels", refused)
         return ""
 
     async def check_acl(self) -> None:

@@ -13,7 +13,7 @@ PAGE_EVENTS = 100
 
 
 class StoredEvents:
-    """Reads the streams; `turns`: shared by all that is read of them. Errors of Redis come out as they are."""
+    """Reads the streams; `time_slices`: shared by all who read them. Errors of Redis come out as they are."""
 
     def __init__(self, client: Client, keys: Keys) -> None:
         self._client = client
@@ -33,7 +33,7 @@ class StoredEvents:
             rows = await self._behind(call_sid, rows[-1][0]) if len(rows) == PAGE_EVENTS else ()
 
     async def texts(self, call_sid: str) -> AsyncGenerator[Sequence[str]]:
-        """What was said in a call, page by page."""
+        """The texts of a call's finals, page by page."""
         async for page in self.pages(call_sid):
             finals = await self.time_slices.collect(map(final_of, page))
             yield [str(final.get("text", "")) for final in finals if final]

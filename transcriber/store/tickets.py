@@ -11,7 +11,7 @@ RANDOM_BYTES = 24
 
 
 class RedisTickets:
-    """Implements `ports.Tickets`. A ticket shown for the wrong call is spent as well."""
+    """Implements `Tickets`. A ticket shown for the wrong call is spent as well."""
 
     def __init__(self, client: Client, keys: Keys) -> None:
         self._client = client

@@ -1,4 +1,4 @@
-"""What one write says to the script and hears from it; see `scripts.WRITE`."""
+"""What one write passes to the script and what that answers; see `scripts.WRITE`."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ def entry_arguments(keys: Keys, entries: Sequence[Entry]) -> Iterator[str | int]
 
 
 def raise_unless_done(done: int, written: int) -> None:
-    """The script's first two answers. Raises OutOfStep, StreamTaken, CallDeleted, StoreError unless it was done."""
+    """The script's first two answers. Raises StreamStateMismatch, StreamTaken, CallDeleted or StoreError if refused."""
     match done:
         case 0:
             raise StreamStateMismatch(None if written < 0 else written)

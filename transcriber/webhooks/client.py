@@ -97,7 +97,7 @@ class WebhookClient:
 
     @property
     def quiet_s(self) -> float:
-        """How long the receiver wants to hear nothing at all."""
+        """How long the receiver wants no requests at all."""
         return max(0.0, self._quiet_until - time.monotonic())
 
     async def post(self, event: WebhookEvent, *, ours: Callable[[], bool]) -> DeliveryResult:

@@ -1,4 +1,4 @@
-"""Events of a webhook that were given up: where they are, not what they say. They go with their call, or with age.
+"""Events that a webhook gave up: references to them, no content. They are removed with their call, or with age.
 
 `<prefix>:webhook:<name>:dead` is a hash, `<call_sid>:<seq>` to the rest of a `DeadLetter` as JSON. It lies in another
 Redis Cluster slot than the calls: a letter is kept first and its event acknowledged then; both may be repeated.
@@ -55,7 +55,9 @@ class DeadLetters:
             await self._client.sadd(self._keys.webhooks, self._name)
             deleted = await self._client.exists(self._keys.deleted(letter.call_sid))
             if deleted and not await self._client.exists(self._keys.call(letter.call_sid)):
-                await self._client.hdel(self._key, f"{letter.call_sid}:{letter.seq}")  # while the event was in hand
+                await self._client.hdel(
+                    self._key, f"{letter.call_sid}:{letter.seq}"
+                )  # while its event was being delivered
         return True
 
     async def all(self) -> list[DeadLetter]:

@@ -1,4 +1,4 @@
-"""The numbers a webhook sender tells Prometheus, in a registry of their own."""
+"""The webhook sender's Prometheus metrics, in a registry of their own."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 

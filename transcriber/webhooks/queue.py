@@ -1,7 +1,7 @@
-"""Who has been sent what: a consumer group on every call's stream, and the calls that still have something to send.
+"""What is to be sent: a consumer group on every call's stream, and the calls that still have something to send.
 
-A call is one consumer's at a time: as long as an entry is pending with somebody, nobody else gets the next one, and an
-entry idle for `lease_ms` is anybody's. So events leave in order, several senders share the calls, and what a
+A call is one consumer's at a time: while an entry is pending with one, no other gets the next, and an entry that was
+idle for `lease_ms` is anybody's. So events leave in order, several senders share the calls, and what a
 dead one held is taken over. Attempts are the group's delivery counts. All this lies in the call's own stream, hence in
 its Redis Cluster slot, and goes with the call. Besides there is one hash, `<prefix>:webhook:<name>`: `born_ms` (calls
 that ended before are not sent) and `settled_ms` (calls that began before have been sent), both by Redis's clock.
@@ -115,7 +115,7 @@ class WebhookQueue:
         self._consumer = consumer
         self._lease_ms = round(lease_s * 1000)
         self._state = keys.webhook(name)
-        self._turns = asyncio.Semaphore(MAX_CONCURRENT_COMMANDS)
+        self._slots = asyncio.Semaphore(MAX_CONCURRENT_COMMANDS)
         self._take = client.register_script(_TAKE)
         self._touch = client.register_script(_TOUCH)
         self._now = client.register_script(_NOW)
@@ -225,7 +225,7 @@ class WebhookQueue:
 
     @asynccontextmanager
     async def _command(self, doing: str) -> AsyncIterator[None]:
-        async with self._turns:
+        async with self._slots:
             with redis_failures(doing):
                 yield
 

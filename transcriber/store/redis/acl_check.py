@@ -1,6 +1,6 @@
-"""What the service asks of Redis, tried on scratch keys: what a user may not do is known before calls come.
+"""Tries on scratch keys whether the Redis user may do all that is needed, before calls come.
 
-In the middle of a script Redis would refuse a command after others were done.
+Without that Redis would refuse a command in the middle of a script, after others were done.
 """
 
 import secrets
@@ -40,7 +40,7 @@ def commands(keys: Keys, token: str) -> Iterator[Sequence[str]]:
 
 
 def places(keys: Keys, token: str) -> Iterator[Sequence[str]]:
-    """A command on every kind of key and channel, with names of nobody."""
+    """A command on every kind of key and channel, with names that no call has."""
     sid = f"check{token}"
     for key in (keys.calls, keys.live, keys.leases, keys.unindexed, f"{keys.search}days"):
         yield "ZREM", key, sid
@@ -77,7 +77,7 @@ async def missing_rules(client: Client, keys: Keys) -> list[str]:
 
 
 def user_name(client: Client) -> str:
-    """The name under which we ask."""
+    """The user of this client's connections."""
     return str(client.get_connection_kwargs().get("username") or "default")
 
 

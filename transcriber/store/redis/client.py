@@ -80,29 +80,29 @@ def _once() -> Retry:
 
 
 class _FairPool(BlockingConnectionPool):
-    """First come, first served, within the deadline. redis-py's own lets whoever has just given a connection back take
+    """First come, first served, within the deadline. In redis-py's own pool a caller that has just given a connection
 
-    it again before those who wait: with more busy streams than connections, a lease would never be renewed.
+    back takes it again before those that wait: with more busy streams than connections, no lease would be renewed.
     """
 
     def __init__(self, *, max_connections: int, **more: Any) -> None:
         super().__init__(max_connections=max_connections, **more)
-        self._turns = asyncio.Semaphore(max_connections)
-        self._lent: set[AbstractConnection] = set()
+        self._free = asyncio.Semaphore(max_connections)
+        self._in_use: set[AbstractConnection] = set()
 
     async def get_connection(self, *args: Any, **options: Any) -> AbstractConnection:
         """redis-py's."""
         try:
             async with asyncio.timeout(self.timeout):
-                await self._turns.acquire()
+                await self._free.acquire()
         except TimeoutError:
             raise RedisConnectionError("all connections are in use") from None
         try:
             connection: AbstractConnection = await super().get_connection(*args, **options)  # type: ignore[no-untyped-call]
         except BaseException:
-            self._turns.release()
+            self._free.release()
             raise
-        self._lent.add(connection)
+        self._in_use.add(connection)
         return connection
 
     async def release(self, connection: AbstractConnection) -> None:
@@ -110,9 +110,9 @@ class _FairPool(BlockingConnectionPool):
         try:
             await super().release(connection)
         finally:
-            if connection in self._lent:
-                self._lent.remove(connection)
-                self._turns.release()
+            if connection in self._in_use:
+                self._in_use.remove(connection)
+                self._free.release()
 
 
 def _single(url: str, parts: ParseResult, most: int, wait_s: float) -> Redis:

@@ -1,6 +1,6 @@
-"""Shows other servers on which database we are.
+"""Shows other servers on which database this one is, so that two with the same prefix do not mix.
 
-Keys belong to a database, channels to the whole Redis: servers with the same prefix on two databases would hear each
+Keys belong to a database, channels to the whole Redis: servers with the same prefix on two databases would receive each
 other's calls. Each one holds a subscription to `<prefix>:database:<n>`, and looks who else holds one. A Redis Cluster
 has one database, so nothing is shown there.
 """

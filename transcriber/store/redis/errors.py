@@ -46,7 +46,7 @@ def failure_reason(error: Exception | str) -> str:
 
 
 def _codes(error: Exception) -> Iterator[str]:
-    """redis-py takes the code off some messages and tells it by the class."""
+    """redis-py takes the code off some messages and expresses it by the class."""
     for kind in type(error).__mro__:
         if code := _OF_CLASS.get(kind.__name__):
             yield code

@@ -171,7 +171,7 @@ class PrivateRedis:
             "appendonly": "yes",
             "appendfsync": "everysec",
             "save": "",
-            "slowlog-log-slower-than": "-1",  # its entries would hold parts of what was said
+            "slowlog-log-slower-than": "-1",  # its entries would hold parts of transcripts
             "slowlog-max-len": "0",
             "dir": str(self._directory),
             "daemonize": "no",

@@ -1,4 +1,4 @@
-"""Whether a redis-server answers on a Unix socket, and asking one to leave."""
+"""Asks a redis-server on a Unix socket whether it is ready, or to stop."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +12,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 
 async def state(socket: Path) -> Literal["ready", "loading"] | None:
-    """None when nobody listens."""
+    """None when no server listens."""
     try:
         async with _client(socket) as client:
             await client.ping()
@@ -24,7 +24,7 @@ async def state(socket: Path) -> Literal["ready", "loading"] | None:
 
 
 async def ask_to_stop(socket: Path) -> None:
-    """Have it save and leave, if it listens."""
+    """Have it save and stop, if it listens."""
     with suppress(RedisError, OSError):
         async with _client(socket) as client:
             await client.shutdown()

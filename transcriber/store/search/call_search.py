@@ -41,7 +41,7 @@ class CallSearch:
         self._time_slices = events.time_slices
 
     async def calls(self, query: CallQuery, after: CallCursor | None) -> AsyncGenerator[ScanStep[Match]]:
-        """What was looked at behind `after`, newest first; its cost is in events read."""
+        """The candidates behind `after`, newest first; their cost is in events read."""
         newest = None if after is None else (after.started_ms, after.call_sid)
         if query.until_ms is not None and (newest is None or newest[0] > query.until_ms):
             newest = (query.until_ms, "")

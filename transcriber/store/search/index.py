@@ -1,10 +1,10 @@
-"""The search index: which calls hold a word. It lies beside the calls, day by day, and goes with them.
+"""The search index: which calls hold a word. It lies beside the calls, day by day, and expires with them.
 
 A day's keys hold the calls that began on it: `w:<day>:<word>` is a sorted set of CallSids by start time, the same for
 each two words that follow each other (for phrases), `v:<day>` the day's words in alphabetical order, `days` the days.
 All share one Redis Cluster slot, another one than the calls', so a word is indexed after its final was written; what
-could not be indexed is noted and written later (`repairs`). A day's keys expire after the last of its calls; a CallSid
-in them may be gone by then. What an earlier version wrote, under names without the prefix in front, is read too.
+could not be indexed is marked and written later (`IndexRepair`). A day's keys expire after the last of its calls; a
+CallSid in them may be gone by then. What an earlier version wrote, under names without the prefix, is read too.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from transcriber.store.search.script import FIND
 
 DAY_S = 86_400
 MAX_PREFIX_WORDS = 1000
-"""The beginnings of a query may stand for so many words of a day, all together."""
+"""The prefixes of a query may stand for so many words of a day, all together."""
 MAX_WORK = 1000
 """Commands and rows of one run of the search script, give or take what a single day or call needs; beyond it the
 
@@ -79,9 +79,9 @@ class Candidates:
 
 
 class SearchIndex:
-    """Words to calls. Errors of Redis come out as they are: the callers are the outlet and the archive.
+    """Words to calls. Errors of Redis come out as they are: the event log and the history translate them.
 
-    `reading`: the client that searches.
+    `reading_client`: the one that searches. `max_work`: of one run of the script.
     """
 
     def __init__(self, client: Client, keys: Keys, *, ttl_s: int, reading_client: Client) -> None:
@@ -151,7 +151,7 @@ class SearchIndex:
     ) -> Candidates:
         """Up to `count` calls that hold all words of the terms, behind `newest` (and its CallSid, if it is not ''). One
 
-        run of the script below each prefix, one at a time. Raises BadRequest for beginnings of too many words.
+        run of the script below each prefix, one at a time. Raises BadRequest for prefixes of too many words.
         """
         wanted = dict.fromkeys(each for term in terms for each in _wanted(term))
         words = sorted(wanted, reverse=True)  # '=' before '*': what names few calls decides which are looked at
@@ -187,7 +187,7 @@ class SearchIndex:
 
 
 def _merged(parts: Sequence[Candidates]) -> Candidates:
-    """Newest first over all parts, as far as each of them has looked."""
+    """Newest first over all parts, as far as each of them has come."""
     reached = max((part.reached for part in parts if part.reached is not None), default=None)
     calls = {call for part in parts for call in part.calls if reached is None or call >= reached}
     return Candidates(sorted(calls, reverse=True), reached)

@@ -1,6 +1,6 @@
 """Full-text search in transcripts: what a query asks for, and where a text holds it. Pure.
 
-All terms must occur in a call: words, beginnings of words (`pay*`) and phrases in quotes. Case, width and
+All terms must occur in a call: words, prefixes (`pay*`) and phrases in quotes. Case, width and
 the way accents are written do not count (NFKC, casefold).
 """
 
@@ -22,7 +22,7 @@ _TERM = re.compile(r'"([^"]*)"|([^\s"]+)')
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """Words that must follow each other in one utterance; usually one. `open`: the last is only a beginning."""
+    """Words that follow each other in one utterance; usually one. `is_prefix`: the last is the beginning of one."""
 
     words: tuple[str, ...]
     is_prefix: bool = False
@@ -33,8 +33,8 @@ class Term:
         if not last and not self.is_prefix:
             yield from ((token.start, token.end) for token in tokens if token.word == self.words[0])
             return
-        for at in range(len(tokens) - last):
-            here = tokens[at : at + last + 1]
+        for first in range(len(tokens) - last):
+            here = tokens[first : first + last + 1]
             if all(
                 token.word.startswith(word) if self.is_prefix and number == last else token.word == word
                 for number, (token, word) in enumerate(zip(here, self.words, strict=True))

@@ -1,12 +1,12 @@
 """The search script: what one step of a search does in Redis. It only reads, and it ends when its work is spent."""
 
 # KEYS: days. ARGV: key prefix, newest ms, the sid to stay behind at that ms ('' = none), oldest ms, how many calls,
-# work, most words of beginnings, newest day, oldest day, then words, each with '=' (the word) or '*' (a beginning), the
+# work, most words of prefixes, newest day, oldest day, then words, each with '=' (the word) or '*' (a prefix), the
 # former first. Work is counted in commands and in rows read.
-# Answers {'wide', the beginning that has too many words}, or how it ended, where (two values), and ms, sid, ms, sid, …:
+# Answers {'wide', the prefix that has too many words}, or how it ended, where (two values), and ms, sid, ms, sid, …:
 # {'ended', '', ''}: nothing is left behind this; {'place', ms, sid}: go on behind that call; {'day', day, ''}: that day
 # was not looked at yet.
-# Calls come from the word with the fewest; where there are only beginnings, from those of the first, of all its words
+# Calls come from the word with the fewest; where there are only prefixes, from those of the first, of all its words
 # at once: as many of each as fit, of which those count that no word can have left out. Sids of one ms are in reverse
 # alphabetical order, as in a sorted set.
 FIND = """
