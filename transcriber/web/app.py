@@ -26,6 +26,7 @@ from transcriber.web.routes import (
     twilio_webhooks,
 )
 from transcriber.web.services import SERVICES, Services
+from transcriber.web.sse.heartbeats import CLOSING
 
 # Far above any form of Twilio's; the API takes no bodies at all.
 MAX_BODY_BYTES = 64 * 1024
@@ -41,7 +42,7 @@ def create_app(services: Services) -> web.Application:
     app[ACCEPTED_KEYS] = accepted_keys(services.settings, services.local_key, app[sample_calls.OWN_KEY])
     app[RATE_LIMITS] = RateLimits.of(services.settings)
     app[READ_LIMITS] = ReadLimits()
-    app[call_events.CLOSING] = asyncio.Event()
+    app[CLOSING] = asyncio.Event()
     app[EVENT_STREAMS] = EventStreamLimits()
     app[TICKET_ISSUER] = TicketIssuer(services.tickets)
     app.on_response_prepare.append(add_security_headers)
@@ -86,4 +87,4 @@ def create_metrics_app(services: Services) -> web.Application:
 
 
 async def _let_readers_go(app: web.Application) -> None:
-    app[call_events.CLOSING].set()
+    app[CLOSING].set()

@@ -18,6 +18,8 @@ from transcriber.audio.chunk import TRACKS
 from transcriber.telephony.outcomes import StreamFault
 
 SID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+"""What we take as an id of a call or stream, or as the name of a stream; SID_FORM says it to people."""
+SID_FORM = "1 to 64 letters, digits, dots, dashes or underscores, the first a letter or digit"
 Counter = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 """A counter, sent as a string or a number."""
 LONGEST_STREAM_MS = 4 * 24 * 3600 * 1000

@@ -1,14 +1,16 @@
-"""Reading what a request asks for: call ids, query parameters, moments in time. Every error is a BadRequest."""
+"""What a request asks for: call ids, query parameters, timestamps, JSON bodies. Every error is a BadRequest."""
 
+import json
 import re
 from collections.abc import Mapping, Set
 from datetime import UTC, datetime
+from typing import Any
 
 from aiohttp import web
 
 from transcriber.errors import BadRequest
+from transcriber.telephony.twilio.messages import SID, SID_FORM
 
-CALL_SID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _EPOCH = re.compile(r"(0|[0-9]{9,11})(\.[0-9]{1,9})?")
 _BARE_NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?")
 _BASIC_DATE = re.compile(r"[0-9]{8}")
@@ -21,11 +23,18 @@ def call_sid_of(request: web.Request) -> str:
 
 def checked_call_sid(value: str) -> str:
     """The value, if it may be a CallSid."""
-    if not CALL_SID.fullmatch(value):
-        raise BadRequest(
-            "call_sid must be 1 to 64 letters, digits, dots, dashes or underscores, the first a letter or digit"
-        )
+    if not SID.fullmatch(value):
+        raise BadRequest(f"call_sid must be {SID_FORM}")
     return value
+
+
+async def json_body(request: web.Request, *, malformed: str) -> Any:
+    """The body as JSON, an empty one as `{}`. `malformed`: what to say of any other."""
+    body = await request.read()
+    try:
+        return json.loads(body) if body.strip() else {}
+    except (ValueError, RecursionError):
+        raise BadRequest(malformed) from None
 
 
 def query(request: web.Request, *known: str, passing_over: Set[str] = frozenset()) -> Mapping[str, str]:
@@ -53,8 +62,8 @@ def flag(values: Mapping[str, str], name: str, *, default: bool) -> bool:
     raise BadRequest(f"{name} must be 1 or 0")
 
 
-def moment_ms(values: Mapping[str, str], name: str) -> int | None:
-    """A moment as epoch milliseconds, from ISO 8601 (without an offset: UTC) or epoch seconds.
+def timestamp_ms(values: Mapping[str, str], name: str) -> int | None:
+    """A point in time as epoch milliseconds, from ISO 8601 (without an offset: UTC) or epoch seconds.
 
     A number of eight digits is a date, as in ISO 8601; epoch seconds are 0 or have nine to eleven digits. Other bare
     numbers are refused: they could be years as well.
@@ -68,14 +77,14 @@ def moment_ms(values: Mapping[str, str], name: str) -> int | None:
         if _BARE_NUMBER.fullmatch(text) and not _BASIC_DATE.fullmatch(text):
             raise ValueError(text)
         # A plus sign that was not percent-encoded arrives as a space.
-        moment = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
-        return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+        parsed = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
+        return round((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp() * 1000)
     except (ValueError, OverflowError):
         forms = "2026-11-23T05:20:00Z, 2026-11-23 or 20261123"
         raise BadRequest(f"{name} must be ISO 8601, such as {forms}, or epoch seconds (9 to 11 digits)") from None
 
 
-def whole(values: Mapping[str, str], name: str, *, least: int, most: int, default: int) -> int:
+def integer(values: Mapping[str, str], name: str, *, least: int, most: int, default: int) -> int:
     """A whole number within its bounds."""
     text = values.get(name)
     if text is None:

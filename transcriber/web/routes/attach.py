@@ -1,23 +1,24 @@
 """POST /v1/calls/{call_sid}/attach and /detach: a stream on a call that is in progress, over Twilio's REST resource."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
 
 from transcriber.errors import BadRequest, TelephonyError
+from transcriber.telephony.twilio.messages import SID, SID_FORM
 from transcriber.telephony.twilio.rest_api import MAX_PARAMETERS, StreamRequest, Tracks, TwilioRestApi
 from transcriber.telephony.twilio.signature import PublicAddress
 from transcriber.web.access.ticket_issuer import TICKET_ISSUER
-from transcriber.web.api.parameters import CALL_SID, call_sid_of
+from transcriber.web.api.parameters import call_sid_of, json_body
 from transcriber.web.routes.twilio_webhooks import STATUS, media_path
 from transcriber.web.services import SERVICES, Services
 
 NAME = "transcriber"
+NO_OBJECT = "the body must be a JSON object, or empty"
 TRACKS: Mapping[str, Tracks] = {"both": "both_tracks", "inbound": "inbound_track", "outbound": "outbound_track"}
-LONGEST_NAME = 128
-LONGEST_PARAMETER = 499
+MAX_NAME_CHARS = 128
+MAX_PARAMETER_CHARS = 499
 """Name and value together: Twilio wants them under 500."""
 
 
@@ -25,20 +26,20 @@ async def attach(request: web.Request) -> web.Response:
     """Start a stream to this server, with a one-time ticket and the status callback."""
     services = request.app[SERVICES]
     call_sid = call_sid_of(request)
-    body = _body(await request.read(), "name", "track", "parameters")
+    body = await _body(request, "name", "track", "parameters")
     track = body.get("track", "both")
     if not isinstance(track, str) or track not in TRACKS:
         raise BadRequest(f"track must be one of {', '.join(TRACKS)}")
     parameters = _parameters(body.get("parameters", {}))
     name = _name(body)
-    calls = _calls(services)
+    twilio_api = _twilio_api(services)
     if services.sessions.admission.draining or services.sessions.admission.full:
         raise TelephonyError(503, "unavailable", "this server has no room for another call; try again later")
     # First: whatever Twilio might leave out, it is not the ticket.
     ticket = await request.app[TICKET_ISSUER].issue(call_sid)
     parameters = {"ticket": ticket} | parameters
     address = PublicAddress.parse(services.settings.public_url)
-    wish = StreamRequest(
+    stream = StreamRequest(
         call_sid=call_sid,
         url=address.url("wss", media_path(services.settings, ticket)),
         name=name,
@@ -46,18 +47,20 @@ async def attach(request: web.Request) -> web.Response:
         track=TRACKS[track],
         parameters=parameters,
     )
-    return web.json_response({"call_sid": call_sid, "stream_sid": await calls.start(wish), "name": name}, status=201)
+    return web.json_response(
+        {"call_sid": call_sid, "stream_sid": await twilio_api.start(stream), "name": name}, status=201
+    )
 
 
 async def detach(request: web.Request) -> web.Response:
     """Stop the stream of that name (or sid)."""
     call_sid = call_sid_of(request)
-    name = _name(_body(await request.read(), "name"))
-    stream_sid = await _calls(request.app[SERVICES]).stop(call_sid, name)
+    name = _name(await _body(request, "name"))
+    stream_sid = await _twilio_api(request.app[SERVICES]).stop(call_sid, name)
     return web.json_response({"call_sid": call_sid, "stream_sid": stream_sid, "name": name})
 
 
-def _calls(services: Services) -> TwilioRestApi:
+def _twilio_api(services: Services) -> TwilioRestApi:
     settings = services.settings
     missing = [
         f"TRANSCRIBER_{name.upper()}"
@@ -71,13 +74,10 @@ def _calls(services: Services) -> TwilioRestApi:
     )
 
 
-def _body(raw: bytes, *known: str) -> Mapping[str, Any]:
-    try:
-        body = json.loads(raw) if raw.strip() else {}
-    except (ValueError, RecursionError):
-        body = None
+async def _body(request: web.Request, *known: str) -> Mapping[str, Any]:
+    body = await json_body(request, malformed=NO_OBJECT)
     if not isinstance(body, dict):
-        raise BadRequest("the body must be a JSON object, or empty")
+        raise BadRequest(NO_OBJECT)
     if unknown := sorted(set(body) - set(known)):
         raise BadRequest(f"unknown field {', '.join(unknown)[:100]}; known here: {', '.join(known)}")
     return body
@@ -85,10 +85,8 @@ def _body(raw: bytes, *known: str) -> Mapping[str, Any]:
 
 def _name(body: Mapping[str, Any]) -> str:
     name = body.get("name", NAME)
-    if not isinstance(name, str) or not CALL_SID.fullmatch(name):
-        raise BadRequest(
-            "name must be 1 to 64 letters, digits, dots, dashes or underscores, the first a letter or digit"
-        )
+    if not isinstance(name, str) or not SID.fullmatch(name):
+        raise BadRequest(f"name must be {SID_FORM}")
     return name
 
 
@@ -99,8 +97,8 @@ def _parameters(given: Any) -> dict[str, str]:
         raise BadRequest(f"a stream takes {MAX_PARAMETERS - 1} parameters besides its ticket, not {len(given)}")
     if "ticket" in given:
         raise BadRequest("the parameter ticket is the server's to give")
-    if any(not 0 < len(name) <= LONGEST_NAME for name in given):
-        raise BadRequest(f"a parameter's name must have 1 to {LONGEST_NAME} characters")
-    if any(len(name) + len(value) > LONGEST_PARAMETER for name, value in given.items()):
-        raise BadRequest(f"name and value of a parameter must not exceed {LONGEST_PARAMETER} characters together")
+    if any(not 0 < len(name) <= MAX_NAME_CHARS for name in given):
+        raise BadRequest(f"a parameter's name must have 1 to {MAX_NAME_CHARS} characters")
+    if any(len(name) + len(value) > MAX_PARAMETER_CHARS for name, value in given.items()):
+        raise BadRequest(f"name and value of a parameter must not exceed {MAX_PARAMETER_CHARS} characters together")
     return dict(given)

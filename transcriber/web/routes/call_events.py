@@ -1,30 +1,23 @@
 """Server-Sent Events: one call from any point on, history and then live; or all calls, live."""
 
-import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
-from typing import Any
 
 from aiohttp import web
 
-from transcriber.errors import CallNotFound, StoreError
+from transcriber.errors import StoreError
 from transcriber.events.schema import parse
-from transcriber.runtime.cancellation import cancel
 from transcriber.store.ports import PublishedEvent
 from transcriber.web.api import parameters
 from transcriber.web.limits import event_streams
-from transcriber.web.limits.history_reads import EVENTS_PER_CHARGE, READ_LIMITS
-from transcriber.web.limits.request_rate import charge_more
-from transcriber.web.services import SERVICES, Services
-from transcriber.web.sse.response import SseResponse, frame
+from transcriber.web.services import SERVICES
+from transcriber.web.sse.call_event_stream import CallEventStream
+from transcriber.web.sse.heartbeats import CLOSING, UNAVAILABLE, pause, with_heartbeats
+from transcriber.web.sse.response import SseResponse
 from transcriber.web.sse.resume import ResumeRequest
 
-# Set when the server goes down: readers are let go then, to come back elsewhere with their Last-Event-ID.
-CLOSING = web.AppKey("closing", asyncio.Event)
-
 log = logging.getLogger(__name__)
-UNAVAILABLE = "live events are not available ({}); trying again"
 
 
 async def call_events(request: web.Request) -> web.StreamResponse:
@@ -72,146 +65,7 @@ async def _follow_all(request: web.Request, answer: SseResponse, *, partials: bo
                 text = "live events of all calls: %s; following again"
                 services.log_limiter.log(log, logging.WARNING, "live events broke off", text, error)
                 await answer.comment(UNAVAILABLE.format(outage))
-        await _pause(answer, closing, services.sse_retry_s)
-
-
-class CallEventStream:
-    """One reader of one call: knows what was sent and so what is missing. A slow one only fills its own queue."""
-
-    def __init__(self, request: web.Request, answer: SseResponse, *, call_sid: str, after: int, partials: bool) -> None:
-        self._services: Services = request.app[SERVICES]
-        self._request = request
-        self._read_limits = request.app[READ_LIMITS]
-        self._closing = request.app[CLOSING]
-        self._answer = answer
-        self._call_sid = call_sid
-        self._sent = after
-        self._partials = partials
-        self._finalized: dict[tuple[Any, Any], int] = {}
-
-    async def run(self) -> None:
-        """Send until the call is over, the reader leaves (ConnectionError) or the server goes down.
-
-        History needs no live events: where those cannot be had, that is said, and what is kept is read again and again.
-        """
-        outage = ""
-        while not self._closing.is_set():
-            live = False
-            try:
-                # Follow first, then read: what is published in between comes twice, and never not at all.
-                async with self._services.feed.follow(self._call_sid) as messages:
-                    live, outage = True, ""
-                    if await self._read(messages):
-                        return
-            except CallNotFound:
-                return  # deleted meanwhile
-            except StoreError as error:
-                if error.reason != outage:
-                    outage = error.reason
-                    text, call_sid = "live events of call %s: %s; following again", self._call_sid
-                    self._services.log_limiter.log(log, logging.WARNING, "live events broke off", text, call_sid, error)
-                    await self._answer.comment(UNAVAILABLE.format(outage))
-                if not live and await self._catch_up_without_feed():
-                    return
-            await _pause(self._answer, self._closing, self._services.sse_retry_s)
-
-    async def _read(self, messages: AsyncIterator[PublishedEvent]) -> bool:
-        """History, then what the feed brings; whether the call is over. False: the feed ended before it."""
-        if await self._catch_up():
-            return True
-        every_s = self._services.heartbeat_s
-        async with aclosing(with_heartbeats(messages, every_s=every_s, closing=self._closing)) as arriving:
-            async for message in arriving:
-                if message is None:
-                    await self._answer.heartbeat()
-                    # A server that died published no end; the summary knows.
-                    over = await self._catch_up()
-                else:
-                    over = await self._send_published(message)
-                if over:
-                    return True
-        return False
-
-    async def _catch_up_without_feed(self) -> bool:
-        """Without live events: send what is kept; whether that is all there will be."""
-        try:
-            return await self._catch_up()
-        except CallNotFound:
-            return True
-        except StoreError:
-            return False
-
-    async def _catch_up(self) -> bool:
-        """Send what is kept and was not sent; whether the call is over."""
-        history = self._services.history
-        while True:
-            # Before the events: of a call that is over by now, they are complete.
-            over = (await history.call(self._call_sid)).get("status") != "live"
-            kind = ""
-            async for page in history.pages(self._call_sid, after=self._sent):
-                charge_more(self._request, len(page) // EVENTS_PER_CHARGE)
-                frames = await self._read_limits.time_slices.collect(map(self._frame_of, page))
-                await self._answer.send_frames([each for each, _ in frames])
-                kind = frames[-1][1]
-            if over or kind != "call.ended":
-                return over
-
-    async def _send_published(self, message: PublishedEvent) -> bool:
-        event = parse(message.json)
-        if message.channel == "partial":
-            if self._partials and not self._stale(event):
-                await self._answer.send(message.json, kind=event.get("type"))
-            return False
-        seq = event.get("seq")
-        if not isinstance(seq, int) or seq <= self._sent:
-            return False
-        over = seq > self._sent + 1 and await self._catch_up()
-        if seq > self._sent:
-            await self._answer.send_frames([self._frame_of(message.json, event)[0]])
-        return over or (event.get("type") == "call.ended" and await self._catch_up())
-
-    def _frame_of(self, text: str, event: dict[str, Any] | None = None) -> tuple[bytes, str]:
-        """A kept event as it goes out, nothing if it is out already; and its type."""
-        event = parse(text) if event is None else event
-        seq, kind = event.get("seq"), event.get("type")
-        if kind == "final":
-            self._finalized[event.get("stream_sid"), event.get("track")] = _utterance(event)
-        if not isinstance(seq, int) or seq <= self._sent:
-            return b"", str(kind)
-        self._sent = seq
-        return frame(text, kind=kind, seq=seq), str(kind)
-
-    def _stale(self, partial: dict[str, Any]) -> bool:
-        """Whether its final is out already: it waited in the queue while the history was read."""
-        finalized = self._finalized.get((partial.get("stream_sid"), partial.get("track")), -1)
-        return _utterance(partial) <= finalized
-
-
-async def with_heartbeats(
-    messages: AsyncIterator[PublishedEvent], *, every_s: float, closing: asyncio.Event
-) -> AsyncGenerator[PublishedEvent | None, None]:
-    """The messages, None whenever none came for `every_s` seconds; ends with them or when the server closes."""
-
-    async def following() -> PublishedEvent | None:
-        return await anext(messages, None)
-
-    closed = asyncio.create_task(closing.wait())
-    upcoming = asyncio.create_task(following())
-    try:
-        while True:
-            done, _ = await asyncio.wait({upcoming, closed}, timeout=every_s, return_when=asyncio.FIRST_COMPLETED)
-            if closed in done:
-                return
-            if upcoming in done:
-                message = upcoming.result()
-                if message is None:
-                    return
-                upcoming = asyncio.create_task(following())
-                yield message
-            else:
-                yield None
-    finally:
-        await cancel(upcoming, closed)
+        await pause(answer, closing, services.sse_retry_s)
 
 
 async def _send_all(
@@ -224,16 +78,3 @@ async def _send_all(
                 await answer.heartbeat()
             elif partials or message.channel != "partial":
                 await answer.send(message.json, kind=parse(message.json).get("type"))
-
-
-async def _pause(answer: SseResponse, closing: asyncio.Event, pause_s: float) -> None:
-    """Between two tries; a reader who left is noticed."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(pause_s):
-            await closing.wait()
-    await answer.heartbeat()
-
-
-def _utterance(event: dict[str, Any]) -> int:
-    number = event.get("utterance")
-    return number if isinstance(number, int) else 0

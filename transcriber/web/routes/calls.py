@@ -38,9 +38,9 @@ async def calls(request: web.Request) -> web.Response:
         raise BadRequest(f"status must be one of {', '.join(STATUSES)}")
     query = CallQuery(
         status=STATUSES.get(values.get("status", "")),
-        since_ms=parameters.moment_ms(values, "since"),
-        until_ms=parameters.moment_ms(values, "until"),
-        limit=parameters.whole(values, "limit", least=1, most=200, default=50),
+        since_ms=parameters.timestamp_ms(values, "since"),
+        until_ms=parameters.timestamp_ms(values, "until"),
+        limit=parameters.integer(values, "limit", least=1, most=200, default=50),
         cursor=values.get("cursor"),
         terms=parse_query(values["q"]) if "q" in values else (),
     )

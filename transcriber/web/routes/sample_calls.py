@@ -1,7 +1,6 @@
 """POST /v1/sample-calls: a bundled call, dialled to this very server as Twilio does, in real time."""
 
 import asyncio
-import json
 import logging
 from typing import Any
 
@@ -16,10 +15,12 @@ from transcriber.telephony.simulator import CallIds, Target, dial
 from transcriber.telephony.simulator.certificate_pinning import fingerprint_of
 from transcriber.web.access.ticket_issuer import TICKET_ISSUER
 from transcriber.web.api.errors import error_response
+from transcriber.web.api.parameters import json_body
 from transcriber.web.routes.twilio_webhooks import media_path
 from transcriber.web.services import SERVICES
 
-MOST_AT_ONCE = 4
+NO_JSON = 'the body must be JSON such as {"name":"02_dental_appointment"}, or empty'
+MOST_CONCURRENT = 4
 """More are refused with 429: the samples are for looking, not for load."""
 
 
@@ -37,11 +38,11 @@ log = logging.getLogger(__name__)
 async def play(request: web.Request) -> web.Response:
     """Begin a call; its CallSid is answered at once. The body names one of the bundled calls, or is empty."""
     services, playing = request.app[SERVICES], request.app[PLAYING_CALLS]
-    name = _name(await request.read())
+    name = _name(await json_body(request, malformed=NO_JSON))
     if services.sessions.admission.draining or services.sessions.admission.full:
         return error_response(503, "no room for another call", headers={"Retry-After": "10"})
-    if len(playing) >= MOST_AT_ONCE:
-        message = f"{MOST_AT_ONCE} sample calls are being played already"
+    if len(playing) >= MOST_CONCURRENT:
+        message = f"{MOST_CONCURRENT} sample calls are being played already"
         return error_response(429, message, code="too_many", headers={"Retry-After": "10"})
     settings = services.settings
     ids = CallIds(account=settings.twilio_account_sid[0]) if settings.twilio_account_sid else CallIds()
@@ -75,12 +76,8 @@ async def _dial(target: Target, name: str, ids: CallIds, parameters: dict[str, s
         log.warning("sample call %s: %s", name, error)
 
 
-def _name(body: bytes) -> str:
-    try:
-        asked: Any = json.loads(body) if body.strip() else {}
-    except (ValueError, RecursionError):
-        raise BadRequest('the body must be JSON such as {"name":"02_dental_appointment"}, or empty') from None
-    name = asked.get("name", sample_calls.DEFAULT) if isinstance(asked, dict) else None
+def _name(body: Any) -> str:
+    name = body.get("name", sample_calls.DEFAULT) if isinstance(body, dict) else None
     if not isinstance(name, str) or name not in sample_calls.names():
         raise BadRequest(f"name must be one of {', '.join(sample_calls.names())}")
     return name

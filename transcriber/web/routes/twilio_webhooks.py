@@ -8,18 +8,17 @@ from aiohttp import web
 
 from transcriber.errors import StoreError
 from transcriber.settings.definition import Settings
-from transcriber.telephony.twilio.messages import clean
+from transcriber.telephony.twilio.messages import SID, clean
 from transcriber.telephony.twilio.signature import PublicAddress
 from transcriber.web.access.ticket_issuer import TICKET_ISSUER
 from transcriber.web.access.twilio_requests import webhook_form
-from transcriber.web.api import parameters
 from transcriber.web.api.errors import Refusal
 from transcriber.web.services import SERVICES
 
 MEDIA = "/v1/media"
 STATUS = "/v1/stream-status"
-MAX_REPORT = 500
-LONGEST_SID = 64
+MAX_REPORT_CHARS = 500
+MAX_SID_CHARS = 64
 WHY = {
     "draining": "the server is shutting down",
     "full": "no room for another call",
@@ -51,7 +50,7 @@ async def twiml(request: web.Request) -> web.Response:
     if reason:
         root.append(ET.Comment(f" not transcribed: {WHY[reason]} "))
         services.metrics.calls_untranscribed.labels(reason).inc()
-        text, call_sid = "call %r goes on untranscribed: %s", form.get("CallSid", "")[:LONGEST_SID]
+        text, call_sid = "call %r goes on untranscribed: %s", form.get("CallSid", "")[:MAX_SID_CHARS]
         level = logging.WARNING if reason in EXPECTED else logging.ERROR
         services.log_limiter.log(log, level, f"untranscribed: {reason}", text, call_sid, WHY[reason])
     _continue(root, services.settings.twiml_then)
@@ -67,16 +66,16 @@ async def stream_status(request: web.Request) -> web.Response:
         return form.response()
     services = request.app[SERVICES]
     stream_sid = form.get("StreamSid", "")
-    if not parameters.CALL_SID.fullmatch(stream_sid):
+    if not SID.fullmatch(stream_sid):
         services.metrics.bad_messages.labels("bad_status_callback").inc()
         text = "a status callback names no stream: %r"
-        services.log_limiter.log(log, logging.WARNING, "bad status callback", text, stream_sid[:LONGEST_SID])
+        services.log_limiter.log(log, logging.WARNING, "bad status callback", text, stream_sid[:MAX_SID_CHARS])
         return web.Response(status=204)
     match form.get("StreamEvent"):
         case "stream-stopped":
             services.sessions.end(stream_sid, "callback")
         case "stream-error":
-            message = clean(form.get("StreamError", ""), MAX_REPORT)
+            message = clean(form.get("StreamError", ""), MAX_REPORT_CHARS)
             text = "Twilio reports an error of stream %r: %r"
             services.log_limiter.log(log, logging.WARNING, "Twilio reports an error", text, stream_sid, message)
             services.sessions.report(stream_sid, "twilio_error", message)
@@ -87,7 +86,7 @@ async def stream_status(request: web.Request) -> web.Response:
 async def _start(root: ET.Element, request: web.Request, form: Mapping[str, str]) -> str:
     """Put a <Start> into the answer; why there can be none, else empty."""
     services, call_sid = request.app[SERVICES], form.get("CallSid", "")
-    if not parameters.CALL_SID.fullmatch(call_sid):
+    if not SID.fullmatch(call_sid):
         return "no_call"
     admission = services.sessions.admission
     if admission.draining or admission.full:

@@ -1,4 +1,4 @@
-"""What clients of Server-Sent Events add to a request: where they want to go on, padding, and names against caches.
+"""What clients of Server-Sent Events add to a request: where to resume, padding, and parameters against caches.
 
 A browser's own EventSource sends a header. The libraries that stand in for it put the same into the query where they
 may not send headers, and give up for good at an answer of 400; so on these routes nothing that they send is refused.
@@ -13,7 +13,7 @@ from aiohttp import web
 from transcriber.errors import BadRequest
 from transcriber.web.api import parameters
 
-PLACES = frozenset({"lasteventid", "evslasteventid"})
+RESUMES = frozenset({"lasteventid", "evslasteventid"})
 """Parameters that say what Last-Event-ID says, in small letters without dashes and underscores."""
 PADDINGS = frozenset({"evspreamble", "padding"})
 CACHE_BUSTERS = frozenset({"", "r", "t", "v", "ts", "cb", "rnd", "rand", "random", "nocache", "time", "timestamp"})
@@ -32,22 +32,24 @@ class ResumeRequest:
 
     @classmethod
     def of(cls, request: web.Request, *known: str) -> "ResumeRequest":
-        """What a request asks for. Raises BadRequest: a place that is no number; a parameter nobody knows, unless the
+        """What a request asks for.
 
-        client was here before.
+        Raises BadRequest: a position that is no number; a parameter nobody knows, unless the client was here before.
         """
         plain = [(_plain(name), value) for name, value in request.query.items()]
-        places = [request.headers.get("Last-Event-ID", "")] + [value for name, value in plain[::-1] if name in PLACES]
-        place = next(filter(None, places), "")
-        if not re.fullmatch(r"[0-9]{0,15}", place):
+        positions = [request.headers.get("Last-Event-ID", "")] + [
+            value for name, value in plain[::-1] if name in RESUMES
+        ]
+        position = next(filter(None, positions), "")
+        if not re.fullmatch(r"[0-9]{0,15}", position):
             raise BadRequest("Last-Event-ID must be the number of an event of this call")
         extra = {
             name
             for name in request.query
-            if name not in known and (place or _plain(name) in PLACES | PADDINGS | CACHE_BUSTERS)
+            if name not in known and (position or _plain(name) in RESUMES | PADDINGS | CACHE_BUSTERS)
         }
         rest = parameters.query(request, *known, passing_over=extra)
-        return cls(int(place or 0), any(name in PADDINGS for name, _ in plain), rest)
+        return cls(int(position or 0), any(name in PADDINGS for name, _ in plain), rest)
 
 
 def _plain(name: str) -> str:
