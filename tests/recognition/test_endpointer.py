@@ -11,7 +11,7 @@ from transcriber.audio.chunk import AudioChunk
 from transcriber.audio.g711 import compress
 from transcriber.recognition import pre_roll
 from transcriber.recognition.chunk_schedule import ChunkSchedule
-from transcriber.recognition.endpointer import EndOfUtterance, Endpointer, EndpointerOutput
+from transcriber.recognition.endpointer import EndOfUtterance, Endpointer, EndpointerOutput, State
 from transcriber.recognition.endpointer_parameters import DEFAULTS, EndpointerParameters
 from transcriber.recognition.pre_roll import PreRoll
 from transcriber.recognition.stationary_sound import STEP_SAMPLES
@@ -76,6 +76,18 @@ def test_silence_is_not_passed() -> None:
 def test_an_utterance_has_a_pre_roll_a_tail_and_an_end() -> None:
     results = play(Endpointer(loud), audio((HUSH, 2000), (VOICE, 1000), (HUSH, 2000)))
     assert ms(results) == [(1740, 3520), None]  # 40 ms until it is noticed, 20 ms until it is missed
+
+
+def test_states_follow_the_voice_and_the_words() -> None:
+    endpointer = Endpointer(loud, ending_after(1000))
+    seen = [endpointer.state]
+    sounds = audio((HUSH, 500), (VOICE, 1000), (HUSH, 700), (VOICE, 1000), (HUSH, 2000), (VOICE, 14_000), (HUSH, 500))
+    for at in range(0, len(sounds), STEP_SAMPLES):
+        list(endpointer.push(chunk(sounds[at : at + STEP_SAMPLES], at)))
+        if endpointer.state is not seen[-1]:
+            seen.append(endpointer.state)
+    utterance = [State.WAITING, State.SPEECH, State.PAUSE]
+    assert seen == [*utterance, State.SPEECH, State.PAUSE, State.WAITING, State.SPEECH, State.SUSPENDED, State.WAITING]
 
 
 def test_the_utterance_ends_when_the_endpoint_is_over() -> None:

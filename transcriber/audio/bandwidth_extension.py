@@ -1,8 +1,8 @@
 """The upper half of the band, guessed: for models trained on wide speech that get telephone speech. Pure.
 
 Such a model has never seen an empty band above 4 kHz. A small network reads the energies of 18 bands below 3.7 kHz over
-five frames of 10 ms and tells those of five bands above; noise of these energies is added to the clean upsampling. The
-network's weights are made by `bench/band_extension.py`, from English speech alone; `upsampling` reads them.
+five frames of 10 ms and predicts those of five bands above; noise of these energies is added to the clean upsampling.
+The network's weights are made by `bench/band_extension.py`, from English speech alone; `upsampling` reads them.
 
 The result does not depend on how the audio is cut: noise is taken from a table by position, and what the network says
 is rounded before it is used. Delay: 30 ms, made up by `flush`.

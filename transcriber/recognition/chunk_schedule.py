@@ -1,6 +1,6 @@
 """When a recognizer moves on: its network is computed for a chunk of audio at once, and in between it only collects.
 
-Nothing tells how long the chunks of a model are and where they end, so a recognizer is watched. To feed it at these
+A model does not say how long its chunks are and where they end, so a recognizer is watched. To feed it at these
 moments costs least and shows its words soonest. Pure.
 """
 
@@ -14,7 +14,7 @@ from transcriber.recognition.ports import Recognizer
 STEP_SAMPLES = 5 * SAMPLES_PER_MS
 """Fed at a time to watch. Features come every 10 ms, from a window of 25."""
 FEWEST_MOVES = 4
-"""Moves that tell a schedule: hardly ever have so many in common what not all have."""
+"""Moves that show a schedule: hardly ever have so many in common what not all have."""
 LONGEST_SAMPLES = SAMPLE_RATE_HZ
 """What seems to have longer chunks was only rarely seen moving."""
 RESTART_SAMPLES = 600 * SAMPLE_RATE_HZ

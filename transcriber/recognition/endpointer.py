@@ -57,7 +57,7 @@ class Endpointer:
     ) -> None:
         self._voice = VoiceActivity(is_voice)
         self._parameters = parameters
-        self._state = State.WAITING
+        self.state = State.WAITING
         self._track = ""
         self._rest = bytearray()  # less than a step, not judged yet
         self._next = 0  # the position behind the latest audio
@@ -73,7 +73,7 @@ class Endpointer:
     @property
     def in_speech(self) -> bool:
         """Whether what comes next is passed on at once."""
-        return self._state is State.SPEECH
+        return self.state is State.SPEECH
 
     @property
     def utterance_open(self) -> bool:
@@ -89,7 +89,7 @@ class Endpointer:
 
     @property
     def _open(self) -> bool:
-        return self._state is State.SPEECH or self._state is State.PAUSE
+        return self.state is State.SPEECH or self.state is State.PAUSE
 
     @property
     def _limit(self) -> int:
@@ -155,7 +155,7 @@ class Endpointer:
         """The clock goes on elsewhere: nothing of this side of the gap reaches over it."""
         self._break_off()
         self._held.clear()
-        self._state = State.WAITING
+        self.state = State.WAITING
         self._voice.forget()
         self._suspended = 0
         self._passed_until = start_sample
@@ -181,17 +181,17 @@ class Endpointer:
             self._wait(step, doubt)
 
     def _wait(self, step: AudioChunk, doubt: int) -> None:
-        suspended = self._state is State.SUSPENDED
+        suspended = self.state is State.SUSPENDED
         self._held.hold(step, most=max(self._parameters.probe_samples if suspended else 0, self._held.reach + doubt))
         if suspended:
             self._suspended = max(0, self._suspended - len(step.payload)) if self._voice.lately else 0
-            self._state = State.SUSPENDED if self._suspended else State.WAITING
+            self.state = State.SUSPENDED if self._suspended else State.WAITING
         elif self._voice.begins:
             self._begin()
             self._release(None if doubt else step.start_sample - STEP_SAMPLES * self._voice.first_step)
 
     def _begin(self) -> None:
-        self._state = State.SPEECH
+        self.state = State.SPEECH
         self._silent = self._length = 0
         self._expect_words()
 
@@ -200,7 +200,7 @@ class Endpointer:
         self._wordless = min(self._wordless, self._parameters.wordless_samples - self._parameters.probe_samples)
 
     def _hear_voice(self) -> None:
-        self._state = State.SPEECH
+        self.state = State.SPEECH
         self._silent = 0
         self._release()
 
@@ -217,7 +217,7 @@ class Endpointer:
         else:
             self._held.hold(step, most=PAUSE_SAMPLES + doubt)
         if self._silent >= parameters.tail_samples:
-            self._state = State.PAUSE
+            self.state = State.PAUSE
         if self._silent >= self._limit:
             self._end()
         elif self._wordless >= parameters.wordless_samples:
@@ -232,7 +232,7 @@ class Endpointer:
         if lacking > 0:
             self._pass(AudioChunk(self._track, bytes([SILENCE]) * lacking, self._passed_until))
         self._outputs.append(EndOfUtterance(until_sample))
-        self._state = State.SUSPENDED if self._suspended else State.WAITING
+        self.state = State.SUSPENDED if self._suspended else State.WAITING
         self._voice.forget()
 
     def _release(self, voice_sample: int | None = None) -> None:

@@ -33,7 +33,7 @@ class RecognizerPool:
     ) -> None:
         self.engine = engine
         self.chunk_schedule: ChunkSchedule | None = None
-        """Of its recognizers; None before they were warmed, or where it cannot be told."""
+        """Of its recognizers; None before they were warmed, or where it cannot be found."""
         self._keep = keep
         self._least = least
         self._clock = clock

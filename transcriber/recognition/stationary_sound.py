@@ -15,9 +15,9 @@ from transcriber.audio.g711 import expand
 
 STEP_SAMPLES = 20 * SAMPLES_PER_MS
 """What a voice activity detector judges at a time."""
-STEPS = 3
+STEPS_PER_BLOCK = 3
 """So many make a block …"""
-BLOCK_SAMPLES = STEPS * STEP_SAMPLES
+BLOCK_SAMPLES = STEPS_PER_BLOCK * STEP_SAMPLES
 """… of 60 ms: long enough to part frequencies, shorter than a note."""
 FFT_SIZE = 512
 """Of a block's Fourier transform; a bin is 15.6 Hz."""
@@ -91,7 +91,7 @@ class StationarySoundDetector:
         """The track's next step, mu-law, and what a voice activity detector makes of it."""
         self._steps.append(step)
         self._voiced |= voiced
-        if len(self._steps) == STEPS:
+        if len(self._steps) == STEPS_PER_BLOCK:
             self._quiet = 0 if self._voiced and self._compare(expand(b"".join(self._steps))) else self._quiet + 1
             self._stretch += 1
             self._conclude()
@@ -100,12 +100,12 @@ class StationarySoundDetector:
 
     def pause(self) -> bool:
         """The track goes on elsewhere. Whether what was in doubt until here was speech."""
-        is_stationary = self.is_stationary
+        was_stationary = self.is_stationary
         self._steps.clear()
         self._voiced = False
         self._quiet = PAUSE_BLOCKS
         self._conclude()
-        return is_stationary and not self.is_stationary
+        return was_stationary and not self.is_stationary
 
     def _compare(self, samples: NDArray[np.int16]) -> bool:
         """Take note of a block, unless it is too soft."""

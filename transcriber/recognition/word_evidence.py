@@ -2,7 +2,7 @@
 
 from transcriber.recognition.utterance_tracker import FinalResult, PartialResult
 
-SURE = 0.5
+SURE_CONFIDENCE = 0.5
 """Mean confidence from which an utterance counts as words …"""
 MONOTONE_WORDS = 5
 """… unless it is one word for so many times: of music models make that, too, and are sure of it."""
@@ -18,7 +18,7 @@ class WordEvidence:
     def speaks(self, result: PartialResult | FinalResult) -> bool:
         """Whether people may have said the words of it."""
         final = isinstance(result, FinalResult)
-        if isinstance(result, FinalResult) and result.confidence < SURE:
+        if isinstance(result, FinalResult) and result.confidence < SURE_CONFIDENCE:
             return False
         words = result.text.split()
         latest = [*self._latest, *words]

@@ -14,8 +14,8 @@ from transcriber.telephony.twilio import messages
 
 REMEMBERED_SEQUENCES = 256
 """How many sequence numbers back a repeat is recognised."""
-LARGEST_LOSS = 10_000
-"""Messages: a larger jump of the sequence is nonsense, not loss."""
+LARGEST_LOSS_MESSAGES = 10_000
+"""A larger jump of the sequence is nonsense, not loss."""
 SPARE_EVENTS = 1_000
 """So many keys, and as many gaps, may a stream report, and one more per second of audio: each is kept as an event."""
 
@@ -62,7 +62,7 @@ class MediaStream:
         return []
 
     def flush(self) -> list[Outcome]:
-        """The stream is over, whoever ended it: audio that waited for more to tell where it lies."""
+        """The stream is over, whoever ended it: audio that waited for a later timestamp to confirm where it lies."""
         return [outcome for clock in self._clocks.values() for outcome in self._bounded(clock.flush())]
 
     def audio_ms(self) -> dict[str, int]:
@@ -133,7 +133,7 @@ class MediaStream:
         self._recent.append(sequence)
         if missing == 0:
             return []
-        if not 0 < missing < LARGEST_LOSS:
+        if not 0 < missing < LARGEST_LOSS_MESSAGES:
             return self._fault(StreamFault("sequence_jump", f"the sequence number jumped to {sequence}"))
         self.frames_lost += missing
         lost = f"{missing} messages before sequence number {sequence} never came"

@@ -36,7 +36,7 @@ class TrackClock:
     def align(self, payload: bytes, timestamp_ms: int | None) -> list[Aligned]:
         """What one frame means, in order: perhaps an implausible timestamp, a gap and its silence, then its audio.
 
-        A frame whose timestamp jumps far comes out with the next one, which tells where it lies, or by `flush`.
+        A frame whose timestamp jumps far comes out with the next one, which confirms where it lies, or by `flush`.
         """
         if not self._begun:
             self._begun = True
