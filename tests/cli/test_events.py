@@ -8,7 +8,7 @@ import pytest
 from aiohttp.test_utils import TestServer
 
 from tests.listener import Listener, final
-from transcriber.cli.event_follower import LONGEST_MESSAGE, Message, Parser, follow
+from transcriber.cli.event_follower import MAX_MESSAGE_CHARS, Message, Parser, follow
 from transcriber.cli.http_client import Connection, Server
 from transcriber.errors import CallNotFound, ServerUnreachable
 
@@ -27,9 +27,9 @@ def test_the_parser_does_not_care_where_it_is_cut(size: int) -> None:
 
 def test_an_event_without_end_is_refused() -> None:
     with pytest.raises(ServerUnreachable, match="without end"):
-        Parser().feed(b"data: " + b"x" * LONGEST_MESSAGE)
+        Parser().feed(b"data: " + b"x" * MAX_MESSAGE_CHARS)
     parser = Parser()
-    lines = b"data: " + b"x" * (LONGEST_MESSAGE // 2) + b"\n"
+    lines = b"data: " + b"x" * (MAX_MESSAGE_CHARS // 2) + b"\n"
     assert parser.feed(lines) == []
     with pytest.raises(ServerUnreachable, match="without end"):
         parser.feed(lines * 2)

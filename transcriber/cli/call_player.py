@@ -1,4 +1,4 @@
-"""Playing a recording as one or many calls while following their transcripts; shared by `replay` and `demo`."""
+"""Plays a recording as one or many calls and follows their transcripts; used by `replay` and `demo`."""
 
 import asyncio
 import signal
@@ -11,9 +11,9 @@ from rich.text import Text
 
 from transcriber.audio.sample_calls import Turn
 from transcriber.audio.wav import Recording
+from transcriber.cli.event_display import EventDisplay
 from transcriber.cli.event_follower import follow
 from transcriber.cli.http_client import Connection, Server
-from transcriber.cli.live_display import EventDisplay
 from transcriber.cli.terminal_text import clock_time
 from transcriber.errors import ServerUnreachable, TranscriberError
 from transcriber.recognition.word_errors import Errors, word_errors, words_of
@@ -37,39 +37,41 @@ class Playback:
     as_json: bool = False
 
 
-async def play(job: Playback) -> bool:
+async def play(playback: Playback) -> bool:
     """Play to the end and report; True when the user hung up early (first Ctrl-C; a second one leaves at once).
 
     Raises TranscriberError: the call's own error, or for many calls how many failed and the first one's error.
     """
-    progress = _Progress(job)
-    display = EventDisplay(as_json=job.as_json, ids=job.calls > 1, footer=progress.line)
+    progress = _Progress(playback)
+    display = EventDisplay(as_json=playback.as_json, ids=playback.calls > 1, footer=progress.line)
     hang_up = asyncio.Event()
-    async with Connection(job.server) as api:
+    async with Connection(playback.server) as api:
         with _hanging_up_on_interrupt(hang_up), display.live():
-            results = await asyncio.gather(*(_call(job, api, display, progress, hang_up) for _ in range(job.calls)))
+            results = await asyncio.gather(
+                *(_call(playback, api, display, progress, hang_up) for _ in range(playback.calls))
+            )
     failures = [result for result in results if isinstance(result, TranscriberError)]
     transcripts = [result for result in results if not isinstance(result, TranscriberError)]
-    if job.reference and transcripts and not hang_up.is_set():
-        _report(job, transcripts)
+    if playback.reference and transcripts and not hang_up.is_set():
+        _report(playback, transcripts)
     if failures:
         raise (
             failures[0]
-            if job.calls == 1
-            else ServerUnreachable(f"{len(failures)} of {job.calls} calls failed; the first: {failures[0]}")
+            if playback.calls == 1
+            else ServerUnreachable(f"{len(failures)} of {playback.calls} calls failed; the first: {failures[0]}")
         )
     return hang_up.is_set()
 
 
 async def _call(
-    job: Playback, api: Connection, display: EventDisplay, progress: "_Progress", hang_up: asyncio.Event
+    playback: Playback, api: Connection, display: EventDisplay, progress: "_Progress", hang_up: asyncio.Event
 ) -> Transcript | TranscriberError:
     """One call from dialling to `call.ended`: the words of each track, or what went wrong."""
     ids = CallIds()
     failure: TranscriberError | None = None
-    words: Transcript = {track: [] for track in job.recording.tracks}
+    words: Transcript = {track: [] for track in playback.recording.tracks}
     # However fast it is played, the server may need real time for every call.
-    patience_s = ANSWER_WITHIN_S + job.recording.duration_s * job.calls
+    patience_s = ANSWER_WITHIN_S + playback.recording.duration_s * playback.calls
 
     async def read() -> None:
         async with aclosing(follow(api, ids.call)) as events:
@@ -82,11 +84,11 @@ async def _call(
         async with asyncio.TaskGroup() as group:
             reading = group.create_task(read())
             await dial(
-                job.target,
-                job.recording,
+                playback.target,
+                playback.recording,
                 ids=ids,
-                parameters=job.parameters,
-                speed=job.speed,
+                parameters=playback.parameters,
+                speed=playback.speed,
                 on_position=progress.at,
                 hang_up=hang_up,
                 close_s=patience_s,
@@ -105,9 +107,9 @@ async def _call(
 class _Progress:
     """How far the recording has been played; of many calls, the furthest."""
 
-    def __init__(self, job: Playback) -> None:
-        self._total = clock_time(round(job.recording.duration_s * 1000))
-        self._calls = f"{job.calls} calls  " if job.calls > 1 else ""
+    def __init__(self, playback: Playback) -> None:
+        self._total = clock_time(round(playback.recording.duration_s * 1000))
+        self._calls = f"{playback.calls} calls  " if playback.calls > 1 else ""
         self._at_ms = 0
 
     def at(self, at_ms: int) -> None:
@@ -149,16 +151,16 @@ def _first(errors: BaseExceptionGroup[TranscriberError]) -> TranscriberError:
     return _first(found) if isinstance(found, BaseExceptionGroup) else found
 
 
-def _report(job: Playback, transcripts: Sequence[Transcript]) -> None:
+def _report(playback: Playback, transcripts: Sequence[Transcript]) -> None:
     """Print the word error rate of each track and of all, over all calls."""
     total, lines = Errors(), []
-    for track in job.recording.tracks:
-        said = [word for turn in job.reference if turn.track == track for word in words_of(turn.text)]
-        errors = sum((word_errors(said, heard.get(track, [])) for heard in transcripts), Errors())
+    for track in playback.recording.tracks:
+        spoken = [word for turn in playback.reference if turn.track == track for word in words_of(turn.text)]
+        errors = sum((word_errors(spoken, transcript.get(track, [])) for transcript in transcripts), Errors())
         total += errors
         lines.append(f"  {track:<9} {_rate(errors)}")
     lines.insert(0, f"word error rate against the reference: {_rate(total)}")
-    print("\n".join(lines), file=sys.stderr if job.as_json else sys.stdout)
+    print("\n".join(lines), file=sys.stderr if playback.as_json else sys.stdout)
 
 
 def _rate(errors: Errors) -> str:

@@ -55,7 +55,7 @@ class Captions:
             text.append(" " * bool(stable) + " ".join(words[stable:]), style="dim")
         return text
 
-    def _line(self, event: Event, said: Text) -> RenderableType:
+    def _line(self, event: Event, text: Text) -> RenderableType:
         colour = self._colour(event)
         head = Text.assemble(
             self._id(event),
@@ -64,7 +64,7 @@ class Captions:
             (f"{_speaker(event):<7}", f"bold {colour}"),
             "  ",
         )
-        line = head + said
+        line = head + text
         if not self._sides:
             return line
         margin = self._console.width // 3

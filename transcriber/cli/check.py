@@ -9,11 +9,11 @@ from functools import partial
 from transcriber import catalog
 from transcriber.catalog import ModelFolder, static_graph, validation
 from transcriber.catalog.trial import Trials
+from transcriber.cli.check_report import print_checks
 from transcriber.cli.command import Subparsers, add_command
 from transcriber.cli.setting_flags import add_setting_flags, settings_of
 from transcriber.cli.terminal_text import printable
 from transcriber.errors import ConfigError, TranscriberError
-from transcriber.observability.url_credentials import without_credentials
 from transcriber.settings import api_keys, local_key
 from transcriber.settings.definition import Settings
 from transcriber.settings.host_address import is_loopback
@@ -21,7 +21,7 @@ from transcriber.store.redis import binary
 from transcriber.store.redis_store import open_store
 from transcriber.web.transport.certificate import Certificate
 
-DESK = "every program that speaks to this machine's loopback address itself"
+LOCAL_PROGRAMS = "every program that speaks to this machine's loopback address itself"
 FOR_A_PROXY = "a proxy or tunnel may look the same: set TRANSCRIBER_PUBLIC_URL or TRANSCRIBER_API_KEYS before one"
 
 
@@ -57,14 +57,7 @@ def run(args: argparse.Namespace) -> int:
         ("api", _api),
         *([("proxies", _proxies)] if settings.trusted_proxies else []),
     ]
-    wrong = 0
-    for name, check in checks:
-        try:
-            print(f"ok     {name}: {check(settings)}")
-        except TranscriberError as error:
-            wrong += 1
-            print(f"WRONG  {name}: {printable(without_credentials(str(error)))}")
-    return 1 if wrong else 0
+    return print_checks((name, partial(check, settings)) for name, check in checks)
 
 
 def _model(settings: Settings) -> str:
@@ -72,10 +65,10 @@ def _model(settings: Settings) -> str:
     folder.check()
     asyncio.run(Trials(catalog.home_of(settings.data_dir)).ensure_tried(folder))
     note = ", the demo model: about 2,250 words" if folder.name == catalog.DEMO else ""
-    doubts = "".join(f"; {doubt}" for doubt in validation.warnings(folder.path))
+    warnings = "".join(f"; {warning}" for warning in validation.warnings(folder.path))
     kind = "dynamic" if static_graph.is_dynamic(static_graph.folder_to_load(folder.path)) else "static"
     facts = f"language {folder.language}, {folder.band} band, {kind} graph{note}"
-    return f"{folder.name} in {folder.path} ({facts}){doubts}"
+    return f"{folder.name} in {folder.path} ({facts}){warnings}"
 
 
 def _others(settings: Settings) -> list[ModelFolder]:
@@ -95,11 +88,11 @@ def _other_model(folder: ModelFolder, _: Settings) -> str:
 def _redis(settings: Settings) -> str:
     if not settings.redis_url:
         return f"a private server will be started: {binary.find()}"
-    asyncio.run(_try(settings))
+    asyncio.run(_try_redis(settings))
     return "answers, takes what is written and publishes it (every right was tried)"
 
 
-async def _try(settings: Settings) -> None:
+async def _try_redis(settings: Settings) -> None:
     url, prefix, ttl_s = settings.redis_url, settings.redis_prefix, settings.history_ttl_s
     async with await open_store(url, prefix=prefix, ttl_s=ttl_s) as store:
         await store.check_acl()
@@ -120,7 +113,7 @@ def _streams(settings: Settings) -> str:
         return "no auth token: a stream needs a ticket of /v1/twiml, or an API key"
     if settings.exposed:
         return "no auth token: only clients with an API key may stream"
-    return f"no auth token: {DESK} may stream; {FOR_A_PROXY}"
+    return f"no auth token: {LOCAL_PROGRAMS} may stream; {FOR_A_PROXY}"
 
 
 def _proxies(settings: Settings) -> str:
@@ -144,4 +137,4 @@ def _api(settings: Settings) -> str:
         return f"no keys set: the server {made}, in {local_key.path_of(settings.data_dir)}"
     if settings.insecure:
         return "INSECURE: open to everybody who reaches the port, or a proxy in front of it; DELETE too"
-    return f"no key: {DESK} may use it; {FOR_A_PROXY}"
+    return f"no key: {LOCAL_PROGRAMS} may use it; {FOR_A_PROXY}"

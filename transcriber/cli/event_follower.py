@@ -12,7 +12,7 @@ from transcriber.errors import CallNotFound, ServerUnreachable
 from transcriber.events.schema import parse
 
 RETRY_S = 0.1
-LONGEST_MESSAGE = 1 << 22
+MAX_MESSAGE_CHARS = 1 << 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Parser:
         *lines, rest = whole.split("\n")
         self._rest = rest + held
         messages = [message for line in lines if (message := self._line(line))]
-        if len(self._rest) + sum(map(len, self._data)) > LONGEST_MESSAGE:
+        if len(self._rest) + sum(map(len, self._data)) > MAX_MESSAGE_CHARS:
             raise ServerUnreachable("the server sends an event without end: is it a transcriber?")
         return messages
 
@@ -63,7 +63,7 @@ async def follow(api: Connection, call_sid: str, *, patience_s: float = 10.0) ->
     """A call's events, history and live, until `call.ended`.
 
     For `patience_s` it waits for the call to exist, and for a broken connection to come back, where it resumes without
-    hole or repeat. Raises CallNotFound, ServerUnreachable. Close the iterator when leaving it early.
+    a gap or a repetition. Raises CallNotFound, ServerUnreachable. Close the iterator when leaving it early.
     """
     last_id, deadline = "", time.monotonic() + patience_s
     while True:

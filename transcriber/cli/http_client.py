@@ -1,4 +1,4 @@
-"""The way to a server's HTTP API: the common flags, one small client, and its errors in the user's words."""
+"""A client of a server's HTTP API: the flags that name the server, requests, and errors worded for the user."""
 
 import argparse
 import json
@@ -30,7 +30,7 @@ from transcriber.telephony.simulator.client import MEDIA_PATH
 CONNECT_WITHIN_S = 10
 ANSWER_WITHIN_S = 60
 LONG_ANSWER_WITHIN_S = 30.0
-"""Of an answer for which the server asks somebody else."""
+"""For answers before which the server asks Twilio."""
 
 
 class ConnectionLost(ServerUnreachable):
@@ -203,19 +203,19 @@ class Connection:
         """The error a refused request becomes, with the server's own words."""
         body = (await response.content.read(65536)).decode("utf-8", "replace")
         try:
-            said = str(json.loads(body)["error"]["message"])
+            message = str(json.loads(body)["error"]["message"])
         except (ValueError, KeyError, TypeError):
             return ServerUnreachable(f"{self.server.url} answered {response.status} {response.reason}")
         match response.status:
             case 401 | 403:
-                return ServerUnreachable(f"{said} (give --api-key-file or set TRANSCRIBER_API_KEYS)")
+                return ServerUnreachable(f"{message} (give --api-key-file or set TRANSCRIBER_API_KEYS)")
             case 404:
-                return CallNotFound(said)
+                return CallNotFound(message)
             case 409:
-                return CallIsLive(said)
+                return CallIsLive(message)
             case 400 | 422:
-                return BadRequest(said)
-        return ServerUnreachable(f"{self.server.url} answered {response.status}: {said}")
+                return BadRequest(message)
+        return ServerUnreachable(f"{self.server.url} answered {response.status}: {message}")
 
 
 def _base_url(url: str) -> str:

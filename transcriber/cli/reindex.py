@@ -9,7 +9,7 @@ from transcriber.cli.server_store import open_servers_store
 from transcriber.cli.terminal_text import print_status
 from transcriber.settings.definition import Settings, load_settings
 
-SAID_EVERY = 10_000
+STATUS_EVERY_CALLS = 10_000
 
 
 def add(subparsers: Subparsers) -> None:
@@ -38,6 +38,6 @@ async def _reindex(settings: Settings) -> int:
     done = 0
     async with await open_servers_store(settings) as store:
         async for done in store.index_repair.rebuild():
-            if done % SAID_EVERY == 0:
+            if done % STATUS_EVERY_CALLS == 0:
                 print_status(f"{done} calls so far")
     return done

@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         args.usage_error("at most two files: the inbound side, the outbound side")
     server, settings = find_server(args)
     paths = [_path(name) for name in args.file or [sample_calls.DEFAULT]]
-    job = call_player.Playback(
+    playback = call_player.Playback(
         target=target_of(server, settings),
         server=server,
         recording=read_recording(*paths),
@@ -66,13 +66,13 @@ def run(args: argparse.Namespace) -> int:
         parameters=dict(args.param),
         as_json=args.json,
     )
-    return INTERRUPTED if asyncio.run(call_player.play(job)) else 0
+    return INTERRUPTED if asyncio.run(call_player.play(playback)) else 0
 
 
 def target_of(server: Server, settings: Settings) -> Target:
     """What to dial: signed with the settings' first token over their public address, as Twilio would.
 
-    Another's server is not: what Twilio signs is always the same, so it would hold a pass to ours.
+    A request to somebody else's server is not signed: the signature would be valid at ours, too.
     """
     return Target(
         url=server.url,

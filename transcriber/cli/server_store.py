@@ -1,4 +1,4 @@
-"""The store of a server, for commands that talk to its Redis and not to it."""
+"""Opens the store of a server, for commands that talk to its Redis and not to the server."""
 
 from transcriber.errors import StoreError
 from transcriber.settings.definition import Settings

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from transcriber.cli.command import Subparsers, add_command
+from transcriber.cli.event_display import EventDisplay
 from transcriber.cli.http_client import add_config_flag
-from transcriber.cli.live_display import EventDisplay
 from transcriber.cli.server_store import open_servers_store
 from transcriber.cli.terminal_text import print_status
 from transcriber.errors import StoreError

@@ -87,11 +87,11 @@ def add(subparsers: Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Send until SIGTERM or Ctrl-C, or tend the dead letters. Raises TranscriberError."""
+    """Send until SIGTERM or Ctrl-C, or list, send again or forget the dead letters. Raises TranscriberError."""
     _check(args)
     settings = load_settings(config=args.config).settings
     if args.dead or args.discard:
-        return asyncio.run(_tend(args, settings))
+        return asyncio.run(_list_or_discard(args, settings))
     if args.url is None:
         args.usage_error("say to which URL")
     checked_url(args.url, allow_http=args.allow_http)
@@ -117,30 +117,30 @@ def _check(args: argparse.Namespace) -> None:
 
 
 async def _send(args: argparse.Namespace, settings: Settings) -> None:
-    figures = WebhookMetrics()
+    metrics = WebhookMetrics()
     async with (
         await open_servers_store(settings) as store,
-        _receiver(args, settings) as receiver,
+        _client(args, settings) as client,
         _feed(store) as feed,
     ):
-        deliveries = _deliveries(args, store)
-        new = await deliveries.register(born_ms=0 if args.all else None)
-        post = DeliveryContext(
-            queue=deliveries,
+        queue = _queue(args, store)
+        new = await queue.register(born_ms=0 if args.all else None)
+        context = DeliveryContext(
+            queue=queue,
             dead_letters=_dead_letters(args, settings, store),
-            client=receiver,
-            metrics=figures,
+            client=client,
+            metrics=metrics,
             stopping=asyncio.Event(),
             max_attempts=args.attempts,
             lease_s=args.takeover_s,
         )
-        sender = WebhookDispatcher(post, feed)
+        dispatcher = WebhookDispatcher(context, feed)
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, sender.stop)
-        with _metrics(args, figures):
+            asyncio.get_running_loop().add_signal_handler(number, dispatcher.stop)
+        with _metrics(args, metrics):
             print_status(f"webhook {args.name}: {_beginning(args, new=new)}")
-            await sender.run()
-    print_status("stopped: " + ", ".join(f"{figures.count(word)} {word}" for word in OUTCOMES))
+            await dispatcher.run()
+    print_status("stopped: " + ", ".join(f"{metrics.count(word)} {word}" for word in OUTCOMES))
 
 
 def _beginning(args: argparse.Namespace, *, new: bool) -> str:
@@ -149,7 +149,7 @@ def _beginning(args: argparse.Namespace, *, new: bool) -> str:
     return "new, sending every call that is kept" if args.all else "new, beginning with the calls that are live"
 
 
-async def _tend(args: argparse.Namespace, settings: Settings) -> int:
+async def _list_or_discard(args: argparse.Namespace, settings: Settings) -> int:
     async with await open_servers_store(settings) as store:
         dead_letters = _dead_letters(args, settings, store)
         for letter in await dead_letters.all():
@@ -166,15 +166,15 @@ async def _tend(args: argparse.Namespace, settings: Settings) -> int:
 
 
 async def _replay(args: argparse.Namespace, settings: Settings) -> int:
-    async with await open_servers_store(settings) as store, _receiver(args, settings) as receiver:
-        result = await redeliver(_dead_letters(args, settings, store), receiver)
+    async with await open_servers_store(settings) as store, _client(args, settings) as client:
+        result = await redeliver(_dead_letters(args, settings, store), client)
     print_status(
         f"{result.delivered} delivered, {result.kept} not taken and kept, {result.lost} of deleted or expired calls"
     )
     return 1 if result.kept else 0
 
 
-def _deliveries(args: argparse.Namespace, store: RedisStore) -> WebhookQueue:
+def _queue(args: argparse.Namespace, store: RedisStore) -> WebhookQueue:
     consumer = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     return WebhookQueue(store.client, store.keys, name=args.name, consumer=consumer, lease_s=args.takeover_s)
 
@@ -183,7 +183,7 @@ def _dead_letters(args: argparse.Namespace, settings: Settings, store: RedisStor
     return DeadLetters(store.client, store.keys, name=args.name, ttl_s=settings.history_ttl_s)
 
 
-def _receiver(args: argparse.Namespace, settings: Settings) -> WebhookClient:
+def _client(args: argparse.Namespace, settings: Settings) -> WebhookClient:
     keys = [key_of(secret) for secret in settings.webhook_secret]
     return WebhookClient(args.url, keys, timeout_s=args.timeout_s, concurrency=args.concurrency)
 
@@ -198,12 +198,12 @@ async def _feed(store: RedisStore) -> AsyncIterator[RedisFeed]:
 
 
 @contextmanager
-def _metrics(args: argparse.Namespace, figures: WebhookMetrics) -> Iterator[None]:
+def _metrics(args: argparse.Namespace, metrics: WebhookMetrics) -> Iterator[None]:
     if args.metrics_port is None:
         yield
         return
     try:
-        server, thread = start_http_server(args.metrics_port, addr="127.0.0.1", registry=figures.registry)
+        server, thread = start_http_server(args.metrics_port, addr="127.0.0.1", registry=metrics.registry)
     except OSError as error:
         raise ConfigError(f"cannot serve metrics on port {args.metrics_port}: {error.strerror}") from None
     try:

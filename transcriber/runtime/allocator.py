@@ -1,7 +1,7 @@
-"""Which memory allocator the server runs on: mimalloc, for the sake of the decoder.
+"""Makes the server run on mimalloc, a memory allocator on which decoding costs less.
 
 Decoding makes and frees small pieces by the million, from several threads; in the C library's malloc that is a third of
-its CPU. The allocator of a program is settled while it is loaded, so the server starts itself once more, under the same
+its CPU. The allocator of a program is fixed while it is loaded, so the server starts itself once more, under the same
 process id, before anything large is imported.
 """
 
@@ -17,7 +17,7 @@ LIBRARY = "cmeel.prefix/lib/libmimalloc.so"
 def restart_on_mimalloc() -> None:
     """Start this program again on mimalloc, unless it runs on it, cannot, or was started with an LD_PRELOAD.
 
-    The variable is taken away again: our children choose for themselves.
+    The variable is removed again: child processes choose for themselves.
     """
     ours, chosen = mimalloc_path(), os.environ.get(PRELOAD_VARIABLE)
     if ours is None or chosen not in (None, ours):
@@ -34,7 +34,7 @@ def in_use() -> bool:
 
 
 def mimalloc_path() -> str | None:
-    """Where mimalloc lies; None where the package has no wheel, or lies where the loader cannot be pointed at."""
+    """The library's path; None where it is not installed, or where LD_PRELOAD cannot hold its path."""
     package = find_spec("cmeel")
     if package is None or package.origin is None:
         return None

@@ -1,4 +1,4 @@
-"""Work beside a server: it ends with the server, and what breaks before is heard of."""
+"""Tasks beside a server: they end with it, and one that fails before is logged."""
 
 import asyncio
 import logging
@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 def run_in_background(stack: AsyncExitStack, work: Coroutine[Any, Any, None], *, name: str) -> None:
-    """Begin work that has no end of its own; it goes with the stack."""
+    """Begin work that has no end of its own; it is cancelled with the stack."""
     task = asyncio.create_task(work, name=name)
     task.add_done_callback(_report)
     stack.push_async_callback(cancel, task)

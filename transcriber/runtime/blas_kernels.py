@@ -1,8 +1,8 @@
-"""Which code the decoder's matrix library runs on this processor; to be settled before vosk is loaded.
+"""Chooses the code that the decoder's matrix library runs on this processor; to be called before vosk is loaded.
 
 The OpenBLAS inside vosk chooses by the processor's model, and takes any model younger than itself for one of 2004
-(SSE3). What a processor can do stands in its flags, so it is told. OpenBLAS must not start threads either: the lanes
-are the threads.
+(SSE3). What a processor can do stands in its flags, so the choice is made by these. OpenBLAS must not start threads
+either: the decode scheduler has the threads.
 """
 
 import os
@@ -14,7 +14,7 @@ AVX2 = frozenset({"avx2", "fma"})
 
 
 def configure_openblas() -> None:
-    """Tell it through its environment variables, where whoever started us did not."""
+    """Set its environment variables, unless they were set when the process was started."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if (kernels := kernels_for(_flags())) is not None:
         os.environ.setdefault("OPENBLAS_CORETYPE", kernels)

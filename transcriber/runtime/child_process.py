@@ -1,4 +1,4 @@
-"""Another program as our child: started, its output read all the time, asked to end, ended by its pid."""
+"""Runs another program as a child process: reads its output all the time, asks it to end, ends it by its pid."""
 
 import asyncio
 import os
@@ -16,12 +16,12 @@ PORT_RETRY_S = 0.1
 
 
 class ChildProcess:
-    """A running program. `lines`: the last it wrote, on either stream."""
+    """A running program. `last_lines`: of its output, on either stream."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
         self._process = process
-        self._news = asyncio.Event()
+        self._written = asyncio.Event()
         self._reader = asyncio.create_task(self._read())
 
     @property
@@ -39,12 +39,12 @@ class ChildProcess:
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 while True:
-                    self._news.clear()
+                    self._written.clear()
                     if found := next(filter(None, map(pattern.search, self.last_lines)), None):
                         return found
                     if self._reader.done():
                         raise ServerUnreachable("the server stopped before it was ready")
-                    await self._news.wait()
+                    await self._written.wait()
         raise ServerUnreachable(f"the server was not ready in {within_s:.0f} s")
 
     async def wait_for_port(self, port: int, *, within_s: float) -> None:
@@ -96,8 +96,8 @@ class ChildProcess:
             if not raw:
                 break
             self.last_lines.append(raw.decode("utf-8", "replace").rstrip())
-            self._news.set()
-        self._news.set()
+            self._written.set()
+        self._written.set()
 
 
 @asynccontextmanager

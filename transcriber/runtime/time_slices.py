@@ -1,4 +1,4 @@
-"""Turns on the event loop: work whose size a caller chooses goes in slices, and everything else gets its go between."""
+"""Runs work whose size a caller chooses in time slices, so that everything else on the event loop runs in between."""
 
 import asyncio
 import time
@@ -22,15 +22,15 @@ class TimeSlices:
 
     async def collect(self, work: Iterable[T]) -> list[T]:
         """What a lazy iterable yields, drawn in slices. One item should take well under a slice."""
-        found: list[T] = []
-        rest = iter(work)
+        items: list[T] = []
+        remaining = iter(work)
         while True:
             async with self._turn:
                 await asyncio.sleep(0)
             until = time.perf_counter() + self._slice_s
-            for item in rest:
-                found.append(item)
+            for item in remaining:
+                items.append(item)
                 if time.perf_counter() >= until:
                     break
             else:
-                return found
+                return items

@@ -1,4 +1,4 @@
-"""API keys: what one looks like in the settings, what it may do, and whether it is the one that was shown.
+"""API keys: what one looks like in the settings, what it may do, and whether a client has shown it.
 
 `KEY`, `sha256:HEX`, `ROLES=KEY` or `ROLES=sha256:HEX`; ROLES are joined by `+`, without them a key may do everything.
 """
@@ -13,7 +13,7 @@ from hashlib import sha256
 
 HASH_PREFIX = "sha256:"
 KEY_PREFIX = "tk_"
-"""Of keys that we make, so that one that got lost is found by whoever scans files for secrets."""
+"""Of keys that we make, so that scanners for secrets find one that leaked."""
 RANDOM_BYTES = 32
 _HASH = re.compile(r"[0-9a-f]{64}")
 
@@ -41,7 +41,7 @@ class ApiKey:
 
     @classmethod
     def from_text(cls, plain: str) -> "ApiKey":
-        """This very text, for everything."""
+        """The key with this text, with all roles."""
         return cls(sha256(plain.encode()).digest(), Role.ADMIN, plain)
 
 
@@ -84,7 +84,7 @@ def parse_roles(text: str) -> Role:
 
 
 def find_key(shown: str, keys: Iterable[ApiKey]) -> ApiKey | None:
-    """Which key was shown, with all the roles it was given; takes as long whichever it is. None: a stranger's."""
+    """The key that was shown, with all its roles, or None; in constant time, so that a guess learns nothing."""
     digest = sha256(shown.encode("utf-8", "replace")).digest()
     roles = NO_ROLES
     for key in keys:
@@ -94,6 +94,6 @@ def find_key(shown: str, keys: Iterable[ApiKey]) -> ApiKey | None:
 
 
 def settings_entry(roles: str, secret: str) -> str:
-    """The entry for the settings that admits `secret` and does not tell it."""
+    """The entry for the settings that admits `secret` and does not reveal it."""
     hashed = HASH_PREFIX + sha256(secret.encode()).hexdigest()
     return hashed if parse_roles(roles) == Role.ADMIN else f"{roles}={hashed}"

@@ -179,9 +179,9 @@ class Settings:
 
     @property
     def exposed(self) -> bool:
-        """Whether others than programs of this machine are expected, perhaps through a proxy that looks like one."""
-        said = (self.public_url, self.twilio_auth_token, self.api_keys, self.trusted_proxies)
-        return any(said) or not is_loopback(self.host)
+        """Whether clients beyond this machine are expected, perhaps through a proxy that looks like a local one."""
+        given = (self.public_url, self.twilio_auth_token, self.api_keys, self.trusted_proxies)
+        return any(given) or not is_loopback(self.host)
 
     @property
     def requires_api_key(self) -> bool:

@@ -1,4 +1,4 @@
-"""The key of a server that wants one and was given none: made at its first start, kept in its data directory.
+"""The API key of a server whose settings have none: made at its first start, kept in its data directory.
 
 Whoever may read the file may use the server: its user, on this machine. Commands read it by themselves.
 """
@@ -16,7 +16,7 @@ MIN_LENGTH = 24
 
 
 def path_of(data_dir: Path) -> Path:
-    """Where it lies."""
+    """The file that holds it."""
     return data_dir / NAME
 
 

@@ -1,4 +1,4 @@
-"""Secrets in files: what of a file is the secret, and whether it is one still when others may open the file."""
+"""Reads secrets from files, and refuses files that other users of the machine may read or write."""
 
 import os
 import stat
@@ -13,8 +13,8 @@ GROUP_AND_OTHERS = 0o077
 def read(path: Path, *, own: bool = False) -> str:
     """The text, without the line end at its end; blocks.
 
-    `ours`: a file of our own making, which nobody else may open or own. Raises ValueError that says what is wrong with
-    the file and quotes none of it.
+    `own`: a file that a server made itself, which nobody else may open or own. Raises ValueError that says what is
+    wrong with the file and quotes none of it.
     """
     try:
         with path.open("rb") as file:
@@ -34,16 +34,16 @@ def read(path: Path, *, own: bool = False) -> str:
     return text
 
 
-def _check_access(found: os.stat_result, path: Path, *, own: bool) -> None:
-    if not stat.S_ISREG(found.st_mode):
+def _check_access(status: os.stat_result, path: Path, *, own: bool) -> None:
+    if not stat.S_ISREG(status.st_mode):
         return  # a pipe (`<(pass show …)`) belongs to who opened it
-    if own and found.st_mode & GROUP_AND_OTHERS:
+    if own and status.st_mode & GROUP_AND_OTHERS:
         raise ValueError(f"{path} was open to other users of this machine")
-    if own and os.geteuid() not in (0, found.st_uid):
+    if own and os.geteuid() not in (0, status.st_uid):
         raise ValueError(f"{path} belongs to another user")
-    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise ValueError(f"others may write to {path}: chmod go-w it")
-    if found.st_mode & stat.S_IROTH and not _is_mounted(path):
+    if status.st_mode & stat.S_IROTH and not _is_mounted(path):
         raise ValueError(f"every user of this machine may read {path}: chmod o-r it")
 
 

@@ -20,7 +20,7 @@ IN_THE_PROCESS_LIST = "a secret among the flags stands in the process list, wher
 
 @dataclass(frozen=True, slots=True)
 class GivenText:
-    """A setting's text and what gave it (the settings file, the variable, `flag`). `said`: both, for errors."""
+    """A setting's text and what gave it (the settings file, the variable, `flag`). `label`: both, for errors."""
 
     text: str
     source: str
@@ -35,7 +35,7 @@ def has_file(item: "Field[Any]") -> bool:
 def gather(
     known: Mapping[str, "Field[Any]"], *, config: Path | None, environ: Mapping[str, str], flags: Mapping[str, str]
 ) -> dict[str, GivenText]:
-    """What was given of each setting. Raises ConfigError, which tells no secret."""
+    """What was given of each setting. Raises ConfigError, which reveals no secret."""
     file = {
         name: GivenText(text, str(config), f"setting {name!r} in {config}")
         for name, text in toml_file.read(config).items()

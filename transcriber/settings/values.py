@@ -135,7 +135,7 @@ def networks(value: str) -> tuple[str, ...]:
 
 
 def _unmapped(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> str:
-    """Of IPv4 addresses in the dress of IPv6 the network of the addresses that peers are known by."""
+    """IPv4 addresses that are written as IPv6 (`::ffff:…`), as the IPv4 network that peers are compared with."""
     mapped = network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
     return f"{mapped}/{network.prefixlen - 96}" if mapped and network.prefixlen >= 96 else str(network)
 

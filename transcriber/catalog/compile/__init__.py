@@ -1,6 +1,7 @@
-"""Composing a model's dynamic graph into a static one, ahead of time, beside the model. No server uses this package.
+"""Composes a model's dynamic graph into a static one, ahead of time, beside the model. No server uses this package.
 
-`openfst` runs the tools, `estimate` says what it takes, `proof` shows that the texts are the same, `workshop` does it.
+`graph_compiler` does it: `openfst` runs the tools, `estimate` says what it takes, `equivalence` compares the texts of
+both graphs, `transcribe` is the process that reads recordings with one of them.
 """
 
 from transcriber.catalog.compile.equivalence import EquivalenceReport

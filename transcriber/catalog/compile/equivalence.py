@@ -1,10 +1,10 @@
-"""The proof that a static graph says what the dynamic one says: both hear the same recordings.
+"""Shows that a static graph gives the texts of the dynamic one: both decode the same recordings.
 
 The dynamic graph itself has more than one answer where the audio is unclear: what it has composed before decides the
-order in which hypotheses are tried, and near the beam's edge that decides a word. So each recording is heard by a fresh
-recognizer and by one that has heard all recordings before, on either graph. Where the static graph says what neither of
-the dynamic graph's two recognizers said, the words that differ are counted: they may be as many as those in which these
-two differ, or TOLERANCE of all. A graph that is wrong differs in most.
+order in which hypotheses are tried, and near the beam's edge that decides a word. So on either graph each recording is
+decoded by a fresh recognizer and by one that has decoded all recordings before. Where a text of the static graph is
+neither of the dynamic graph's two, the words that differ are counted: they may be as many as those in which these two
+differ, or TOLERANCE of all. A graph that is wrong differs in most.
 """
 
 import json
@@ -32,8 +32,8 @@ class EquivalenceReport:
     """How two graphs' texts compare, over all tracks.
 
     `identical`: tracks on which fresh recognizers agree; over these, how far a word's times and confidence lie apart at
-    most. `differing`: tracks on which the static graph says what the dynamic one never said, and `wrong`: in how many
-    words. `unsteady`: in how many words the dynamic graph's own two recognizers differ.
+    most. `differing`: tracks on which the static graph has a text that the dynamic one never had, and `wrong`: in how
+    many words. `unsteady`: in how many words the dynamic graph's own two recognizers differ.
     """
 
     tracks: int
@@ -47,23 +47,25 @@ class EquivalenceReport:
 
     @property
     def holds(self) -> bool:
-        """Whether something was said, and the graphs differ no more than the dynamic one from itself."""
+        """Whether words were recognized, and the graphs differ no more than the dynamic one from itself."""
         return self.words > 0 and self.wrong <= max(self.unsteady, TOLERANCE * self.words)
 
 
-def prove(dynamic: Path, static: Path, recordings: Sequence[Path], tell: Callable[[float], None]) -> EquivalenceReport:
-    """Let both model folders hear the recordings, one after the other. `tell` gets the share done.
+def prove(
+    dynamic: Path, static: Path, recordings: Sequence[Path], report: Callable[[float], None]
+) -> EquivalenceReport:
+    """Decode the recordings with both model folders, one after the other. `report` is called with the share done.
 
     Raises CompileError when Vosk cannot use a folder, AudioFileError for a recording.
     """
     names = [f"{path.name} {track}" for path in recordings for track in read_recording(path).tracks]
-    before = _transcribe(dynamic, recordings, len(names), lambda share: tell(share * 0.8))
-    after = _transcribe(static, recordings, len(names), lambda share: tell(0.8 + share * 0.2))
+    before = _transcribe(dynamic, recordings, len(names), lambda share: report(share * 0.8))
+    after = _transcribe(static, recordings, len(names), lambda share: report(0.8 + share * 0.2))
     return compare(dict(zip(names, zip(before, after, strict=True), strict=True)))
 
 
 def compare(tracks: Mapping[str, tuple[Readings, Readings]]) -> EquivalenceReport:
-    """By name of a track: what the dynamic graph heard and what the static one."""
+    """By name of a track: the readings of the dynamic graph and of the static one."""
     wrong = {name: _wrong(before, after) for name, (before, after) in tracks.items()}
     same = [(b[0], a[0]) for b, a in tracks.values() if _texts(b[0]) == _texts(a[0])]
     pairs = [pair for before, after in same for pair in zip(_flat(before), _flat(after), strict=True)]
@@ -100,8 +102,10 @@ def _flat(reading: Reading) -> list[list[Any]]:
     return [word for utterance in reading for word in utterance]
 
 
-def _transcribe(folder: Path, recordings: Sequence[Path], tracks: int, tell: Callable[[float], None]) -> list[Readings]:
-    heard: list[Readings] = []
+def _transcribe(
+    folder: Path, recordings: Sequence[Path], tracks: int, report: Callable[[float], None]
+) -> list[Readings]:
+    readings: list[Readings] = []
     child = subprocess.Popen(  # noqa: S603 - our own words and paths, no shell
         [sys.executable, "-m", "transcriber.catalog.compile.transcribe", folder, *recordings],
         stdin=subprocess.DEVNULL,
@@ -111,13 +115,13 @@ def _transcribe(folder: Path, recordings: Sequence[Path], tracks: int, tell: Cal
     assert child.stdout is not None  # noqa: S101 - it was asked for
     try:
         for line in child.stdout:
-            heard.append(json.loads(line))
-            tell(len(heard) / tracks)
+            readings.append(json.loads(line))
+            report(len(readings) / tracks)
         child.wait()
     finally:
         child.kill()
         child.wait()
         child.stdout.close()
-    if child.returncode or len(heard) != tracks:
+    if child.returncode or len(readings) != tracks:
         raise CompileError(f"Vosk cannot use the model in {folder} (status {child.returncode})")
-    return heard
+    return readings

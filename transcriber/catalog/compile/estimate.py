@@ -18,7 +18,7 @@ CGROUP = Path("/sys/fs/cgroup")
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """An estimate, on the safe side: what the composed graph and the way to it take."""
+    """An estimate, on the safe side: what the composed graph and the making of it take."""
 
     graph_bytes: int
     memory_bytes: int
@@ -29,7 +29,7 @@ class Needs:
     def of(cls, *, lexicon_bytes: int, language_model_bytes: int, words: int) -> "Needs":
         """From the sizes of HCLr.fst and of Gr.fst in its plain form, and the number of words.
 
-        Each arc of the language model (a word after a history) becomes that word's way through the lexicon.
+        Each arc of the language model (a word after a history) becomes that word's path through the lexicon.
         """
         graph = GRAPH_FACTOR * language_model_bytes * lexicon_bytes / max(1, words)
         sources = lexicon_bytes + language_model_bytes

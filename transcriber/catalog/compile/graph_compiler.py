@@ -1,4 +1,4 @@
-"""Making a model's static folder: in a hidden folder inside the model, which takes its place when all is proved."""
+"""Makes a model's static folder: as a hidden folder inside the model, which is renamed when its texts are compared."""
 
 import fcntl
 import os
@@ -17,11 +17,11 @@ from transcriber.errors import CompileError
 
 HIDDEN = ".static-"
 ReportProgress = Callable[[str, float], None]
-"""Told the step and the share of it that is done, 0 to 1."""
+"""Called with the step and the share of it that is done, 0 to 1."""
 
 
 class GraphCompiler:
-    """One model's static graph in the making; a context manager. Order: `prepare`, `compose`, `prove`, `install`.
+    """Makes one model's static graph; a context manager. Order: `prepare`, `compose`, `prove`, `install`.
 
     Nothing is seen of it before `install`; whatever ends it leaves nothing behind. Blocks for seconds to minutes.
     """
@@ -36,7 +36,7 @@ class GraphCompiler:
         self._needs: Needs | None = None
 
     def __enter__(self) -> "GraphCompiler":
-        """Lock the model and make room. Raises CompileError."""
+        """Lock the model and make the folders to work in. Raises CompileError."""
         self._lock = os.open(self._model, os.O_RDONLY)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -63,7 +63,7 @@ class GraphCompiler:
         os.close(self._lock)
 
     def prepare(self) -> Needs:
-        """Unpack the language model (seconds) and say what the rest takes. Raises CompileError."""
+        """Unpack the language model (seconds); returns what the rest will take. Raises CompileError."""
         free = Machine.now(self._model).memory_bytes
         bare, plain, words = (self._work / name for name in ("bare.fst", "plain.fst", WORDS))
         tables = ["--clear_isymbols", "--clear_osymbols"]
@@ -82,7 +82,7 @@ class GraphCompiler:
         self._needs = Needs.of(lexicon_bytes=lexicon, language_model_bytes=plain.stat().st_size, words=count)
         return self._needs
 
-    def compose(self, tell: ReportProgress) -> int:
+    def compose(self, report: ReportProgress) -> int:
         """Compose, make the disambiguation symbols silent, store compactly; bytes of the graph. Raises CompileError."""
         assert self._needs is not None, "prepare comes first"  # noqa: S101
         free = Machine.now(self._model).memory_bytes
@@ -92,11 +92,11 @@ class GraphCompiler:
 
         def run(step: str, *command: str | Path, peak: float) -> None:
             def watch(used: int) -> None:
-                tell(step, min(0.99, used / max(1.0, peak)))
+                report(step, min(0.99, used / max(1.0, peak)))
 
             watch(0)
             self._tools.run(str(command[0]), *command[1:], memory_bytes=free, watch=watch)
-            tell(step, 1.0)
+            report(step, 1.0)
 
         run("composing", "fstcompose", self._source / LEXICON, plain, raw, peak=expected)
         plain.unlink()
@@ -107,9 +107,9 @@ class GraphCompiler:
         silent.unlink()
         return result.stat().st_size
 
-    def prove(self, recordings: Sequence[Path], tell: ReportProgress) -> EquivalenceReport:
+    def prove(self, recordings: Sequence[Path], report: ReportProgress) -> EquivalenceReport:
         """Compare its texts with the dynamic graph's on these recordings. Raises CompileError, AudioFileError."""
-        return prove(self._model, self._static, recordings, lambda share: tell("proving", share))
+        return prove(self._model, self._static, recordings, lambda share: report("proving", share))
 
     def install(self) -> Path:
         """Put it in its place, where it is used from the next start on. Raises OSError."""

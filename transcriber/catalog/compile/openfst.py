@@ -16,10 +16,10 @@ PLUGINS = ("olabel_lookahead-fst.so", "ngram-fst.so")
 """Types that Vosk's graphs have and that OpenFst loads when it meets them."""
 HINT = "install OpenFst's tools and plug-ins (Debian 12: apt install libfst-tools libfst22-plugins-base)"
 OUT_OF_MEMORY = ("bad_alloc", "Memory allocation failed")
-LOOK_S = 0.2
+WATCH_EVERY_S = 0.2
 NICENESS = 10
 Watch = Callable[[int], None]
-"""Told the tool's memory in bytes, five times a second."""
+"""Called with the tool's memory in bytes, every WATCH_EVERY_S."""
 
 
 class OpenFst:
@@ -48,11 +48,11 @@ class OpenFst:
 
         A tool that would take more than `memory_bytes` fails, instead of making the machine kill something else.
         """
-        with tempfile.TemporaryFile() as said:
+        with tempfile.TemporaryFile() as output:
             child = subprocess.Popen(  # noqa: S603 - our own words and paths, no shell
                 [self._tools / tool, *arguments],
                 stdin=subprocess.DEVNULL,
-                stdout=said,
+                stdout=output,
                 stderr=subprocess.STDOUT,
                 env=self._environment,
             )
@@ -64,15 +64,15 @@ class OpenFst:
             finally:
                 child.kill()
                 child.wait()
-            said.seek(0)
-            lines = said.read().decode("utf-8", "replace").split("\n")
+            output.seek(0)
+            lines = output.read().decode("utf-8", "replace").split("\n")
         if child.returncode:
             raise CompileError(_reason(tool, child.returncode, lines, memory_bytes))
 
 
 def _runs(child: "subprocess.Popen[bytes]") -> bool:
     try:
-        child.wait(LOOK_S)
+        child.wait(WATCH_EVERY_S)
     except subprocess.TimeoutExpired:
         return True
     return False

@@ -1,8 +1,8 @@
-"""A process of its own that lets one model folder hear recordings: a graph on which Vosk aborts ends only this process.
+"""A process of its own that decodes recordings with one model folder: a graph on which Vosk aborts ends it alone.
 
-`python -m transcriber.catalog.compile.transcribe FOLDER RECORDING…` prints a JSON line for each track: what a fresh
-recognizer heard and what one heard that serves all tracks, both without random dither; utterances of
-[word, start_ms, end_ms, confidence].
+`python -m transcriber.catalog.compile.transcribe FOLDER RECORDING…` prints a JSON line for each track: the
+reading of a fresh recognizer and that of one that serves all tracks, both without random dither; each a list of
+utterances of [word, start_ms, end_ms, confidence].
 """
 
 import json
@@ -32,7 +32,7 @@ def main() -> None:
     for recording in recordings:
         for mulaw in read_recording(recording).tracks.values():
             readings = [transcribe(recognizer, mulaw, engine.band) for recognizer in (engine.create(), recycled)]
-            print(json.dumps([[_words(said) for said in reading] for reading in readings]), flush=True)
+            print(json.dumps([[_words(utterance) for utterance in reading] for reading in readings]), flush=True)
 
 
 def undithered(folder: Path, scratch: Path) -> Path:
@@ -52,15 +52,15 @@ def link(source: str, target: str) -> None:
 
 
 def transcribe(recognizer: Recognizer, mulaw: bytes, band: Band) -> list[Hypothesis]:
-    """A track's utterances in which something was said, fed 100 ms at a time."""
+    """A track's utterances that have words, fed 100 ms at a time."""
     resampler = upsampler(band)
     blocks = [resampler.push(mulaw[start : start + BLOCK_SAMPLES]) for start in range(0, len(mulaw), BLOCK_SAMPLES)]
     ended = [recognizer.result() for block in (*blocks, resampler.flush()) if recognizer.accept(block)]
-    return [said for said in (*ended, recognizer.finish()) if said.text]
+    return [utterance for utterance in (*ended, recognizer.finish()) if utterance.text]
 
 
-def _words(said: Hypothesis) -> list[list[str | float]]:
-    return [[word.word, word.start_ms, word.end_ms, word.confidence] for word in said.words]
+def _words(utterance: Hypothesis) -> list[list[str | float]]:
+    return [[word.word, word.start_ms, word.end_ms, word.confidence] for word in utterance.words]
 
 
 if __name__ == "__main__":

@@ -49,10 +49,10 @@ def run(args: argparse.Namespace) -> int:
     """Compile, prove, install. Raises TranscriberError, and then nothing has changed."""
     folder = catalog.find(args.name, settings_of(args).settings.data_dir)
     recordings = args.recording or [sample_calls.path(name) for name in sample_calls.names()]
-    with GraphCompiler(folder, OpenFst.find()) as workshop:
-        with _progress() as tell:
-            tell("reading the language model", 0.0)
-            needs = workshop.prepare()
+    with GraphCompiler(folder, OpenFst.find()) as compiler:
+        with _progress() as report:
+            report("reading the language model", 0.0)
+            needs = compiler.prepare()
         machine = Machine.now(folder.path)
         _say(_estimate(needs, machine))
         if (lacking := machine.lacks(needs)) and not args.yes:
@@ -60,13 +60,13 @@ def run(args: argparse.Namespace) -> int:
                 f"too little {' and '.join(lacking)}: compile {folder.name} on a larger machine and copy its static/ "
                 "folder here, or try with --yes"
             )
-        with _progress() as tell:
-            size = workshop.compose(tell)
-            proof = workshop.prove(recordings, tell)
-        _say(_verdict(proof))
-        if not proof.holds and not args.force:
+        with _progress() as report:
+            size = compiler.compose(report)
+            result = compiler.prove(recordings, report)
+        _say(_verdict(result))
+        if not result.holds and not args.force:
             raise CompileError("not installed: the texts are not the same (--force installs it all the same)")
-        place = workshop.install()
+        place = compiler.install()
     _say(f"installed: {place} ({size / 1e6:.0f} MB); used from the next start on")
     return 0
 
@@ -81,18 +81,18 @@ def _estimate(needs: Needs, machine: Machine) -> str:
     )
 
 
-def _verdict(proof: EquivalenceReport) -> str:
-    if not proof.words:
+def _verdict(result: EquivalenceReport) -> str:
+    if not result.words:
         return "proof: no word was heard in the recordings, so nothing is proved"
     differing = (
-        f"; {proof.wrong} words in {', '.join(proof.differing)} are others (the dynamic graph differs from itself in "
-        f"{proof.unsteady})"
-        if proof.differing
+        f"; {result.wrong} words in {', '.join(result.differing)} are others (the dynamic graph differs from itself in "
+        f"{result.unsteady})"
+        if result.differing
         else ""
     )
     return (
-        f"proof: {proof.identical} of {proof.tracks} tracks read the same ({proof.words} words; "
-        f"times differ by {proof.furthest_ms} ms at most, confidences by {proof.furthest_confidence:.2f}){differing}"
+        f"proof: {result.identical} of {result.tracks} tracks read the same ({result.words} words; "
+        f"times differ by {result.furthest_ms} ms at most, confidences by {result.furthest_confidence:.2f}){differing}"
     )
 
 
@@ -107,23 +107,23 @@ def _progress() -> Iterator[ReportProgress]:
     with Progress(*columns, console=console, transient=True) as bars:
         tasks = {}
 
-        def tell(step: str, share: float) -> None:
+        def report(step: str, share: float) -> None:
             if step not in tasks:
                 tasks[step] = bars.add_task(step, total=1.0)
             bars.update(tasks[step], completed=share)
 
-        yield tell
+        yield report
 
 
 def _lines() -> ReportProgress:
     seen: set[str] = set()
 
-    def tell(step: str, _: float) -> None:
+    def report(step: str, _: float) -> None:
         if step not in seen:
             seen.add(step)
             print(f"{step} …", file=sys.stderr, flush=True)
 
-    return tell
+    return report
 
 
 def _say(line: str) -> None:

@@ -36,7 +36,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
 
 
 def catalogue_of(settings: Settings, report: ProgressReporter | None = None) -> Catalogue:
-    """Ours and the official list: as it is now if there is a `report` to tell about it, else as it was last seen."""
+    """Ours and the official list: as it is now if there is a `report`, else as it was last fetched."""
     home, url = catalog.home_of(settings.data_dir), settings.model_list_url
     listed = official_list.refreshed(home, url, report) if report else official_list.cached(home, url)
     return entries.load().merged_with(listed)
@@ -72,7 +72,7 @@ def megabytes(size: int) -> str:
 
 
 class ProgressDisplay:
-    """Lines on stderr; below them a bar while something comes, if stderr is a terminal. A `Report`."""
+    """Lines on stderr, and below them a progress bar if stderr is a terminal. A `ProgressReporter`."""
 
     def __init__(self) -> None:
         self._bar: Progress | None = None
@@ -84,7 +84,7 @@ class ProgressDisplay:
         self._end()
 
     def message(self, line: str) -> None:
-        """A line; a bar above which it would stand is over."""
+        """A line; it ends the bar."""
         self._end()
         print(printable(without_credentials(line)), file=sys.stderr, flush=True)
 

@@ -2,14 +2,15 @@
 
 import argparse
 import asyncio
+from functools import partial
 
 from transcriber import catalog
 from transcriber.catalog import manifest, validation
 from transcriber.catalog.model_folder import ModelFolder, home_of
 from transcriber.catalog.trial import Trials
+from transcriber.cli.check_report import print_checks
 from transcriber.cli.command import Subparsers, add_command
 from transcriber.cli.models.shared import add_flags, catalogue_of, find_installed, settings_of
-from transcriber.cli.terminal_text import printable
 from transcriber.errors import ModelError
 
 
@@ -31,25 +32,18 @@ def add(subparsers: Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """A verdict a model; 1 when one is damaged. Raises UnknownModel, ConfigError."""
+    """Print a line for each model; 1 when one is damaged. Raises UnknownModel, ConfigError."""
     settings = settings_of(args)
     if args.name:
         folders = [find_installed(args.name, settings, catalogue_of(settings))]
     else:
         folders = catalog.installed(settings.data_dir)
     trials = Trials(home_of(settings.data_dir)) if args.load else None
-    wrong = 0
-    for folder in folders:
-        try:
-            print(f"ok     {folder.name}: {printable(verdict(folder, trials))}")
-        except ModelError as error:
-            wrong += 1
-            print(f"WRONG  {folder.name}: {printable(str(error))}")
-    return 1 if wrong else 0
+    return print_checks((folder.name, partial(verdict, folder, trials)) for folder in folders)
 
 
 def verdict(folder: ModelFolder, trials: Trials | None = None) -> str:
-    """What speaks for it: compared with its manifest, looked at, tried. Raises ModelError with what does not."""
+    """Compare it with its manifest, check it, and with `trials` try it: what was found. Raises ModelError."""
     known = manifest.read(folder.path)
     if known and (damage := list(known.damage(folder.path))):
         raise ModelError(f"{'; '.join(damage)}: `transcriber models pull {folder.name} --force` brings it back")
