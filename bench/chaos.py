@@ -178,7 +178,7 @@ async def _answers(store: RedisStore) -> bool:
 def _left(stage: Stage, call_sid: str, there: Finals) -> Finals:
     """The finals of a call that the dead server left in its outbox, less those that are in history already."""
     found: Finals = []
-    for path in (stage.folder / "data" / "outbox").glob("*/*.jsonl"):
+    for path in (stage.directory / "data" / "outbox").glob("*/*.jsonl"):
         for text in path.read_bytes().splitlines(keepends=True):
             record = read(text)
             if (
@@ -192,17 +192,17 @@ def _left(stage: Stage, call_sid: str, there: Finals) -> Finals:
 
 
 async def play(name: str, plan: Plan, wanted: Finals) -> Verdict:
-    """One scenario by its name, in a folder of its own."""
+    """One scenario by its name, in a directory of its own."""
     async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chaos-")))
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chaos-")))
         redis = None if name in PRIVATE else await stack.enter_async_context(own_redis())
-        return await SCENARIOS[name](Stage(plan, folder, redis, plan.recording()), wanted)
+        return await SCENARIOS[name](Stage(plan, directory, redis, plan.recording()), wanted)
 
 
 async def unharmed(plan: Plan) -> Finals:
     """What a call of the plan says without trouble."""
-    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
-        return await reference(plan, Path(folder))
+    with tempfile.TemporaryDirectory(prefix="chaos-") as directory:
+        return await reference(plan, Path(directory))
 
 
 async def main() -> int:

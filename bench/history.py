@@ -177,8 +177,8 @@ async def run(args: argparse.Namespace) -> None:
     """Fill, measure, tell."""
     words = (recordings.model("en-demo").path / "graph" / "words.txt").read_text().split()[::2]
     speaker = Speaker([word for word in words if word.isalpha()])
-    with tempfile.TemporaryDirectory(prefix="history-") as folder:
-        settings = Settings(port=0, data_dir=Path(folder), max_tracks=10, drain_s=0)
+    with tempfile.TemporaryDirectory(prefix="history-") as directory:
+        settings = Settings(port=0, data_dir=Path(directory), max_tracks=10, drain_s=0)
         async with running(settings, engine=ScriptedEngine(), report=lambda line: None) as server:
             began = time.perf_counter()
             await fill(server.store, speaker, args.calls, args.finals, args.long)

@@ -148,8 +148,8 @@ async def run(args: argparse.Namespace) -> None:
     """Fill, measure, tell."""
     words = (recordings.model("en-demo").path / "graph" / "words.txt").read_text().split()[::2]
     speaker = Speaker([word for word in words if word.isalpha()])
-    with tempfile.TemporaryDirectory(prefix="search-") as folder:
-        async with PrivateRedis(Path(folder)) as redis, await open_store(redis.url, prefix="s", ttl_s=0) as store:
+    with tempfile.TemporaryDirectory(prefix="search-") as directory:
+        async with PrivateRedis(Path(directory)) as redis, await open_store(redis.url, prefix="s", ttl_s=0) as store:
             before = time.perf_counter()
             await fill(store, speaker, finals=args.finals, per_call=args.per_call)
             print(f"{args.finals} finals in {args.finals // args.per_call} calls: {time.perf_counter() - before:.0f} s")

@@ -120,7 +120,7 @@ class Stage:
     """One scenario's servers and calls. Without `redis` the servers run their own."""
 
     plan: Plan
-    folder: Path
+    directory: Path
     redis: OwnRedis | None
     recording: Recording
     ids: list[CallIds] = field(default_factory=list)
@@ -136,7 +136,7 @@ class Stage:
         """A server and its address. Raises ServerUnreachable."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         command = [sys.executable, "-m", "transcriber", "serve", "--port", "0", "--model", "en-demo"]
-        command += ["--data-dir", str(self.folder / data_dir), "--max-tracks", "1000", "--drain-s", "0", *flags]
+        command += ["--data-dir", str(self.directory / data_dir), "--max-tracks", "1000", "--drain-s", "0", *flags]
         if self.redis is not None:
             command += ["--redis-url", self.redis.url]
         async with child_process.running(command, environment=environment) as running:
@@ -145,7 +145,7 @@ class Stage:
     @asynccontextmanager
     async def store(self) -> AsyncIterator[RedisStore]:
         """The Redis of the servers."""
-        url = f"unix://{self.folder}/data/redis/redis.sock" if self.redis is None else self.redis.url
+        url = f"unix://{self.directory}/data/redis/redis.sock" if self.redis is None else self.redis.url
         async with await open_store(url, prefix="transcripts", ttl_s=0) as store:
             yield store
 
@@ -204,9 +204,9 @@ def kill(running: child_process.ChildProcess) -> float:
     return time.monotonic()
 
 
-async def reference(plan: Plan, folder: Path) -> list[Final]:
+async def reference(plan: Plan, directory: Path) -> list[Final]:
     """The finals of one of the plan's calls when nothing goes wrong."""
-    alone = Stage(Plan(calls=1, outage_s=plan.outage_s, speed=plan.speed), folder, None, plan.recording())
+    alone = Stage(Plan(calls=1, outage_s=plan.outage_s, speed=plan.speed), directory, None, plan.recording())
     async with alone.server() as (_, url), alone.store() as store, alone.playing(url) as calls:
         problems = [problem for problem in await calls if problem is not None]
         if problems:

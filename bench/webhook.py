@@ -112,8 +112,8 @@ async def post_bare(url: str, bodies: Sequence[bytes]) -> tuple[float, float]:
 async def run(args: argparse.Namespace, url: str) -> None:
     """Fill, send both ways, tell."""
     speaker = Speaker(recordings.model("en-demo").path.joinpath("graph/words.txt").read_text().split()[::2])
-    with tempfile.TemporaryDirectory(prefix="webhook-") as folder:
-        async with PrivateRedis(Path(folder)) as redis, await open_store(redis.url, prefix="s", ttl_s=0) as store:
+    with tempfile.TemporaryDirectory(prefix="webhook-") as directory:
+        async with PrivateRedis(Path(directory)) as redis, await open_store(redis.url, prefix="s", ttl_s=0) as store:
             await fill(store, speaker, finals=args.finals, per_call=args.per_call)
             wanted = args.finals + args.finals // args.per_call
             bodies = [

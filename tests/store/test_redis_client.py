@@ -105,7 +105,7 @@ async def test_nobody_there_is_a_store_error_without_the_password(url: str) -> N
 
 
 async def test_a_command_gets_its_turn_while_all_connections_are_busy(redis_url: str) -> None:
-    """As a lease must, while many streams bring a backlog to Redis."""
+    """As a lease must, while many streams write what has waited."""
     client = connect(redis_url)
     under_way, stop = asyncio.Event(), asyncio.Event()
 

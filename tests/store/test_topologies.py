@@ -120,17 +120,17 @@ async def use_all_of(store: RedisStore) -> None:
 
 async def deliver_all_of(store: RedisStore, calls: list[str]) -> None:
     """What a webhook asks of Redis."""
-    deliveries = WebhookQueue(store.client, store.keys, name="crm", consumer="one", lease_s=30)
-    assert await deliveries.register(born_ms=0) is True
-    assert sorted([call_sid async for call_sid in deliveries.unsent()]) == calls
+    queue = WebhookQueue(store.client, store.keys, name="crm", consumer="one", lease_s=30)
+    assert await queue.register(born_ms=0) is True
+    assert sorted([call_sid async for call_sid in queue.unsent()]) == calls
     for call_sid in calls:
-        parcels = await deliveries.take(call_sid)
-        assert isinstance(parcels, list)
-        assert [parcel.json for parcel in parcels] == list(await store.history.events(call_sid))
-        await deliveries.count_attempt(parcels[0], attempts=1)
-        assert await deliveries.renew(call_sid) is True
-        assert await deliveries.take(call_sid, done=parcels) == []
-    assert [call_sid async for call_sid in deliveries.unsent()] == []
+        events_to_send = await queue.take(call_sid)
+        assert isinstance(events_to_send, list)
+        assert [event.json for event in events_to_send] == list(await store.history.events(call_sid))
+        await queue.count_attempt(events_to_send[0], attempts=1)
+        assert await queue.renew(call_sid) is True
+        assert await queue.take(call_sid, done=events_to_send) == []
+    assert [call_sid async for call_sid in queue.unsent()] == []
     letters = DeadLetters(store.client, store.keys, name="crm", ttl_s=60)
     letter = DeadLetter(calls[0], 3, "500", 20, "2026-11-23T05:20:00.123Z")
     assert await letters.add(letter) is True

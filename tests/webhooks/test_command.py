@@ -71,11 +71,11 @@ async def test_redis_goes_and_comes_back(tmp_path: Path, receiving: Receiving, u
             await call.say("two")
             await call.end()
             await receiving.until(lambda: receiving.texts("CA1")[-1] == "end")
-            figures = await asyncio.to_thread(_get, f"http://127.0.0.1:{unused_tcp_port}/metrics")
+            metrics = await asyncio.to_thread(_get, f"http://127.0.0.1:{unused_tcp_port}/metrics")
             child.send_signal(signal.SIGTERM)
             out, _ = await asyncio.wait_for(child.communicate(), 20)
     assert list(dict.fromkeys(receiving.texts("CA1"))) == ["one", "two", "end"]
-    assert 'transcriber_webhook_attempts_total{status="200"}' in figures
+    assert 'transcriber_webhook_attempts_total{status="200"}' in metrics
     assert child.returncode == 0
     assert b"Redis is away" in out
     assert b"Redis is back" in out
@@ -84,9 +84,9 @@ async def test_redis_goes_and_comes_back(tmp_path: Path, receiving: Receiving, u
 
 
 @asynccontextmanager
-async def redis_with_call(folder: Path, call: WrittenCall | None = None) -> AsyncIterator[tuple[str, WrittenCall]]:
+async def redis_with_call(directory: Path, call: WrittenCall | None = None) -> AsyncIterator[tuple[str, WrittenCall]]:
     """A redis-server of its own, with a call that begins or goes on."""
-    async with PrivateRedis(folder) as server, await open_store(server.url, prefix="transcripts", ttl_s=0) as store:
+    async with PrivateRedis(directory) as server, await open_store(server.url, prefix="transcripts", ttl_s=0) as store:
         if call is None:
             call = await WrittenCall.begin(store.event_log, "CA1")
         call.event_log = store.event_log

@@ -48,9 +48,9 @@ async def senders(*arguments: str, url: str) -> AsyncIterator["asyncio.Queue[Non
 
 
 @asynccontextmanager
-async def private_store(folder: Path) -> AsyncIterator[tuple[str, RedisStore]]:
+async def private_store(directory: Path) -> AsyncIterator[tuple[str, RedisStore]]:
     """A redis-server of its own and a store on it."""
-    async with PrivateRedis(folder) as redis, await open_store(redis.url, prefix="transcripts", ttl_s=0) as store:
+    async with PrivateRedis(directory) as redis, await open_store(redis.url, prefix="transcripts", ttl_s=0) as store:
         yield redis.url, store
 
 

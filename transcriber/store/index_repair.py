@@ -136,10 +136,10 @@ class IndexRepair:
     async def restore(self, call_sid: str) -> None:
         """All index entries of one call, from its hash and its stream. Raises StoreError."""
         with redis_failures("cannot read a call"):
-            status, at = await self._client.hmget(self._keys.call(call_sid), ["status", "started_at_ms"])
+            status, started = await self._client.hmget(self._keys.call(call_sid), ["status", "started_at_ms"])
         if status is None:
             return
-        started_ms = int(at or 0)
+        started_ms = int(started or 0)
         with redis_failures("cannot list a call"):
             await self._calls.add(call_sid, started_ms)
             if status == "live":
@@ -178,15 +178,15 @@ class IndexRepair:
     async def _flush_marked(self) -> None:
         """From memory to Redis, a slice at a time; one that is marked again meanwhile stays marked."""
         while self._marked:
-            some = list(self._marked)[:BATCH_CALLS]
-            for call_sid in some:
+            batch = list(self._marked)[:BATCH_CALLS]
+            for call_sid in batch:
                 del self._marked[call_sid]
-            rows = [part for call_sid in some for part in (time.time_ns() // 1000, call_sid)]
+            rows = [part for call_sid in batch for part in (time.time_ns() // 1000, call_sid)]
             try:
                 with redis_failures("cannot mark the calls to be indexed"):
                     refused = await self._note(keys=[self._keys.unindexed], args=[MAX_UNINDEXED_CALLS, *rows])
             except StoreError as error:
-                self._marked |= dict.fromkeys(some)
+                self._marked |= dict.fromkeys(batch)
                 if error.reason != "away":  # then everything is, and that is logged
                     self._secondary_writes.failed("unindexed", error)
                 raise

@@ -139,7 +139,7 @@ class WebhookClient:
 
     def _result(self, response: aiohttp.ClientResponse) -> DeliveryResult:
         asked_s = protocol.asked_delay_s(response.headers.get("Retry-After"), now_s=time.time())
-        if response.status in protocol.BUSY and asked_s:
+        if response.status in protocol.BUSY_STATUSES and asked_s:
             self._quiet_until = max(self._quiet_until, time.monotonic() + asked_s)
         return DeliveryResult(protocol.verdict(response.status), str(response.status), asked_s)
 

@@ -16,7 +16,7 @@ from transcriber.webhooks.dead_letters import DeadLetter, DeadLetters
 from transcriber.webhooks.metrics import WebhookMetrics
 from transcriber.webhooks.queue import CallBusy, WebhookEvent, WebhookQueue
 
-TYPES = frozenset({"final", "call.ended"})
+DELIVERED_TYPES = frozenset({"final", "call.ended"})
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ class CallDeliverer:
         content = parse(event.json)
         if not content:
             log.warning("call %s event %d is no JSON and not sent", event.call_sid, event.seq)
-        if content.get("type") not in TYPES:
+        if content.get("type") not in DELIVERED_TYPES:
             return
         if self._done:  # delivered ones: should we die now, they are not sent again
             await self._context.queue.acknowledge(self._done)

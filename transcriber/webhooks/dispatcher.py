@@ -194,9 +194,11 @@ class WebhookDispatcher:
         while True:
             await asyncio.sleep(self._context.lease_s / RENEWALS_PER_LEASE)
             held = [deliverer for deliverer in self._deliverers.values() if deliverer.holds_lease]
-            for at in range(0, len(held), RENEW_BATCH_CALLS):
-                some = held[at : at + RENEW_BATCH_CALLS]
-                for outcome in await asyncio.gather(*(deliverer.renew() for deliverer in some), return_exceptions=True):
+            for start in range(0, len(held), RENEW_BATCH_CALLS):
+                batch = held[start : start + RENEW_BATCH_CALLS]
+                for outcome in await asyncio.gather(
+                    *(deliverer.renew() for deliverer in batch), return_exceptions=True
+                ):
                     if isinstance(outcome, StoreError):
                         self._redis_away(outcome)
 

@@ -15,9 +15,9 @@ from typing import Literal
 Verdict = Literal["delivered", "refused", "failed", "gone"]
 """`refused`: this event will never be taken; `failed`: perhaps later; `gone`: the receiver wants nothing any more."""
 
-REFUSALS = frozenset({400, 413, 415, 422})
-GONE = 410
-BUSY = frozenset({429, 503})
+REFUSED_STATUSES = frozenset({400, 413, 415, 422})
+GONE_STATUS = 410
+BUSY_STATUSES = frozenset({429, 503})
 """With Retry-After they speak for the receiver as a whole, not for one call."""
 
 FIRST_DELAY_S, LONGEST_DELAY_S = 1.0, 300.0
@@ -44,9 +44,9 @@ def verdict(status: int) -> Verdict:
     """What an HTTP status says. Redirects are not followed: the events would go where nobody sent them."""
     if 200 <= status < 300:
         return "delivered"
-    if status in REFUSALS:
+    if status in REFUSED_STATUSES:
         return "refused"
-    return "gone" if status == GONE else "failed"
+    return "gone" if status == GONE_STATUS else "failed"
 
 
 def delay_s(attempts: int, *, chance: float, first_s: float = FIRST_DELAY_S) -> float:

@@ -179,17 +179,17 @@ class WebhookQueue:
             known_ms = int(settled or max(0, born_ms - RESUMABLE_S * 1000))
             settled_ms = min(oldest_ms, known_ms)
             live = await self._page(self._keys.live, 0, count=-1)
-            for at in range(0, len(live), BATCH_CALLS):
-                for call_sid, _ in await self._having_news(live[at : at + BATCH_CALLS], born_ms):
+            for start in range(0, len(live), BATCH_CALLS):
+                for call_sid, _ in await self._having_news(live[start : start + BATCH_CALLS], born_ms):
                     yield call_sid
-            at_ms, offset = settled_ms, 0
-            while page := await self._page(self._keys.calls, at_ms, offset=offset):
+            from_ms, offset = settled_ms, 0
+            while page := await self._page(self._keys.calls, from_ms, offset=offset):
                 for call_sid, started_ms in await self._having_news(page, born_ms):
                     oldest_ms = min(oldest_ms, started_ms)
                     yield call_sid
                 last_ms = page[-1][1]
-                offset = offset + len(page) if last_ms == at_ms else sum(ms == last_ms for _, ms in page)
-                at_ms = last_ms
+                offset = offset + len(page) if last_ms == from_ms else sum(ms == last_ms for _, ms in page)
+                from_ms = last_ms
             if oldest_ms > settled_ms or settled_ms < known_ms:
                 await self._client.hset(self._state, "settled_ms", str(oldest_ms))
 

@@ -50,7 +50,7 @@ class AofRewrite:
         self._directory = directory
         self._mark = directory / MARK_FILE
         self._metrics = metrics
-        self._news = asyncio.Event()
+        self._deletion_noted = asyncio.Event()
         self._pending = 1 if self._mark.exists() else 0
         self._under_way = 0
         """Deletions that have begun and not ended: a rewriting that begins now may come too early for them."""
@@ -78,7 +78,7 @@ class AofRewrite:
         finally:
             self._under_way -= 1
             self._pending += done
-            self._news.set()
+            self._deletion_noted.set()
             await self._unmark()
 
     async def run(self) -> None:
@@ -148,9 +148,9 @@ class AofRewrite:
     async def _until_quiet(self) -> None:
         first = asyncio.get_running_loop().time()
         while (left_s := first + LONGEST_WAIT_S - asyncio.get_running_loop().time()) > 0:
-            self._news.clear()
+            self._deletion_noted.clear()
             try:
-                await asyncio.wait_for(self._news.wait(), min(self._quiet_s, left_s))
+                await asyncio.wait_for(self._deletion_noted.wait(), min(self._quiet_s, left_s))
             except TimeoutError:
                 break
         await asyncio.sleep(max(0.0, self._rest_until - asyncio.get_running_loop().time()))
@@ -160,9 +160,9 @@ class AofRewrite:
         while not self._pending:
             left_s = self._check_expiry_at - asyncio.get_running_loop().time()
             if left_s > 0:
-                self._news.clear()
+                self._deletion_noted.clear()
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._news.wait(), left_s)
+                    await asyncio.wait_for(self._deletion_noted.wait(), left_s)
                 continue
             self._check_expiry_at += self._expiry_check_s
             with redis_failures("cannot ask what has expired"):

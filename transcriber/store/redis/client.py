@@ -25,13 +25,13 @@ READING_CONNECTIONS = 12
 """Histories are read over connections of their own, so that no number of readers keeps a write waiting."""
 READING_DEADLINE_S = 5.0
 """Of waiting for one of them."""
-CLUSTER_REDIRECTS = 3
-FORMS = (
+MAX_CLUSTER_REDIRECTS = 3
+URL_FORMS = (
     "redis://host:port/db, rediss://…, unix:///path?db=0, "
     "redis+sentinel://host:port,host:port/service/db or redis+cluster://host:port,host:port"
 )
 _OPTIONS = re.compile(r"db|username|password|client_name|health_check_interval|max_connections|socket_\w+|ssl_\w+")
-_OPTIONS_OF_SEVERAL = re.compile(r"sentinel_(username|password)|ssl_(ca_certs|ca_path|certfile|keyfile)")
+_SENTINEL_AND_CLUSTER_OPTIONS = re.compile(r"sentinel_(username|password)|ssl_(ca_certs|ca_path|certfile|keyfile)")
 
 
 def connect(url: str, *, max_connections: int = MAX_CONNECTIONS, wait_s: float = DEADLINE_S) -> Client:
@@ -52,7 +52,7 @@ def connect(url: str, *, max_connections: int = MAX_CONNECTIONS, wait_s: float =
                 return _cluster(parts)
     except (ValueError, TypeError, RedisError, RedisClusterException):
         pass  # their messages may quote parts of the URL
-    raise ConfigError(f"TRANSCRIBER_REDIS_URL is malformed: it must look like {FORMS}")
+    raise ConfigError(f"TRANSCRIBER_REDIS_URL is malformed: it must look like {URL_FORMS}")
 
 
 async def disconnect(client: Client) -> None:
@@ -130,7 +130,7 @@ def _single(url: str, parts: ParseResult, most: int, wait_s: float) -> Redis:
 
 
 def _sentinel(parts: ParseResult) -> Redis:
-    options = _options(parts, _OPTIONS_OF_SEVERAL)
+    options = _options(parts, _SENTINEL_AND_CLUSTER_OPTIONS)
     service, _, database = parts.path.strip("/").partition("/")
     if not service:
         raise ValueError("no service")
@@ -148,13 +148,13 @@ def _sentinel(parts: ParseResult) -> Redis:
 
 
 def _cluster(parts: ParseResult) -> RedisCluster:
-    options = _options(parts, _OPTIONS_OF_SEVERAL)
+    options = _options(parts, _SENTINEL_AND_CLUSTER_OPTIONS)
     if parts.path.strip("/") not in ("", "0"):
         raise ValueError("a cluster has only database 0")
     return RedisCluster(
         startup_nodes=[ClusterNode(host, port) for host, port in _addresses(parts, default_port=6379)],
         # Redirections count as retries here, and every write of ours may be repeated.
-        retry=Retry(NoBackoff(), CLUSTER_REDIRECTS),
+        retry=Retry(NoBackoff(), MAX_CLUSTER_REDIRECTS),
         ssl=parts.scheme.startswith("rediss"),
         **_limits(),
         **_credentials(parts),

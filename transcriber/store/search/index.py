@@ -123,8 +123,8 @@ class SearchIndex:
         await self._write(call_sid, started_ms, _entries(texts))
 
     async def _write(self, call_sid: str, started_ms: int, entries: Iterable[str]) -> None:
-        for some in _parts(sorted(entries)):
-            arguments = [self._prefix, day_of(started_ms), call_sid, str(started_ms), str(self._ttl_s), *some]
+        for batch in _batches(sorted(entries)):
+            arguments = [self._prefix, day_of(started_ms), call_sid, str(started_ms), str(self._ttl_s), *batch]
             await self._add(keys=[self._prefix + "days"], args=arguments)
 
     async def remove(self, call_sid: str, started_ms: int, texts: Iterable[str]) -> None:
@@ -143,8 +143,8 @@ class SearchIndex:
         await self._remove_entries(self._prefix, call_sid, started_ms, sorted(words))
 
     async def _remove_entries(self, prefix: str, call_sid: str, started_ms: int, words: Sequence[str]) -> None:
-        for some in _parts(words):
-            await self._remove(keys=[prefix + "days"], args=(prefix, day_of(started_ms), call_sid, *some))
+        for batch in _batches(words):
+            await self._remove(keys=[prefix + "days"], args=(prefix, day_of(started_ms), call_sid, *batch))
 
     async def find(
         self, terms: Sequence[Term], *, newest: tuple[int, str] | None, oldest_ms: int | None, count: int
@@ -193,8 +193,8 @@ def _merged(parts: Sequence[Candidates]) -> Candidates:
     return Candidates(sorted(calls, reverse=True), reached)
 
 
-def _parts(words: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (words[at : at + BATCH_WORDS] for at in range(0, len(words), BATCH_WORDS))
+def _batches(words: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (words[start : start + BATCH_WORDS] for start in range(0, len(words), BATCH_WORDS))
 
 
 def _entries(texts: Iterable[str]) -> set[str]:
