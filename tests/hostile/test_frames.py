@@ -15,6 +15,7 @@ import pytest
 from tests.hostile.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, frame, upgraded
 from tests.hostile.fuzz import rss_mb
 from tests.server.conftest import Running, Serve
+from transcriber.server.tuning import Tuning
 from transcriber.telephony.simulator import CallIds
 from transcriber.telephony.simulator.message_builder import MessageBuilder
 from transcriber.web.limits.client_limits import ClientLimits
@@ -90,7 +91,7 @@ async def test_every_ping_of_a_flood_is_answered_and_audio_still_counts(serve: S
 
 
 async def test_who_floods_and_does_not_listen_is_cut(serve: Serve) -> None:
-    running = await serve(client_limits=ClientLimits(write_s=0.5))
+    running = await serve(tuning=Tuning(client_limits=ClientLimits(write_s=0.5)))
     async with upgraded(running.server.url) as socket:
         socket.writer.write(start() + frame(b"p" * 125, PING) * 100_000)  # the answers fill every buffer
         await running.live(1)

@@ -12,15 +12,14 @@ from typing import Any
 import pytest
 
 from tests.phone import Phone
-from transcriber.calls.session_manager import CALLBACK_GRACE_S
 from transcriber.catalog import find
 from transcriber.errors import CallNotFound
 from transcriber.recognition.ports import Engine
 from transcriber.recognition.scripted_engine import ScriptedEngine
 from transcriber.recognition.vosk_engine import VoskEngine
 from transcriber.server.server import Server, running
+from transcriber.server.tuning import Tuning
 from transcriber.settings.definition import Settings
-from transcriber.web.limits.client_limits import ClientLimits
 
 Event = Mapping[str, Any]
 
@@ -77,7 +76,7 @@ async def serve(redis_url: str, tmp_path: Path) -> AsyncIterator[Serve]:
 
 
 @asynccontextmanager
-async def serving(redis_url: str, data_dir: Path, *, client_limits: ClientLimits | None = None) -> AsyncIterator[Serve]:
+async def serving(redis_url: str, data_dir: Path, *, tuning: Tuning | None = None) -> AsyncIterator[Serve]:
     """What `serve` gives, for whoever has a loop of its own; the servers stop at the end."""
     async with AsyncExitStack() as stack:
 
@@ -85,8 +84,7 @@ async def serving(redis_url: str, data_dir: Path, *, client_limits: ClientLimits
             *,
             engine: Engine | None = None,
             phone: Mapping[str, Any] | None = None,
-            client_limits: ClientLimits | None = client_limits,
-            callback_grace_s: float = CALLBACK_GRACE_S,
+            tuning: Tuning | None = tuning,
             **more: Any,
         ) -> Running:
             chosen: dict[str, Any] = {
@@ -105,8 +103,7 @@ async def serving(redis_url: str, data_dir: Path, *, client_limits: ClientLimits
                 running(
                     settings,
                     engine=engine or ScriptedEngine(),
-                    client_limits=client_limits,
-                    callback_grace_s=callback_grace_s,
+                    tuning=tuning,
                 )
             )
             return Running(server, Phone(server.url, **(phone or {})))

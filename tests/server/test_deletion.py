@@ -6,10 +6,10 @@ import tempfile
 from pathlib import Path
 
 import aiohttp
-import pytest
 
 from tests.sample_events import until
 from tests.server.conftest import Running, Serve, serving
+from transcriber.server.tuning import Tuning
 from transcriber.telephony.simulator import CallIds
 
 
@@ -23,12 +23,11 @@ def holding(directory: Path, words: bytes) -> list[str]:
     return [path.name for path in directory.rglob("*") if path.is_file() and words in path.read_bytes()]
 
 
-async def test_a_deleted_calls_words_leave_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("transcriber.store.redis.aof_rewrite.QUIET_S", 0.1)
+async def test_a_deleted_calls_words_leave_the_disk() -> None:
     with tempfile.TemporaryDirectory(prefix="data-") as name:  # a short path: sockets have little room
         data_dir = Path(name)
         async with serving("", data_dir) as serve:
-            running = await serve()
+            running = await serve(tuning=Tuning(erase_quiet_s=0.1))
             async with running.phone.call() as call:
                 await call.play(4000)
                 await call.hang_up()

@@ -15,6 +15,7 @@ import pytest
 from tests.server.conftest import Running, Serve, serving
 from tests.server.test_slow_peers import Streams, cut, ended
 from tests.server.test_tls import Issuer
+from transcriber.server.tuning import Tuning
 from transcriber.settings.api_keys import settings_entry
 from transcriber.web.limits.client_limits import ClientLimits
 from transcriber.web.transport import connections
@@ -32,7 +33,7 @@ LIMITS = ClientLimits(connections=MOST, head_s=60)
 @pytest.fixture
 async def serve(redis_url: str, tmp_path: Path) -> AsyncIterator[Serve]:
     """Starts servers with these limits."""
-    async with serving(redis_url, tmp_path, client_limits=LIMITS) as start:
+    async with serving(redis_url, tmp_path, tuning=Tuning(client_limits=LIMITS)) as start:
         yield start
 
 
@@ -89,7 +90,7 @@ async def test_tls_handshakes_that_do_not_come_take_no_place_from_newcomers(
 ) -> None:
     issuer = Issuer(tmp_path)
     issuer.issue("localhost")
-    running = await serve(client_limits=replace(LIMITS, handshake_s=60), **issuer.settings)
+    running = await serve(tuning=Tuning(client_limits=replace(LIMITS, handshake_s=60)), **issuer.settings)
     async with held(running, 3 * MOST, b"\x16\x03\x01\x02\x00\x01") as silent:
         assert "localhost" in await issuer.shown(running.server.url)
         assert await ended(silent[0][0]) == b""

@@ -8,7 +8,6 @@ import pytest
 
 from bench.own_redis import OwnRedis, own_redis
 from tests.process import command, process, ready
-from tests.sample_events import until
 from tests.server.conftest import Serve, subscribed
 from tests.server.troubled import spoken
 from transcriber.errors import ConfigError
@@ -60,7 +59,9 @@ async def test_with_a_prefix_of_its_own_a_server_hears_only_its_own_calls(serve:
     other = await serve(redis_url=f"{redis.url}?db=1", redis_prefix="other")
     async with subscribed(one, "*") as heard, subscribed(other, "*") as heard_by_other:
         call_sid = await spoken(one)
-        await until(lambda: asyncio.sleep(0, any('"call.ended"' in event["json"] for event in list(heard._queue))))  # type: ignore[attr-defined]
+        async with asyncio.timeout(30):
+            while '"call.ended"' not in (await heard.get())["json"]:
+                pass
         assert heard_by_other.empty()
     assert call_sid
 

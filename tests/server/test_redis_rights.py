@@ -26,6 +26,7 @@ from tests.server.troubled import (
     user,
 )
 from tests.webhooks.conftest import Receiving, command, receiving
+from transcriber.server.tuning import Tuning
 from transcriber.store.keys import Keys
 from transcriber.store.redis.acl_check import commands
 
@@ -62,17 +63,13 @@ async def test_the_rights_that_the_readme_recommends_are_enough(
         assert [key async for key in client.scan_iter() if not str(key).startswith("transcripts:")] == []
 
 
-@pytest.fixture
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Repairs are tried often."""
-    monkeypatch.setattr("transcriber.store.index_repair.REPAIR_S", 0.05)
-
+SOON = Tuning(index_repair_s=0.05)
+"""Repairs are tried often."""
 
 RECORD = ("~transcripts:{CA*", "~transcripts:probe:*", "&transcripts:*", "+@all", "-@dangerous")
 LISTS = ("~transcripts:calls", "~transcripts:calls:live", "~transcripts:leases")
 
 
-@pytest.mark.usefixtures("soon")
 @pytest.mark.parametrize(
     ("rules", "refused"),
     [
@@ -83,7 +80,8 @@ LISTS = ("~transcripts:calls", "~transcripts:calls:live", "~transcripts:leases")
 async def test_an_index_that_is_refused_keeps_no_word_from_the_record_and_is_repaired(
     serve: Serve, redis: OwnRedis, rules: tuple[str, ...], refused: set[str]
 ) -> None:
-    running = await serve(redis_url=await user(redis, *rules), redis_prefix="transcripts", rate_per_address=0)
+    url = await user(redis, *rules)
+    running = await serve(tuning=SOON, redis_url=url, redis_prefix="transcripts", rate_per_address=0)
     call_sid = await spoken(running)
     events = await over(running, call_sid)
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))

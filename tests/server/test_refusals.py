@@ -7,8 +7,10 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.hostile.frames import frame, upgraded
 from tests.server.conftest import Running, Serve
 from transcriber.errors import ServerUnreachable
+from transcriber.server.tuning import Tuning
 from transcriber.settings.api_keys import settings_entry
 from transcriber.telephony.simulator import CallIds
 from transcriber.telephony.simulator.message_builder import MessageBuilder
@@ -143,14 +145,13 @@ async def test_messages_that_end_a_stream(serve: Serve, message: str | bytes, co
 
 async def test_text_that_is_not_utf8_is_1007(serve: Serve) -> None:
     running = await serve()
-    async with aiohttp.ClientSession() as session, session.ws_connect(running.server.url + "/v1/media") as socket:
-        await socket._writer.send_frame(b"\xff\xfe", aiohttp.WSMsgType.TEXT)
-        message = await socket.receive(timeout=5)
-        assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 1007)
+    async with upgraded(running.server.url) as socket:
+        await socket.send(frame(b"\xff\xfe"))
+        assert await socket.closed() == 1007
 
 
 async def test_no_start_in_time_is_1008(serve: Serve) -> None:
-    async with (await serve(client_limits=ClientLimits(start_s=0.2))).phone.call(start=False) as call:
+    async with (await serve(tuning=Tuning(client_limits=ClientLimits(start_s=0.2)))).phone.call(start=False) as call:
         await call.send('{"event": "connected"}')
         assert await call.closed() == 1008
 
@@ -158,7 +159,7 @@ async def test_no_start_in_time_is_1008(serve: Serve) -> None:
 async def test_admission_may_take_longer_than_a_start(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """As when a call is the first to ask for a large model."""
     start_s = 0.5
-    running = await serve(client_limits=ClientLimits(start_s=start_s), require_ticket=True)
+    running = await serve(tuning=Tuning(client_limits=ClientLimits(start_s=start_s)), require_ticket=True)
     redeem, ids = running.server.store.tickets.redeem, CallIds()
     ticket = await running.server.store.tickets.issue(ids.call)
 

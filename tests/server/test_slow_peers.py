@@ -14,6 +14,7 @@ import pytest
 
 from tests.server.conftest import Running, Serve, serving
 from tests.server.test_tls import Issuer
+from transcriber.server.tuning import Tuning
 from transcriber.web.limits.client_limits import ClientLimits, most_connections
 
 LIMITS = ClientLimits(head_s=0.5, write_s=0.5, handshake_s=0.5, body_s=0.5, check_every_s=0.05)
@@ -22,7 +23,7 @@ LIMITS = ClientLimits(head_s=0.5, write_s=0.5, handshake_s=0.5, body_s=0.5, chec
 @pytest.fixture
 async def serve(redis_url: str, tmp_path: Path) -> AsyncIterator[Serve]:
     """Starts servers with these limits."""
-    async with serving(redis_url, tmp_path, client_limits=LIMITS) as start:
+    async with serving(redis_url, tmp_path, tuning=Tuning(client_limits=LIMITS)) as start:
         yield start
 
 
@@ -151,7 +152,7 @@ async def test_a_reader_that_does_not_read_is_cut_and_another_one_misses_nothing
 
 
 async def test_when_all_places_are_taken_the_silent_make_room(serve: Serve) -> None:
-    running = await serve(client_limits=replace(LIMITS, head_s=60, connections=20))
+    running = await serve(tuning=Tuning(client_limits=replace(LIMITS, head_s=60, connections=20)))
     async with running.phone.call() as healthy:
         await running.live(1)
         silent = [

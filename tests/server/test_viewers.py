@@ -13,6 +13,7 @@ import pytest
 from tests.server.conftest import Running, Serve
 from tests.web.test_live import Reader, numbers
 from tests.web.written_call import WrittenCall
+from transcriber.server.tuning import Tuning
 from transcriber.web.limits.client_limits import ClientLimits
 
 LONG = "secret" * 5000
@@ -43,7 +44,7 @@ def everything_from(deaf: socket.socket) -> bytes:
 async def test_a_reader_that_never_reads_is_dropped_with_a_reason_and_disturbs_nobody(
     serve: Serve, caplog: pytest.LogCaptureFixture, path: str
 ) -> None:
-    running = await serve(client_limits=ClientLimits(write_s=0.5, check_every_s=0.05))
+    running = await serve(tuning=Tuning(client_limits=ClientLimits(write_s=0.5, check_every_s=0.05)))
     call = await WrittenCall.begin(running.server.store.event_log, "CA1")
     said = 0
     with deaf_reader(running, path) as deaf, caplog.at_level(logging.INFO):
@@ -62,7 +63,7 @@ async def test_a_reader_that_never_reads_is_dropped_with_a_reason_and_disturbs_n
 
 
 async def test_a_reader_that_reads_slowly_stays(serve: Serve) -> None:
-    running = await serve(client_limits=ClientLimits(write_s=5.0))
+    running = await serve(tuning=Tuning(client_limits=ClientLimits(write_s=5.0)))
     call = await WrittenCall.begin(running.server.store.event_log, "CA1")
     for _ in range(50):
         await call.say(LONG)

@@ -11,11 +11,10 @@ import pytest
 from tests.web.conftest import Client, WebClient
 from tests.web.test_live import reading
 from tests.web.written_call import WrittenCall
-from transcriber.runtime import time_slices
 from transcriber.runtime.time_slices import TimeSlices
 from transcriber.store.redis.client import READING_CONNECTIONS
 from transcriber.store.redis_store import RedisStore
-from transcriber.web.limits.history_reads import MOST_CONCURRENT, MOST_WAITING, READ_LIMITS
+from transcriber.web.limits.history_reads import MOST_CONCURRENT, MOST_WAITING, ReadLimits
 
 FINALS = 1500
 WITHIN_S = 60
@@ -26,12 +25,6 @@ LONG = (
     "/v1/calls?q=hello&limit=200",
     "/v1/calls/CA1/events",
 )
-
-
-@pytest.fixture
-def smallest_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the machine's speed: every item ends a slice."""
-    monkeypatch.setattr(time_slices, "SLICE_S", 0.0)
 
 
 @pytest.fixture
@@ -49,10 +42,10 @@ async def long_call(begin_call: Any, store: RedisStore) -> WrittenCall:
     return call
 
 
-@pytest.mark.usefixtures("smallest_slices", "long_call")
+@pytest.mark.usefixtures("long_call")
 @pytest.mark.parametrize("path", LONG)
 async def test_health_is_answered_again_and_again_while_a_history_is_read(web_client: WebClient, path: str) -> None:
-    client = await web_client()
+    client = await web_client({"read_limits": ReadLimits(slice_s=0.0)})  # every item ends a slice
 
     async def whole() -> bytes:
         answer = await client.get(path)
@@ -102,11 +95,11 @@ async def test_writes_go_on_while_every_reading_connection_is_taken(begin_call: 
 
 async def test_too_many_readers_are_asked_to_come_back(web_client: WebClient, begin_call: Any) -> None:
     await (await begin_call("CA1")).end()
-    client = await web_client()
-    places = client.server.app[READ_LIMITS]  # type: ignore[attr-defined]
+    read_limits = ReadLimits()
+    client = await web_client({"read_limits": read_limits})
     async with AsyncExitStack() as stack:
         for _ in range(MOST_CONCURRENT):
-            await stack.enter_async_context(places.slot())
+            await stack.enter_async_context(read_limits.slot())
         waiting = [asyncio.create_task(client.get("/v1/calls?q=hello")) for _ in range(MOST_WAITING)]
         answers = await _until_refused(client)
         assert answers["error"]["code"] == "busy"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from transcriber.calls.admission import AdmissionRules
-from transcriber.calls.session_manager import CALLBACK_GRACE_S, SessionManager, SessionParts, SessionTimeouts
+from transcriber.calls.session_manager import SessionManager, SessionParts, SessionTimeouts
 from transcriber.observability.metrics import Metrics
 from transcriber.outbox.journal_recovery import JournalRecovery
 from transcriber.recognition.capacity import Capacity
@@ -22,11 +22,11 @@ from transcriber.server.model_loader import ModelLoader
 from transcriber.server.readiness import degradations, readiness
 from transcriber.server.recognition import Recognition, open_recognition
 from transcriber.server.storage import open_storage
+from transcriber.server.tuning import Tuning
 from transcriber.settings import local_key
 from transcriber.settings.definition import Settings
 from transcriber.settings.host_address import url_of
 from transcriber.store.redis_store import RedisStore
-from transcriber.web.limits.client_limits import ClientLimits
 from transcriber.web.services import Services
 from transcriber.web.transport.certificate import Certificate
 
@@ -61,15 +61,15 @@ async def running(
     *,
     engine: Engine | None = None,
     report: Callable[[str], None] = log.info,
-    client_limits: ClientLimits | None = None,
-    callback_grace_s: float = CALLBACK_GRACE_S,
+    tuning: Tuning | None = None,
 ) -> AsyncIterator[Server]:
     """A server that accepts calls inside the block; behind it live calls were finished and everything is gone.
 
-    `engine` instead of the model that the settings name; `callback_grace_s` as in `SessionTimeouts`. Leaving drains for
+    `engine` instead of the model that the settings name. Leaving drains for
     `settings.drain_s` unless `server.sessions.skip_drain()` was called. Raises ConfigError (address), ModelError,
     StoreError.
     """
+    tuning = tuning or Tuning()
     async with AsyncExitStack() as stack:
         certificate = Certificate(settings.tls_cert, settings.tls_key) if settings.tls_cert else None
         sockets = bind(settings, stack)
@@ -79,11 +79,11 @@ async def running(
         stack.push_async_callback(cancel, loading)
         metrics = Metrics()
         metrics.tasks.set_function(partial(_count_tasks, asyncio.get_running_loop()))
-        store, outbox = await open_storage(settings, metrics, stack, report)
+        store, outbox = await open_storage(settings, metrics, stack, report, tuning)
         recognition = await open_recognition(settings, model_loader, loading, stack)
         outbox.takeover.recovery.set_result(JournalRecovery(store.history, partial(retranscribe, recognition.service)))
         parts = SessionParts(recognition=recognition.service, outbox=outbox, tickets=store.tickets, metrics=metrics)
-        sessions = _open_sessions(settings, recognition.capacity, parts, stack, callback_grace_s=callback_grace_s)
+        sessions = _open_sessions(settings, recognition.capacity, parts, tuning, stack)
         services = Services(
             settings=settings,
             local_key=own_api_key,
@@ -96,7 +96,7 @@ async def running(
             metrics=metrics,
             model=recognition.about,
             log_limiter=parts.log_limiter,
-            client_limits=client_limits or ClientLimits(),
+            client_limits=tuning.client_limits,
         )
         await serve_http(services, sockets, certificate, stack, report)
         stack.push_async_callback(sessions.drain, settings.drain_s)
@@ -109,7 +109,7 @@ def _count_tasks(loop: asyncio.AbstractEventLoop) -> int:
 
 
 def _open_sessions(
-    settings: Settings, capacity: Capacity, parts: SessionParts, stack: AsyncExitStack, *, callback_grace_s: float
+    settings: Settings, capacity: Capacity, parts: SessionParts, tuning: Tuning, stack: AsyncExitStack
 ) -> SessionManager:
     """The registry of live streams, which watches them until the stack ends."""
     rules = AdmissionRules(
@@ -117,7 +117,7 @@ def _open_sessions(
         account_sids=settings.twilio_account_sid,
         require_ticket=settings.require_ticket,
     )
-    timeouts = SessionTimeouts(inactivity_s=settings.inactivity_s, callback_grace_s=callback_grace_s)
+    timeouts = SessionTimeouts(inactivity_s=settings.inactivity_s, callback_grace_s=tuning.callback_grace_s)
     sessions = SessionManager(rules, parts, timeouts)
     run_in_background(stack, sessions.watch_inactivity(), name="ending silent streams")
     run_in_background(stack, sessions.watch_stalled_tracks(), name="noticing tracks whose frames have stopped")

@@ -11,6 +11,7 @@ from transcriber.outbox.outbox import Outbox
 from transcriber.outbox.server_directory import ServerDirectory
 from transcriber.outbox.set_aside_audio import SetAsideAudio
 from transcriber.runtime.background import run_in_background
+from transcriber.server.tuning import Tuning
 from transcriber.settings.definition import Settings
 from transcriber.store.redis.aof_rewrite import AofRewrite
 from transcriber.store.redis.private_server import PrivateRedis
@@ -21,16 +22,16 @@ DELIVER_S = 5.0
 
 
 async def open_storage(
-    settings: Settings, metrics: Metrics, stack: AsyncExitStack, report: Callable[[str], None]
+    settings: Settings, metrics: Metrics, stack: AsyncExitStack, report: Callable[[str], None], tuning: Tuning
 ) -> tuple[RedisStore, Outbox]:
     """The store and the outbox before it; both close with the stack. Raises ConfigError, StoreError."""
     directory = await _make_server_directory(settings)
     try:
-        store = await _open_store(settings, directory.owner, metrics, stack, report)
+        store = await _open_store(settings, directory.owner, metrics, stack, report, quiet_s=tuning.erase_quiet_s)
     except BaseException:
         await asyncio.to_thread(directory.release)
         raise
-    run_in_background(stack, store.index_repair.run(), name="repairing the indexes")
+    run_in_background(stack, store.index_repair.run(interval_s=tuning.index_repair_s), name="repairing the indexes")
     return store, await _open_outbox(directory, store, metrics, stack, report, journals=settings.journal)
 
 
@@ -43,7 +44,13 @@ async def _make_server_directory(settings: Settings) -> ServerDirectory:
 
 
 async def _open_store(
-    settings: Settings, owner: str, metrics: Metrics, stack: AsyncExitStack, report: Callable[[str], None]
+    settings: Settings,
+    owner: str,
+    metrics: Metrics,
+    stack: AsyncExitStack,
+    report: Callable[[str], None],
+    *,
+    quiet_s: float,
 ) -> RedisStore:
     """The store on the Redis of the settings, or on one of our own."""
     url, redis_directory = settings.redis_url, settings.data_dir / "redis"
@@ -56,7 +63,7 @@ async def _open_store(
     if settings.redis_url:
         await _check_foreign_redis(store, stack, report)
     else:
-        aof_rewrite = AofRewrite(store.client, redis_directory, metrics)
+        aof_rewrite = AofRewrite(store.client, redis_directory, metrics, quiet_s=quiet_s)
         store.deletions.around.append(aof_rewrite.around_deletion)
         stack.push_async_callback(aof_rewrite.finish)
         run_in_background(stack, aof_rewrite.run(), name="erasing what was deleted")

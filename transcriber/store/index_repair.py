@@ -99,8 +99,8 @@ class IndexRepair:
             self._full = True
             log.error("more than %d calls wait to be indexed: run `transcriber reindex` afterwards", MAX_MARKED_CALLS)
 
-    async def run(self) -> None:
-        """`run_once` every REPAIR_INTERVAL_S, for ever; where nothing is listed, the list is made anew first."""
+    async def run(self, *, interval_s: float = REPAIR_INTERVAL_S) -> None:
+        """`run_once` every `interval_s`, for ever; where nothing is listed, the list is made anew first."""
         try:
             await self._rebuild_if_empty()
             while True:
@@ -108,7 +108,7 @@ class IndexRepair:
                     await self.run_once()
                 except StoreError as error:
                     log.debug("the indexes cannot be repaired yet: %s", error)
-                await asyncio.sleep(REPAIR_INTERVAL_S)
+                await asyncio.sleep(interval_s)
         finally:
             with suppress(StoreError):
                 await self._flush_marked()

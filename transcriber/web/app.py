@@ -11,7 +11,6 @@ from transcriber.web.api import openapi
 from transcriber.web.caching import compressed
 from transcriber.web.cors import add_cors_headers, preflight
 from transcriber.web.limits.event_streams import EVENT_STREAMS, EventStreamLimits
-from transcriber.web.limits.history_reads import READ_LIMITS, ReadLimits
 from transcriber.web.limits.request_rate import RATE_LIMITS, RateLimits, rate_limited
 from transcriber.web.middleware import add_security_headers, body_read, identified_and_counted, json_errors
 from transcriber.web.routes import (
@@ -41,7 +40,6 @@ def create_app(services: Services) -> web.Application:
     app[sample_calls.OWN_KEY] = api_keys.generate()
     app[ACCEPTED_KEYS] = accepted_keys(services.settings, services.local_key, app[sample_calls.OWN_KEY])
     app[RATE_LIMITS] = RateLimits.of(services.settings)
-    app[READ_LIMITS] = ReadLimits()
     app[CLOSING] = asyncio.Event()
     app[EVENT_STREAMS] = EventStreamLimits()
     app[TICKET_ISSUER] = TicketIssuer(services.tickets)

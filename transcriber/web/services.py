@@ -12,6 +12,7 @@ from transcriber.observability.metrics import Metrics
 from transcriber.settings.definition import Settings
 from transcriber.store.ports import CallHistory, Feed, Tickets
 from transcriber.web.limits.client_limits import ClientLimits
+from transcriber.web.limits.history_reads import ReadLimits
 
 
 async def _nothing() -> Mapping[str, str]:
@@ -22,8 +23,8 @@ async def _nothing() -> Mapping[str, str]:
 class Services:
     """The parts behind the routes.
 
-    `readiness` says by part what keeps new calls out (`{"outbox": "full"}`), or nothing; `limping` what is wrong and
-    does not keep them out (`{"redis": "away: no answer"}`). A word for everybody, behind a colon more for the log.
+    `readiness` says by part what keeps new calls out (`{"outbox": "full"}`), or nothing; `degradations` what is wrong
+    and does not keep them out (`{"redis": "away: no answer"}`): a word for everybody, behind a colon more for the log.
     """
 
     settings: Settings
@@ -31,14 +32,17 @@ class Services:
     """The server's own key, where one is wanted and the settings have none."""
     history: CallHistory
     feed: Feed
+    """What is being published now."""
     tickets: Tickets
     sessions: SessionManager
+    """The live streams, and in `sessions.admission` who may start one."""
     readiness: Callable[[], Awaitable[Mapping[str, str]]]
     metrics: Metrics
     degradations: Callable[[], Awaitable[Mapping[str, str]]] = _nothing
     model: Callable[[], Mapping[str, Any]] = dict
     """The default model: its name, language, and whether it is the demo."""
     client_limits: ClientLimits = field(default_factory=ClientLimits)
+    read_limits: ReadLimits = field(default_factory=ReadLimits)
     heartbeat_s: float = 15.0
     """Seconds between two comments to a reader of Server-Sent Events for whom there is nothing."""
     sse_retry_s: float = 1.0

@@ -4,10 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from aiohttp import web
-
 from transcriber.errors import Busy
-from transcriber.runtime.time_slices import TimeSlices
+from transcriber.runtime.time_slices import SLICE_S, TimeSlices
 
 MOST_CONCURRENT = 4
 MOST_WAITING = 32
@@ -21,8 +19,10 @@ CALLS_PER_CHARGE = 100
 class ReadLimits:
     """The slots of long reads, and their time slices on the event loop. Belongs to one event loop."""
 
-    def __init__(self, *, most_concurrent: int = MOST_CONCURRENT, most_waiting: int = MOST_WAITING) -> None:
-        self.time_slices = TimeSlices()
+    def __init__(
+        self, *, most_concurrent: int = MOST_CONCURRENT, most_waiting: int = MOST_WAITING, slice_s: float = SLICE_S
+    ) -> None:
+        self.time_slices = TimeSlices(slice_s=slice_s)
         self._most_waiting = most_waiting
         self._slots = asyncio.Semaphore(most_concurrent)
         self._waiting = 0
@@ -47,6 +47,3 @@ class ReadLimits:
             yield
         finally:
             self._slots.release()
-
-
-READ_LIMITS = web.AppKey("read_limits", ReadLimits)

@@ -16,7 +16,7 @@ from transcriber.web.api import parameters
 from transcriber.web.api.content_negotiation import best
 from transcriber.web.api.errors import error_response
 from transcriber.web.caching import etag, matches_client_etag
-from transcriber.web.limits.history_reads import CALLS_PER_CHARGE, EVENTS_PER_CHARGE, READ_LIMITS, SEARCH_TOKENS
+from transcriber.web.limits.history_reads import CALLS_PER_CHARGE, EVENTS_PER_CHARGE, SEARCH_TOKENS
 from transcriber.web.limits.request_rate import charge_more
 from transcriber.web.services import SERVICES
 
@@ -45,7 +45,7 @@ async def calls(request: web.Request) -> web.Response:
         terms=parse_query(values["q"]) if "q" in values else (),
     )
     charge_more(request, SEARCH_TOKENS if query.terms else query.limit // CALLS_PER_CHARGE)
-    async with request.app[READ_LIMITS].slot():
+    async with request.app[SERVICES].read_limits.slot():
         page = await request.app[SERVICES].history.calls(query)
         return await _written(request, _list(page), "application/json")
 
@@ -83,10 +83,10 @@ async def transcript(request: web.Request) -> web.Response:
         if matches_client_etag(request, tag):
             return web.Response(status=304, headers=headers)
     charge_more(request, int(summary.get("last_seq", 0)) // EVENTS_PER_CHARGE)
-    async with request.app[READ_LIMITS].slot():
+    async with request.app[SERVICES].read_limits.slot():
         conversation = Conversation(track=track)
         async for page in history.pages(call_sid):
-            await request.app[READ_LIMITS].time_slices.collect(map(conversation.add, page))
+            await request.app[SERVICES].read_limits.time_slices.collect(map(conversation.add, page))
         if chosen == "json":
             pieces = _utterances({"call_sid": call_sid, "status": summary.get("status")}, conversation.texts())
         else:
@@ -99,7 +99,7 @@ async def _written(
     request: web.Request, pieces: Iterator[str], media_type: str, headers: Mapping[str, str] | None = None
 ) -> web.Response:
     """An answer that is put together in turns; aiohttp compresses long ones on a thread."""
-    parts = await request.app[READ_LIMITS].time_slices.collect(piece.encode() for piece in pieces)
+    parts = await request.app[SERVICES].read_limits.time_slices.collect(piece.encode() for piece in pieces)
     return web.Response(body=b"".join(parts), content_type=media_type, charset="utf-8", headers=headers)
 
 

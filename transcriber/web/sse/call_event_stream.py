@@ -10,7 +10,7 @@ from aiohttp import web
 from transcriber.errors import CallNotFound, StoreError
 from transcriber.events.schema import parse
 from transcriber.store.ports import PublishedEvent
-from transcriber.web.limits.history_reads import EVENTS_PER_CHARGE, READ_LIMITS
+from transcriber.web.limits.history_reads import EVENTS_PER_CHARGE
 from transcriber.web.limits.request_rate import charge_more
 from transcriber.web.services import SERVICES, Services
 from transcriber.web.sse.heartbeats import CLOSING, UNAVAILABLE, pause, with_heartbeats
@@ -25,7 +25,7 @@ class CallEventStream:
     def __init__(self, request: web.Request, answer: SseResponse, *, call_sid: str, after: int, partials: bool) -> None:
         self._services: Services = request.app[SERVICES]
         self._request = request
-        self._read_limits = request.app[READ_LIMITS]
+        self._read_limits = request.app[SERVICES].read_limits
         self._closing = request.app[CLOSING]
         self._answer = answer
         self._call_sid = call_sid
