@@ -10,6 +10,7 @@ from redis.exceptions import NoPermissionError
 
 from transcriber.errors import ConfigError, StoreError
 from transcriber.observability.metrics import Metrics
+from transcriber.runtime.time_slices import SLICE_S
 from transcriber.store import scripts
 from transcriber.store.call_deletion import CallDeletion
 from transcriber.store.call_history import RedisCallHistory
@@ -49,6 +50,7 @@ class RedisStore:
         owner: str,
         metrics: Metrics,
         lease_s: float = LEASE_S,
+        slice_s: float = SLICE_S,
     ) -> None:
         self._client = client
         self._reading_client = reading_client
@@ -57,7 +59,7 @@ class RedisStore:
         self.secondary_writes = SecondaryWrites(metrics)
         self.search_index = index = SearchIndex(client, keys, ttl_s=ttl_s, reading_client=reading_client)
         calls = CallList(client, keys, ttl_s=ttl_s)
-        events = StoredEvents(reading_client, keys)
+        events = StoredEvents(reading_client, keys, slice_s=slice_s)
         self.index_repair = IndexRepair(client, keys, index, calls, self.secondary_writes, events)
         self.event_log = RedisEventLog(
             client, keys, index, calls, self.index_repair, self.secondary_writes, ttl_s=ttl_s, lease_s=lease_s
@@ -147,17 +149,27 @@ async def open_store(
     owner: str = "nobody",
     metrics: Metrics | None = None,
     lease_s: float = LEASE_S,
+    slice_s: float = SLICE_S,
 ) -> RedisStore:
     """A store on the Redis at `url`, which has answered. `ttl_s`: how long calls are kept, 0 = for ever.
 
     `owner`: a name, one word, that no other server has, for whoever writes streams. `metrics`: where it counts.
-    `lease_s`: how long a stream is held to be alive without a sign of its server.
+    `lease_s`: how long a stream is held to be alive without a sign of its server. `slice_s`: how long reading a long
+    history may hold the event loop at a time.
 
     Raises ConfigError for a malformed URL, StoreError when Redis does not answer.
     """
     reading = connect(url, max_connections=READING_CONNECTIONS, wait_s=READING_DEADLINE_S)
-    metrics = metrics or Metrics()
-    store = RedisStore(connect(url), reading, Keys(prefix), ttl_s=ttl_s, owner=owner, metrics=metrics, lease_s=lease_s)
+    store = RedisStore(
+        connect(url),
+        reading,
+        Keys(prefix),
+        ttl_s=ttl_s,
+        owner=owner,
+        metrics=metrics or Metrics(),
+        lease_s=lease_s,
+        slice_s=slice_s,
+    )
     try:
         await store.ping()
     except BaseException:

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 from transcriber.events.schema import parse
-from transcriber.runtime.time_slices import TimeSlices
+from transcriber.runtime.time_slices import SLICE_S, TimeSlices
 from transcriber.store.keys import Keys
 from transcriber.store.redis.client import Client
 
@@ -15,10 +15,10 @@ PAGE_EVENTS = 100
 class StoredEvents:
     """Reads the streams; `time_slices`: shared by all who read them. Errors of Redis come out as they are."""
 
-    def __init__(self, client: Client, keys: Keys) -> None:
+    def __init__(self, client: Client, keys: Keys, *, slice_s: float = SLICE_S) -> None:
         self._client = client
         self._keys = keys
-        self.time_slices = TimeSlices()
+        self.time_slices = TimeSlices(slice_s=slice_s)
 
     async def pages(self, call_sid: str, *, after: int = 0) -> AsyncGenerator[Sequence[str]]:
         """The JSON of the events with seq > `after`, in order; no page is empty."""
