@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import aiohttp
 
-from bench.knocking import TURNED_AWAY, knock
+from bench.dialling import REFUSED, try_to_dial
 from bench.stage import Event, Finals, Stage, Verdict, compare, finals, until
 from transcriber.errors import CallNotFound
 from transcriber.runtime import child_process
@@ -53,7 +53,7 @@ async def _terminated(stage: Stage, drain_s: int) -> Verdict:
         history = await stage.history(store)
         expected = await _said_alone(stage, store, history)
         problems = _problems(ends, history, asked_ms)
-        if answer != TURNED_AWAY:
+        if answer != REFUSED:
             problems.append(f"a new call was answered with {answer}")
         if server.exit_status != 0:
             problems.append(f"exit status {server.exit_status}")
@@ -67,7 +67,7 @@ def _terminate(server: child_process.ChildProcess) -> float:
 
 async def _answer(url: str) -> str:
     async with aiohttp.ClientSession() as session:
-        return await knock(session, Target(url=url))
+        return await try_to_dial(session, Target(url=url))
 
 
 async def _gone(server: child_process.ChildProcess) -> bool:

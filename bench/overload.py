@@ -19,7 +19,7 @@ import aiohttp
 import psutil
 
 from bench import recordings
-from bench.knocking import ADMITTED, TURNED_AWAY, knock
+from bench.dialling import ADMITTED, REFUSED, try_to_dial
 from bench.stage import Finals, Plan, Stage, Verdict, compare
 from transcriber.benchmark import load
 from transcriber.benchmark.material import Call, from_sample_calls
@@ -33,9 +33,9 @@ AGAIN_S = 1.0
 LOOK_S = 0.2
 LET_IN_S = 20.0
 MARGIN_S = 1.0
-"""Nobody knocks so shortly before a call's end, which would make room."""
+"""Nobody dials so shortly before a call's end, which would free its place."""
 MOST_GROWN_MB = 30.0
-"""What a crowd of refused calls may cost at most while it knocks."""
+"""What refused calls may cost at most while they dial again and again."""
 MB = 1e6
 
 
@@ -56,7 +56,7 @@ async def overload(stage: Stage, wanted: Finals) -> Verdict:
         stage.ids.append(CallIds())
         await dial(Target(url=url), stage.recording, ids=stage.ids[-1], speed=stage.plan.speed)
         await stage.ended(store)
-        if set(answers) != {TURNED_AWAY}:
+        if set(answers) != {REFUSED}:
             problems.append(f"calls beyond the room were answered with {dict(answers)}")
         if peak.most_mb - peak.first_mb > MOST_GROWN_MB:
             problems.append(f"{peak.first_mb:.0f} MB grew to {peak.most_mb:.0f} MB")
@@ -95,7 +95,7 @@ async def _insist(url: str, *, callers: int, every_s: float, for_s: float) -> Co
     over_s = time.monotonic() + for_s
     async with aiohttp.ClientSession() as session:
         while time.monotonic() < over_s:
-            answers.update(await asyncio.gather(*(knock(session, Target(url=url)) for _ in range(callers))))
+            answers.update(await asyncio.gather(*(try_to_dial(session, Target(url=url)) for _ in range(callers))))
             await asyncio.sleep(every_s)
     return answers
 
@@ -103,7 +103,7 @@ async def _insist(url: str, *, callers: int, every_s: float, for_s: float) -> Co
 async def _let_in(url: str) -> None:
     """As soon as somebody is. Raises TimeoutError."""
     async with asyncio.timeout(LET_IN_S), aiohttp.ClientSession() as session:
-        while await knock(session, Target(url=url)) != ADMITTED:  # noqa: ASYNC110 - another process
+        while await try_to_dial(session, Target(url=url)) != ADMITTED:  # noqa: ASYNC110 - another process
             await asyncio.sleep(LOOK_S / 10)
 
 

@@ -6,7 +6,7 @@ its conf/mfcc.conf) shows shifts alone.
 """
 
 from bench import recordings
-from bench.gate import decoded
+from bench.endpointing import decoded
 from transcriber.audio.chunk import SAMPLES_PER_MS
 from transcriber.recognition.vosk_engine import VoskEngine
 from transcriber.recognition.word_errors import Errors, word_errors, words_of

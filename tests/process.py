@@ -50,16 +50,16 @@ async def command(*argv: str, **environment: str) -> tuple[int | None, str]:
     return child.returncode, out.decode()
 
 
-async def said(child: asyncio.subprocess.Process, words: bytes) -> bytes:
-    """Its next line with these words."""
+async def wait_for_line(child: asyncio.subprocess.Process, words: bytes) -> bytes:
+    """The next line of its output with these words. Raises AssertionError at its end, TimeoutError after 30 s."""
     assert child.stdout is not None
     async with asyncio.timeout(30):
         async for line in child.stdout:
             if words in line:
                 return line
-    raise AssertionError(f"never said: {words!r}")
+    raise AssertionError(f"never written: {words!r}")
 
 
-async def ready(child: asyncio.subprocess.Process) -> str:
-    """The address it says it listens on."""
-    return (await said(child, b"ready on ")).split(b"ready on ")[1].split(b";")[0].decode()
+async def wait_until_ready(child: asyncio.subprocess.Process) -> str:
+    """The address it is reachable at, once it says that it is ready."""
+    return (await wait_for_line(child, b"ready on ")).split(b"ready on ")[1].split(b";")[0].decode()

@@ -7,10 +7,10 @@ import pytest
 
 from transcriber.audio.wav import read_recording
 
-FOLDER = Path(os.environ.get("SPEECH", Path(__file__).parents[2] / "shared" / "speech"))
+RECORDINGS = Path(os.environ.get("SPEECH", Path(__file__).parents[2] / "shared" / "speech"))
 TELEPHONE = ("spelled_and_numbers", "digits", "short_sentences", "calls")
 
-needs_speech = pytest.mark.skipif(not (FOLDER / "manifest.tsv").is_file(), reason="the recorded speech is not here")
+needs_speech = pytest.mark.skipif(not (RECORDINGS / "manifest.tsv").is_file(), reason="the recorded speech is not here")
 
 
 def mulaw_tracks(path: Path) -> list[bytes]:
@@ -20,10 +20,10 @@ def mulaw_tracks(path: Path) -> list[bytes]:
 
 def telephone_files() -> list[Path]:
     """All recordings at 8 kHz."""
-    return sorted(path for folder in TELEPHONE for path in (FOLDER / folder).glob("*.wav"))
+    return sorted(path for folder in TELEPHONE for path in (RECORDINGS / folder).glob("*.wav"))
 
 
 def manifest() -> dict[str, str]:
     """Transcripts by path below FOLDER."""
-    rows = (line.split("\t") for line in (FOLDER / "manifest.tsv").read_text().splitlines()[1:])
+    rows = (line.split("\t") for line in (RECORDINGS / "manifest.tsv").read_text().splitlines()[1:])
     return {row[0]: row[3] for row in rows if row[3] != "-"}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.phone import Phone
-from tests.process import command, process, ready, said
+from tests.process import command, process, wait_for_line, wait_until_ready
 from tests.server.test_vocabulary import heard
 from transcriber import catalog
 from transcriber.catalog import trial
@@ -133,11 +133,11 @@ async def test_a_server_refuses_what_crashes(copied: Path, tmp_path: Path) -> No
 async def test_neither_a_call_nor_a_signal_brings_a_server_down_with_a_model(copied: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     async with process("--data-dir", str(data), "--workers", "1") as child:
-        url = await ready(child)
+        url = await wait_until_ready(child)
         shutil.copytree(copied, data / "models" / "mine")
         too_many_components(data / "models" / "mine")
         child.send_signal(signal.SIGHUP)
-        assert b"Vosk crashes on mine (SIGABRT)" in await said(child, b"the model stays as it is")
+        assert b"Vosk crashes on mine (SIGABRT)" in await wait_for_line(child, b"the model stays as it is")
         async with await open_store(socket_url(data / "redis"), prefix="transcripts", ttl_s=0) as store:
             events = await heard(Phone(url), store, {"model": "mine"})
         [error] = [event for event in events if event["type"] == "stream.error"]
@@ -149,7 +149,7 @@ async def test_neither_a_call_nor_a_signal_brings_a_server_down_with_a_model(cop
 
 async def test_an_impatient_stop_ends_a_trial(copied: Path, tmp_path: Path) -> None:
     async with process("--data-dir", str(tmp_path / "data"), "--model", str(copied)) as child:
-        await said(child, b"trying mine")
+        await wait_for_line(child, b"trying mine")
         child.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(child.wait(), 30) == 0
 
@@ -171,7 +171,7 @@ async def test_scribbles_end_in_words_or_in_a_model_that_works(
         return
     assert status == 0
     async with process("--data-dir", data, "--model", "mine", "--workers", "1") as child:
-        url = await ready(child)
+        url = await wait_until_ready(child)
         async with Phone(url).call("08_short_wrong_department") as call:
             await call.play(6000)
             assert await call.hang_up() == 1000

@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
-from tests.listener import final
+from tests.recording_server import final
 from transcriber.cli.caption_display import Captions
 from transcriber.cli.terminal_text import clock_time, json_line, printable
 

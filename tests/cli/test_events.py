@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestServer
 
-from tests.listener import Listener, final
+from tests.recording_server import RecordingServer, final
 from transcriber.cli.event_follower import MAX_MESSAGE_CHARS, Message, Parser, follow
 from transcriber.cli.http_client import Connection, Server
 from transcriber.errors import CallNotFound, ServerUnreachable
@@ -35,8 +35,8 @@ def test_an_event_without_end_is_refused() -> None:
         parser.feed(lines * 2)
 
 
-async def collected(listener: Listener, serve: Serve, *, patience_s: float = 5) -> list[dict[str, Any]]:
-    server = await serve(listener.app())
+async def collected(recording_server: RecordingServer, serve: Serve, *, patience_s: float = 5) -> list[dict[str, Any]]:
+    server = await serve(recording_server.app())
     async with (
         Connection(Server(str(server.make_url("")).rstrip("/"))) as api,
         aclosing(follow(api, "CA1", patience_s=patience_s)) as events,
@@ -45,30 +45,30 @@ async def collected(listener: Listener, serve: Serve, *, patience_s: float = 5) 
 
 
 async def test_follows_to_the_end_of_the_call(aiohttp_server: Serve) -> None:
-    listener = Listener(script=SCRIPT, heard=[{"event": "start"}])
-    listener.ended.set()
-    assert await collected(listener, aiohttp_server) == SCRIPT
+    recording_server = RecordingServer(events=SCRIPT, received=[{"event": "start"}])
+    recording_server.ended.set()
+    assert await collected(recording_server, aiohttp_server) == SCRIPT
 
 
 async def test_a_broken_connection_is_resumed_where_it_broke(aiohttp_server: Serve) -> None:
-    listener = Listener(script=SCRIPT, heard=[{"event": "start"}], break_after=2)
-    listener.ended.set()
-    assert await collected(listener, aiohttp_server) == SCRIPT
-    assert listener.resumed_from == ["", "2"]
+    recording_server = RecordingServer(events=SCRIPT, received=[{"event": "start"}], break_after_event=2)
+    recording_server.ended.set()
+    assert await collected(recording_server, aiohttp_server) == SCRIPT
+    assert recording_server.resumed_from == ["", "2"]
 
 
 async def test_a_call_that_never_comes(aiohttp_server: Serve) -> None:
     with pytest.raises(CallNotFound, match="no such call"):
-        await collected(Listener(), aiohttp_server, patience_s=0.3)
+        await collected(RecordingServer(), aiohttp_server, patience_s=0.3)
 
 
 async def test_events_that_end_before_the_call(aiohttp_server: Serve) -> None:
-    listener = Listener(script=SCRIPT[:2], heard=[{"event": "start"}])
+    recording_server = RecordingServer(events=SCRIPT[:2], received=[{"event": "start"}])
     with pytest.raises(ServerUnreachable, match="ended the events before the call"):
-        await collected(listener, aiohttp_server, patience_s=0.3)
+        await collected(recording_server, aiohttp_server, patience_s=0.3)
 
 
 async def test_events_that_are_not_objects(aiohttp_server: Serve) -> None:
-    listener = Listener(script=[[1, 2]], heard=[{"event": "start"}])
+    recording_server = RecordingServer(events=[[1, 2]], received=[{"event": "start"}])
     with pytest.raises(ServerUnreachable, match="not JSON objects"):
-        await collected(listener, aiohttp_server)
+        await collected(recording_server, aiohttp_server)

@@ -10,7 +10,7 @@ import pytest
 
 from transcriber import __version__
 from transcriber.audio import sample_calls
-from transcriber.cli import replay
+from transcriber.cli.command import Subparsers, add_command
 from transcriber.cli.main import COMMANDS, main
 from transcriber.errors import ModelError
 
@@ -141,17 +141,18 @@ def test_the_sample_calls_are_listed(capsys: pytest.CaptureFixture[str]) -> None
     ],
 )
 def test_every_error_is_one_line(
-    error: BaseException,
-    status: int,
-    says: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    error: BaseException, status: int, says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    class Failing:
+        __name__ = "fail"
+
+        def add(self, subparsers: Subparsers) -> None:
+            add_command(subparsers, "fail", run=fail, summary="fail", examples="transcriber fail")
+
     def fail(_: object) -> int:
         raise error
 
-    monkeypatch.setattr(replay, "run", fail)
-    assert status_of("replay") == status
+    assert main(["fail"], commands=[Failing()]) == status
     assert capsys.readouterr().err == says
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.process import command, process, ready
+from tests.process import command, process, wait_until_ready
 from tests.sample_events import STARTED_MS, append, closed, final, opened, until
 from transcriber.store.ports import CallQuery
 from transcriber.store.redis_store import RedisStore
@@ -48,7 +48,7 @@ async def test_a_server_that_finds_no_list_makes_it_anew(store: RedisStore, redi
         "TRANSCRIBER_DATA_DIR": str(tmp_path),
     }
     async with process(**settings) as child:
-        await ready(child)
+        await wait_until_ready(child)
 
         async def found() -> bool:
             return await listed(store) == CALLS[::-1]

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestServer
 
-from tests.listener import Listener, final
+from tests.recording_server import RecordingServer, final
 from tests.telephony.test_simulator import wav
 
 Serve = Callable[[Any], Awaitable[TestServer]]
@@ -52,8 +52,8 @@ def recording(folder: Path, *, seconds: float = 0.2, turns: list[dict[str, Any]]
 
 
 async def test_finals_as_lines_and_the_error_rate(aiohttp_server: Serve, tmp_path: Path) -> None:
-    listener = Listener(script=SCRIPT)
-    server = await aiohttp_server(listener.app())
+    recording_server = RecordingServer(events=SCRIPT)
+    server = await aiohttp_server(recording_server.app())
     process = await replay(server, recording(tmp_path, turns=TURNS), "--speed", "0", "--param", "tenant=a=b")
     assert await output(process) == (
         "00:00  caller   hello there\n"
@@ -64,11 +64,11 @@ async def test_finals_as_lines_and_the_error_rate(aiohttp_server: Serve, tmp_pat
         "",
     )
     assert process.returncode == 0
-    assert listener.of_kind("start")[0]["start"]["customParameters"] == {"tenant": "a=b"}
+    assert recording_server.of_kind("start")[0]["start"]["customParameters"] == {"tenant": "a=b"}
 
 
 async def test_every_event_as_json(aiohttp_server: Serve, tmp_path: Path) -> None:
-    server = await aiohttp_server(Listener(script=SCRIPT).app())
+    server = await aiohttp_server(RecordingServer(events=SCRIPT).app())
     process = await replay(server, recording(tmp_path, turns=TURNS), "--speed", "0", "--json")
     out, err = await output(process)
     assert [json.loads(line) for line in out.splitlines()] == SCRIPT
@@ -76,27 +76,27 @@ async def test_every_event_as_json(aiohttp_server: Serve, tmp_path: Path) -> Non
 
 
 async def test_words_that_the_terminal_cannot_show(aiohttp_server: Serve, tmp_path: Path) -> None:
-    server = await aiohttp_server(Listener(script=[final("안녕"), SCRIPT[-1]]).app())
+    server = await aiohttp_server(RecordingServer(events=[final("안녕"), SCRIPT[-1]]).app())
     process = await replay(server, recording(tmp_path), "--speed", "0", PYTHONIOENCODING="ascii")
     assert await output(process) == ("00:00  caller   \\uc548\\ub155\n", "")
 
 
 async def test_many_calls_at_once(aiohttp_server: Serve, tmp_path: Path) -> None:
-    listener = Listener(script=SCRIPT)
-    server = await aiohttp_server(listener.app())
+    recording_server = RecordingServer(events=SCRIPT)
+    server = await aiohttp_server(recording_server.app())
     process = await replay(server, recording(tmp_path, turns=TURNS), "--speed", "0", "--calls", "3")
     out, _ = await output(process)
     assert out.count("CA1  00:00  caller   hello there\n") == 3
     assert "(3 of 12 words)" in out
-    assert len({start["start"]["callSid"] for start in listener.of_kind("start")}) == 3
+    assert len({start["start"]["callSid"] for start in recording_server.of_kind("start")}) == 3
 
 
 @pytest.mark.parametrize("ours", [True, False])
 async def test_the_settings_sign_and_identify_to_their_own_server_only(
     aiohttp_server: Serve, tmp_path: Path, *, ours: bool
 ) -> None:
-    listener = Listener(script=SCRIPT)
-    server = await aiohttp_server(listener.app())
+    recording_server = RecordingServer(events=SCRIPT)
+    server = await aiohttp_server(recording_server.app())
     process = await replay(
         server,
         recording(tmp_path),
@@ -107,14 +107,14 @@ async def test_the_settings_sign_and_identify_to_their_own_server_only(
         TRANSCRIBER_API_KEYS="k1,k2",
     )
     await output(process)
-    headers = {name.lower(): value for name, value in listener.headers[0].items()}
+    headers = {name.lower(): value for name, value in recording_server.headers[0].items()}
     assert len(headers.get("x-twilio-signature", "")) == (28 if ours else 0)
     assert headers.get("authorization") == ("Bearer k1" if ours else None)
 
 
 async def test_a_refused_call_is_one_line(aiohttp_server: Serve, tmp_path: Path) -> None:
     refusal = (503, {"error": {"code": "full", "message": "all lines are busy"}})
-    server = await aiohttp_server(Listener(refuse=refusal).app())
+    server = await aiohttp_server(RecordingServer(refuse_with=refusal).app())
     process = await replay(server, recording(tmp_path))
     out, err = await output(process)
     assert (process.returncode, out, err.count("\n")) == (1, "", 1)
@@ -125,32 +125,32 @@ async def test_a_refused_call_is_one_line(aiohttp_server: Serve, tmp_path: Path)
 
 
 async def test_the_first_interrupt_hangs_up_and_prints_what_comes(aiohttp_server: Serve, tmp_path: Path) -> None:
-    listener = Listener(script=SCRIPT)
-    server = await aiohttp_server(listener.app())
+    recording_server = RecordingServer(events=SCRIPT)
+    server = await aiohttp_server(recording_server.app())
     process = await replay(server, recording(tmp_path, seconds=60, turns=TURNS))
     assert process.stdout is not None
     assert await asyncio.wait_for(process.stdout.readline(), 20) == b"00:00  caller   hello there\n"
     process.send_signal(signal.SIGINT)
     out, err = await output(process)
     assert (process.returncode, out, err) == (130, "00:01  agent    good mourning\n", "")
-    assert len(listener.of_kind("stop")) == 1
+    assert len(recording_server.of_kind("stop")) == 1
 
 
 async def test_the_second_interrupt_leaves_at_once(aiohttp_server: Serve, tmp_path: Path) -> None:
-    listener = Listener(script=SCRIPT[:2])
-    server = await aiohttp_server(listener.app())
+    recording_server = RecordingServer(events=SCRIPT[:2])
+    server = await aiohttp_server(recording_server.app())
     process = await replay(server, recording(tmp_path, seconds=60))
     assert process.stdout is not None
     assert await asyncio.wait_for(process.stdout.readline(), 20) == b"00:00  caller   hello there\n"
     process.send_signal(signal.SIGINT)
-    await asyncio.wait_for(listener.ended.wait(), 10)
+    await asyncio.wait_for(recording_server.ended.wait(), 10)
     process.send_signal(signal.SIGINT)
     assert await output(process) == ("", "")
     assert process.returncode == 130
 
 
 async def test_a_terminal_sees_captions_redrawn_in_place(aiohttp_server: Serve, tmp_path: Path) -> None:
-    server = await aiohttp_server(Listener(script=SCRIPT).app())
+    server = await aiohttp_server(RecordingServer(events=SCRIPT).app())
     ours, theirs = os.openpty()
     env = os.environ | {"TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24"}
     command = [sys.executable, "-m", "transcriber", "replay", "--url", str(server.make_url("/")), recording(tmp_path)]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from tests.listener import final
+from tests.recording_server import final
 from transcriber.cli import tail
 from transcriber.errors import StoreError
 from transcriber.settings.definition import Settings

@@ -14,7 +14,7 @@ import pytest
 from tests.hostile import fuzz
 from tests.hostile.frames import upgraded
 from tests.phone import Phone
-from tests.process import process, ready
+from tests.process import process, wait_until_ready
 from transcriber.store.redis.private_server import socket_url
 from transcriber.store.redis_store import open_store
 
@@ -73,7 +73,7 @@ async def knock_and_wait(url: str, number: int) -> None:
 
 async def test_a_crowd_is_sent_away_and_calls_beside_it_lose_no_word(tmp_path: Path, crowd: int) -> None:
     async with process("--data-dir", str(tmp_path), "--max-tracks", str(4 * crowd), "--log-level", "error") as child:
-        url = await ready(child)
+        url = await wait_until_ready(child)
         async with Phone(url).call() as alone:
             await alone.play()
             assert await alone.hang_up(within_s=60) == 1000
@@ -96,7 +96,7 @@ async def test_a_crowd_is_sent_away_and_calls_beside_it_lose_no_word(tmp_path: P
 
 async def test_a_crowd_beyond_the_room_is_refused_before_101(tmp_path: Path) -> None:
     async with process("--data-dir", str(tmp_path), "--max-tracks", "20", "--log-level", "error") as child:
-        url = await ready(child)
+        url = await wait_until_ready(child)
 
         async def one() -> str:
             try:

@@ -11,7 +11,7 @@ import pytest
 from tests.hostile import fuzz
 from tests.hostile.messages import Malice
 from tests.phone import Phone
-from tests.process import program, ready
+from tests.process import program, wait_until_ready
 from transcriber.telephony.twilio import messages
 
 pytestmark = [pytest.mark.hostile, pytest.mark.timeout(200)]
@@ -39,7 +39,7 @@ def test_messages_parsed_in_one_pass_mean_what_the_lenient_parser_makes_of_them(
 
 async def test_a_server_takes_anything_keeps_nothing_and_serves_the_next(tmp_path: Path) -> None:
     async with scripted_server(tmp_path) as child:
-        url = await ready(child)
+        url = await wait_until_ready(child)
         codes = await fuzz.over_sockets(url, SOCKET_MESSAGES, seed=3, note=lambda _: None)
         before = fuzz.rss_mb(child.pid)
         codes += await fuzz.over_sockets(url, SOCKET_MESSAGES, seed=5, note=lambda _: None)

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from tests.phone import Phone
-from tests.process import command, process, ready
+from tests.process import command, process, wait_until_ready
 from transcriber.settings.api_keys import settings_entry
 from transcriber.settings.definition import Settings
 from transcriber.store.redis import binary
@@ -87,7 +87,7 @@ async def ask_everything(url: str) -> str:
 async def test_no_secret_is_told_by_a_server_or_its_commands(tmp_path: Path, locked_redis: str) -> None:
     environment = ENVIRONMENT | {"TRANSCRIBER_REDIS_URL": locked_redis, "TRANSCRIBER_LOG_LEVEL": "debug"}
     async with process("--data-dir", str(tmp_path), **environment) as child:
-        url = await ready(child)
+        url = await wait_until_ready(child)
         answers = await ask_everything(url)
         async with Phone(url, api_key=HASHED).call() as call:
             await call.play(3000)
@@ -128,7 +128,7 @@ async def test_no_error_tells_a_secret(tmp_path: Path, argv: tuple[str, ...], ur
 
 async def test_neither_words_nor_numbers_are_logged(tmp_path: Path) -> None:
     async with process("--data-dir", str(tmp_path)) as child:
-        url = await ready(child)
+        url = await wait_until_ready(child)
         parameters = {"from": NUMBER, "inbound_label": "Ada Lovelace", "hints": "Lovelace"}
         async with Phone(url).call("01_order_status", parameters=parameters) as call:
             await call.play()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.process import process, ready
+from tests.process import process, wait_until_ready
 from tests.proxy.configurations import CONFIGURATIONS
 from tests.proxy.conftest import Address, OpenProxy, Outsider
 
@@ -47,7 +47,7 @@ async def test_with_twilios_settings_a_proxy_opens_nothing(
     kind: str, tmp_path: Path, proxy: OpenProxy, outsider: Outsider
 ) -> None:
     async with process("--data-dir", str(tmp_path / "data"), **SETTINGS) as child:
-        url = await ready(child)
+        url = await wait_until_ready(child)
         address = await proxy(kind, url)
         for host in hosts(address, url):
             for what, status in CLOSED.items():
@@ -71,7 +71,7 @@ async def test_any_word_of_a_proxy_closes_streams_and_api(
 ) -> None:
     value = {"PUBLIC_URL": PUBLIC, "TRUSTED_PROXIES": "127.0.0.1", "API_KEYS": "k" * 32}[name]
     async with process("--data-dir", str(tmp_path / "data"), **{f"TRANSCRIBER_{name}": value}) as child:
-        url = await ready(child)
+        url = await wait_until_ready(child)
         address = await proxy(kind, url)
         for host in hosts(address, url):
             assert await outsider.ask(address, request("GET /v1/calls", host)) == 401, host
@@ -96,7 +96,7 @@ async def test_without_settings_only_a_proxy_that_says_so_is_told_from_this_mach
     kind: str, statuses: tuple[int, int], tmp_path: Path, proxy: OpenProxy, outsider: Outsider
 ) -> None:
     async with process("--data-dir", str(tmp_path / "data")) as child:
-        url = await ready(child)
+        url = await wait_until_ready(child)
         address = await proxy(kind, url)
         names = (f"{address[0]}:{address[1]}", "localhost")
         assert tuple([await outsider.ask(address, request("GET /v1/calls", name)) for name in names]) == statuses

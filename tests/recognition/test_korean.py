@@ -8,7 +8,7 @@ import vosk
 
 from tests.recognition.conftest import TracksOf
 from tests.recognition.test_service import bare, listen, words
-from tests.speech import FOLDER, manifest, mulaw_tracks, needs_speech
+from tests.speech import RECORDINGS, manifest, mulaw_tracks, needs_speech
 from transcriber.catalog import describe
 from transcriber.recognition.vosk_engine import VoskEngine
 from transcriber.recognition.word_errors import word_errors
@@ -38,7 +38,7 @@ async def test_pooled_recognizers_are_as_good_as_fresh_ones(tracks_of: TracksOf)
     wrong = {"bare": 0, "service": 0}
     total = 0
     for path, reference in sorted(references.items())[:24]:
-        [mulaw] = mulaw_tracks(FOLDER / path)
+        [mulaw] = mulaw_tracks(RECORDINGS / path)
         total += len(letters(reference))
         heard = {
             "bare": bare(library, mulaw, band=folder.band),

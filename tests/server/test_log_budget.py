@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
-from tests.process import process, ready
+from tests.process import process, wait_until_ready
 from tests.server.conftest import Running, Serve
 from tests.server.test_slow_peers import ended
 from tests.server.test_tls import Issuer
@@ -78,7 +78,7 @@ async def test_junk_on_a_tls_port_and_connections_that_leave_have_a_budget(tmp_p
     issuer.issue("localhost")
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in issuer.settings.items()]
     async with process("--data-dir", str(tmp_path / "data"), "--redis-url", "", *flags) as child:
-        address = urlsplit(await ready(child))
+        address = urlsplit(await wait_until_ready(child))
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         for number in range(TIMES):

@@ -6,7 +6,7 @@ import re
 import aiohttp
 import pytest
 
-from tests.process import process, ready, said
+from tests.process import process, wait_for_line, wait_until_ready
 from tests.server.conftest import Serve
 from transcriber.errors import ConfigError
 from transcriber.settings.definition import load_settings
@@ -42,8 +42,8 @@ async def test_no_call_and_no_stream_is_named(serve: Serve) -> None:
 
 async def test_the_figures_may_have_a_listener_of_their_own(tmp_path: object) -> None:
     async with process("--data-dir", str(tmp_path), "--metrics-address", "127.0.0.1:0") as child:
-        own = (await said(child, b"metrics: on ")).split(b"metrics: on ")[1].decode().strip()
-        url = await ready(child)
+        own = (await wait_for_line(child, b"metrics: on ")).split(b"metrics: on ")[1].decode().strip()
+        url = await wait_until_ready(child)
         status, text = await text_of(own)
         assert status == 200
         assert "transcriber_calls_live 0.0" in text

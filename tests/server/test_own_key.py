@@ -14,7 +14,7 @@ from aiohttp import web
 from pytest_aiohttp import AiohttpServer
 
 from tests.phone import Phone
-from tests.process import command, process, program, ready
+from tests.process import command, process, program, wait_until_ready
 from tests.server.conftest import Serve
 
 TOKEN, PUBLIC = "12345" * 6, "https://media.example.net"
@@ -36,7 +36,7 @@ async def test_the_key_is_made_once_and_only_its_user_can_read_it(tmp_path: Path
     keys, said = set(), ""
     for _ in range(2):
         async with process("--data-dir", str(tmp_path / "data"), **OTHERS) as child:
-            url = await ready(child)
+            url = await wait_until_ready(child)
             key = (tmp_path / "data" / "api-key").read_text().strip()
             keys.add(key)
             assert await status(f"{url}/v1/calls") == 401
@@ -79,7 +79,7 @@ async def test_commands_of_this_machine_find_it(tmp_path: Path) -> None:
     settings = OTHERS | {"TRANSCRIBER_PORT": str(free_port()), "TRANSCRIBER_DATA_DIR": str(tmp_path)}
     serve = (sys.executable, "-m", "transcriber", "serve")
     async with program(*serve, environment=settings) as child:
-        assert (await ready(child)).endswith(settings["TRANSCRIBER_PORT"])
+        assert (await wait_until_ready(child)).endswith(settings["TRANSCRIBER_PORT"])
         assert (await command("replay", "--speed", "0", **settings))[0] == 0
         found, said = await command("calls", "--json", **settings)
         assert (found, said.count('"status":"ended"')) == (0, 1)
@@ -135,7 +135,7 @@ async def test_only_a_terminal_is_told_the_key(tmp_path: Path) -> None:
 
 async def test_insecure_stays_open_and_says_so(tmp_path: Path) -> None:
     async with process("--data-dir", str(tmp_path), **OTHERS, TRANSCRIBER_INSECURE="1") as child:
-        url = await ready(child)
+        url = await wait_until_ready(child)
         assert await status(f"{url}/v1/calls") == 200
         assert not (tmp_path / "api-key").exists()
     found, said = await command("check", "--data-dir", str(tmp_path), **OTHERS, TRANSCRIBER_INSECURE="1")
@@ -144,7 +144,7 @@ async def test_insecure_stays_open_and_says_so(tmp_path: Path) -> None:
 
 async def test_on_a_desk_there_is_no_key(tmp_path: Path) -> None:
     async with process("--data-dir", str(tmp_path)) as child:
-        assert await status(f"{await ready(child)}/v1/calls") == 200
+        assert await status(f"{await wait_until_ready(child)}/v1/calls") == 200
         assert not (tmp_path / "api-key").exists()
     found, said = await command("check", "--data-dir", str(tmp_path))
     assert (found, said.count("set TRANSCRIBER_PUBLIC_URL or TRANSCRIBER_API_KEYS before")) == (0, 2)

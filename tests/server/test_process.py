@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.phone import Phone
-from tests.process import process, ready, said
+from tests.process import process, wait_for_line, wait_until_ready
 from transcriber.catalog import find
 from transcriber.runtime import allocator
 from transcriber.store.redis.private_server import socket_url
@@ -26,7 +26,7 @@ async def test_the_server_runs_on_mimalloc_unless_told_otherwise(
 ) -> None:
     environment = {} if preload is None else {allocator.PRELOAD_VARIABLE: preload}
     async with process("--data-dir", str(tmp_path), **environment) as child:
-        await ready(child)
+        await wait_until_ready(child)
         assert maps_mimalloc(child.pid) is on_mimalloc
         child.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(child.wait(), 20) == 0
@@ -36,7 +36,7 @@ async def test_the_server_runs_on_mimalloc_unless_told_otherwise(
 async def test_sigterm_finishes_live_calls_and_loses_nothing(tmp_path: Path, *, hurried: bool) -> None:
     drain = "60" if hurried else "2"
     async with process("--data-dir", str(tmp_path), "--drain-s", drain) as child:
-        url = await ready(child)
+        url = await wait_until_ready(child)
         async with Phone(url).call() as call, Phone(url).call("01_order_status") as other:
             await call.play()
             await other.play(5000)
@@ -53,7 +53,7 @@ async def test_sigterm_finishes_live_calls_and_loses_nothing(tmp_path: Path, *, 
         sids = call.call_sid, other.call_sid
 
     async with process("--data-dir", str(tmp_path)) as child:
-        await ready(child)
+        await wait_until_ready(child)
         async with await open_store(socket_url(tmp_path / "redis"), prefix="transcripts", ttl_s=0) as store:
             for sid, reason, audio_ms in zip(sids, ("stop", "shutdown"), (22_000, 8000), strict=True):
                 events = [json.loads(text) for text in await store.history.events(sid)]
@@ -90,7 +90,7 @@ async def test_what_is_wrong_is_one_clear_line(
 
 async def test_a_port_in_use_is_said_before_anything_is_loaded(tmp_path: Path) -> None:
     async with process("--data-dir", str(tmp_path / "a")) as child:
-        port = (await ready(child)).rsplit(":", 1)[1]
+        port = (await wait_until_ready(child)).rsplit(":", 1)[1]
         async with process("--data-dir", str(tmp_path / "b"), "--port", port) as second:
             out, _ = await asyncio.wait_for(second.communicate(), 30)
     assert second.returncode == 2
@@ -100,7 +100,7 @@ async def test_a_port_in_use_is_said_before_anything_is_loaded(tmp_path: Path) -
 @pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGABRT], ids=["killed", "an assertion in the recogniser"])
 async def test_calls_of_a_server_that_died_are_interrupted(tmp_path: Path, death: signal.Signals) -> None:
     async with process("--data-dir", str(tmp_path)) as child:
-        url = await ready(child)
+        url = await wait_until_ready(child)
         async with Phone(url).call() as call:
             await call.play(9000)
             async with await open_store(socket_url(tmp_path / "redis"), prefix="transcripts", ttl_s=0) as store:
@@ -112,7 +112,7 @@ async def test_calls_of_a_server_that_died_are_interrupted(tmp_path: Path, death
             child.send_signal(death)
             assert await call.closed() == 1006
     async with process("--data-dir", str(tmp_path)) as child:
-        await ready(child)
+        await wait_until_ready(child)
         async with await open_store(socket_url(tmp_path / "redis"), prefix="transcripts", ttl_s=0) as store:
             events = [json.loads(text) for text in await store.history.events(call.call_sid)]
             assert published in events
@@ -125,18 +125,18 @@ async def test_calls_of_a_server_that_died_are_interrupted(tmp_path: Path, death
 async def test_another_model_for_new_calls_without_a_restart(tmp_path: Path) -> None:
     better = tmp_path / "models" / "vosk-model-small-en-9.9"
     async with process("--data-dir", str(tmp_path)) as child:
-        url = await ready(child)
+        url = await wait_until_ready(child)
         async with Phone(url).call() as before:
             await before.play(3000)
             child.send_signal(signal.SIGHUP)
-            await said(child, b"en-demo is still the one to use")
+            await wait_for_line(child, b"en-demo is still the one to use")
             shutil.copytree(find("en-demo", tmp_path).path, better)
             (better / "am" / "final.mdl").unlink()
             child.send_signal(signal.SIGHUP)
-            await said(child, b"the model stays as it is")
+            await wait_for_line(child, b"the model stays as it is")
             shutil.copy(find("en-demo", tmp_path).path / "am" / "final.mdl", better / "am")
             child.send_signal(signal.SIGHUP)
-            await said(child, b"vosk-model-small-en-9.9 for new calls")
+            await wait_for_line(child, b"vosk-model-small-en-9.9 for new calls")
             async with Phone(url).call("01_order_status") as after:
                 await after.play(6000)
                 await before.play(6000)
@@ -144,7 +144,7 @@ async def test_another_model_for_new_calls_without_a_restart(tmp_path: Path) -> 
         child.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(child.wait(), 20) == 0
     async with process("--data-dir", str(tmp_path)) as child:
-        await ready(child)
+        await wait_until_ready(child)
         async with await open_store(socket_url(tmp_path / "redis"), prefix="transcripts", ttl_s=0) as store:
             for call, model in ((before, "en-demo"), (after, "vosk-model-small-en-9.9")):
                 events = [json.loads(text) for text in await store.history.events(call.call_sid)]

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from tests.phone import Phone
-from tests.process import process, ready
+from tests.process import process, wait_until_ready
 from transcriber.errors import ServerUnreachable
 from transcriber.store.redis.private_server import PrivateRedis
 from transcriber.store.redis_store import open_store
@@ -101,7 +101,7 @@ async def test_a_viewer_that_reconnects_200_times_reads_the_stream(tmp_path: Pat
     async def server() -> AsyncIterator[asyncio.subprocess.Process]:
         flags = ("--data-dir", str(tmp_path), "--drain-s", "0", "--redis-url", PrivateRedis(redis_folder).url)
         async with process("--port", str(unused_tcp_port), *flags) as child:
-            await ready(child)
+            await wait_until_ready(child)
             yield child
             child.send_signal(signal.SIGTERM)
             await child.communicate()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.own_redis import OwnRedis, own_redis
-from tests.process import command, process, ready
+from tests.process import command, process, wait_until_ready
 from tests.server.conftest import Serve, subscribed
 from tests.server.troubled import spoken
 from transcriber.errors import ConfigError
@@ -75,8 +75,8 @@ async def test_another_database_with_the_same_prefix_is_noticed(redis: OwnRedis,
         }
 
     async with process(**on(3)) as child, process(**on(3)) as sister:
-        await ready(child)
-        await ready(sister)
+        await wait_until_ready(child)
+        await wait_until_ready(sister)
         for name, expected in (("serve", 2), ("check", 1)):
             status, said = await command(name, *(("--port", "0") if name == "serve" else ()), **on(4))
             assert status == expected

@@ -8,7 +8,7 @@ import pytest
 
 from bench.own_redis import OwnRedis, own_redis
 from tests.process import command, process
-from tests.process import said as said_by
+from tests.process import wait_for_line as said_by
 from tests.sample_events import until
 from tests.server.conftest import Event, Serve
 from tests.server.troubled import RECOMMENDED, over, owner_says, says, spoken, user

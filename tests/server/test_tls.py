@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from tests.phone import Phone
-from tests.process import command, process, ready
+from tests.process import command, process, wait_until_ready
 from tests.server.conftest import Serve
 from transcriber.cli.http_client import Connection, Server
 from transcriber.errors import ConfigError
@@ -117,7 +117,7 @@ async def test_sample_calls_and_commands_reach_a_server_with_tls(serve: Serve, i
 async def test_sighup_looks_at_the_files(tmp_path: Path, issuer: Issuer) -> None:
     flags = ["--data-dir", str(tmp_path), "--tls-cert", str(issuer.cert), "--tls-key", str(issuer.key)]
     async with process(*flags) as child:
-        url = await ready(child)
+        url = await wait_until_ready(child)
         issuer.issue("new.example")
         child.send_signal(signal.SIGHUP)
         async with asyncio.timeout(20):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.phone import Phone
-from tests.process import process, ready
+from tests.process import process, wait_until_ready
 from tests.server.conftest import Serve
 from transcriber.errors import CallNotFound, ModelError
 from transcriber.recognition.vosk_engine import VoskEngine
@@ -41,7 +41,7 @@ def of(events: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
 async def test_no_grammar_ends_the_server(tmp_path: Path) -> None:
     """A process of its own: the library aborts the one in which it meets what it does not expect."""
     async with process("--data-dir", str(tmp_path), "--model", "en-demo") as child:
-        url = await ready(child)
+        url = await wait_until_ready(child)
         async with await open_store(socket_url(tmp_path / "redis"), prefix="transcripts", ttl_s=0) as store:
             for name, (grammar, unknown) in GRAMMARS.items():
                 events = await heard(Phone(url), store, {"grammar": grammar, "hints": "<eps>, Acme #0"})

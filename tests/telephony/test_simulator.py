@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from aiohttp.test_utils import TestServer
 
-from tests.listener import Listener
 from tests.phone import Phone
+from tests.recording_server import RecordingServer
 from transcriber.audio import sample_calls
 from transcriber.audio.g711 import MULAW, compress
 from transcriber.audio.wav import Recording, read_recording
@@ -266,13 +266,13 @@ def test_random_sids_look_like_twilios() -> None:
 
 
 async def test_the_upgrade_request_is_twilios(aiohttp_server: Serve) -> None:
-    listener = Listener()
-    server = await aiohttp_server(listener.app())
+    recording_server = RecordingServer()
+    server = await aiohttp_server(recording_server.app())
     target = Target(
         url=str(server.make_url("/")), auth_token="12345", public_url="https://media.example.net/in/", api_key="k"
     )
     await dial(target, Recording({"inbound": b"\xff" * 1600}), ids=CallIds(), speed=0)
-    headers = {name.lower(): value for name, value in listener.headers[0].items()}
+    headers = {name.lower(): value for name, value in recording_server.headers[0].items()}
     assert headers.pop("x-twilio-signature") == compute("12345", "wss://media.example.net/in/v1/media")
     assert headers.pop("authorization") == "Bearer k"
     assert headers["user-agent"] == "Twilio.TmeWs/1.0"
@@ -289,22 +289,27 @@ async def test_the_upgrade_request_is_twilios(aiohttp_server: Serve) -> None:
 
 
 async def test_a_whole_call(aiohttp_server: Serve) -> None:
-    listener = Listener()
-    server = await aiohttp_server(listener.app())
+    recording_server = RecordingServer()
+    server = await aiohttp_server(recording_server.app())
     positions: list[int] = []
     recording = Recording({"inbound": bytes(range(240)) * 4, "outbound": b"\xff" * 960})
     target = Target(url=str(server.make_url("/v1/media")))
     await dial(target, recording, ids=CallIds(), speed=0, on_position=positions.append)
     assert positions == [20, 40, 60, 80, 100, 120]
-    assert [message["event"] for message in listener.heard] == ["connected", "start", *["media"] * 12, "stop"]
-    assert [m["sequenceNumber"] for m in listener.heard[1:]] == [str(n) for n in range(1, 15)]
-    inbound = [m["media"] for m in listener.of_kind("media") if m["media"]["track"] == "inbound"]
+    assert [message["event"] for message in recording_server.received] == [
+        "connected",
+        "start",
+        *["media"] * 12,
+        "stop",
+    ]
+    assert [m["sequenceNumber"] for m in recording_server.received[1:]] == [str(n) for n in range(1, 15)]
+    inbound = [m["media"] for m in recording_server.of_kind("media") if m["media"]["track"] == "inbound"]
     assert [m["timestamp"] for m in inbound] == [str(132 + 20 * n) for n in range(6)]
     assert b"".join(base64.b64decode(m["payload"]) for m in inbound) == bytes(range(240)) * 4
 
 
 async def test_pace_follows_the_clock(aiohttp_server: Serve) -> None:
-    server = await aiohttp_server(Listener().app())
+    server = await aiohttp_server(RecordingServer().app())
     loop = asyncio.get_running_loop()
     began = loop.time()
     target = Target(url=str(server.make_url("/")))
@@ -313,8 +318,8 @@ async def test_pace_follows_the_clock(aiohttp_server: Serve) -> None:
 
 
 async def test_hanging_up_early_ends_in_order(aiohttp_server: Serve) -> None:
-    listener, hang_up = Listener(), asyncio.Event()
-    server = await aiohttp_server(listener.app())
+    recording_server, hang_up = RecordingServer(), asyncio.Event()
+    server = await aiohttp_server(recording_server.app())
 
     def watch(at_ms: int) -> None:
         if at_ms == 100:
@@ -323,13 +328,15 @@ async def test_hanging_up_early_ends_in_order(aiohttp_server: Serve) -> None:
     recording = Recording({"inbound": b"\xff" * 80_000})
     target = Target(url=str(server.make_url("/")))
     await dial(target, recording, ids=CallIds(), speed=0, on_position=watch, hang_up=hang_up)
-    assert len(listener.of_kind("media")) == 5
-    assert listener.heard[-1]["event"] == "stop"
+    assert len(recording_server.of_kind("media")) == 5
+    assert recording_server.received[-1]["event"] == "stop"
 
 
 async def test_a_refusal_says_what_the_server_says(aiohttp_server: Serve) -> None:
-    listener = Listener(refuse=(403, {"error": {"code": "forbidden", "message": "the signature does not match"}}))
-    server = await aiohttp_server(listener.app())
+    recording_server = RecordingServer(
+        refuse_with=(403, {"error": {"code": "forbidden", "message": "the signature does not match"}})
+    )
+    server = await aiohttp_server(recording_server.app())
     with pytest.raises(ServerUnreachable, match="refused the call: 403 the signature does not match"):
         await dial(Target(url=str(server.make_url("/"))), Recording({"inbound": b"\xff"}), ids=CallIds())
 
@@ -342,15 +349,15 @@ async def test_no_server(unused_tcp_port_factory: Callable[[], int]) -> None:
 
 @pytest.mark.parametrize("at_start", [True, False])
 async def test_a_close_code_other_than_1000_is_an_error(aiohttp_server: Serve, at_start: bool) -> None:
-    server = await aiohttp_server(Listener(close_code=1013, close_at_start=at_start).app())
+    server = await aiohttp_server(RecordingServer(close_code=1013, close_at_start=at_start).app())
     recording = Recording({"inbound": b"\xff" * 800_000})
     with pytest.raises(ServerUnreachable, match="close code 1013 as the test wishes"):
         await dial(Target(url=str(server.make_url("/"))), recording, ids=CallIds(), speed=0)
 
 
 async def test_the_phone_makes_the_trouble_it_is_told_to(aiohttp_server: Serve) -> None:
-    listener = Listener()
-    server = await aiohttp_server(listener.app())
+    recording_server = RecordingServer()
+    server = await aiohttp_server(recording_server.app())
     phone = Phone(str(server.make_url("/")))
     recording = Recording({"inbound": b"\xff" * 160 * 12})
     async with phone.call(recording, parameters={"tenant": "t"}) as call:
@@ -363,16 +370,16 @@ async def test_the_phone_makes_the_trouble_it_is_told_to(aiohttp_server: Serve) 
         await call.play()
         assert await call.hang_up() == 1000
         assert call.close_code == 1000
-    media = listener.of_kind("media")
+    media = recording_server.of_kind("media")
     assert [int(m["media"]["timestamp"]) - 132 for m in media] == [0, 20, 80, 80, 120, 100, 140, 160, 180, 200, 220]
     assert [int(m["sequenceNumber"]) for m in media] == [2, 3, 4, 4, 6, 5, 7, 8, 10, 11, 12]
-    assert listener.of_kind("dtmf")[0]["sequenceNumber"] == "9"
-    assert listener.of_kind("start")[0]["start"]["customParameters"] == {"tenant": "t"}
+    assert recording_server.of_kind("dtmf")[0]["sequenceNumber"] == "9"
+    assert recording_server.of_kind("start")[0]["start"]["customParameters"] == {"tenant": "t"}
 
 
 async def test_the_phone_can_end_without_stop(aiohttp_server: Serve) -> None:
-    listener = Listener()
-    server = await aiohttp_server(listener.app())
+    recording_server = RecordingServer()
+    server = await aiohttp_server(recording_server.app())
     phone = Phone(str(server.make_url("/")))
     async with phone.call(tracks=["outbound"], frame_ms=100) as call:
         await call.play(200)
@@ -381,5 +388,5 @@ async def test_the_phone_can_end_without_stop(aiohttp_server: Serve) -> None:
         await cut.play(200)
         await cut.cut()
         assert cut.close_code == 1006
-    await asyncio.wait_for(listener.ended.wait(), 5)
-    assert listener.of_kind("stop") == []
+    await asyncio.wait_for(recording_server.ended.wait(), 5)
+    assert recording_server.of_kind("stop") == []

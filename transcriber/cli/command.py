@@ -2,11 +2,21 @@
 
 import argparse
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from transcriber import __version__
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+class Command(Protocol):
+    """What the module of a command has."""
+
+    __name__: str
+
+    @property
+    def add(self) -> Callable[[Subparsers], None]:
+        """Declares the command, with `add_command`."""
 
 
 def add_command(

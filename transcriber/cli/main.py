@@ -25,14 +25,31 @@ from transcriber.cli import (
     tail,
     webhook,
 )
+from transcriber.cli.command import Command
 from transcriber.cli.terminal_text import print_status
 from transcriber.errors import ConfigError, TranscriberError
 
-COMMANDS = (serve, replay, demo, tail, calls, show, rm, models, attach, detach, key, webhook, check, reindex, bench)
+COMMANDS: tuple[Command, ...] = (
+    serve,
+    replay,
+    demo,
+    tail,
+    calls,
+    show,
+    rm,
+    models,
+    attach,
+    detach,
+    key,
+    webhook,
+    check,
+    reindex,
+    bench,
+)
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, *, commands: Sequence[Command] = COMMANDS) -> int:
     """Run a command: 0 done, 1 failed, 2 wrong settings, 130 interrupted. Usage errors leave as argparse does."""
     # Without a handler Python would write warnings of the adapters on stderr; `serve` sets up its own log.
     logging.getLogger("transcriber").addHandler(logging.NullHandler())
@@ -40,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # any language's words, whatever the terminal can show
     try:
         try:
-            args = build_parser().parse_args(argv)
+            args = build_parser(commands).parse_args(argv)
             return int(args.run(args))
         finally:
             sys.stdout.flush()
@@ -59,8 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return FAILED
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of all commands."""
+def build_parser(commands: Sequence[Command] = COMMANDS) -> argparse.ArgumentParser:
+    """The parser of these commands."""
     parser = argparse.ArgumentParser(
         prog="transcriber",
         description="Self-hosted, real-time transcription of telephone calls.",
@@ -71,6 +88,6 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"transcriber {__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in COMMANDS:
+    for command in commands:
         command.add(subparsers)
     return parser

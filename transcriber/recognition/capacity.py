@@ -9,9 +9,9 @@ BURST_DEVIATIONS = 2.0
 INGEST_CORES = 0.006
 """What a track costs besides recognition: frames, events, Redis (bench/overhead.py)."""
 PACED_FACTOR = 1.15
-"""How much more audio costs when it comes a chunk at a time, many tracks in turn, than in one go (bench/room.py)."""
+"""How much more audio costs when it comes a chunk at a time, many tracks in turn, than at once (bench/estimate.py)."""
 SPEECH_SHARE = 0.6
-"""Of a track, let through by the speech gate as long as nothing is known (bench/gate.py: 0.34 to 0.54)."""
+"""Of a track, let through by the speech gate as long as nothing is known (bench/endpointing.py: 0.34 to 0.54)."""
 TRUST_S = 600.0
 """Seconds of audio that the measurement at start counts for."""
 FORGET_S = 6_000.0

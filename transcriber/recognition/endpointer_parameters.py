@@ -8,7 +8,7 @@ from transcriber.settings.endpoint_limits import ENDPOINT_MS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointerParameters:
-    """Its times; all but the endpoint were found by measuring (`bench/gate.py`)."""
+    """Its times; all but the endpoint were found by measuring (`bench/endpointing.py`)."""
 
     endpoint_samples: int = ENDPOINT_MS * SAMPLES_PER_MS
     """When the voice has been gone for so long, the utterance is over."""

@@ -5,10 +5,10 @@ import aiohttp
 from transcriber.telephony.simulator import Target
 
 ADMITTED = "admitted"
-TURNED_AWAY = "503 with Retry-After"
+REFUSED = "503 with Retry-After"
 
 
-async def knock(session: aiohttp.ClientSession, target: Target) -> str:
+async def try_to_dial(session: aiohttp.ClientSession, target: Target) -> str:
     """ADMITTED (and closed at once), TURNED_AWAY, or the status without Retry-After."""
     try:
         async with session.ws_connect(target.media_url, headers=target.headers()):

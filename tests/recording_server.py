@@ -1,4 +1,4 @@
-"""The far end for tests of the caller and the command line: an aiohttp server that records and plays back."""
+"""A server for tests of the simulator and the command line: it records what comes and answers as it is told."""
 
 import asyncio
 import json
@@ -10,15 +10,15 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 
 @dataclass(slots=True)
-class Listener:
-    """Takes calls on /v1/media and answers `events` with what `speak` was told; everything heard is kept."""
+class RecordingServer:
+    """Takes calls on /v1/media, keeps every message in `received`, and serves `events` as server-sent events."""
 
-    refuse: tuple[int, dict[str, Any]] | None = None
+    refuse_with: tuple[int, dict[str, Any]] | None = None
     close_code: int = WSCloseCode.OK
     close_at_start: bool = False
-    script: Sequence[Any] = ()
-    break_after: int | None = None
-    heard: list[dict[str, Any]] = field(default_factory=list)
+    events: Sequence[Any] = ()
+    break_after_event: int | None = None
+    received: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     resumed_from: list[str] = field(default_factory=list)
@@ -35,25 +35,25 @@ class Listener:
 
     def of_kind(self, event: str) -> list[dict[str, Any]]:
         """The messages of that kind, in order of arrival."""
-        return [message for message in self.heard if message["event"] == event]
+        return [message for message in self.received if message["event"] == event]
 
     async def _media(self, request: web.Request) -> web.StreamResponse:
         self.headers.append(dict(request.headers))
-        if self.refuse is not None:
-            status, body = self.refuse
+        if self.refuse_with is not None:
+            status, body = self.refuse_with
             return web.json_response(body, status=status)
         socket = web.WebSocketResponse(compress=False)
         await socket.prepare(request)
         async for message in socket:
             if message.type is WSMsgType.TEXT:
-                self.heard.append(json.loads(message.data))
-                if self.close_at_start or self.heard[-1]["event"] == "stop":
+                self.received.append(json.loads(message.data))
+                if self.close_at_start or self.received[-1]["event"] == "stop":
                     await socket.close(code=self.close_code, message=b"as the test wishes")
         self.ended.set()
         return socket
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        """The script as server-sent events once a call has started; the connection breaks after `break_after`."""
+        """The events as server-sent events once a call has started; the connection breaks after `break_after`."""
         if not self.of_kind("start"):
             return web.json_response({"error": {"code": "not_found", "message": "no such call"}}, status=404)
         last = request.headers.get("Last-Event-ID", "")
@@ -61,13 +61,13 @@ class Listener:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         await response.write(b": hello\n\n")
-        for number, event in enumerate(self.script, 1):
+        for number, event in enumerate(self.events, 1):
             if number <= int(last or 0):
                 continue
             if event == {"type": "call.ended"}:
                 await self.ended.wait()
             await response.write(f"id: {number}\ndata: {json.dumps(event)}\n\n".encode())
-            if number == self.break_after and not last:
+            if number == self.break_after_event and not last:
                 break
         return response
 

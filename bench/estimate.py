@@ -1,6 +1,6 @@
-"""How true the room is that a server tells at start: beside what it says, and uses, after calls in real time.
+"""How good the estimate of its capacity is that a server makes at start: compared with the one after real calls.
 
---calls two-track sample calls at once to a server that goes by its own measurement (MAX_TRACKS=0). The more of the room
+--calls two-track sample calls at once to a server that goes by its own measurement (MAX_TRACKS=0). The more of it
 they fill, the more it has learnt. How many calls can be carried says `transcriber bench capacity`.
 """
 
@@ -25,17 +25,17 @@ def main() -> None:
     path = sample_calls.path("06_hotel_booking")
     for calls in args.calls:
         with served("transcriber", "serve", "--model", str(folder.path), room=0) as (url, process):
-            first, before_s, began_s = room(url), cpu_s(process), time.monotonic()
+            first, before_s, began_s = capacity_of(url), cpu_s(process), time.monotonic()
             refused = playing(url, path, calls=calls, seconds=args.seconds).wait()
             used_s, wall_s = cpu_s(process) - before_s, time.monotonic() - began_s
             print(
-                f"{calls} calls: room for {first} tracks at start, {room(url)} after {wall_s:.0f} s; "
+                f"{calls} calls: room for {first} tracks at start, {capacity_of(url)} after {wall_s:.0f} s; "
                 f"{used_s / wall_s:.2f} cores used" + ", some calls refused" * bool(refused),
                 flush=True,
             )
 
 
-def room(url: str) -> int:
+def capacity_of(url: str) -> int:
     """What the server says."""
     with urllib.request.urlopen(f"{url}/metrics", timeout=5) as answer:
         lines = answer.read().decode().splitlines()
