@@ -28,7 +28,7 @@ def files_in(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir() if path.is_file())
 
 
-async def test_what_was_heard_is_read_back_behind_a_position_and_before_a_torn_end(tmp_path: Path) -> None:
+async def test_audio_is_read_back_from_a_sample_on_up_to_a_torn_end(tmp_path: Path) -> None:
     path = tmp_path / "MZ1.mulaw"
     journal = AudioJournal(path, OPENING)
     for at in (0, 160, 1000):
@@ -70,7 +70,7 @@ async def test_audio_that_a_server_died_of_is_left_alone(open_server: OpenServer
     assert files_in(dead.directory.path.parent) == [f"{dead.directory.owner}-{journal.name}.tried"]
 
 
-async def test_a_stream_that_was_closed_is_not_heard_again(open_server: OpenServer) -> None:
+async def test_a_stream_that_was_closed_is_not_transcribed_again(open_server: OpenServer) -> None:
     """Its server died between the end in Redis and the end of the journal."""
     dead = await open_server()
     publisher = dead.begin()

@@ -115,7 +115,7 @@ async def test_a_server_that_leaves_does_what_waits(directory: Path) -> None:
         assert not (directory / MARK_FILE).exists()
 
 
-async def test_a_file_that_cannot_be_rewritten_is_said_and_tried_again(
+async def test_a_file_that_cannot_be_rewritten_is_logged_and_tried_again(
     directory: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     metrics = Metrics()

@@ -80,7 +80,7 @@ async def test_what_a_dead_server_left_of_a_deleted_call_never_comes_back(
     assert not dead.directory.path.exists()
 
 
-async def test_a_slow_server_is_told_that_its_call_was_deleted(open_server: OpenServer) -> None:
+async def test_a_slow_server_learns_that_its_call_was_deleted(open_server: OpenServer) -> None:
     slow, other = await open_server(), await open_server()
     refused: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     publisher = slow.outbox.open_stream(
@@ -133,7 +133,7 @@ async def test_a_stream_after_the_deletion_begins_a_new_history_whose_numbers_go
     await assert_gone(server)
 
 
-async def test_audio_of_a_deleted_call_is_neither_heard_again_nor_kept(open_server: OpenServer) -> None:
+async def test_audio_of_a_deleted_call_is_neither_transcribed_again_nor_kept(open_server: OpenServer) -> None:
     dead, other = await open_server(), await open_server()
     at_ms = ago(30)
     publisher = dead.begin(at_ms=at_ms)

@@ -155,7 +155,7 @@ async def test_events_beyond_one_batch(store: RedisStore) -> None:
     assert await store.history.events("CA1") == [str(seq) for seq in range(1, 2501)]
 
 
-async def test_what_is_not_there_is_said_to_be_not_there(store: RedisStore) -> None:
+async def test_an_absent_call_is_not_found(store: RedisStore) -> None:
     with pytest.raises(CallNotFound, match="CA9"):
         await store.history.call("CA9")
     with pytest.raises(CallNotFound):

@@ -113,7 +113,7 @@ async def until_last(feed: AsyncIterator[PublishedEvent]) -> list[str]:
     return found
 
 
-async def test_a_lost_connection_is_told_and_then_made_again(store: RedisStore) -> None:
+async def test_a_lost_connection_ends_the_iteration_and_is_made_again(store: RedisStore) -> None:
     async with store.feed.follow("CA1") as feed:
         await kill_subscriptions(store)
         with pytest.raises(StoreError):

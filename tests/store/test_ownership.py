@@ -153,7 +153,7 @@ async def test_what_a_dead_server_left_of_a_sid_that_lives_elsewhere_is_kept(
     assert (await living.store.history.call("CA1"))["status"] == "ended"
 
 
-async def test_audio_of_a_dead_server_is_heard_again_beside_the_stream_that_has_its_sid(
+async def test_audio_of_a_dead_server_is_transcribed_again_beside_the_stream_of_its_sid(
     open_server: OpenServer,
 ) -> None:
     dead, living = await open_server(), await open_server()

@@ -46,6 +46,6 @@ async def connections_of(store: RedisStore) -> int:
     return sum(client["name"] == store.keys.prefix for client in clients)
 
 
-async def test_no_redis_is_told_at_once() -> None:
+async def test_no_redis_is_an_error_at_once() -> None:
     with pytest.raises(StoreError, match="Redis does not answer"):
         await open_store("unix:///nowhere/redis.sock", prefix="transcripts", ttl_s=0)

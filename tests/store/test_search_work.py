@@ -29,7 +29,7 @@ QUERIES = (
 )
 
 
-async def said_at_random(store: RedisStore, *, calls: int) -> dict[str, list[str]]:
+async def random_calls(store: RedisStore, *, calls: int) -> dict[str, list[str]]:
     """Calls on some days, many at one millisecond; their texts by CallSid, newest first."""
     chance = random.Random(5)
     found: dict[tuple[int, str], list[str]] = {}
@@ -41,9 +41,9 @@ async def said_at_random(store: RedisStore, *, calls: int) -> dict[str, list[str
     return {call_sid: found[at_ms, call_sid] for at_ms, call_sid in sorted(found, reverse=True)}
 
 
-def naively(said: dict[str, list[str]], q: str) -> Iterator[str]:
+def expected_calls(texts_by_call: dict[str, list[str]], q: str) -> Iterator[str]:
     """The calls that a query should find."""
-    for call_sid, texts in said.items():
+    for call_sid, texts in texts_by_call.items():
         padded = [f" {text} " for text in texts]
         if all(
             any(f" {' '.join(term.words)}{'' if term.is_prefix else ' '}" in text for text in padded)
@@ -54,12 +54,12 @@ def naively(said: dict[str, list[str]], q: str) -> Iterator[str]:
 
 @pytest.mark.parametrize(("work", "most_events"), [(1, 50_000), (30, 700), (index.MAX_WORK, 50_000)])
 async def test_small_steps_find_what_one_would(store: RedisStore, work: int, most_events: int) -> None:
-    said = await said_at_random(store, calls=60)
+    texts_by_call = await random_calls(store, calls=60)
     store.search_index.max_work = work
     store.history.max_events_read = most_events
 
     for q in QUERIES:
-        expected = list(naively(said, q))
+        expected = list(expected_calls(texts_by_call, q))
         for limit in (4, 100):
 
             def asked(cursor: str | None, q: str = q, limit: int = limit) -> CallQuery:
@@ -81,7 +81,7 @@ async def test_a_page_that_would_read_too_much_is_short_and_has_a_cursor(store: 
     assert (len(page.calls), bool(page.cursor)) == (0, True)
 
 
-async def test_a_query_that_is_too_wide_is_told_so(store: RedisStore) -> None:
+async def test_a_query_that_is_too_wide_is_refused(store: RedisStore) -> None:
     with pytest.raises(BadRequest, match="more than 4 beginnings"):
         parse_query("co* ca* pa* ma* re*")
     words = {f"co{number:04}": 0.0 for number in range(index.MAX_PREFIX_WORDS)}

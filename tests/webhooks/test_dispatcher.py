@@ -332,7 +332,7 @@ async def test_events_of_another_version_are_passed_over_or_sent_as_they_are(
     assert event == {"type": "final", "call_sid": "CA1", "text": "old", "extra": 1}
 
 
-async def test_the_log_hears_of_trouble_and_of_its_end_but_not_what_was_said(
+async def test_the_log_names_failures_and_their_end_but_no_text(
     send: Send, receiving: Receiving, begin_call: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     receiving.rule = lambda event, tries: 503 if tries < 4 else 200

@@ -63,7 +63,7 @@ class StreamPublisher:
         self._finished = finished
         self._on_refused = on_refused
         self._offset_ms = 0
-        self._is_open = self._is_done = self._skip_lost = self._is_closed = False
+        self._is_open_in_redis = self._is_done = self._skip_lost = self._has_ended = False
         self.opened = asyncio.Event()
         """Set once Redis knew of the stream, and when it never will from here."""
         self._dropped = DroppedEvents(metrics)
@@ -90,7 +90,7 @@ class StreamPublisher:
             return
         if isinstance(event, Final):
             self._partials.withdraw(event.track)
-        if not self._is_closed and self.spool.put(EventAppended(self.spool.last_number + 1, _now_ms(), event)):
+        if not self._has_ended and self.spool.put(EventAppended(self.spool.last_number + 1, _now_ms(), event)):
             self._idle.clear()
             self._wake.set()
         else:
@@ -108,7 +108,7 @@ class StreamPublisher:
 
     async def close(self, stream: StreamStopped, call: CallEnded) -> None:
         """See `EventSink`."""
-        self._is_closed = True
+        self._has_ended = True
         if not self.refused:
             self.spool.put(StreamClosed(self.spool.last_number + 1, _now_ms(), stream, call))
             self._idle.clear()
@@ -124,7 +124,7 @@ class StreamPublisher:
 
     def verify(self) -> None:
         """The lease was gone: see how the store holds the stream."""
-        self._is_open = False
+        self._is_open_in_redis = False
         self._wake.set()
 
     async def shut_down(self) -> None:
@@ -157,7 +157,7 @@ class StreamPublisher:
             await self.spool.remove_if_delivered()
 
     async def _step(self, head: Write | None) -> None:
-        if not self._is_open:
+        if not self._is_open_in_redis:
             await self._open_stream(head)
         elif head is not None:
             await self._deliver(head)
@@ -184,7 +184,7 @@ class StreamPublisher:
             skip=self._skip_lost,
         )
         self._offset_ms = await self._retry.attempt(opening)
-        self._is_open, self._skip_lost = True, False
+        self._is_open_in_redis, self._skip_lost = True, False
         self.opened.set()
         self.spool.header = replace(header, call_ms=header.at_ms - self._offset_ms)
         self._succeed()
@@ -216,7 +216,7 @@ class StreamPublisher:
         self.spool.header = replace(self.spool.header, seq=self._event_log.seq(self.lease.call_sid))
 
     def _rewind(self, error: StreamStateMismatch) -> None:
-        self._is_open = False
+        self._is_open_in_redis = False
         self._mismatches += 1
         lacking = 0 if error.written is None else self.spool.rewind(error.written)
         self._skip_lost = lacking > 0
@@ -224,7 +224,7 @@ class StreamPublisher:
 
     async def _leave_sid(self) -> None:
         """The sid is another server's stream: refuse ours if Redis knows nothing of it yet, else rename it."""
-        self._is_open = False
+        self._is_open_in_redis = False
         if self._on_refused is not None and not (self.opened.is_set() or self._retry.has_failed):
             self._metrics.duplicate_streams.labels("refused").inc()
             await self._refuse_stream("duplicate")
@@ -233,7 +233,7 @@ class StreamPublisher:
         self.spool.header = header_as(self.spool.header, self.lease.stream_sid)
         self._metrics.duplicate_streams.labels("renamed").inc()
         log.error("another server has a stream of this sid: this one is kept as %s", self.lease.stream_sid)
-        if not (self._is_closed or self._finished):
+        if not (self._has_ended or self._finished):
             self.send(duplicate_error(self.lease.call_sid, self.lease.stream_sid, at=iso_time(time.time())))
 
     async def _refuse_stream(self, why: Refusal) -> None:
