@@ -11,7 +11,7 @@ import pytest
 
 from tests.phone import Phone
 from tests.process import command, process, wait_for_line, wait_until_ready
-from tests.server.test_vocabulary import heard
+from tests.server.test_grammar import heard
 from transcriber import catalog
 from transcriber.catalog import trial
 from transcriber.catalog.trial import TrialLimits, Trials

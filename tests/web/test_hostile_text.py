@@ -11,7 +11,7 @@ import srt
 import webvtt
 
 from tests.web.conftest import WebClient
-from tests.web.test_live import reading
+from tests.web.test_call_events import reading
 from transcriber.events.captions import FORMATS
 
 HOSTILE = [

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.web.conftest import WebClient
-from tests.web.test_live import reading
+from tests.web.test_call_events import reading
 from transcriber.store.redis_store import RedisStore
 
 OLD = [

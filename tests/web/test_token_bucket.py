@@ -23,7 +23,7 @@ def test_zero_is_no_limit_and_nothing_is_remembered() -> None:
 
 
 def test_names_are_forgotten_when_they_are_whole_again_or_too_many() -> None:
-    rate = TokenBuckets(60, remembered=100)
+    rate = TokenBuckets(60, most_names=100)
     for number in range(1000):
         rate.charge(number, 0.0)
     assert len(rate) == 100

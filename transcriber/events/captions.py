@@ -1,7 +1,7 @@
-"""A conversation as plain text, WebVTT, SRT and CSV, piece by piece. Its order and its reading live elsewhere.
+"""Transcripts as plain text, WebVTT, SRT and CSV.
 
-Every format takes finals in the order of time (`core/conversation.py`) and yields a piece for an utterance or a cue, so
-that who writes a long call can pause anywhere.
+Every format takes finals in the order of time (`conversation.py`) and yields a piece for an utterance or a cue, so that
+whoever writes a long call can pause anywhere.
 """
 
 import csv
@@ -16,10 +16,10 @@ from unicodedata import east_asian_width
 
 from transcriber.events.conversation import whole
 
-LINE_WIDTH = 42
-LINES = 2
-CUE_MS = 7_000
-PAUSE_MS = 1_500
+LINE_COLUMNS = 42
+MAX_LINES = 2
+MAX_CUE_MS = 7_000
+MAX_PAUSE_MS = 1_500
 COLUMNS = ("seq", "track", "speaker", "utterance", "start_ms", "end_ms", "confidence", "text")
 
 Finals = Iterable[Mapping[str, Any]]
@@ -35,7 +35,7 @@ Timed = tuple[str, int, int]
 
 
 @dataclass(slots=True)
-class _Said:
+class _Utterance:
     """One final, every field readable: what is missing or of a strange type in the event got a sensible value."""
 
     speaker: str
@@ -54,8 +54,8 @@ class _Cue:
 
 def txt(finals: Finals) -> Iterator[str]:
     """One line an utterance: `[00:12.340] caller: my number is four two`."""
-    for said in _spoken(finals):
-        yield f"[{_stamp(said.start_ms)}] {said.speaker}: {said.text}\n"
+    for utterance in _utterances(finals):
+        yield f"[{_stamp(utterance.start_ms)}] {utterance.speaker}: {utterance.text}\n"
 
 
 def vtt(finals: Finals) -> Iterator[str]:
@@ -91,14 +91,14 @@ def csv_table(finals: Finals) -> Iterator[str]:
 FORMATS: Mapping[str, Callable[[Finals], Iterator[str]]] = {"txt": txt, "vtt": vtt, "srt": srt, "csv": csv_table}
 
 
-def _spoken(finals: Finals) -> Iterator[_Said]:
+def _utterances(finals: Finals) -> Iterator[_Utterance]:
     for final in finals:
         text = _clean(final.get("text"))
         if text:
             start_ms = max(0, whole(final.get("start_ms")))
             end_ms = max(start_ms + 1, whole(final.get("end_ms")))
             speaker = _clean(final.get("speaker")) or _clean(final.get("track")) or "speaker"
-            yield _Said(speaker, text, start_ms, _words(final.get("words"), text, (start_ms, end_ms)))
+            yield _Utterance(speaker, text, start_ms, _words(final.get("words"), text, (start_ms, end_ms)))
 
 
 def _words(given: object, text: str, span: tuple[int, int]) -> Sequence[Timed]:
@@ -128,23 +128,23 @@ def _cues(finals: Finals, *, named: bool = False) -> Iterator[_Cue]:
     """
     waiting: list[tuple[int, int, _Cue]] = []
     made = 0
-    for said in _spoken(finals):
-        while waiting and waiting[0][0] <= said.start_ms:
+    for utterance in _utterances(finals):
+        while waiting and waiting[0][0] <= utterance.start_ms:
             yield heapq.heappop(waiting)[2]
-        indent = _width(f"{said.speaker}: ") if named else 0
-        for page, lines in _pages(said.words, indent):
+        indent = _width(f"{utterance.speaker}: ") if named else 0
+        for page, lines in _pages(utterance.words, indent):
             start_ms = page[0][1]
             made += 1
-            cue = _Cue(start_ms, max(start_ms + 1, page[-1][2]), said.speaker, lines)
+            cue = _Cue(start_ms, max(start_ms + 1, page[-1][2]), utterance.speaker, lines)
             heapq.heappush(waiting, (start_ms, made, cue))
     while waiting:
         yield heapq.heappop(waiting)[2]
 
 
 def _pages(words: Sequence[Timed], indent: int) -> Iterator[tuple[list[Timed], list[str]]]:
-    """The words in portions that are read at one glance, each with its lines: of LINE_WIDTH columns at most, the first
+    """The words in cues of MAX_LINES lines, each with its lines: of LINE_COLUMNS columns at most, the first shorter by
 
-    shorter by `indent`; a word is never cut.
+    `indent`; a word is never cut.
     """
     page: list[Timed] = []
     lines: list[str] = []
@@ -152,14 +152,14 @@ def _pages(words: Sequence[Timed], indent: int) -> Iterator[tuple[list[Timed], l
     for word in words:
         width = _width(word[0])
         fits = bool(lines) and width + 1 <= room
-        if page and (_apart(page, word) or (not fits and len(lines) == LINES)):
+        if page and (_apart(page, word) or (not fits and len(lines) == MAX_LINES)):
             yield page, lines
             page, lines, fits = [], [], False
         if fits:
             lines[-1] += f" {word[0]}"
             room -= width + 1
         else:
-            room = (LINE_WIDTH if lines else max(LINE_WIDTH // 2, LINE_WIDTH - indent)) - width
+            room = (LINE_COLUMNS if lines else max(LINE_COLUMNS // 2, LINE_COLUMNS - indent)) - width
             lines.append(word[0])
         page.append(word)
     if page:
@@ -167,7 +167,7 @@ def _pages(words: Sequence[Timed], indent: int) -> Iterator[tuple[list[Timed], l
 
 
 def _apart(page: Sequence[Timed], word: Timed) -> bool:
-    return word[2] - page[0][1] > CUE_MS or word[1] - page[-1][2] > PAUSE_MS
+    return word[2] - page[0][1] > MAX_CUE_MS or word[1] - page[-1][2] > MAX_PAUSE_MS
 
 
 def _width(text: str) -> int:

@@ -1,4 +1,4 @@
-"""The finals of a call in the order of time, kept as the JSON they were stored as. Pure."""
+"""The finals of a call in the order of time, as the JSON they were stored as. Pure."""
 
 import json
 from bisect import bisect
@@ -11,7 +11,7 @@ import msgspec
 from transcriber.events.schema import parse
 
 
-class _Head(msgspec.Struct, gc=False):
+class _SortFields(msgspec.Struct, gc=False):
     """What decides whether and where a final stands; of any type, because other versions and programs may write."""
 
     type: Any = None
@@ -20,19 +20,19 @@ class _Head(msgspec.Struct, gc=False):
     start_ms: Any = None
 
 
-_heads = msgspec.json.Decoder(_Head)
+_decoder = msgspec.json.Decoder(_SortFields)
 
 
 class Conversation:
     """The finals of all tracks, or of one, by start time, then by number.
 
-    Only their text is held and each is decoded when it is asked for: decoded, a long call is a hundred thousand
+    Only their text is held and each is parsed when it is asked for: parsed, a long call is a hundred thousand
     objects, which the collector looks through and which take long to free.
     """
 
     def __init__(self, *, track: str | None = None) -> None:
         self._track = track
-        self._places: list[tuple[int, int]] = []
+        self._positions: list[tuple[int, int]] = []
         self._texts: list[str] = []
 
     def add(self, text: str) -> None:
@@ -40,24 +40,25 @@ class Conversation:
         if '"final"' not in text:
             return
         try:
-            head = _heads.decode(text)
+            fields = _decoder.decode(text)
         except (msgspec.DecodeError, RecursionError):  # JSON to Python, or none at all
             event = parse(text)
             text = json.dumps(event)
-            head = _Head(event.get("type"), event.get("track"), event.get("seq"), event.get("start_ms"))
-        if head.type == "final" and self._track in (None, head.track):
-            place = (whole(head.start_ms), whole(head.seq))
+            fields = _SortFields(event.get("type"), event.get("track"), event.get("seq"), event.get("start_ms"))
+        if fields.type == "final" and self._track in (None, fields.track):
+            position = (whole(fields.start_ms), whole(fields.seq))
             # Numbers follow the ends of utterances, so most finals come in order.
-            at = len(self._places) if not self._places or self._places[-1] <= place else bisect(self._places, place)
-            self._places.insert(at, place)
-            self._texts.insert(at, text)
+            in_order = not self._positions or self._positions[-1] <= position
+            index = len(self._positions) if in_order else bisect(self._positions, position)
+            self._positions.insert(index, position)
+            self._texts.insert(index, text)
 
     def texts(self) -> Iterator[str]:
         """The finals' JSON."""
         return iter(self._texts)
 
     def finals(self) -> Iterator[Mapping[str, Any]]:
-        """The finals, each decoded when its turn comes."""
+        """The finals, each parsed when its turn comes."""
         return map(parse, self._texts)
 
 

@@ -1,4 +1,4 @@
-"""Whether a request comes straight from a program of this machine: what a desk experiment has in place of keys.
+"""Whether a request comes straight from a program of this machine, which stands in for keys while nothing is set.
 
 It is as strict as it can be and no proof: a proxy or tunnel on this machine has a loopback address too, and one that
 adds no header and sends a loopback Host cannot be told from a program. `Settings.exposed` says when it does not count.
@@ -13,7 +13,7 @@ from transcriber.settings.host_address import is_loopback
 
 # Beginnings of the names of headers that proxies, tunnels, load balancers and CDNs add, and programs do not, in lower
 # case: the standards' (RFC 7230, 7239, 8586), then what everybody does, then the products', by name.
-MARKS = (
+PROXY_HEADERS = (
     *("via", "forwarded", "max-forwards", "proxy-", "cdn-loop", "surrogate-"),
     *("x-forward", "x-original-", "x-real-", "x-client-", "x-cluster-", "x-remote-", "x-proxy", "x-rewrite-", "x-host"),
     *("client-ip", "true-client-ip", "x-true-client-ip", "remote-", "x-source-ip", "x-ssl-", "ssl-client-", "x-cache"),
@@ -41,7 +41,7 @@ def is_local(request: web.Request) -> bool:
         and _loopback_name(hosts[0])
         and all(_loopback_page(origin) for origin in origins)
         and not any(site.strip().lower() == "cross-site" for site in sites)
-        and not any(name.lower().replace("_", "-").startswith(MARKS) for name in request.headers)
+        and not any(name.lower().replace("_", "-").startswith(PROXY_HEADERS) for name in request.headers)
     )
 
 

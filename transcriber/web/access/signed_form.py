@@ -1,4 +1,4 @@
-"""The form of a webhook, in every reading in which it may have been signed. Bytes are never guessed away."""
+"""The form of a webhook, in every decoding under which it may have been signed. No byte is left out or guessed."""
 
 from collections.abc import Sequence
 from urllib.parse import parse_qsl
@@ -13,7 +13,7 @@ class TooManyFields(ValueError):
 
 
 def parse_form(body: bytes) -> list[Fields]:
-    """The fields, the reading for people first: UTF-8; else Latin-1, and the bytes as they came (surrogate escapes)."""
+    """The fields as UTF-8; else as Latin-1, for people, and with the bytes as they came (surrogate escapes)."""
     if body.count(b"&") >= MOST_FIELDS:
         raise TooManyFields(f"a form may have {MOST_FIELDS} fields")
     try:

@@ -1,4 +1,4 @@
-"""Whether tickets can be issued: told by the last one that was wanted, and tried again while that failed."""
+"""Issues tickets, and knows whether that works: by the latest one; while that failed, by trying again."""
 
 from contextlib import suppress
 
@@ -8,11 +8,11 @@ from transcriber.errors import StoreError
 from transcriber.store.ports import Tickets
 
 PROBE = "probe"
-"""Stands in place of a CallSid."""
+"""The CallSid of a ticket that is issued to see whether that works."""
 
 
 class TicketIssuer:
-    """The way to tickets."""
+    """Issues tickets for `/v1/twiml`, attached streams and sample calls."""
 
     def __init__(self, tickets: Tickets) -> None:
         self._tickets = tickets
@@ -33,4 +33,4 @@ class TicketIssuer:
         return self._failed
 
 
-TICKET_ISSUER = web.AppKey("issuing", TicketIssuer)
+TICKET_ISSUER = web.AppKey("ticket_issuer", TicketIssuer)

@@ -1,4 +1,4 @@
-"""The calls that were: list, summary, transcript in five formats, deletion."""
+"""The history of calls: list, summary, transcript in five formats, deletion."""
 
 import json
 from collections.abc import Iterator, Mapping

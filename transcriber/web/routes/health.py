@@ -1,4 +1,4 @@
-"""Alive, ready, and the numbers: for load balancers, orchestrators and Prometheus; no key needed."""
+"""Liveness, readiness and metrics, for load balancers, orchestrators and Prometheus; no key needed."""
 
 import logging
 import re
@@ -26,6 +26,7 @@ async def ready(request: web.Request) -> web.Response:
     """
     services = request.app[SERVICES]
     problems = _words(services, await services.readiness())
+    # Redis may take what `readiness` tries and refuse tickets: its rights are by key.
     if services.settings.require_ticket and await request.app[TICKET_ISSUER].fails():
         problems["tickets"] = "away"
     admission = services.sessions.admission
@@ -38,21 +39,21 @@ async def ready(request: web.Request) -> web.Response:
         error = {"code": "not_ready", "message": "; ".join(f"{part}: {what}" for part, what in problems.items())}
         body = {"status": "not_ready", "problems": problems, "live_tracks": tracks, "error": error}
         return web.json_response(body, status=503)
-    if limping := _words(services, await services.degradations()):
-        return web.json_response({"status": "degraded", "problems": limping, "live_tracks": tracks})
+    if degraded := _words(services, await services.degradations()):
+        return web.json_response({"status": "degraded", "problems": degraded, "live_tracks": tracks})
     return web.json_response({"status": "ready", "live_tracks": tracks})
 
 
 def _words(services: Services, problems: Mapping[str, str]) -> dict[str, str]:
-    """One word for each part, which everybody may read; what else is known goes to the log."""
+    """One word for each part, which everybody may read; more is in the log."""
     found = {}
-    for part, told in problems.items():
-        word, _, detail = told.partition(":")
+    for part, problem in problems.items():
+        word, _, detail = problem.partition(":")
         known = re.fullmatch(r"[a-z_]{1,30}", word)
         found[part] = word if known else "failing"
         if detail or not known:
             text = "%s: %s"
-            services.log_limiter.log(log, logging.WARNING, f"trouble: {part}", text, part, told)
+            services.log_limiter.log(log, logging.WARNING, f"trouble: {part}", text, part, problem)
     return found
 
 

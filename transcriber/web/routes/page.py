@@ -1,4 +1,4 @@
-"""The page at `/`: its files, the policy they run under, and what it has to know about the server.
+"""The page at `/`: its files, the content security policy they run under, and what it must know about the server.
 
 Everything a call brings is text to it; nothing is loaded from elsewhere.
 """

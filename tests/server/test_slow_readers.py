@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from tests.server.conftest import Running, Serve
-from tests.web.test_live import Reader, numbers
+from tests.web.test_call_events import Reader, numbers
 from tests.web.written_call import WrittenCall
 from transcriber.server.tuning import Tuning
 from transcriber.web.limits.client_limits import ClientLimits

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.web.conftest import Client, WebClient
-from tests.web.test_live import reading
+from tests.web.test_call_events import reading
 from tests.web.written_call import WrittenCall
 from transcriber.runtime.time_slices import TimeSlices
 from transcriber.store.redis.client import READING_CONNECTIONS
