@@ -21,7 +21,7 @@ class SourceFailed(ModelError):
     """A model could not be had from one source: away, cut, refused, or not the bytes that were promised."""
 
 
-class NoRoom(ModelError):
+class NotEnoughSpace(ModelError):
     """The disk has not enough free space for a model; another source would not help."""
 
 

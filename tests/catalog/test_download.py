@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestServer
 from tests.catalog.archive_server import FLOOD_BYTES, ArchiveServer
 from tests.catalog.conftest import RecordedProgress, Serve
 from transcriber.catalog.download import Limits, PartFile, Progress, fetch, fetch_text
-from transcriber.errors import NoRoom, SourceFailed
+from transcriber.errors import NotEnoughSpace, SourceFailed
 
 DATA = bytes(range(256)) * 4000
 MOST = 2 * len(DATA)
@@ -190,10 +190,10 @@ async def test_room_is_asked_for_before_the_first_byte(
 
     def full(to_come: int) -> None:
         asked.append(to_come)
-        raise NoRoom("full")
+        raise NotEnoughSpace("full")
 
     server = await aiohttp_server(archive_server.app())
-    with pytest.raises(NoRoom, match="full"):
+    with pytest.raises(NotEnoughSpace, match="full"):
         await fetch(str(server.make_url("/x.zip")), part, reporter, require_space=full, limits=Limits(MOST))
     assert asked == [len(DATA)]
     assert part.size == 0
@@ -203,12 +203,12 @@ async def test_a_disk_that_fills_up_keeps_what_came(
     aiohttp_server: Serve, archive_server: ArchiveServer, tmp_path: Path, reporter: RecordedProgress
 ) -> None:
     full = PartFile(Path("/dev/full"))
-    with pytest.raises(NoRoom, match="No space left on device"):
+    with pytest.raises(NotEnoughSpace, match="No space left on device"):
         full.append(b"x")
     part = PartFile(tmp_path / "nowhere" / "x.part")
-    with pytest.raises(NoRoom, match="No such file"):
+    with pytest.raises(NotEnoughSpace, match="No such file"):
         part.append(b"x")
-    with pytest.raises(NoRoom, match="No such file"):
+    with pytest.raises(NotEnoughSpace, match="No such file"):
         part.restart(Progress("http://h/"))
 
 
@@ -255,10 +255,10 @@ async def test_room_is_looked_for_while_it_comes(
     def filling(to_come: int) -> None:
         asked.append(to_come)
         if len(asked) == 3:
-            raise NoRoom("full")
+            raise NotEnoughSpace("full")
 
     server = await aiohttp_server(archive_server.app())
-    with pytest.raises(NoRoom, match="full"):
+    with pytest.raises(NotEnoughSpace, match="full"):
         await fetch(str(server.make_url("/x.zip")), part, reporter, require_space=filling, limits=limits)
     assert 0 < part.size < len(DATA)
     assert asked[0] == len(DATA) > asked[1] > asked[2] > 0

@@ -19,7 +19,7 @@ from transcriber import catalog
 from transcriber.catalog import entries, install, local_import, manifest, official_list
 from transcriber.catalog.entries import Catalogue, Entry
 from transcriber.catalog.pull import pull
-from transcriber.errors import ModelError, NoRoom
+from transcriber.errors import ModelError, NotEnoughSpace
 from transcriber.recognition.vosk_engine import VoskEngine
 
 Usage = namedtuple("Usage", "total used free")
@@ -141,7 +141,7 @@ async def test_a_full_disk_is_seen_before_the_download(
     source: Source, monkeypatch: pytest.MonkeyPatch, free_mb: int
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**12, 0, free_mb * 10**6))
-    with pytest.raises(NoRoom, match=rf"needs \d+ MB free in .*, there are {free_mb} MB"):
+    with pytest.raises(NotEnoughSpace, match=rf"needs \d+ MB free in .*, there are {free_mb} MB"):
         await source.pull(source.entry(f"{NAME}.zip", "second.zip"))
     assert sum(path.stat().st_size for path in source.data_dir.rglob("*.part")) == 0
     assert [line for line in source.reporter.lines if line.startswith("trying")] == [f"trying {source.base}/{NAME}.zip"]
@@ -150,7 +150,7 @@ async def test_a_full_disk_is_seen_before_the_download(
 async def test_unpacking_needs_room_too(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     free: Iterator[int] = iter([10**12, 1000])
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**12, 0, next(free)))
-    with pytest.raises(NoRoom, match="unpacked"):
+    with pytest.raises(NotEnoughSpace, match="unpacked"):
         await source.pull(source.entry())
     monkeypatch.undo()
     await source.pull(source.entry())
@@ -188,7 +188,7 @@ async def test_room_that_goes_while_unpacking_is_seen(source: Source, monkeypatc
         return Usage(0, 0, 10**12 if unpacked < 2_000_000 else 10_000)
 
     monkeypatch.setattr(shutil, "disk_usage", usage)
-    with pytest.raises(NoRoom, match="needs"):
+    with pytest.raises(NotEnoughSpace, match="needs"):
         await source.pull(source.entry())
     assert not (source.data_dir / "models" / NAME).exists()
     assert {name for name in source.left() if name.endswith((".new", ".old"))} == set()

@@ -67,7 +67,7 @@ def transcribe(model: str, band: Band, tracks: Sequence[bytes]) -> list[str]:
 def measure_cost(model: str, band: Band, tracks: Sequence[bytes], *, warm_on: bytes | None, threads: int) -> float:
     """CPU seconds per second of a track, in real time: BLOCK_MS of every track in turn, a partial each.
 
-    With `warm_on` the recognizers have heard that before, as those of a pool have; else they are made for their track.
+    With `warm_on` the recognizers have decoded that before, as those of a pool have; else each is made for its track.
     """
     library, pcm = _library(model), [upsample(mulaw, band) for mulaw in tracks]
     warmed = [_warmed(library, upsample(warm_on, band)) for _ in tracks] if warm_on is not None else []

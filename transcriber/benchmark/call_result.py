@@ -72,14 +72,14 @@ class CallResult:
         return words_of(" ".join(item.text for item in self.utterances if item.track == track))
 
     def turns(self) -> list[Turn]:
-        """Those whose end can be told from the end of the call."""
+        """Those that end well before the call does, so that it does not end their utterance."""
         return [turn for turn in self.call.turns if turn.end_ms <= self.call.duration_ms - LAST_TURN_MS]
 
     def delays(self, *, endpoint_ms: int | None) -> list[Delay]:
         """Of every turn of `turns` in which words were recognized.
 
-        An utterance over several turns tells about the beginning of the first and the end of the last; a turn in
-        several utterances is told about by its first and its last one.
+        An utterance over several turns gives the beginning of the first and the end of the last; a turn in
+        several utterances by its first and its last one.
         """
         found = (self._delay(turn, endpoint_ms) for turn in self.turns())
         return [delay for delay in found if delay is not None]

@@ -140,7 +140,7 @@ def from_manifest(manifest: Path) -> list[Call]:
 
 
 def staggered(excerpts: Sequence[Call], count: int) -> list[Call]:
-    """So many calls, the pieces taking turns, each begun at another place: people do not speak in chorus."""
+    """So many calls, the recordings in turn, each begun at another place: people do not all speak at once."""
     return [excerpts[number % len(excerpts)].rotated_to(number / count) for number in range(count)]
 
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from transcriber.errors import NoRoom, SourceFailed
+from transcriber.errors import NotEnoughSpace, SourceFailed
 from transcriber.observability.url_credentials import without_credentials
 
 CONNECT_S = 10.0
@@ -87,20 +87,20 @@ class PartFile:
         return new
 
     def restart(self, progress: Progress) -> None:
-        """Nothing so far. Raises NoRoom."""
+        """Nothing so far. Raises NotEnoughSpace."""
         try:
             self.path.write_bytes(b"")
             self.notes.write_text(json.dumps(asdict(progress)))
         except OSError as error:
-            raise NoRoom(f"{self.path}: {error.strerror or error}") from None
+            raise NotEnoughSpace(f"{self.path}: {error.strerror or error}") from None
 
     def append(self, piece: bytes) -> None:
-        """More of it. Raises NoRoom."""
+        """More of it. Raises NotEnoughSpace."""
         try:
             with self.path.open("ab", buffering=0) as file:
                 file.write(piece)
         except OSError as error:
-            raise NoRoom(f"{self.path}: {error.strerror or error}; what came so far is kept") from None
+            raise NotEnoughSpace(f"{self.path}: {error.strerror or error}; what came so far is kept") from None
 
     def remove(self) -> None:
         """Both files."""
@@ -120,7 +120,7 @@ async def fetch(
     """The whole file into `part`, going on where it stopped.
 
     `require_space` is called with the bytes to come, at first and while they come, and may raise. A lost connection is
-    followed by another attempt as long as attempts bring something. Raises SourceFailed, NoRoom.
+    followed by another attempt as long as attempts bring something. Raises SourceFailed, NotEnoughSpace.
     """
     fruitless = 0
     async with (open_session or session)() as http:

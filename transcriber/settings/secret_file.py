@@ -48,8 +48,8 @@ def _check_access(status: os.stat_result, path: Path, *, own: bool) -> None:
 
 
 def _is_mounted(path: Path) -> bool:
-    """Whether a container runtime put it there for its container alone: Docker in one place, Kubernetes where it is
-    told to, through a link `..data` to a folder whose name begins so, too.
+    """Whether a container runtime put it there for its container alone: Docker in one place, Kubernetes where the
+    volume is mounted, through a link `..data` to a folder whose name begins with dots, too.
     """
     return any(folder in path.absolute().parents for folder in MOUNTED) or any(
         part.startswith("..") for part in path.resolve().parts

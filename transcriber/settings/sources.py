@@ -4,6 +4,7 @@ For a secret, or a URL that may hold one, `NAME_FILE` names a file whose text is
 secrets and systemd's credentials are such files. As flags secrets are refused: every user of a machine sees those.
 """
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import Field, dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 from transcriber.errors import ConfigError
 from transcriber.observability.url_credentials import without_credentials
-from transcriber.settings import secret_file, toml_file
+from transcriber.settings import secret_file
 
 PREFIX = "TRANSCRIBER_"
 FILE_SUFFIX = "_file"
@@ -37,8 +38,7 @@ def gather(
 ) -> dict[str, GivenText]:
     """What was given of each setting. Raises ConfigError, which reveals no secret."""
     file = {
-        name: GivenText(text, str(config), f"setting {name!r} in {config}")
-        for name, text in toml_file.read(config).items()
+        name: GivenText(text, str(config), f"setting {name!r} in {config}") for name, text in _read_toml(config).items()
     }
     variables = {
         name.removeprefix(PREFIX).lower(): GivenText(text, name, name)
@@ -49,6 +49,25 @@ def gather(
     for name, given in typed.items():
         _refuse_secrets(known.get(name), given)
     return {**_resolved(file, known), **_resolved(variables, known), **_resolved(typed, known)}
+
+
+def _read_toml(config: Path | None) -> dict[str, str]:
+    """The texts in the settings file by name; nothing without a file. Raises ConfigError."""
+    if config is None:
+        return {}
+    try:
+        data = tomllib.loads(config.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"settings file {config}: {error}") from None
+    return {name: _as_text(value, name, config) for name, value in data.items()}
+
+
+def _as_text(value: Any, name: str, config: Path) -> str:
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return ",".join(value)
+    if isinstance(value, (str, int, float)):
+        return str(value)
+    raise ConfigError(f"setting {name!r} in {config} must be a string, a number, a boolean or a list of strings")
 
 
 def _refuse_secrets(item: "Field[Any] | None", given: GivenText) -> None:

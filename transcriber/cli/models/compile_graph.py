@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
             report("reading the language model", 0.0)
             needs = compiler.prepare()
         machine = Machine.now(folder.path)
-        _say(_estimate(needs, machine))
+        print(_estimate(needs, machine), flush=True)
         if (lacking := machine.lacks(needs)) and not args.yes:
             raise CompileError(
                 f"too little {' and '.join(lacking)}: compile {folder.name} on a larger machine and copy its static/ "
@@ -63,11 +63,11 @@ def run(args: argparse.Namespace) -> int:
         with _progress() as report:
             size = compiler.compose(report)
             result = compiler.prove(recordings, report)
-        _say(_verdict(result))
+        print(printable(_verdict(result)), flush=True)
         if not result.holds and not args.force:
             raise CompileError("not installed: the texts are not the same (--force installs it all the same)")
         place = compiler.install()
-    _say(f"installed: {place} ({size / 1e6:.0f} MB); used from the next start on")
+    print(printable(f"installed: {place} ({size / 1e6:.0f} MB); used from the next start on"))
     return 0
 
 
@@ -124,7 +124,3 @@ def _lines() -> ReportProgress:
             print(f"{step} …", file=sys.stderr, flush=True)
 
     return report
-
-
-def _say(line: str) -> None:
-    print(printable(line), flush=True)

@@ -37,16 +37,16 @@ def run(args: argparse.Namespace) -> int:
     try:
         folder = find_installed(args.name, settings, catalogue)
     except UnknownModel:
-        rows = _there(catalogue.resolve(args.name), settings)
+        rows = _catalogue_rows(catalogue.resolve(args.name), settings)
     else:
-        rows = _here(folder, catalogue.find(folder.name), settings)
+        rows = _installed_rows(folder, catalogue.find(folder.name), settings)
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         print(f"{name:<{width}}  {printable(value)}")
     return 0
 
 
-def _there(entry: Entry, settings: Settings) -> list[tuple[str, str]]:
+def _catalogue_rows(entry: Entry, settings: Settings) -> list[tuple[str, str]]:
     return [
         ("model", entry.name),
         ("installed", f"no: transcriber models pull {entry.name}"),
@@ -61,7 +61,7 @@ def _there(entry: Entry, settings: Settings) -> list[tuple[str, str]]:
     ]
 
 
-def _here(folder: ModelFolder, entry: Entry | None, settings: Settings) -> list[tuple[str, str]]:
+def _installed_rows(folder: ModelFolder, entry: Entry | None, settings: Settings) -> list[tuple[str, str]]:
     known = manifest.read(folder.path)
     origin = known.origin if known else None
     bundled = folder.name == catalog.DEMO

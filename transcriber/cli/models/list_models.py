@@ -85,11 +85,11 @@ def rows_of(settings: Settings, catalogue: Catalogue) -> list[Row]:
     default = default_of(settings)
     here = catalog.installed(settings.data_dir)
     names = {folder.name for folder in here}
-    rows = [_here(folder, catalogue.find(folder.name), default) for folder in here]
-    return rows + [_there(entry) for entry in catalogue.entries if entry.name not in names]
+    rows = [_installed_row(folder, catalogue.find(folder.name), default) for folder in here]
+    return rows + [_catalogue_row(entry) for entry in catalogue.entries if entry.name not in names]
 
 
-def _here(folder: ModelFolder, entry: Entry | None, default: str) -> Row:
+def _installed_row(folder: ModelFolder, entry: Entry | None, default: str) -> Row:
     known = manifest.read(folder.path)
     licence = known.origin.licence if known else entry.licence if entry else ""
     return Row(
@@ -105,7 +105,7 @@ def _here(folder: ModelFolder, entry: Entry | None, default: str) -> Row:
     )
 
 
-def _there(entry: Entry) -> Row:
+def _catalogue_row(entry: Entry) -> Row:
     return Row(
         name=entry.name,
         language=entry.language,
