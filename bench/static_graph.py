@@ -124,10 +124,10 @@ def compiled(folder: ModelFolder, scratch: Path) -> Path:
     ignored = shutil.ignore_patterns(static_graph.STATIC)
     links = Path(shutil.copytree(folder.path, scratch / "model", copy_function=link, ignore=ignored))
     before = time.monotonic()
-    with GraphCompiler(describe(links), OpenFst.find()) as workshop:
-        needs = workshop.prepare()
-        size = workshop.compose(lambda step, share: None)
-        place = workshop.install()
+    with GraphCompiler(describe(links), OpenFst.find()) as compiler:
+        needs = compiler.prepare()
+        size = compiler.compose(lambda step, share: None)
+        place = compiler.install()
     print(f"composed in {time.monotonic() - before:.1f} s: {size / MB:.1f} MB (estimate {needs.graph_bytes / MB:.1f})")
     return place
 

@@ -24,7 +24,7 @@ LISTS = ("graph/words.txt", "graph/disambig_tid.int", "graph/phones/word_boundar
 ONE_LINE = ("Traceback", "internal error", "Error:")
 
 
-def too_many_components(model: Path) -> None:
+def claim_too_many_components(model: Path) -> None:
     """What an acoustic model says of itself, overwritten: Vosk asserts while it loads."""
     data = bytearray((model / "am" / "final.mdl").read_bytes())
     at = data.index(b"<NumComponents> ") + len(b"<NumComponents> ") + 1
@@ -32,7 +32,7 @@ def too_many_components(model: Path) -> None:
     (model / "am" / "final.mdl").write_bytes(data)
 
 
-def scribbled(model: Path, part: str, chance: random.Random) -> None:
+def overwrite_some_bytes(model: Path, part: str, chance: random.Random) -> None:
     """Some bytes overwritten somewhere, or near the beginning, where a file says what is in it."""
     data = bytearray((model / part).read_bytes())
     at = chance.randrange(chance.choice((len(data), min(len(data), 3000))))
@@ -84,7 +84,7 @@ async def test_a_model_is_tried_once_and_again_when_it_changed(copied: Path, hom
 
 
 async def test_what_failed_is_remembered_until_it_changes(copied: Path, home: Path) -> None:
-    too_many_components(copied)
+    claim_too_many_components(copied)
     lines: list[str] = []
     trials, folder = Trials(home, report=lines.append), catalog.describe(copied)
     for _ in range(3):
@@ -114,14 +114,14 @@ async def test_where_nothing_can_be_noted_it_is_said_and_the_model_used(copied: 
 
 @pytest.mark.parametrize("flags", [[], ["--force"]])
 async def test_import_refuses_what_crashes(copied: Path, tmp_path: Path, flags: list[str]) -> None:
-    too_many_components(copied)
+    claim_too_many_components(copied)
     status, out = await command("models", "import", str(copied), *flags, "--data-dir", str(tmp_path / "data"))
     assert (status, out) == (1, "transcriber: Vosk crashes on mine (SIGABRT)\n")
     assert [path.name for path in (tmp_path / "data" / "models").iterdir()] == [".incoming"]
 
 
 async def test_a_server_refuses_what_crashes(copied: Path, tmp_path: Path) -> None:
-    too_many_components(copied)
+    claim_too_many_components(copied)
     status, out = await command("serve", "--port", "0", "--model", str(copied), "--data-dir", str(tmp_path / "data"))
     assert status == 1
     assert out.splitlines()[-1] == "transcriber: Vosk crashes on mine (SIGABRT)"
@@ -135,7 +135,7 @@ async def test_neither_a_call_nor_a_signal_brings_a_server_down_with_a_model(cop
     async with process("--data-dir", str(data), "--workers", "1") as child:
         url = await wait_until_ready(child)
         shutil.copytree(copied, data / "models" / "mine")
-        too_many_components(data / "models" / "mine")
+        claim_too_many_components(data / "models" / "mine")
         child.send_signal(signal.SIGHUP)
         assert b"Vosk crashes on mine (SIGABRT)" in await wait_for_line(child, b"the model stays as it is")
         async with await open_store(socket_url(data / "redis"), prefix="transcripts", ttl_s=0) as store:
@@ -159,10 +159,10 @@ def seeds(parts: tuple[str, ...], count: int) -> Iterator[tuple[str, int]]:
 
 
 @pytest.mark.parametrize(("part", "seed"), [*seeds(ALL, 2), *seeds(LISTS, 1)])
-async def test_scribbles_end_in_words_or_in_a_model_that_works(
+async def test_overwritten_bytes_are_reported_or_the_model_works(
     compiled: Path, tmp_path: Path, part: str, seed: int
 ) -> None:
-    scribbled(compiled, part, random.Random(f"{part} {seed}"))
+    overwrite_some_bytes(compiled, part, random.Random(f"{part} {seed}"))
     data = str(tmp_path / "data")
     status, out = await command("models", "import", str(compiled), "--data-dir", data, "--name", "mine")
     assert not any(sign in out for sign in ONE_LINE), out

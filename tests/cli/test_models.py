@@ -17,7 +17,7 @@ import pytest
 from aiohttp.test_utils import TestServer
 
 from tests.catalog.archive_server import NAME, ArchiveServer, model_zip, zipped
-from tests.catalog.test_trial import too_many_components
+from tests.catalog.test_trial import claim_too_many_components
 from transcriber import catalog
 from transcriber.cli.main import main
 from transcriber.cli.models import SUBCOMMANDS
@@ -168,7 +168,7 @@ def with_other_features(model: Path) -> None:
             without_targets,
             "{path} is not a complete Vosk model: graph/HCLr.fst is damaged: arcs lead to states that are not there",
         ),
-        (too_many_components, "Vosk crashes on vosk-model-xx (SIGABRT)"),
+        (claim_too_many_components, "Vosk crashes on vosk-model-xx (SIGABRT)"),
         (
             with_other_features,
             "Vosk cannot make a recognizer of model vosk-model-xx: Failed to create a recognizer",

@@ -37,10 +37,10 @@ def compiled(tools: OpenFst, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the demo model with its static graph: to be looked at, not changed."""
     target = tmp_path_factory.mktemp("models") / "vosk-model-small-en-0.2"
     shutil.copytree(catalog.find("en-demo", target / "none").path, target, ignore=shutil.ignore_patterns("static"))
-    with GraphCompiler(catalog.describe(target), tools) as workshop:
-        workshop.prepare()
-        workshop.compose(lambda step, share: None)
-        workshop.install()
+    with GraphCompiler(catalog.describe(target), tools) as compiler:
+        compiler.prepare()
+        compiler.compose(lambda step, share: None)
+        compiler.install()
     return target
 
 

@@ -40,9 +40,9 @@ def test_a_model_is_compiled_proved_and_installed(
     size = describe(model).size_bytes
     assert compile_model(model) == 0
     out, err = capsys.readouterr()
-    estimate, proof, installed = out.splitlines()
+    estimate, report, installed = out.splitlines()
     assert estimate.startswith("estimate: ")
-    assert proof.startswith("proof: 1 of 1 tracks read the same (")
+    assert report.startswith("proof: 1 of 1 tracks read the same (")
     assert installed.startswith(f"installed: {model / 'static'} (8 MB)")
     assert [line.split()[0] for line in err.splitlines()] == [
         "reading",

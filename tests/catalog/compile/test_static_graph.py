@@ -24,14 +24,14 @@ SPEECH = read_recording(sample_calls.path("08_short_wrong_department")).tracks["
 
 
 def compile_model(model: Path, tools: OpenFst, recording: Path) -> Path:
-    with GraphCompiler(catalog.describe(model), tools) as workshop:
-        workshop.prepare()
-        workshop.compose(lambda step, share: None)
-        assert workshop.prove([recording], lambda step, share: None).holds
-        return workshop.install()
+    with GraphCompiler(catalog.describe(model), tools) as compiler:
+        compiler.prepare()
+        compiler.compose(lambda step, share: None)
+        assert compiler.prove([recording], lambda step, share: None).holds
+        return compiler.install()
 
 
-def said(model: Path, *, dynamic: bool = False) -> list[str]:
+def transcribed(model: Path, *, dynamic: bool = False) -> list[str]:
     """What the engine hears in one side of a short call."""
     engine = VoskEngine(catalog.describe(model), dynamic=dynamic)
     return [utterance.text for utterance in transcribe(engine.create(), SPEECH, engine.band)]
@@ -40,9 +40,9 @@ def said(model: Path, *, dynamic: bool = False) -> list[str]:
 def test_the_engine_hears_the_same_on_either_graph_wherever_the_model_lies(compiled: Path, tmp_path: Path) -> None:
     moved = Path(shutil.copytree(compiled, tmp_path / "moved", symlinks=True))
     assert static_graph.folder_to_load(moved) == moved / "static"
-    heard = said(moved)
-    assert len(" ".join(heard).split()) > 10
-    assert heard == said(moved, dynamic=True)
+    transcripts = transcribed(moved)
+    assert len(" ".join(transcripts).split()) > 10
+    assert transcripts == transcribed(moved, dynamic=True)
 
 
 def test_the_static_graph_is_what_the_engine_loads(compiled: Path, tmp_path: Path) -> None:
@@ -51,8 +51,8 @@ def test_the_static_graph_is_what_the_engine_loads(compiled: Path, tmp_path: Pat
     empty = str(static_graph.composed_graph(model / "static"))
     subprocess.run(["fstcompile", "-", empty], input=b"0 1 1 0\n1\n", check=True)
     static_graph.write_receipt(model / "static", model)
-    assert said(model) == []
-    assert said(model, dynamic=True) != []
+    assert transcribed(model) == []
+    assert transcribed(model, dynamic=True) != []
 
 
 def test_the_bundled_model_comes_compiled(tmp_path: Path) -> None:
@@ -126,10 +126,10 @@ def test_an_interrupted_work_leaves_nothing(model: Path, tools: OpenFst) -> None
             raise KeyboardInterrupt
 
     before = sorted(model.iterdir())
-    with GraphCompiler(catalog.describe(model), tools) as workshop:
-        workshop.prepare()
+    with GraphCompiler(catalog.describe(model), tools) as compiler:
+        compiler.prepare()
         with pytest.raises(KeyboardInterrupt):
-            workshop.compose(interrupt)
+            compiler.compose(interrupt)
     assert sorted(model.iterdir()) == before
 
 
@@ -146,8 +146,8 @@ def test_a_tool_that_fails_is_quoted(tools: OpenFst, tmp_path: Path) -> None:
 
 
 def test_the_estimate_covers_what_it_takes(compiled: Path, model: Path, tools: OpenFst) -> None:
-    with GraphCompiler(catalog.describe(model), tools) as workshop:
-        needs = workshop.prepare()
+    with GraphCompiler(catalog.describe(model), tools) as compiler:
+        needs = compiler.prepare()
     size = static_graph.composed_graph(compiled / "static").stat().st_size
     assert size <= needs.graph_bytes <= 3 * size
     assert Machine.now(model).lacks(needs) == []
@@ -159,10 +159,10 @@ def test_a_proof_compares_words_times_and_confidences() -> None:
     one: Reading = [[["hello", 100, 400, 0.9]], [["there", 900, 1200, 1.0]]]
     later: Reading = [[["hello", 103, 400, 0.9]], [["there", 900, 1195, 0.7]]]
     joined: Reading = [[*one[0], *one[1]]]
-    proof = compare({"a": ([one, one], [later, one]), "b": ([one, joined], [joined, joined])})
-    assert (proof.tracks, proof.words, proof.identical, proof.differing, proof.furthest_ms) == (2, 4, 1, (), 5)
-    assert proof.furthest_confidence == pytest.approx(0.3)
-    assert proof.holds
+    report = compare({"a": ([one, one], [later, one]), "b": ([one, joined], [joined, joined])})
+    assert (report.tracks, report.words, report.identical, report.differing, report.furthest_ms) == (2, 4, 1, (), 5)
+    assert report.furthest_confidence == pytest.approx(0.3)
+    assert report.holds
     assert not compare({"a": ([[], []], [[], []])}).holds
 
 
@@ -170,27 +170,37 @@ def test_a_proof_allows_what_the_dynamic_graph_does_itself_and_hardly_more() -> 
     def reading(*texts: str) -> Reading:
         return [[[word, 0, 100, 1.0] for word in text.split()] for text in texts]
 
-    said, otherwise, wrong = reading("hello there", "yes"), reading("hello there yes"), reading("hollow there", "yes")
-    differs = compare({"a": ([said, said], [said, wrong])})
+    transcribed, otherwise, wrong = (
+        reading("hello there", "yes"),
+        reading("hello there yes"),
+        reading("hollow there", "yes"),
+    )
+    differs = compare({"a": ([transcribed, transcribed], [transcribed, wrong])})
     assert (differs.differing, differs.wrong, differs.unsteady, differs.holds) == (("a",), 1, 0, False)
-    assert compare({"a": ([said, said], [otherwise, said])}).wrong == 1
-    assert compare({"a": ([said, otherwise], [wrong, said])}).holds
-    long = {str(n): ([said, said], [said, said]) for n in range(16)}
-    assert compare({**long, "a": ([said, said], [wrong, said])}).holds
-    assert not compare({**long, "a": ([said, said], [wrong, said]), "b": ([said, said], [said, wrong])}).holds
+    assert compare({"a": ([transcribed, transcribed], [otherwise, transcribed])}).wrong == 1
+    assert compare({"a": ([transcribed, otherwise], [wrong, transcribed])}).holds
+    long = {str(n): ([transcribed, transcribed], [transcribed, transcribed]) for n in range(16)}
+    assert compare({**long, "a": ([transcribed, transcribed], [wrong, transcribed])}).holds
+    assert not compare(
+        {
+            **long,
+            "a": ([transcribed, transcribed], [wrong, transcribed]),
+            "b": ([transcribed, transcribed], [transcribed, wrong]),
+        }
+    ).holds
 
 
 @pytest.mark.speech
 @needs_speech
 @pytest.mark.timeout(600)
 def test_every_recording_reads_the_same_on_both_graphs(compiled: Path) -> None:
-    proof = prove(compiled, compiled / "static", telephone_files(), lambda share: None)
-    print(proof)
-    assert proof.tracks > 200
-    assert proof.words > 1000
-    assert proof.identical == proof.tracks
-    assert proof.furthest_ms <= 10
-    assert proof.furthest_confidence <= 0.05
+    report = prove(compiled, compiled / "static", telephone_files(), lambda share: None)
+    print(report)
+    assert report.tracks > 200
+    assert report.words > 1000
+    assert report.identical == report.tracks
+    assert report.furthest_ms <= 10
+    assert report.furthest_confidence <= 0.05
 
 
 @pytest.mark.korean
@@ -202,14 +212,14 @@ def test_a_large_model(tools: OpenFst, tmp_path: Path) -> None:
     assert spec is not None
     assert spec.origin is not None
     model = Path(shutil.copytree(Path(spec.origin).parent / "model", tmp_path / "ko", copy_function=link))
-    with GraphCompiler(catalog.describe(model), tools) as workshop:
-        needs = workshop.prepare()
+    with GraphCompiler(catalog.describe(model), tools) as compiler:
+        needs = compiler.prepare()
         if lacking := Machine.now(model).lacks(needs):
             pytest.skip(f"too little {lacking}")
-        size = workshop.compose(lambda step, share: None)
-        proof = workshop.prove(
+        size = compiler.compose(lambda step, share: None)
+        report = compiler.prove(
             [sample_calls.path(name) for name in sample_calls.names()[-2:]], lambda step, share: None
         )
     assert 0.8 * needs.graph_bytes < size <= needs.graph_bytes
-    assert proof.holds, proof
-    assert proof.words > 50
+    assert report.holds, report
+    assert report.words > 50
