@@ -171,11 +171,11 @@ async def test_a_long_conversation_is_not_drawn_anew_for_every_word(
     await tab.turns().nth(1999).wait_for()
     await tab.page.locator(".legend .silence").wait_for()
     await expect(tab.turns().nth(1999)).to_be_in_viewport()
-    await call.murmur("one", at_ms=4_000_000)
+    await call.publish_partial("one", at_ms=4_000_000)
     await tab.page.locator(".turn.partial", has_text="one").wait_for()
     await tab.page.evaluate(COUNT_NEW_TURNS)
     for text in ("one two", "one two three", "one two three four"):
-        await call.murmur(text, at_ms=4_000_000)
+        await call.publish_partial(text, at_ms=4_000_000)
         await tab.page.locator(".turn.partial", has_text=text).wait_for()
     # A text node or two a partial, the clock, the legend; nothing of the other 2,000 turns and bars.
     assert await tab.page.evaluate("window.fresh") < 100

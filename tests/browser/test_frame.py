@@ -39,7 +39,7 @@ async def test_hostile_text_stays_text(serve: Serve, open_tab: OpenTab, write_ca
         await tab.page.locator("main h1").wait_for()
         if place == "#/calls/CA9":
             await tab.heard("caller")
-            await written.murmur(f"<b onclick=alert(1)>{HOSTILE}")
+            await written.publish_partial(f"<b onclick=alert(1)>{HOSTILE}")
             await tab.page.locator(".turn.partial", has_text="<b onclick").wait_for()
         assert await tab.page.evaluate(LIVE_MARKUP) == []
     names = (await open_tab(running)).page.locator(".call .names", has_text=HOSTILE)
@@ -137,7 +137,7 @@ async def test_no_view_breaks_the_rules_of_accessibility(
     await lawful(tab, "first run")
     call = await write_call(running)
     await call.say("one two three", unsure=("two",))
-    await call.murmur("four five", stable=1)
+    await call.publish_partial("four five", stable=1)
     await tab.page.locator(".partial").wait_for()
     await lawful(tab, "a live call")
     await shown(tab, "#/?q=two", "mark")

@@ -45,11 +45,11 @@ async def test_settled_words_are_told_from_those_still_heard(
     tab = await open_tab(running, reduced_motion="reduce")
     await tab.page.locator(".card").wait_for()
     assert await tab.page.locator(".card .dot").evaluate("(dot) => getComputedStyle(dot).animationName") == "none"
-    await call.murmur("my number is four", stable=2)
+    await call.publish_partial("my number is four", stable=2)
     await tab.page.locator(".turn.partial").wait_for()
     assert await tab.page.locator(".turn .firm").inner_text() == "my number"
     assert (await tab.page.locator(".turn .volatile").inner_text()).strip() == "is four"
-    await call.murmur("")
+    await call.publish_partial("")
     await tab.turns().wait_for(state="detached")
     await call.say("my number is four", unsure=("four",))
     await tab.page.locator(".turn:not(.partial)").wait_for()
@@ -64,7 +64,7 @@ async def test_finals_are_announced_and_partials_are_not(
     await call.say("said before")
     tab = await open_tab(running)
     await tab.heard("caller")
-    await call.murmur("half a sen")
+    await call.publish_partial("half a sen")
     await tab.page.locator(".turn.partial").wait_for()
     await call.say("half a sentence", start_ms=2000)
     await call.say("and an answer", start_ms=4000, track="outbound")

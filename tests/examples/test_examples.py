@@ -52,7 +52,7 @@ async def shows_every_final(folder: Path, *command: str, **environment: str) -> 
                 program(*command, environment=environment, errors=asyncio.subprocess.DEVNULL)
             )
             shown = [await line(child)]
-            await call.murmur("li")
+            await call.publish_partial("li")
             await call.say("live")
             shown.append(await line(child))
         async with written(folder, call):

@@ -117,7 +117,7 @@ async def test_history_then_live_until_the_end(web_client: WebClient, begin_call
     await call.say("before")
     reader = await reading(await web_client())
     assert numbers(await reader.take(3)) == [1, 2, 3]
-    await call.murmur("aft")
+    await call.publish_partial("aft")
     partial = await reader.next()
     assert partial is not None
     assert (partial.number, partial.kind, partial.data["text"]) == (None, "partial", "aft")
@@ -130,7 +130,7 @@ async def test_partials_can_be_left_out(web_client: WebClient, begin_call: Any) 
     call = await begin_call()
     reader = await reading(await web_client(), "/v1/calls/CA1/events?partials=0")
     await reader.take(2)
-    await call.murmur("unwanted")
+    await call.publish_partial("unwanted")
     await call.say("wanted")
     await call.end()
     assert [sent.kind for sent in await reader.rest()] == ["final", "stream.stopped", "call.ended"]
@@ -165,7 +165,7 @@ async def test_what_comes_between_following_and_history_comes_once(
     call = await begin_call()
 
     async def meanwhile() -> None:
-        await call.murmur("betw", utterance=1)
+        await call.publish_partial("betw", utterance=1)
         await call.say("between")
 
     reader = await reading(await web_client({"feed": ThisFeed(store.feed, meanwhile)}))
@@ -294,7 +294,7 @@ async def test_all_calls_live_only(web_client: WebClient, begin_call: Any) -> No
     await before.say("history")
     reader = await reading(await web_client(), "/v1/events?partials=0")
     after = await begin_call("CA2")
-    await after.murmur("unwanted")
+    await after.publish_partial("unwanted")
     await after.say("hello")
     await before.say("still here")
     sent = await reader.take(4)
@@ -311,7 +311,7 @@ async def test_all_calls_with_partials(web_client: WebClient, begin_call: Any) -
     call = await begin_call()
     reader = await reading(await web_client({"heartbeat_s": 0.05}), "/v1/events")
     assert (await reader.next(comments=True)) == Sent(None, "comment", "")
-    await call.murmur("hel")
+    await call.publish_partial("hel")
     (sent,) = await reader.take(1)
     assert (sent.kind, sent.data["text"]) == ("partial", "hel")
 

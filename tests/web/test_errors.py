@@ -11,7 +11,7 @@ from transcriber.errors import ModelError
 from transcriber.store.ports import CallPage, CallQuery
 
 
-class BrokenArchive:
+class BrokenHistory:
     """Fails in ways nobody planned."""
 
     def __init__(self, error: Exception) -> None:
@@ -50,7 +50,7 @@ async def test_an_unknown_method_keeps_allow(web_client: WebClient) -> None:
 async def test_an_unexpected_error_is_logged_once_without_detail(
     web_client: WebClient, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
-    client = await web_client({"history": BrokenArchive(error)})
+    client = await web_client({"history": BrokenHistory(error)})
     with caplog.at_level(logging.ERROR):
         answer = await client.get("/v1/calls", headers={"X-Request-ID": "my-id"})
     assert answer.status == 500

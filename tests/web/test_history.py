@@ -19,8 +19,8 @@ from transcriber.store.ports import CallPage, CallQuery
 NOW_S = int(time.time())
 
 
-class FixedArchive:
-    """An archive with one call, whose events another version wrote."""
+class FixedHistory:
+    """A history with one call, whose events another version wrote."""
 
     def __init__(self, *events: str) -> None:
         self._events = events
@@ -212,8 +212,8 @@ async def test_a_format_nobody_has(web_client: WebClient, begin_call: Any) -> No
 
 @pytest.mark.parametrize("name", ["json", "txt", "vtt", "srt", "csv"])
 async def test_events_of_another_version_are_read(web_client: WebClient, name: str) -> None:
-    archive = FixedArchive('{"type":"final","seq":2,"text":"sparse"}', "{", "[]", '{"type":"novel"}')
-    client = await web_client({"history": archive})
+    history = FixedHistory('{"type":"final","seq":2,"text":"sparse"}', "{", "[]", '{"type":"novel"}')
+    client = await web_client({"history": history})
     answer = await client.get("/v1/calls/CA1/transcript", params={"format": name})
     assert answer.status == 200
     assert "sparse" in await answer.text()
@@ -232,7 +232,7 @@ async def test_a_call_is_deleted(web_client: WebClient, begin_call: Any) -> None
 
 
 async def test_a_store_that_is_away_is_no_secret_but_its_address_is(web_client: WebClient) -> None:
-    client = await web_client({"history": FixedArchive()})
+    client = await web_client({"history": FixedHistory()})
     answer = await client.delete("/v1/calls/CA1")
     assert answer.status == 503
     assert int(answer.headers["Retry-After"]) > 0

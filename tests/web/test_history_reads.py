@@ -93,7 +93,7 @@ async def test_writes_go_on_while_every_reading_connection_is_taken(begin_call: 
     async with asyncio.timeout(WITHIN_S):
         while (await store.client.info("clients"))["blocked_clients"] < READING_CONNECTIONS:
             pass
-        await asyncio.gather(*(call.murmur(f"draft {number}") for number in range(20)))
+        await asyncio.gather(*(call.publish_partial(f"draft {number}") for number in range(20)))
         await call.say("written all the same")
         assert not any(reader.done() for reader in readers)
     for reader in readers:

@@ -71,7 +71,9 @@ class WrittenCall:
         )
         await self.event_log.append(self.lease, self.number, final)
 
-    async def murmur(self, text: str, *, utterance: int | None = None, stable: int = 0, at_ms: int = 0) -> None:
+    async def publish_partial(
+        self, text: str, *, utterance: int | None = None, stable: int = 0, at_ms: int = 0
+    ) -> None:
         await self.event_log.publish(
             Partial(
                 call_sid=self.call_sid,

@@ -28,7 +28,7 @@ async def test_finals_and_the_end_arrive_in_order_and_signed(send: Send, receivi
     async with send() as sending:
         call = await begin_call("CA1")
         await call.say("one")
-        await call.murmur("tw")
+        await call.publish_partial("tw")
         await call.say("two")
         await call.end()
         events = await receiving.took(3)

@@ -20,7 +20,7 @@ from transcriber.telephony.outcomes import AudioGap, DtmfReceived, StreamFault
 from transcriber.telephony.twilio.messages import Start
 
 Fact = FinalResult | AudioGap | DtmfReceived | StreamFault
-"""What is to be kept of a stream between its start and its end."""
+"""What becomes a stored event between a stream's start and its end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ class StreamEventFactory:
     unknown_words: tuple[str, ...] = ()
 
     def started(self, at: str) -> tuple[CallStarted, StreamStarted]:
-        """The beginning; the ticket among the parameters is nobody's business."""
+        """The events of the start; the ticket among the parameters is left out."""
         start = self.start
         call = CallStarted(call_sid=start.call_sid, account_sid=start.account_sid, resumed=False, at=at)
         stream = StreamStarted(
@@ -54,7 +54,7 @@ class StreamEventFactory:
     def stopped(
         self, reason: str, *, audio_ms: Mapping[str, int], errors: Mapping[str, int], at: str
     ) -> tuple[StreamStopped, CallEnded]:
-        """The end."""
+        """The events of the end."""
         call_sid, stream_sid = self.start.call_sid, self.start.stream_sid
         stream = StreamStopped(
             call_sid=call_sid, stream_sid=stream_sid, reason=reason, audio_ms=audio_ms, errors=errors, at=at
@@ -62,7 +62,7 @@ class StreamEventFactory:
         return stream, CallEnded(call_sid=call_sid, reason=reason, at=at)
 
     def event(self, fact: Fact, track: str, *, at: str) -> Event:
-        """What is kept of a fact; `track` is an utterance's."""
+        """The event of a fact; `track` is that of a result."""
         call_sid, stream_sid = self.start.call_sid, self.start.stream_sid
         match fact:
             case FinalResult():

@@ -45,7 +45,7 @@ async def identified_and_counted(request: web.Request, handler: Handler) -> web.
         response = await handler(request)
         status = response.status
         if status >= 400 and not response.prepared and authorization.is_stranger(request):
-            response.force_close()  # who was refused shall not hold a place
+            response.force_close()  # a refused client shall not hold a connection
         return response
     finally:
         resource = request.match_info.route.resource
@@ -84,7 +84,7 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
         return _error_response(request, error)
     except Exception as error:
         if isinstance(error, ConnectionError) and request.transport is None:
-            return web.Response(status=CLIENT_LEFT)  # for nobody: it is the client that broke off
+            return web.Response(status=CLIENT_LEFT)  # which nobody gets: the client broke off
         if _response_begun(request):
             raise
         _log_unexpected(request, error)

@@ -1,7 +1,7 @@
 """Whether a request comes straight from a program of this machine, which stands in for keys while nothing is set.
 
-It is as strict as it can be and no proof: a proxy or tunnel on this machine has a loopback address too, and one that
-adds no header and sends a loopback Host cannot be told from a program. `Settings.exposed` says when it does not count.
+It is as strict as it can be, and yet proves nothing: a proxy or tunnel on this machine has a loopback address too, and
+one that adds no header and sends a loopback Host looks like a program. `Settings.exposed` says when it does not count.
 """
 
 import ipaddress

@@ -73,7 +73,7 @@ async def webhook_form(request: web.Request) -> Mapping[str, str] | Refusal:
 
 
 def _open_to(request: web.Request) -> bool:
-    """Whether streams and webhooks need no proof of this client, as long as there is no auth token to prove with."""
+    """Whether this client needs neither signature nor key for streams and webhooks, as long as no auth token is set."""
     return request.app[SERVICES].settings.insecure or trusts_this_machine(request)
 
 

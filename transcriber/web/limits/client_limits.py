@@ -25,7 +25,7 @@ class ClientLimits:
     body_s: float = 10.0
     """For a request's body, once its head is here."""
     write_s: float = 30.0
-    """An answer must find a taker within that time."""
+    """For the client to take some of an answer, once the connection's buffers are full."""
     start_s: float = 5.0
     """From the opening of a media socket to its start message."""
     check_every_s: float = 0.5

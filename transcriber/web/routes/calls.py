@@ -111,7 +111,7 @@ def _list(page: CallPage) -> Iterator[str]:
 
 
 def _utterances(call: Mapping[str, Any], finals: Iterator[str]) -> Iterator[str]:
-    """Finals are written out as they were kept."""
+    """Finals go out as the JSON that was stored."""
     yield json.dumps(call)[:-1] + ', "utterances": ['
     for number, text in enumerate(finals):
         yield ", " + text if number else text

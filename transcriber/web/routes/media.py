@@ -75,7 +75,7 @@ async def media(request: web.Request) -> web.StreamResponse:
 
 
 class MediaStreamHandler:
-    """One socket and what becomes of it."""
+    """One media socket: reads its messages, admits its stream, hands outcomes to the session, and closes it."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class MediaStreamHandler:
         return self._session is not None
 
     async def run(self) -> StreamEnd:
-        """Read until somebody ends it, tell the sender, then finish the session."""
+        """Read until the stream ends, close the socket with the reason, then finish the session."""
         ended = StreamEnd(WSCloseCode.INTERNAL_ERROR, "internal error", "error")
         try:
             ended = await self._receive_start() or await self._receive_until_end()

@@ -30,7 +30,7 @@ class PlayingCalls(set[asyncio.Task[None]]):
 
 PLAYING_CALLS = web.AppKey("playing", PlayingCalls)
 OWN_KEY = web.AppKey("pass", str)
-"""A key that only this server knows: where streams want proof and there is no token to sign with, it dials with it."""
+"""A key that only this server knows: it dials with it where no auth token is set to sign with."""
 
 log = logging.getLogger(__name__)
 

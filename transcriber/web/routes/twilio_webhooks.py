@@ -109,7 +109,7 @@ async def _start(root: ET.Element, request: web.Request, form: Mapping[str, str]
 
 
 def media_path(settings: Settings, ticket: str) -> str:
-    """Where a stream is to go: where tickets are a must, with the ticket, so that it is proved before the 101."""
+    """Where a stream is to go. Tickets that are a must stand in it, to be checked before the 101."""
     return f"{MEDIA}/ticket/{ticket}" if ticket and settings.require_ticket else MEDIA
 
 

@@ -1,4 +1,4 @@
-"""The events of one call, sent to one reader: what is kept from any point on, then what is published."""
+"""The events of one call, sent to one reader: the history from any point on, then what is published."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -36,7 +36,7 @@ class CallEventStream:
     async def run(self) -> None:
         """Send until the call is over, the reader leaves (ConnectionError) or the server goes down.
 
-        History needs no live events: where those cannot be had, that is said, and what is kept is read again and again.
+        History needs no live events: without them a comment says so, and the history is read again and again.
         """
         outage = ""
         while not self._closing.is_set():
@@ -77,7 +77,7 @@ class CallEventStream:
         return False
 
     async def _catch_up_without_feed(self) -> bool:
-        """Without live events: send what is kept; whether that is all there will be."""
+        """Without live events: send the history; whether that is all there will be."""
         try:
             return await self._catch_up()
         except CallNotFound:
@@ -86,7 +86,7 @@ class CallEventStream:
             return False
 
     async def _catch_up(self) -> bool:
-        """Send what is kept and was not sent; whether the call is over."""
+        """Send the history that was not sent yet; whether the call is over."""
         history = self._services.history
         while True:
             # Before the events: of a call that is over by now, they are complete.
@@ -115,7 +115,7 @@ class CallEventStream:
         return over or (event.get("type") == "call.ended" and await self._catch_up())
 
     def _frame_of(self, text: str, event: dict[str, Any] | None = None) -> tuple[bytes, str]:
-        """A kept event as it goes out, nothing if it is out already; and its type."""
+        """An event of the history as an SSE frame, empty if it was sent already; and its type."""
         event = parse(text) if event is None else event
         seq, kind = event.get("seq"), event.get("type")
         if kind == "final":

@@ -1,6 +1,6 @@
 """The server's connections: how far each is, and which one goes when there are too many or one is overdue.
 
-What is overdue by the `ClientLimits` is cut. When all places are taken, or all of one address, that connection makes
+What is overdue by the `ClientLimits` is cut. When there are too many, in all or of one address, that connection makes
 room of which least is lost: one between two requests, else one that owes a head, else one that owes a body; the oldest
 of its kind.
 """
@@ -20,7 +20,7 @@ IDLE_S = 75.0
 LINGERING_S = 2.0
 BACKLOG = 512
 ADDRESS_SHARE = 4
-"""One address gets so many-th of all places."""
+"""One address gets so many-th of all connections."""
 MOST_EXAMINED = 100
 """Of the connections that wait, when one of a certain address is looked for."""
 
@@ -147,10 +147,8 @@ class Connections:
         # a request or a stream is not cut, and if all are, the newcomer is.
         limit_key = newcomer.limit_key if of_key else None
         text = "one address has all the connections it may have: %d" if of_key else "all %d connections are taken"
-        places = self._most_per_address if of_key else self.limits.connections
-        self._log_limiter.log(
-            log, logging.WARNING, f"connections {'of an address' if of_key else 'full'}", text, places
-        )
+        limit = self._most_per_address if of_key else self.limits.connections
+        self._log_limiter.log(log, logging.WARNING, f"connections {'of an address' if of_key else 'full'}", text, limit)
         for waiting in (self._idle, self._awaiting_head, self._awaiting_body):
             for connection in islice(waiting, MOST_EXAMINED):
                 if limit_key is None or connection.limit_key == limit_key:

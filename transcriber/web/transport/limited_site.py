@@ -1,4 +1,4 @@
-"""Connections as aiohttp serves them, which tell the registry of all how far they are; and where they come in."""
+"""An aiohttp site whose connections report their progress to the registry of connections."""
 
 import asyncio
 from typing import Any, cast
@@ -16,7 +16,7 @@ from transcriber.web.transport.tls_handshakes import Handshake, TlsListener
 
 
 class Connection(web.RequestHandler):
-    """One, as aiohttp serves it, that tells the registry how far it is."""
+    """A connection as aiohttp serves it, which reports its progress to the registry."""
 
     __slots__ = ("_body", "_handshake", "_proxies", "_registry", "_transport", "limit_key")
 
@@ -129,7 +129,7 @@ class LimitedSite(web.SockSite):
         server = self._runner.server
         if server is None:
             raise RuntimeError("the runner is not set up")
-        # Nobody sends us compressed bodies but to see what they become.
+        # No known client compresses its bodies; one that did could make them very large.
         options = {"access_log": None, "keepalive_timeout": connections.IDLE_S}
         options |= {"auto_decompress": False, "lingering_time": connections.LINGERING_S}
 

@@ -1,4 +1,4 @@
-"""Accepts TLS. asyncio's own server tells of a connection after its handshake; until then it would not count."""
+"""Accepts TLS. asyncio's own server reports a connection after its handshake; until then it would not count."""
 
 import asyncio
 import logging
