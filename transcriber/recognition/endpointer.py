@@ -43,11 +43,11 @@ class State(Enum):
     """No utterance, though there is sound: no word was found in it."""
 
 
-class Endpointer:
-    """Cuts a track into utterances. One thread at a time; the result does not depend on how the audio arrived.
+WAITING, SPEECH, PAUSE, SUSPENDED = State  # Python 3.11 looks a member up in its class ten times as slowly
 
-    `is_voice`: see `VoiceActivity`.
-    """
+
+class Endpointer:
+    """Cuts a track into utterances. One thread at a time; the result does not depend on how the audio arrived."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Endpointer:
     ) -> None:
         self._voice = VoiceActivity(is_voice)
         self._parameters = parameters
-        self.state = State.WAITING
+        self.state = WAITING
         self._track = ""
         self._rest = bytearray()  # less than a step, not judged yet
         self._next = 0  # the position behind the latest audio
@@ -73,7 +73,7 @@ class Endpointer:
     @property
     def in_speech(self) -> bool:
         """Whether what comes next is passed on at once."""
-        return self.state is State.SPEECH
+        return self.state is SPEECH
 
     @property
     def utterance_open(self) -> bool:
@@ -89,7 +89,7 @@ class Endpointer:
 
     @property
     def _open(self) -> bool:
-        return self.state is State.SPEECH or self.state is State.PAUSE
+        return self.state is SPEECH or self.state is PAUSE
 
     @property
     def _limit(self) -> int:
@@ -155,7 +155,7 @@ class Endpointer:
         """The clock goes on elsewhere: nothing of this side of the gap reaches over it."""
         self._break_off()
         self._held.clear()
-        self.state = State.WAITING
+        self.state = WAITING
         self._voice.forget()
         self._suspended = 0
         self._passed_until = start_sample
@@ -173,25 +173,24 @@ class Endpointer:
 
     def _take(self, step: AudioChunk, pcm: bytes | None) -> None:
         """A step, or without its PCM part of one."""
-        doubt = self._voice.samples_in_doubt
-        self._voice.detect(step.payload, pcm)
-        if self._open:
+        doubt = self._voice.detect(step.payload, pcm)
+        if self.state is SPEECH or self.state is PAUSE:
             self._go_on(step, doubt)
         else:
             self._wait(step, doubt)
 
     def _wait(self, step: AudioChunk, doubt: int) -> None:
-        suspended = self.state is State.SUSPENDED
+        suspended = self.state is SUSPENDED
         self._held.hold(step, most=max(self._parameters.probe_samples if suspended else 0, self._held.reach + doubt))
         if suspended:
             self._suspended = max(0, self._suspended - len(step.payload)) if self._voice.lately else 0
-            self.state = State.SUSPENDED if self._suspended else State.WAITING
+            self.state = SUSPENDED if self._suspended else WAITING
         elif self._voice.begins:
             self._begin()
             self._release(None if doubt else step.start_sample - STEP_SAMPLES * self._voice.first_step)
 
     def _begin(self) -> None:
-        self.state = State.SPEECH
+        self.state = SPEECH
         self._silent = self._length = 0
         self._expect_words()
 
@@ -200,7 +199,7 @@ class Endpointer:
         self._wordless = min(self._wordless, self._parameters.wordless_samples - self._parameters.probe_samples)
 
     def _hear_voice(self) -> None:
-        self.state = State.SPEECH
+        self.state = SPEECH
         self._silent = 0
         self._release()
 
@@ -217,7 +216,7 @@ class Endpointer:
         else:
             self._held.hold(step, most=PAUSE_SAMPLES + doubt)
         if self._silent >= parameters.tail_samples:
-            self.state = State.PAUSE
+            self.state = PAUSE
         if self._silent >= self._limit:
             self._end()
         elif self._wordless >= parameters.wordless_samples:
@@ -232,7 +231,7 @@ class Endpointer:
         if lacking > 0:
             self._pass(AudioChunk(self._track, bytes([SILENCE]) * lacking, self._passed_until))
         self._outputs.append(EndOfUtterance(until_sample))
-        self.state = State.SUSPENDED if self._suspended else State.WAITING
+        self.state = SUSPENDED if self._suspended else WAITING
         self._voice.forget()
 
     def _release(self, voice_sample: int | None = None) -> None:

@@ -117,13 +117,14 @@ class StationarySoundDetector:
                 self._run = 0
                 self._recent.append(False)
             return False
-        shape = np.sqrt(power / total)
+        shares = power / total
+        shape = np.sqrt(shares)
         levels = 10 * np.log10(np.add.reduceat(power, _BANDS) + BAND_FLOOR)
         if shape @ self._shape >= ALIKE_COSINE or np.abs(levels - self._levels).max() <= EVEN_DB:
             self._run += 1
         else:
             self._shape, self._levels, self._run = shape, levels, 1
-        self._key = _is_key(power / total)
+        self._key = _is_key(shares)
         (self._doubtful if self.is_stationary else self._recent).append(self._key or self._run >= STATIONARY_BLOCKS)
         return True
 

@@ -52,19 +52,25 @@ class VoiceActivity:
         """For so long only what surely is a voice counts."""
         self._strict = samples
 
-    def detect(self, step: bytes, pcm: bytes | None) -> None:
-        """The track's next step, as mu-law and as PCM; without PCM part of a step, judged like the one before."""
+    def detect(self, step: bytes, pcm: bytes | None) -> int:
+        """The track's next step, as mu-law and as PCM; without PCM part of a step, judged like the one before.
+
+        Returns the samples that were in doubt before it.
+        """
+        stationary = self._stationary
+        was_stationary = stationary.is_stationary
+        doubt = stationary.samples_in_doubt if was_stationary else 0
         if pcm is None:
             voiced = bool(self._voiced & 1)
         else:
             voiced = self._is_voice(pcm, self._strict > 0)
             self._strict = max(0, self._strict - STEP_SAMPLES)
-        was_stationary = self._stationary.is_stationary
-        self._stationary.detect(step, voiced=voiced)
-        if was_stationary and not self._stationary.is_stationary:
+        stationary.detect(step, voiced=voiced)
+        if was_stationary and not stationary.is_stationary:
             self._voiced = OPEN_WINDOW  # what was in doubt is speech
         else:
-            self._voiced = (self._voiced << 1 | (voiced and not self._stationary.is_stationary)) & OPEN_WINDOW
+            self._voiced = (self._voiced << 1 | (voiced and not stationary.is_stationary)) & OPEN_WINDOW
+        return doubt
 
     def pause(self) -> bool:
         """The track goes on elsewhere. Whether what was in doubt until here was speech."""
