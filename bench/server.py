@@ -13,7 +13,8 @@ import psutil
 
 PLAYER = """
 import asyncio, sys
-from transcriber.telephony.simulator import CallIds, Recording, Target, dial, read_recording
+from transcriber.audio.wav import Recording, read_recording
+from transcriber.telephony.simulator import CallIds, Target, dial
 url, path, calls, seconds = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
 whole = read_recording(__import__("pathlib").Path(path))
 part = Recording({track: mulaw[: int(seconds * 8000)] for track, mulaw in whole.tracks.items()})
