@@ -61,7 +61,7 @@ async def heard(phone: Phone, store: RedisStore, parameters: Mapping[str, str]) 
         while True:
             with suppress(CallNotFound):
                 events = [json.loads(text) for text in await store.history.events(call.call_sid)]
-                if events[-1]["type"] == "call.ended":
+                if events and events[-1]["type"] == "call.ended":  # none: the first was written while they were read
                     return events
             await anext(aiter(live))
 
