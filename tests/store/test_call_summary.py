@@ -1,6 +1,6 @@
 """The summary of a call: content of the hash, merged over streams."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from tests.sample_events import (
     AT,

@@ -7,10 +7,10 @@ from transcriber.events.schema import (
     CallEnded,
     CallStarted,
     Dtmf,
-    Event,
     Final,
     Gap,
     Partial,
+    Persisted,
     StreamError,
     StreamStarted,
     StreamStopped,
@@ -61,7 +61,7 @@ class StreamEventFactory:
         )
         return stream, CallEnded(call_sid=call_sid, reason=reason, at=at)
 
-    def event(self, fact: Fact, track: str, *, at: str) -> Event:
+    def event(self, fact: Fact, track: str, *, at: str) -> Persisted:
         """The event of a fact; `track` is that of a result."""
         call_sid, stream_sid = self.start.call_sid, self.start.stream_sid
         match fact:

@@ -11,7 +11,7 @@ from typing import Any
 from transcriber.audio.chunk import SAMPLE_RATE_HZ, SAMPLES_PER_MS, AudioChunk
 from transcriber.errors import CallNotFound
 from transcriber.events.factory import StreamEventFactory
-from transcriber.events.schema import Event, iso_time, parse
+from transcriber.events.schema import Persisted, iso_time, parse
 from transcriber.outbox.audio_journal import read_audio
 from transcriber.outbox.stream_writes import StreamOpened
 from transcriber.recognition.utterance_tracker import FinalResult
@@ -37,7 +37,7 @@ class JournalRecovery:
     retranscribe: Retranscribe
     _time_slices: TimeSlices = field(default_factory=TimeSlices)
 
-    async def missing_finals(self, header: StreamOpened, path: Path) -> list[Event]:
+    async def missing_finals(self, header: StreamOpened, path: Path) -> list[Persisted]:
         """Finals of a journal's stream that history lacks; its own times. Raises StoreError, OSError, ModelError."""
         last = await self._last(header)
         after = {track: max(0, final.end_ms - CONTEXT_MS) * SAMPLES_PER_MS for track, final in last.items()}

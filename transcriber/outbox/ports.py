@@ -4,13 +4,13 @@ from collections.abc import Callable
 from typing import Literal, Protocol
 
 from transcriber.audio.chunk import AudioChunk
-from transcriber.events.schema import CallEnded, CallStarted, Event, Partial, StreamStarted, StreamStopped
+from transcriber.events.schema import CallEnded, CallStarted, Partial, Persisted, StreamStarted, StreamStopped
 
 
 class EventSink(Protocol):
     """Takes what one stream publishes, whatever the store does. Only `close` waits. Times are the stream's own."""
 
-    def send(self, event: Event) -> None:
+    def send(self, event: Persisted) -> None:
         """An event to be kept and published, in this order, once. Over the bound it is dropped, counted and logged."""
 
     def send_partial(self, partial: Partial) -> None:

@@ -3,8 +3,10 @@
 No transcript is dropped because a sid came twice: its words are kept beside those of the other stream. Pure.
 """
 
-from dataclasses import replace
+import dataclasses
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from transcriber.events.schema import CallEnded, CallStarted, Event, StreamError
 from transcriber.outbox.stream_writes import StreamOpened
@@ -14,14 +16,14 @@ E = TypeVar("E", bound=Event)
 
 def header_as(header: StreamOpened, stream_sid: str) -> StreamOpened:
     """The beginning of the same stream by that name."""
-    return replace(header, stream=replace(header.stream, stream_sid=stream_sid))
+    return dataclasses.replace(header, stream=replace(header.stream, stream_sid=stream_sid))
 
 
 def event_as(event: E, stream_sid: str) -> E:
     """The same event as one of the stream of that name; events of calls name no stream."""
     if isinstance(event, CallStarted | CallEnded) or getattr(event, "stream_sid", stream_sid) == stream_sid:
         return event
-    return replace(event, stream_sid=stream_sid)  # type: ignore[call-arg]  # all others have one
+    return replace(event, stream_sid=stream_sid)  # all others have one
 
 
 def duplicate_error(call_sid: str, stream_sid: str, *, at: str) -> StreamError:

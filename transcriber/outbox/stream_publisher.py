@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from transcriber.audio.chunk import AudioChunk
 from transcriber.errors import CallDeleted, StoreError, StreamStateMismatch, StreamTaken
-from transcriber.events.schema import CallEnded, Event, Final, Partial, StreamStopped, iso_time
+from transcriber.events.schema import CallEnded, Event, Final, Partial, Persisted, StreamStopped, iso_time
 from transcriber.observability.metrics import Metrics
 from transcriber.outbox.audio_journal import AudioJournal
 from transcriber.outbox.dropped_events import DroppedEvents
@@ -84,7 +84,7 @@ class StreamPublisher:
         """Why Redis did not take the last write, in one word; empty when it did."""
         return self._retry.failure
 
-    def send(self, event: Event) -> None:
+    def send(self, event: Persisted) -> None:
         """See `EventSink`. Over the bound, or after the end, it is dropped, counted and logged."""
         if self.refused:
             return

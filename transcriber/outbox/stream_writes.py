@@ -3,11 +3,11 @@
 Times are those of the stream: where it lies on the call's clock may not be known before the store can be reached.
 """
 
-import dataclasses
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import TypeVar
+
+import msgspec
+from msgspec.structs import replace
 
 from transcriber.events.schema import (
     CallEnded,
@@ -17,17 +17,12 @@ from transcriber.events.schema import (
     Final,
     Gap,
     Partial,
-    StreamError,
+    Persisted,
     StreamStarted,
     StreamStopped,
-    Word,
 )
 
 E = TypeVar("E", bound=Event)
-TIMES = ("start_ms", "end_ms", "from_ms", "to_ms")
-KINDS: Mapping[str, type[Event]] = {
-    kind.type: kind for kind in (CallStarted, StreamStarted, Final, Dtmf, Gap, StreamError, StreamStopped, CallEnded)
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +46,7 @@ class EventAppended:
 
     number: int
     noted_ms: int
-    event: Event
+    event: Persisted
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,58 +62,81 @@ class StreamClosed:
 Write = EventAppended | StreamClosed
 
 
+class _Opened(msgspec.Struct):
+    """A `StreamOpened` on disk."""
+
+    at_ms: int
+    call_ms: int | None
+    after: int
+    seq: int
+    events: tuple[CallStarted, StreamStarted]
+
+
+class _Written(msgspec.Struct):
+    """Any other record on disk."""
+
+    number: int
+    noted_ms: int
+    events: tuple[Persisted, ...]
+
+
+_encode = msgspec.json.Encoder().encode
+_read_opened = msgspec.json.Decoder(_Opened).decode
+_read_written = msgspec.json.Decoder(_Written).decode
+
+
 def line(record: StreamOpened | Write) -> bytes:
     """The record as one line of JSON."""
+    data: _Opened | _Written
     match record:
         case StreamOpened(call=call, stream=stream):
-            data = {name: getattr(record, name) for name in ("at_ms", "call_ms", "after", "seq")}
-            data["events"] = [_data(call), _data(stream)]
+            data = _Opened(record.at_ms, record.call_ms, record.after, record.seq, (call, stream))
         case EventAppended(number, noted_ms, event):
-            data = {"number": number, "noted_ms": noted_ms, "events": [_data(event)]}
+            data = _Written(number, noted_ms, (event,))
         case StreamClosed(number, noted_ms, stopped, ended):
-            data = {"number": number, "noted_ms": noted_ms, "events": [_data(stopped), _data(ended)]}
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+            data = _Written(number, noted_ms, (stopped, ended))
+    return _encode(data) + b"\n"
 
 
 def read(text: bytes) -> StreamOpened | Write | None:
     """The record of a line; None for one that was torn or damaged."""
     try:
-        data = json.loads(text)
-        events = [_event(one) for one in data["events"]]
-        match events:
-            case [CallStarted() as call, StreamStarted() as stream]:
-                more = {name: data[name] for name in ("at_ms", "call_ms", "after", "seq")}
-                return StreamOpened(call=call, stream=stream, **more)
-            case [StreamStopped() as stopped, CallEnded() as ended]:
-                return StreamClosed(data["number"], data["noted_ms"], stopped, ended)
-            case [event]:
-                return EventAppended(data["number"], data["noted_ms"], event)
-    except (ValueError, KeyError, TypeError):
-        pass
+        written = _read_written(text)
+    except (ValueError, RecursionError):
+        return _opening(text)
+    match written.events:
+        case [StreamStopped() as stopped, CallEnded() as ended]:
+            return StreamClosed(written.number, written.noted_ms, stopped, ended)
+        case [event]:
+            return EventAppended(written.number, written.noted_ms, event)
     return None
+
+
+def _opening(text: bytes) -> StreamOpened | None:
+    try:
+        found = _read_opened(text)
+    except (ValueError, RecursionError):
+        return None
+    call, stream = found.events
+    return StreamOpened(
+        call=call, stream=stream, at_ms=found.at_ms, call_ms=found.call_ms, after=found.after, seq=found.seq
+    )
 
 
 def shifted(event: E, by_ms: int) -> E:
     """The event with its times on a clock that began so much earlier."""
     if not by_ms:
         return event
-    changed: dict[str, Any] = {}
-    if isinstance(event, Final):
-        changed["words"] = tuple(
-            replace(word, start_ms=word.start_ms + by_ms, end_ms=word.end_ms + by_ms) for word in event.words
-        )
-    if isinstance(event, Final | Partial | Gap | Dtmf):
-        changed |= {name: getattr(event, name) + by_ms for name in TIMES if hasattr(event, name)}
-    return replace(event, **changed)
-
-
-def _data(event: Event) -> dict[str, Any]:
-    return {"type": event.type, **dataclasses.asdict(event)}
-
-
-def _event(data: Mapping[str, Any]) -> Event:
-    fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
-    kind: Callable[..., Event] = KINDS[fields.pop("type")]
-    if "words" in fields:
-        fields["words"] = tuple(Word(**word) for word in fields["words"])
-    return kind(**fields)
+    match event:
+        case Final():
+            words = tuple(
+                replace(word, start_ms=word.start_ms + by_ms, end_ms=word.end_ms + by_ms) for word in event.words
+            )
+            return replace(event, start_ms=event.start_ms + by_ms, end_ms=event.end_ms + by_ms, words=words)
+        case Partial():
+            return replace(event, start_ms=event.start_ms + by_ms, end_ms=event.end_ms + by_ms)
+        case Gap():
+            return replace(event, from_ms=event.from_ms + by_ms, to_ms=event.to_ms + by_ms)
+        case Dtmf():
+            return replace(event, start_ms=event.start_ms + by_ms)
+    return event

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from transcriber.errors import StoreError
-from transcriber.events.schema import Event, iso_time
+from transcriber.events.schema import Persisted, iso_time
 from transcriber.observability.metrics import Metrics
 from transcriber.outbox.audio_journal import read_header
 from transcriber.outbox.journal_recovery import JournalRecovery
@@ -154,7 +154,7 @@ class Takeover:
         self,
         directory: ServerDirectory,
         path: Path,
-        finals: Callable[[Path], Awaitable[list[Event]]],
+        finals: Callable[[Path], Awaitable[list[Persisted]]],
         publisher: StreamPublisher,
     ) -> None:
         """Once: should it be this audio that brings servers down, the next start leaves it alone."""

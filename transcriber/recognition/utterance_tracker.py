@@ -6,7 +6,9 @@ them changed afterwards, in a partial or in the final; words unchanged for a sec
 340 utterances (ARCHITECTURE, decision 6).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from transcriber.events.schema import Word
 from transcriber.recognition.hints import NO_HINTS, Hints

@@ -3,7 +3,8 @@
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from transcriber.errors import CallDeleted, StoreError, StreamStateMismatch, StreamTaken
 from transcriber.events.schema import (
