@@ -75,7 +75,7 @@ compile-tools: ## OpenFst's tools for `transcriber models compile`, from the sys
 .PHONY: bench
 bench: setup ## the figures of bench/FIGURES.md, measured here beside the usual kind of server (some minutes)
 	$(BIN)/transcriber bench --model en-demo --peer '$(BIN)/python -m bench.peer models/en-demo {port}'
-	for name in overhead pool loop ingest search history static_graph webhook; do $(BIN)/python -m bench.$$name || exit 1; done
+	for name in overhead pool loop ingest events search history static_graph webhook; do $(BIN)/python -m bench.$$name || exit 1; done
 
 .PHONY: speech
 speech: setup ## the ring on recorded speech (skipped where it is not beside the project)
