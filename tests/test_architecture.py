@@ -59,6 +59,7 @@ PURE = [
     "recognition.ports",
     "recognition.word_errors",
     "events.schema",
+    "events.json_schema",
     "events.factory",
     "events.captions",
     "events.conversation",

@@ -32,6 +32,7 @@ At = Annotated[
         extra_json_schema={"format": "date-time"},
     ),
 ]
+Text = Annotated[str, Meta(description="Its words, parted by spaces, as the recognizer says them.")]
 Confidence = Annotated[float, Meta(description="How sure the recognizer is, from 0 to 1.")]
 Reason = Annotated[
     str, Meta(description="What ended it, such as `stop`, `disconnected`, `inactivity`, `shutdown` or `interrupted`.")
@@ -41,7 +42,7 @@ Reason = Annotated[
 class Word(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """One recognised word."""
 
-    word: str
+    word: Annotated[str, Meta(description="The word as the recognizer says it.")]
     start_ms: Annotated[int, Meta(description="Where the word begins, in milliseconds on the call clock.")]
     end_ms: Annotated[int, Meta(description="Where the word ends, in milliseconds on the call clock.")]
     confidence: Confidence
@@ -68,7 +69,7 @@ class Partial(Event, frozen=True, kw_only=True, tag="partial"):
     speaker: Speaker
     utterance: Utterance
     revision: Annotated[int, Meta(description="The number of this partial within its utterance, from 1.")]
-    text: str
+    text: Text
     stable: Annotated[int, Meta(description="How many leading words of the text will not change any more.")]
     start_ms: Start
     end_ms: End
@@ -85,11 +86,11 @@ class Final(Event, frozen=True, kw_only=True, tag="final"):
     track: Track
     speaker: Speaker
     utterance: Utterance
-    text: str
+    text: Text
     start_ms: Start
     end_ms: End
     confidence: Annotated[float, Meta(description="The mean confidence of its words, from 0 to 1.")]
-    words: tuple[Word, ...]
+    words: Annotated[tuple[Word, ...], Meta(description="The words of the text, in order.")]
     language: Language
     model: Model
     at: At
@@ -107,7 +108,7 @@ class StreamStarted(Event, frozen=True, kw_only=True, tag="stream.started"):
     """One stream of the call began."""
 
     stream_sid: StreamSid
-    tracks: tuple[Track, ...]
+    tracks: Annotated[tuple[str, ...], Meta(description="Its tracks: `inbound`, `outbound` or both.")]
     speakers: Annotated[Mapping[str, str], Meta(description="The label of each track.")]
     start_ms: Annotated[int, Meta(description="Where the stream's own zero lies, in milliseconds on the call clock.")]
     language: Language
