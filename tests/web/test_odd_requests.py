@@ -60,6 +60,7 @@ ROUTES = {
     "/v1/server": ("x",),
     "/static/main.js": ("v",),
     "/openapi.json": ("x",),
+    "/asyncapi.json": ("x",),
 }
 HEADERS: tuple[str, ...] = (
     "Accept",

@@ -40,4 +40,6 @@ def event_schemas(ref_template: str = "#/components/schemas/{name}") -> Json:
             name: field for name, field in schema["properties"].items() if name not in envelope
         }
         schema["required"] = [*envelope, *(name for name in schema["required"] if name not in envelope)]
-    return {**schemas, "Event": {"description": "Anything that is published.", **union}}
+    schemas["Event"] = {"description": "Anything that is published.", **union}
+    plain: Json = msgspec.json.decode(msgspec.json.encode(schemas))  # defaults are tuples until here
+    return plain

@@ -7,7 +7,7 @@ from aiohttp import web
 from transcriber.settings import api_keys
 from transcriber.web.access.authorization import ACCEPTED_KEYS, accepted_keys, require_access
 from transcriber.web.access.ticket_issuer import TICKET_ISSUER, TicketIssuer
-from transcriber.web.api import openapi
+from transcriber.web.api import asyncapi, openapi
 from transcriber.web.caching import compressed
 from transcriber.web.cors import add_cors_headers, preflight
 from transcriber.web.limits.event_streams import EVENT_STREAMS, EventStreamLimits
@@ -58,6 +58,7 @@ def create_app(services: Services) -> web.Application:
     if not services.settings.metrics_address:
         get("/metrics", health.metrics)
     get("/openapi.json", openapi.description)
+    get("/asyncapi.json", asyncapi.description)
     get("/docs", api_docs.page)
     get("/v1/media", media.media, allow_head=False)
     get("/v1/media/ticket/{ticket}", media.media, allow_head=False)

@@ -17,7 +17,8 @@ MEDIA_ROUTE = "/v1/media"
 TICKET_ROUTE = "/v1/media/ticket/{ticket}"
 MEDIA_ROUTES = frozenset({MEDIA_ROUTE, TICKET_ROUTE})
 SIGNED_ROUTES = MEDIA_ROUTES | {"/v1/twiml", "/v1/stream-status"}
-OPEN_ROUTES = SIGNED_ROUTES | {"/", "/static/{name}", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"}
+OPEN_ROUTES = SIGNED_ROUTES | {"/", "/static/{name}", "/healthz", "/readyz", "/metrics", "/docs"}
+OPEN_ROUTES |= {"/openapi.json", "/asyncapi.json"}
 # What a method wants of a key; one that is not here is not for readers.
 ROLES: Mapping[str, Role] = {"GET": Role.READ, "HEAD": Role.READ, "DELETE": Role.DELETE}
 ROLE_NAMES = {Role.READ: "read", Role.DELETE: "delete", Role.CONTROL: "admin"}

@@ -9,7 +9,8 @@ from typing import Any
 from aiohttp import web
 
 from transcriber import __version__
-from transcriber.web.api.schemas import CALL_SID, RESUMING, SCHEMAS, TEXT, Json, ref
+from transcriber.web.api.schemas import CALL_SID, EVENTS, RESUMING, SCHEMAS, TEXT, Json, ref
+from transcriber.web.api.webhooks import WEBHOOKS
 
 
 def _query(name: str, doc: str, **schema: Any) -> Json:
@@ -35,7 +36,7 @@ CLOSED: Json = {
 }
 CLOSED |= OFTEN
 BAD, NONE = {"400": _error("a parameter is wrong; the message names it")}, {"404": _error("no such call")}
-STREAM: Json = {"200": _answer("events, until the call ends", media="text/event-stream")}
+STREAM: Json = {"200": _answer("each `data` is an Event; see asyncapi.json", media="text/event-stream")}
 
 
 def _operation(summary: str, responses: Json, *parameters: Json, tag: str, **more: Any) -> Json:
@@ -206,6 +207,7 @@ PATHS: Json = {
         "get": _operation("Prometheus", {"200": _answer("text", media="text/plain")}, tag="operation", **OPEN)
     },
     "/openapi.json": _open_page("This description", "OpenAPI 3.1", "application/json"),
+    "/asyncapi.json": _open_page("Redis channels, streams of events", "AsyncAPI 3.0", "application/json"),
     "/docs": _open_page("This description for people", "a page", "text/html"),
 }
 DOCUMENT: Json = {
@@ -218,8 +220,9 @@ DOCUMENT: Json = {
     },
     "security": [{"bearer": []}, {"key": []}],
     "paths": PATHS,
+    "webhooks": WEBHOOKS,
     "components": {
-        "schemas": SCHEMAS,
+        "schemas": SCHEMAS | EVENTS,
         "securitySchemes": {
             "bearer": {"type": "http", "scheme": "bearer"},
             "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},

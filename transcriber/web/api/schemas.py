@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from transcriber.events.json_schema import event_schemas
 from transcriber.settings import api_keys
 
 Json = dict[str, Any]
@@ -113,7 +114,6 @@ SCHEMAS: Json = {
     "Detach": _object({"name": TEXT}, "name"),
     "SampleCall": _object({"call_sid": TEXT, "name": TEXT}),
     "SampleWish": _object({"name": TEXT}, "name"),
-    "Transcript": _object(
-        {"call_sid": TEXT, "status": TEXT, "utterances": {"type": "array", "items": {"type": "object"}}}
-    ),
+    "Transcript": _object({"call_sid": TEXT, "status": TEXT, "utterances": {"type": "array", "items": ref("Final")}}),
 }
+EVENTS: Json = event_schemas("#/components/schemas/{name}")

@@ -7,7 +7,9 @@ from typing import Any
 from aiohttp import web
 
 from transcriber import __version__
+from transcriber.events.json_schema import PUBLISHED, event_type
 from transcriber.web.api.openapi import PATHS
+from transcriber.web.api.schemas import EVENTS
 
 STYLE = """
 :root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}body{max-width:52rem;margin:2rem auto;padding:0 1rem}
@@ -28,7 +30,8 @@ async def page(_request: web.Request) -> web.Response:
 def _page() -> Iterator[str]:
     yield '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
     yield f"<title>Transcriber API</title><style>{STYLE}</style><h1>Transcriber API {__version__}</h1>"
-    yield '<p>As a file for programs: <a href="openapi.json">openapi.json</a>. Errors are '
+    yield '<p>As files for programs: <a href="openapi.json">openapi.json</a>, and for Redis channels and Server-Sent '
+    yield 'Events <a href="asyncapi.json">asyncapi.json</a>. Errors are '
     yield '<code>{"error":{"code":…,"message":…}}</code>.</p>'
     for path, operations in PATHS.items():
         for method, operation in operations.items():
@@ -37,6 +40,16 @@ def _page() -> Iterator[str]:
             yield from (_row(item["name"], _wording(item)) for item in operation["parameters"])
             yield from (_row(status, answer["description"]) for status, answer in operation["responses"].items())
             yield "</table>"
+    yield from _events()
+
+
+def _events() -> Iterator[str]:
+    """What is published, by the schemas of the same document."""
+    for kind in PUBLISHED:
+        schema = EVENTS[kind.__name__]
+        yield f"<h2><b>event</b> <code>{event_type(kind)}</code></h2><p>{html.escape(schema['description'])}</p><table>"
+        yield from (_row(name, field["description"]) for name, field in schema["properties"].items())
+        yield "</table>"
 
 
 def _wording(parameter: Mapping[str, Any]) -> str:
