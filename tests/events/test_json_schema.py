@@ -7,8 +7,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from tests.events.recordings import texts
-from transcriber.events.json_schema import PUBLISHED, event_schemas, event_type
-from transcriber.events.schema import parse
+from transcriber.events.json_schema import PUBLISHED, event_schemas
+from transcriber.events.schema import event_type, parse
 
 SCHEMAS = event_schemas("#/$defs/{name}")
 DOCUMENT = {"$ref": "#/$defs/Event", "$defs": SCHEMAS}

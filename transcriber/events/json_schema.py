@@ -4,7 +4,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from transcriber.events.schema import VERSION, Event, Partial, Persisted
+from transcriber.events.schema import VERSION, Event, Partial, Persisted, event_type
 
 Json = dict[str, Any]
 PERSISTED: tuple[type[Event], ...] = get_args(Persisted)
@@ -16,11 +16,6 @@ _SEQ: Json = {
     "type": "integer",
     "minimum": 1,
 }
-
-
-def event_type(kind: type[Event]) -> str:
-    """What the JSON of these events names them by."""
-    return str(kind.__struct_config__.tag)
 
 
 def event_schemas(ref_template: str = "#/components/schemas/{name}") -> Json:

@@ -57,7 +57,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", forbid_
     @property
     def type(self) -> str:
         """What the JSON names it by."""
-        return str(self.__struct_config__.tag)
+        return event_type(type(self))
 
 
 class Partial(Event, frozen=True, kw_only=True, tag="partial"):
@@ -169,6 +169,11 @@ class StreamError(Event, frozen=True, kw_only=True, tag="stream.error"):
 
 Persisted = CallStarted | StreamStarted | Final | Dtmf | Gap | StreamError | StreamStopped | CallEnded
 """What is kept: everything but partials."""
+
+
+def event_type(kind: type[Event]) -> str:
+    """What the JSON of these events names them by."""
+    return str(kind.__struct_config__.tag)
 
 
 def iso_time(epoch_s: float) -> str:

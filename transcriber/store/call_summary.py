@@ -6,7 +6,9 @@ One field per item (`speaker:<track>`, `parameter:<name>`), so that the streams 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypedDict
+
+from msgspec import Meta
 
 from transcriber.events.schema import (
     CallEnded,
@@ -20,7 +22,42 @@ from transcriber.events.schema import (
     iso_time,
 )
 
-COUNTERS = ("streams", "finals", "words", "dtmf", "gaps", "gap_ms", "errors")
+Count = Annotated[int, Meta(ge=0)]
+
+
+class Track(TypedDict):
+    """What a call's summary says of one track."""
+
+    speaker: str
+    talk_ms: Annotated[Count, Meta(description="How long it spoke: each moment once, in milliseconds.")]
+    audio_ms: Annotated[Count, Meta(description="Milliseconds of audio received, of all streams together.")]
+
+
+class Call(TypedDict):
+    """A call's summary."""
+
+    call_sid: str
+    status: Literal["live", "ended", "interrupted"]
+    account_sid: str
+    started_at: Annotated[str, Meta(description="When it began.", extra_json_schema={"format": "date-time"})]
+    started_at_ms: Annotated[Count, Meta(description="When it began, in epoch milliseconds.")]
+    ended_at: Annotated[str | None, Meta(description="When it ended; null while the call is live.")]
+    end_reason: Annotated[str | None, Meta(description="What ended it; null while the call is live.")]
+    duration_ms: Annotated[
+        Count | None, Meta(description="Milliseconds from its start to its end; null while it is live.")
+    ]
+    model: str
+    language: str
+    tracks: dict[str, Track]
+    parameters: Annotated[dict[str, str], Meta(description="Twilio's customParameters.")]
+    streams: Count
+    finals: Count
+    words: Count
+    dtmf: Count
+    gaps: Count
+    gap_ms: Annotated[Count, Meta(description="Milliseconds of audio that is missing.")]
+    errors: Annotated[Count, Meta(description="How many bad messages came.")]
+    last_seq: Annotated[Count, Meta(description="The number of its last event.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +118,14 @@ def _set(asked: bool, field: str, value: str) -> Change:
     return Change("HSET" if asked else "HSETNX", field, value)
 
 
-def summary(call_sid: str, stored: Mapping[str, str]) -> dict[str, Any]:
-    """The JSON-ready summary of a call's hash. `duration_ms` is null while the call is live."""
+def summary(call_sid: str, stored: Mapping[str, str]) -> Call:
+    """The summary in a call's hash."""
     started_ms = int(stored.get("started_at_ms", 0))
     ended_at = stored.get("ended_at")
+    status: Any = stored.get("status", "")
     return {
         "call_sid": call_sid,
-        "status": stored.get("status", ""),
+        "status": status,
         "account_sid": stored.get("account_sid", ""),
         "started_at": iso_time(started_ms / 1000),
         "started_at_ms": started_ms,
@@ -105,7 +143,13 @@ def summary(call_sid: str, stored: Mapping[str, str]) -> dict[str, Any]:
             for track, speaker in sorted(_below("speaker:", stored))
         },
         "parameters": dict(sorted(_below("parameter:", stored))),
-        **{name: int(stored.get(name, 0)) for name in COUNTERS},
+        "streams": int(stored.get("streams", 0)),
+        "finals": int(stored.get("finals", 0)),
+        "words": int(stored.get("words", 0)),
+        "dtmf": int(stored.get("dtmf", 0)),
+        "gaps": int(stored.get("gaps", 0)),
+        "gap_ms": int(stored.get("gap_ms", 0)),
+        "errors": int(stored.get("errors", 0)),
         "last_seq": int(stored.get("seq", 0)),
     }
 

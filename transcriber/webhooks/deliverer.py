@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from transcriber.errors import ReceiverGone, StoreError
-from transcriber.events.schema import iso_time, parse
+from transcriber.events.schema import CallEnded, Final, event_type, iso_time, parse
 from transcriber.webhooks import protocol
 from transcriber.webhooks.client import DeliveryResult, LeaseLost, WebhookClient
 from transcriber.webhooks.dead_letters import DeadLetter, DeadLetters
 from transcriber.webhooks.metrics import WebhookMetrics
 from transcriber.webhooks.queue import CallBusy, WebhookEvent, WebhookQueue
 
-DELIVERED_TYPES = frozenset({"final", "call.ended"})
+DELIVERED_TYPES = frozenset({event_type(Final), event_type(CallEnded)})
 
 log = logging.getLogger(__name__)
 

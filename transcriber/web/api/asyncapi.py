@@ -11,8 +11,8 @@ from typing import Any
 from aiohttp import web
 
 from transcriber import __version__
-from transcriber.events.json_schema import PERSISTED, PUBLISHED, event_schemas, event_type
-from transcriber.events.schema import Channel, Event
+from transcriber.events.json_schema import PERSISTED, PUBLISHED, event_schemas
+from transcriber.events.schema import Channel, Event, event_type
 from transcriber.store.keys import CHANNELS, Keys
 
 Json = dict[str, Any]

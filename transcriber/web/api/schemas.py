@@ -2,8 +2,11 @@
 
 from typing import Any
 
+import msgspec
+
 from transcriber.events.json_schema import event_schemas
 from transcriber.settings import api_keys
+from transcriber.store.call_summary import Call
 
 Json = dict[str, Any]
 TEXT: Json = {"type": "string"}
@@ -42,33 +45,21 @@ def _object(properties: Json, *optional: str) -> Json:
     }
 
 
+def _call() -> Json:
+    """A call's summary, and what a search adds to it."""
+    _, schemas = msgspec.json.schema_components([Call], ref_template="#/components/schemas/{name}")
+    described = schemas["Call"]["properties"]
+    schemas["Call"]["properties"] = {name: described[name] for name in Call.__annotations__} | {
+        "matches": {"type": "array", "items": ref("Match"), "maxItems": 3},
+        "match_count": COUNT,
+    }
+    return schemas
+
+
 SCHEMAS: Json = {
     "Error": _object({"error": _object({"code": TEXT, "message": TEXT})}),
     "Health": _object({"status": TEXT}),
-    "Call": _object(
-        {
-            "call_sid": TEXT,
-            "status": {"enum": ["live", "ended", "interrupted"]},
-            "account_sid": TEXT,
-            "started_at": {"type": "string", "format": "date-time"},
-            "started_at_ms": COUNT,
-            "ended_at": NULL_OR_TEXT,
-            "end_reason": NULL_OR_TEXT,
-            "duration_ms": {"type": ["integer", "null"], "minimum": 0},
-            "model": TEXT,
-            "language": TEXT,
-            "tracks": {
-                "type": "object",
-                "additionalProperties": _object({"speaker": TEXT, "talk_ms": COUNT, "audio_ms": COUNT}),
-            },
-            "parameters": {"type": "object", "additionalProperties": TEXT},
-            **dict.fromkeys(("streams", "finals", "words", "dtmf", "gaps", "gap_ms", "errors", "last_seq"), COUNT),
-            "matches": {"type": "array", "items": ref("Match"), "maxItems": 3},
-            "match_count": COUNT,
-        },
-        "matches",
-        "match_count",
-    ),
+    **_call(),
     "Match": _object(
         {
             "seq": COUNT,

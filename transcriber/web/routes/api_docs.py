@@ -7,7 +7,8 @@ from typing import Any
 from aiohttp import web
 
 from transcriber import __version__
-from transcriber.events.json_schema import PUBLISHED, event_type
+from transcriber.events.json_schema import PUBLISHED
+from transcriber.events.schema import event_type
 from transcriber.web.api.openapi import PATHS
 from transcriber.web.api.schemas import EVENTS
 
