@@ -40,59 +40,46 @@ class Settings:
     host: str = _setting(values.address, "127.0.0.1", "address to listen on")
     port: int = _setting(values.integer(0, 65535), 8080, "port to listen on; 0 picks a free one")
     tls_cert: str = _setting(
-        values.file_path,
-        "",
-        "PEM file with certificate and chain: https and wss are served directly; read anew when changed",
+        values.file_path, "", "PEM file with certificate and chain, for https and wss; read anew when it changes"
     )
-    tls_key: str = _setting(values.file_path, "", "PEM file with its private key; empty: in the same file")
+    tls_key: str = _setting(values.file_path, "", "PEM file with the private key; empty: it is in the file of TLS_CERT")
     public_url: str = _setting(
-        values.public_url,
-        "",
-        "what Twilio dials: https or wss, host, optional port and path prefix; signature checks use it",
+        values.public_url, "", "address that Twilio dials and signs: https or wss, host, optional port and path prefix"
     )
     metrics_address: str = _setting(
-        values.listen_address,
-        "",
-        "HOST:PORT of a listener for /metrics alone, which PORT then has no more",
+        values.listen_address, "", "HOST:PORT of a listener for /metrics alone; PORT then serves none"
     )
     twilio_auth_token: tuple[str, ...] = _setting(
-        values.auth_tokens, (), "auth token(s) that sign requests, comma-separated", secret=True
+        values.auth_tokens, (), "Twilio auth tokens that sign requests, comma-separated", secret=True
     )
     twilio_account_sid: tuple[str, ...] = _setting(
-        values.account_sids, (), "only streams of these accounts are accepted, comma-separated; attach uses the first"
+        values.account_sids, (), "AccountSids whose streams are accepted, comma-separated; attach uses the first"
     )
     twilio_api_url: str = _setting(
         values.http_url,
         "https://api.twilio.com",
-        "Twilio's REST API, for attach and detach; another edge or region",
+        "address of Twilio's REST API, for attach and detach; set it for another edge or region",
         url=True,
     )
     api_keys: tuple[str, ...] = _setting(
-        values.key_entries,
-        (),
-        "keys for the HTTP API, comma-separated, with roles and as hashes if wanted",
-        secret=True,
+        values.key_entries, (), "keys of the HTTP API, comma-separated, with roles and as hashes if wanted", secret=True
     )
     rate_per_key: int = _setting(values.integer(0, 10**6), 1200, "requests a minute of each API key; 0 = no limit")
     rate_per_address: int = _setting(
         values.integer(0, 10**6), 300, "requests a minute of each address without key or signature; 0 = no limit"
     )
     sse_per_client: int = _setting(
-        values.integer(0, 10**6),
-        200,
-        "live event streams at once of each API key, or address without one; 0 = no limit",
+        values.integer(0, 10**6), 200, "event streams at once of each API key, or address without a key; 0 = no limit"
     )
     trusted_proxies: tuple[str, ...] = _setting(
-        values.networks, (), "proxies (addresses, networks) whose X-Forwarded-For says whom limits per address count"
+        values.networks, (), "proxies (addresses, networks) whose X-Forwarded-For the limits per address believe"
     )
     cors_origins: tuple[str, ...] = _setting(
-        values.origins, (), "origins whose web pages may read the API with a key, comma-separated; * = any"
+        values.origins, (), "origins (https://host[:port]), comma-separated, whose web pages may use the API; * = any"
     )
     require_ticket: bool = _setting(values.flag, False, "refuse streams without a ticket from /v1/twiml")
     insecure: bool = _setting(
-        values.flag,
-        False,
-        "allow listening beyond loopback without tokens or keys, and the API without",
+        values.flag, False, "allow listening beyond loopback without token or key, and the API without a key"
     )
     twiml_then: str = _setting(
         values.continuation,
@@ -101,57 +88,61 @@ class Settings:
         url=True,
     )
     redis_url: str = _setting(
-        values.text, "", "redis://, rediss:// or unix:// URL; empty: a private server of our own", secret=True, url=True
+        values.text,
+        "",
+        "URL of Redis: redis://, rediss:// or unix://; empty: a private Redis of the server",
+        secret=True,
+        url=True,
     )
     redis_prefix: str = _setting(values.text, "transcripts", "first part of every key and channel")
     history_ttl_s: int = _setting(
-        values.integer(0, 10**9), THIRTY_DAYS_S, "seconds a call is kept after its last event; 0 = for ever"
+        values.integer(0, 10**9), THIRTY_DAYS_S, "seconds that a call is kept after its last event; 0 = for ever"
     )
     model: str = _setting(values.text, "", "model name or path; empty: the best one installed")
     model_list_url: str = _setting(
-        values.http_url, MODEL_LIST_URL, "the official list of Vosk models; empty: never asked", url=True
+        values.http_url, MODEL_LIST_URL, "official list of Vosk models; empty: never fetched", url=True
     )
     model_mirror: str = _setting(
         values.http_url, "", "URL of a folder with model archives (NAME.zip), tried first", secret=True, url=True
     )
     data_dir: Path = _setting(
-        values.directory, _data_home, "where the private Redis, the outbox and pulled models live"
+        values.directory, _data_home, "folder of the private Redis, the outbox, the server's own key and pulled models"
     )
     journal: bool = _setting(
-        values.flag, False, "keep live audio on disk (8 KB/s a track), so that a crash takes no word received"
+        values.flag, False, "keep live audio in the outbox (8 KB/s a track) until its stream ends, against a crash"
     )
     models_memory_mb: int = _setting(
         values.integer(0, 10_000_000),
         0,
-        "memory for models that calls ask for, besides the default; 0 = half of the machine's",
+        "MB of memory for models that calls ask for, besides the default; 0 = half of the machine's",
     )
     strict_model: bool = _setting(
-        values.flag, False, "refuse streams that ask for a model or language that is not here"
+        values.flag, False, "refuse streams that ask for a model or language that is not installed"
     )
     speech_gate: bool = _setting(
-        values.flag, True, "recognise only what sounds like speech; 0: everything, silence too"
+        values.flag, True, "voice activity detection: 1 = only speech is decoded; 0 = everything, silence too"
     )
     endpoint_ms: int = _setting(
         values.integer(LEAST_ENDPOINT_MS, MOST_ENDPOINT_MS),
         ENDPOINT_MS,
-        "silence that ends an utterance (with the gate)",
+        "milliseconds of silence that end an utterance",
     )
     workers: int = _setting(values.integer(0, 1024), 0, "recognition threads; 0 = one per core")
     max_tracks: int = _setting(
-        values.integer(0, 100_000), 0, "live tracks admitted; 0 = from the capacity measured at start"
+        values.integer(0, 100_000), 0, "live tracks admitted; 0 = from the capacity measured at start and by calls"
     )
-    inactivity_s: int = _setting(values.integer(1, 86_400), 120, "a stream that sends nothing for so long has ended")
-    drain_s: int = _setting(values.integer(0, 86_400), 30, "how long live calls may go on after SIGTERM")
+    inactivity_s: int = _setting(values.integer(1, 86_400), 120, "seconds without a message that end a stream")
+    drain_s: int = _setting(values.integer(0, 86_400), 30, "seconds that live calls may go on after SIGTERM")
     webhook_secret: tuple[str, ...] = _setting(
         values.signing_secrets,
         (),
-        "what `transcriber webhook` signs with: whsec_… (Standard Webhooks); several while you exchange them",
+        "secret(s) that `transcriber webhook` signs with: whsec_… (Standard Webhooks), comma-separated",
         secret=True,
     )
     log_level: str = _setting(
-        values.choice("debug", "info", "warning", "error"), "info", "debug, info, warning or error"
+        values.choice("debug", "info", "warning", "error"), "info", "what is logged: debug, info, warning or error"
     )
-    log_format: str = _setting(values.choice("text", "json"), "text", "text or json")
+    log_format: str = _setting(values.choice("text", "json"), "text", "form of log lines: text or json")
 
     def __post_init__(self) -> None:
         if not self.redis_prefix or any(c in self.redis_prefix for c in "{}*?[]: \t\n"):
