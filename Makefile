@@ -32,6 +32,7 @@ lock: setup ## lock what pyproject.toml names, versions and checksums, as far as
 	@test -x $(VENV)/lock/bin/uv || { $(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9; }
 	$(LOCK) --extra dev --output-file constraints.txt pyproject.toml
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], "editables", "setuptools", "wheel", sep="\n")' | $(LOCK) --constraint constraints.txt --output-file constraints-build.txt -
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"], sep="\n")' | $(LOCK) --constraint constraints.txt --output-file constraints-docs.txt -
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["korean"], sep="\n")' | $(LOCK) --no-deps --output-file constraints-korean.txt -
 
 .PHONY: run
@@ -76,6 +77,27 @@ compile-tools: ## OpenFst's tools for `transcriber models compile`, from the sys
 bench: setup ## the figures of bench/FIGURES.md, measured here beside the usual kind of server (some minutes)
 	$(BIN)/transcriber bench --model en-demo --peer '$(BIN)/python -m bench.peer models/en-demo {port}'
 	for name in overhead pool loop ingest events search history static_graph webhook; do $(BIN)/python -m bench.$$name || exit 1; done
+
+# MkDocs' own notice about its next major version is no news of these pages.
+MKDOCS = NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
+DOCS_STAMP := $(VENV)/.installed-docs
+
+$(DOCS_STAMP): $(STAMP) constraints-docs.txt
+	$(LOCKED) --only-binary :all: --requirement constraints-docs.txt
+	@touch $@
+
+.PHONY: docs
+docs: $(DOCS_STAMP) ## build the site of docs/ into docs/build; a broken link or anchor, or a page outside the navigation fails
+	$(MKDOCS) build --quiet --strict --clean --config-file docs/mkdocs.yml
+	$(BIN)/python -m pytest -m docs tests/browser/test_site.py
+
+.PHONY: docs-serve
+docs-serve: $(DOCS_STAMP) ## the site on http://127.0.0.1:8000, built anew while its pages are written
+	$(MKDOCS) serve --config-file docs/mkdocs.yml
+
+.PHONY: reference
+reference: setup ## write the tables of docs/pages/reference anew from the code
+	$(BIN)/python -m docs.reference
 
 .PHONY: speech
 speech: setup ## the ring on recorded speech (skipped where it is not beside the project)
@@ -124,9 +146,9 @@ proxy: setup ## the ring of real proxies in front of a server (installs Debian's
 	$(BIN)/python -m pytest -m proxy --timeout 120
 
 .PHONY: ci
-ci: check test api browser hostile proxy chaos soak speech korean ## what the CI runs
+ci: check test api browser docs hostile proxy chaos soak speech korean ## what the CI runs
 	$(BIN)/transcriber demo --speed 4
 
 .PHONY: clean
-clean: ## remove the environment and all caches
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+clean: ## remove the environment, all caches and the built site
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis docs/build

@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-LOCKS = ("constraints.txt", "constraints-build.txt", "constraints-korean.txt")
+LOCKS = ("constraints.txt", "constraints-build.txt", "constraints-docs.txt", "constraints-korean.txt")
 CHECKSUM = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 
 
@@ -43,6 +43,7 @@ def test_every_line_is_one_version_with_checksums_and_no_address(name: str) -> N
             [*project()["project"]["dependencies"], *project()["project"]["optional-dependencies"]["dev"]],
         ),
         ("constraints-build.txt", project()["build-system"]["requires"]),
+        ("constraints-docs.txt", project()["project"]["optional-dependencies"]["docs"]),
         ("constraints-korean.txt", project()["project"]["optional-dependencies"]["korean"]),
     ],
 )
