@@ -3,7 +3,7 @@
 `stable` rests on two witnesses: the leading words of the decoder's lattice, as far as it is already settled, with a
 confidence of STABLE_CONFIDENCE or more, and the best path agreeing with them. Over the recordings we have none of
 them changed afterwards, in a partial or in the final; words unchanged for a second in successive partials did, in 43 of
-340 utterances (ARCHITECTURE, decision 6).
+340 utterances (docs/pages/explanation/decisions/006-stable-words.md).
 """
 
 from dataclasses import dataclass
