@@ -1,4 +1,4 @@
-"""The README lists every key: what a whole run leaves in Redis is compared with its table."""
+"""The reference lists every key: what a whole run leaves in Redis is compared with its table."""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +11,8 @@ from tests.server.conftest import Serve
 from tests.webhooks.conftest import Receiving, command, receiving
 
 __all__ = ["receiving"]
-README = (Path(__file__).parents[2] / "README.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs/pages/reference/redis.md").read_text()
+KEYS = PAGE.partition("\n## Keys\n")[2]
 PARTS = {
     "call_sid": r"[A-Za-z0-9]+",
     "name": r"\w+",
@@ -27,17 +28,15 @@ ONLY_IN_TROUBLE = {"transcripts:unindexed"}
 
 def documented() -> Mapping[str, str]:
     """The names of the table's keys, each with the type it has in Redis."""
-    rows = re.findall(r"^\| (`transcripts:[^|]+) \| ([^|]+) \|", README, re.MULTILINE)
-    return {name: KINDS[kind] for names, kind in rows if kind != "channel" for name in re.findall(r"`([^`]+)`", names)}
+    rows = re.findall(r"^\| (`transcripts:[^|]+) \| ([^|]+) \|", KEYS, re.MULTILINE)
+    return {name: KINDS[kind] for names, kind in rows for name in re.findall(r"`([^`]+)`", names)}
 
 
 def pattern(name: str) -> str:
     return re.sub(r"<(\w+)>", lambda part: PARTS[part[1]], re.escape(name))
 
 
-async def test_every_key_of_a_whole_run_stands_in_the_readme(
-    serve: Serve, redis_url: str, receiving: Receiving
-) -> None:
+async def test_every_key_of_a_whole_run_stands_in_the_table(serve: Serve, redis_url: str, receiving: Receiving) -> None:
     receiving.rule = lambda event, tries: 400 if event["type"] == "final" else 200
     running = await serve()
     prefix, client = running.server.settings.redis_prefix, running.server.store.client
