@@ -138,6 +138,10 @@ browser: setup ## the ring of the page in a real browser (installs Debian's chro
 	@command -v chromium >/dev/null || { S=$$([ "$$(id -u)" = 0 ] || echo sudo); $$S apt-get update -q && $$S apt-get install -q -y --no-install-recommends chromium; }
 	$(BIN)/python -m pytest -m browser --timeout 120
 
+.PHONY: screenshots
+screenshots: setup ## the pictures of the docs, taken anew of the page in Chromium (port 8080 must be free)
+	SCREENSHOTS=docs/pages/images $(BIN)/python -m pytest -m browser --timeout 120 tests/browser/test_screenshots.py
+
 .PHONY: proxy
 proxy: setup ## the ring of real proxies in front of a server (installs Debian's nginx, HAProxy, Caddy and iproute2)
 	@(PATH=$$PATH:/usr/sbin:/sbin; for name in nginx haproxy caddy ip; do command -v $$name >/dev/null || exit 1; done) || { \
