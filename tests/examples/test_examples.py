@@ -114,8 +114,8 @@ def posted(url: str, headers: dict[str, str]) -> int:
         return int(answer.code)
 
 
-async def test_the_readme_shows_the_python_subscriber() -> None:
-    assert (EXAMPLES / "subscribe.py").read_text() in (ROOT / "README.md").read_text()
+async def test_the_guide_shows_the_python_subscriber() -> None:
+    assert (EXAMPLES / "subscribe.py").read_text() in (ROOT / "docs/pages/how-to/subscribe.md").read_text()
 
 
 async def test_every_example_is_listed() -> None:
