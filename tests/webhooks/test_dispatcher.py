@@ -19,6 +19,7 @@ from transcriber.store.ports import PublishedEvent
 from transcriber.store.redis_store import RedisStore
 from transcriber.webhooks.client import WebhookClient
 from transcriber.webhooks.dead_letters import DeadLetters
+from transcriber.webhooks.queue import WebhookQueue
 from transcriber.webhooks.redelivery import redeliver
 
 MANY = 10_000
@@ -253,23 +254,32 @@ async def test_two_names_each_get_everything(send: Send, receiving: Receiving, b
 
 
 async def test_two_senders_share_the_calls_and_keep_the_order(
-    send: Send, receiving: Receiving, begin_call: Any
+    send: Send, receiving: Receiving, begin_call: Any, store: RedisStore
 ) -> None:
     busy = asyncio.Event()
     receiving.rule = lambda event, tries: 200 if busy.is_set() else busy
-    async with send() as one, send() as two:
-        calls = [await begin_call(f"CA{number}") for number in range(20)]
-        await asyncio.gather(*(call.say("one") for call in calls))
-        await receiving.until(lambda: len(receiving.tried) > AT_ONCE)  # more than one of them can have under way
-        busy.set()
-        for word in ("two", "three"):
-            await asyncio.gather(*(call.say(word) for call in calls))
-        await asyncio.gather(*(call.end() for call in calls))
-        await receiving.took(80)
-        for call in calls:
-            assert receiving.texts(call.call_sid) == ["one", "two", "three", "end"]
-        await until(lambda: _is(sum(shares(one, two)), 80))
-        assert all(shares(one, two))
+    calls = [await begin_call(f"CA{number}") for number in range(20)]
+    await asyncio.gather(*(call.say("one") for call in calls))
+    # Whoever comes first takes what is free, so half of the calls are another's until the first sender has its own.
+    third = WebhookQueue(store.client, store.keys, name=NAME, consumer="third", lease_s=60.0)
+    for call in calls[10:]:
+        assert isinstance(await third.take(call.call_sid), list)
+    async with send(lease_s=60.0, timeout_s=60.0) as one:
+        await receiving.until(lambda: len(receiving.tried) == AT_ONCE)  # as many as it can have under way
+        await until(lambda: _is(one.metric("calls_held"), 10))
+        for call in calls[10:]:
+            await third.release(call.call_sid)
+        async with send(lease_s=60.0, timeout_s=60.0) as two:
+            await receiving.until(lambda: len(receiving.tried) > AT_ONCE)
+            busy.set()
+            for word in ("two", "three"):
+                await asyncio.gather(*(call.say(word) for call in calls))
+            await asyncio.gather(*(call.end() for call in calls))
+            await receiving.took(80)
+            for call in calls:
+                assert receiving.texts(call.call_sid) == ["one", "two", "three", "end"]
+            await until(lambda: _is(sum(shares(one, two)), 80))
+            assert all(shares(one, two))
 
 
 def shares(*senders: Sending) -> list[float]:
@@ -282,11 +292,11 @@ async def test_nobody_else_sends_while_one_waits_for_another_try(
     receiving.rule = lambda event, tries: 500 if tries == 1 else 200
     call = await begin_call("CA1")
     await call.say("one")
-    async with send(lease_s=0.3, first_delay_s=60.0) as first:
+    async with send(lease_s=1.0, first_delay_s=60.0) as first:
         await receiving.until(lambda: len(receiving.tried) == 1)
-        async with send(lease_s=0.3, first_delay_s=60.0):
+        async with send(lease_s=1.0, first_delay_s=60.0):
             with pytest.raises(TimeoutError):
-                async with asyncio.timeout(1):  # three leases: they are renewed
+                async with asyncio.timeout(3.3):  # three leases: they are renewed
                     await receiving.until(lambda: len(receiving.tried) > 1)
             first.dispatcher.stop()  # leaves the call at once, and its number of tries
             await receiving.until(lambda: receiving.texts("CA1") == ["one"])
