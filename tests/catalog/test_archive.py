@@ -79,7 +79,11 @@ def test_encrypted_members_are_refused(tmp_path: Path) -> None:
         archive.inspect(saved(bytes(data), tmp_path))
 
 
-@pytest.mark.parametrize("data", [b"", b"<html>not found</html>", zipped(MODEL)[:-30], zipped(MODEL)[:20]])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"<html>not found</html>", zipped(MODEL)[:-30], zipped(MODEL)[:20]],
+    ids=["nothing", "a page", "without its end", "its beginning"],
+)
 def test_what_is_no_zip_is_said(data: bytes, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="not a zip archive, or a damaged one"):
         archive.inspect(saved(data, tmp_path))
