@@ -13,6 +13,10 @@ import pytest
 from transcriber.store.redis.private_server import PrivateRedis
 from transcriber.store.redis_store import RedisStore, open_store
 
+# aiohttp reads the system's certificates when it is imported, a fifth of what a command takes to start, and the tests
+# start hundreds of them; whoever is to be trusted in a test is named in it.
+os.environ["SSL_CERT_FILE"] = os.environ["SSL_CERT_DIR"] = os.devnull
+
 # No timed assertion: on a busy machine an example takes what it takes.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
