@@ -4,7 +4,11 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 
 def demo(folder: Path, *argv: str, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -14,14 +18,21 @@ def demo(folder: Path, *argv: str, **environment: str) -> "subprocess.CompletedP
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=55, env=env)
 
 
-def test_the_demo_shows_captions_and_a_low_error_rate(tmp_path: Path) -> None:
-    done = demo(tmp_path, "--speed", "0", TRANSCRIBER_PORT="nonsense", TRANSCRIBER_API_KEYS="of-the-user")
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A short path: the socket of its redis-server lies in it."""
+    with tempfile.TemporaryDirectory(prefix="demo-") as path:
+        yield Path(path)
+
+
+def test_the_demo_shows_captions_and_a_low_error_rate(folder: Path) -> None:
+    done = demo(folder, "--speed", "0", TRANSCRIBER_PORT="nonsense", TRANSCRIBER_API_KEYS="of-the-user")
     assert done.returncode == 0, done.stderr
     assert re.search(r"^00:0\d  agent    .*department", done.stdout, re.MULTILINE)
     rate = re.search(r"error rate against the reference: ([\d.]+) % \(\d+ of 63 words\)", done.stdout)
     assert rate is not None
     assert float(rate[1]) < 20
-    assert list(tmp_path.iterdir()) == []
+    assert list(folder.iterdir()) == []
 
 
 def test_a_server_that_does_not_start_is_shown(tmp_path: Path) -> None:
