@@ -39,6 +39,7 @@ def test_a_skipped_test_has_failed_where_nobody_said_that_it_may(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, may_skip: str | None, status: int
 ) -> None:
     monkeypatch.delenv("MAY_SKIP", raising=False)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # none is needed, and some load for a second
     if may_skip is not None:
         monkeypatch.setenv("MAY_SKIP", may_skip)
     test = tmp_path / "test_x.py"
