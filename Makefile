@@ -44,8 +44,8 @@ demo: setup ## a server, a sample call, its captions and its word error rate; no
 	$(BIN)/transcriber demo
 
 .PHONY: test
-test: setup ## all tests but the marked rings
-	$(BIN)/python -m pytest
+test: setup ## all tests but the marked rings, in parallel (WORKERS=0: one after the other)
+	$(BIN)/python -m pytest -n $(or $(WORKERS),auto) --dist worksteal
 
 .PHONY: soak
 soak: setup ## the ring of many calls
