@@ -67,7 +67,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
-    """URL of a redis-server that belongs to this test run (or to one of its workers). Tests share it: use a prefix of your own."""
+    """URL of a redis-server of this run, or of this worker of it. Tests share it: use a prefix of your own."""
     # A loop of its own, so that the server outlives the loops of single tests; a short path, as sockets want.
     with (
         tempfile.TemporaryDirectory(prefix="redis-") as directory,

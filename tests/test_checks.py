@@ -33,10 +33,17 @@ def test_an_audit_that_was_not_done_has_failed_unless_that_was_asked_for(
 
 
 @pytest.mark.parametrize(
-    ("may_skip", "status"), [(None, 0), ("", 1), ("other reasons", 1), ("no tools|nothing here", 0)]
+    ("may_skip", "status", "flags"),
+    [
+        (None, 0, ()),
+        ("", 1, ()),
+        ("other reasons", 1, ()),
+        ("other reasons", 1, ("-p", "xdist", "-n", "2")),
+        ("no tools|nothing here", 0, ()),
+    ],
 )
 def test_a_skipped_test_has_failed_where_nobody_said_that_it_may(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, may_skip: str | None, status: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, may_skip: str | None, status: int, flags: tuple[str, ...]
 ) -> None:
     monkeypatch.delenv("MAY_SKIP", raising=False)
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # none is needed, and some load for a second
@@ -45,7 +52,7 @@ def test_a_skipped_test_has_failed_where_nobody_said_that_it_may(
     test = tmp_path / "test_x.py"
     test.write_text("import pytest\ndef test_one(): pass\ndef test_two(): pytest.skip('no tools on this machine')\n")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider", str(test)],
+        [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider", *flags, str(test)],
         cwd=ROOT,
         capture_output=True,
         text=True,
