@@ -269,7 +269,7 @@ async def test_every_end_is_an_end(serve: Serve, how: str) -> None:
 
 @pytest.mark.parametrize("event", ["stream-error", "stream-stopped"])
 async def test_a_status_callback_ends_no_stream_whose_audio_goes_on(serve: Serve, event: str) -> None:
-    running = await serve(tuning=Tuning(callback_grace_s=0.3))
+    running = await serve(tuning=Tuning(callback_grace_s=1.0))
 
     async def call_back(call: PhoneCall) -> None:
         form = {"StreamEvent": event, "StreamSid": call.stream_sid, "StreamError": "31950"}

@@ -34,22 +34,22 @@ async def test_the_server_runs_on_mimalloc_unless_told_otherwise(
 
 @pytest.mark.parametrize("hurried", [False, True])
 async def test_sigterm_finishes_live_calls_and_loses_nothing(tmp_path: Path, *, hurried: bool) -> None:
-    drain = "60" if hurried else "2"
+    drain = "60" if hurried else "4"
     async with process("--data-dir", str(tmp_path), "--drain-s", drain) as child:
         url = await wait_until_ready(child)
+        assert child.stdout is not None
         async with Phone(url).call() as call, Phone(url).call("01_order_status") as other:
             await call.play()
             await other.play(5000)
             child.send_signal(signal.SIGTERM)
-            await asyncio.sleep(0.2)
-            await call.hang_up()
+            told = await asyncio.wait_for(child.stdout.readuntil(b"stopping: "), 20)
             await other.play(3000)
+            await call.hang_up()
             if hurried:
                 child.send_signal(signal.SIGTERM)
             assert await other.closed() == 1001
         assert await asyncio.wait_for(child.wait(), 20) == 0
-        assert child.stdout is not None
-        assert b"Traceback" not in await child.stdout.read()
+        assert b"Traceback" not in told + await child.stdout.read()
         sids = call.call_sid, other.call_sid
 
     async with process("--data-dir", str(tmp_path)) as child:
