@@ -22,7 +22,6 @@ SOON_S = 1.0
 LIMITS = ClientLimits(head_s=SOON_S, write_s=SOON_S, handshake_s=SOON_S, body_s=SOON_S, check_every_s=0.05)
 
 
-
 @pytest.fixture
 async def serve(redis_url: str, tmp_path: Path) -> AsyncIterator[Serve]:
     """Starts servers with these limits."""

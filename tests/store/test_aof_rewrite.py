@@ -70,7 +70,7 @@ async def running(rewrite: AofRewrite) -> AsyncIterator[None]:
 async def test_a_deleted_calls_text_leaves_the_file_and_others_stay(directory: Path) -> None:
     metrics = Metrics()
     async with private_store(directory) as store:
-        rewrite = AofRewrite(store.client, directory, metrics, quiet_s=0.05)
+        rewrite = AofRewrite(store.client, directory, metrics, quiet_s=0.5)
         store.deletions.around.append(rewrite.around_deletion)
         async with running(rewrite):
             for number in range(5):

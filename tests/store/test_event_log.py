@@ -220,7 +220,7 @@ async def test_a_failure_of_redis_is_a_store_error(store: RedisStore) -> None:
 
 async def test_a_write_that_took_too_long_and_happened_is_not_repeated(store: RedisStore, redis_url: str) -> None:
     await opened(store, CALL)
-    async with await open_store(f"{redis_url}?socket_timeout=0.1", prefix=store.keys.prefix, ttl_s=3600) as hasty:
+    async with await open_store(f"{redis_url}?socket_timeout=1", prefix=store.keys.prefix, ttl_s=3600) as hasty:
         await hasty.ping()
         info = await store.client.info("server")
         os.kill(info["process_id"], signal.SIGSTOP)

@@ -185,7 +185,7 @@ async def test_leaving_stops_the_queueing(store: RedisStore) -> None:
 
 async def test_a_deaf_redis_is_reported_on_entering(store: RedisStore) -> None:
     feed = RedisFeed(store.client, store.keys, confirm_s=0.1)
-    await store.client.execute_command("CLIENT", "PAUSE", 300)
+    await store.client.execute_command("CLIENT", "PAUSE", 3000)
     with pytest.raises(StoreError, match="cannot follow"):
         async with feed.follow():
             pass

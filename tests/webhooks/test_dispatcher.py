@@ -87,7 +87,7 @@ async def test_the_status_counts_though_the_answer_never_ends(
     receiving.url = str((await aiohttp_server(app)).make_url("/hook"))
     call = await begin_call("CA1")
     await call.say("hello")
-    async with send(timeout_s=0.3) as sending:
+    async with send(timeout_s=1.0) as sending:
         await until(lambda: _is(sending.metric("events_total", outcome="delivered"), 1))
     over.set()
     assert len(tried) == 1
@@ -196,7 +196,7 @@ async def test_a_receiver_that_does_not_answer_in_time_is_tried_again(
     receiving.rule = lambda event, tries: never if tries == 1 else 200
     call = await begin_call("CA1")
     await call.say("hello")
-    async with send(timeout_s=0.1) as sending:
+    async with send(timeout_s=1.0) as sending:
         await receiving.until(lambda: receiving.texts("CA1") == ["hello"])
         assert sending.metric("attempts_total", status="timeout") == 1
     never.set()
