@@ -158,6 +158,7 @@ def seeds(parts: tuple[str, ...], count: int) -> Iterator[tuple[str, int]]:
     return ((part, seed) for part in parts for seed in range(count))
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize(("part", "seed"), [*seeds(ALL, 2), *seeds(LISTS, 1)])
 async def test_overwritten_bytes_are_reported_or_the_model_works(
     compiled: Path, tmp_path: Path, part: str, seed: int

@@ -152,6 +152,7 @@ def test_a_folder_of_the_old_kind(copied: Path, tmp_path: Path) -> None:
     catalog.describe(old).check()
 
 
+@pytest.mark.hostile
 @pytest.mark.parametrize(
     "part",
     [
@@ -190,6 +191,7 @@ def test_arcs_that_lead_nowhere_are_seen_when_asked_for(copied: Path) -> None:
     assert validation.faults(copied, arcs=True) == ["graph/Gr.fst is damaged: arcs lead to states that are not there"]
 
 
+@pytest.mark.hostile
 def test_random_damage_ends_in_words_not_in_a_traceback(copied: Path) -> None:
     for part in ("graph/HCLr.fst", "graph/Gr.fst", "am/final.mdl"):
         whole = (copied / part).read_bytes()
