@@ -15,7 +15,8 @@ from transcriber.store.redis_store import RedisStore, open_store
 
 # aiohttp reads the system's certificates when it is imported, a fifth of what a command takes to start, and the tests
 # start hundreds of them; whoever is to be trusted in a test is named in it.
-os.environ["SSL_CERT_FILE"] = os.environ["SSL_CERT_DIR"] = os.devnull
+for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+    os.environ.setdefault(name, os.devnull)
 
 # No timed assertion: on a busy machine an example takes what it takes.
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -61,8 +62,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """What `-n auto` means: twice as many as cores, as half of the time a test waits."""
-    return 2 * (os.cpu_count() or 1)
+    """What `-n auto` means: more than there are cores, as tests also wait; few, as each begins by collecting."""
+    return min(8, 2 * (os.cpu_count() or 1))
+
+
+@pytest.fixture
+def system_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a test that asks a server on the internet."""
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        if os.environ[name] == os.devnull:
+            monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="session")

