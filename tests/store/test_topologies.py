@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import random
 import signal
 import socket
 from collections.abc import AsyncIterator
@@ -48,8 +49,8 @@ sentinel failover-timeout mymaster 3000
 
 
 def free_port() -> int:
-    """A port whose cluster bus (port + 10000) is a port, too."""
-    for port in range(21000, 31000):
+    """A port whose cluster bus (port + 10000) is a port, too; anywhere, as other tests look for one at this moment."""
+    for port in random.sample(range(11000, 22000), 1000):
         with socket.socket() as one, socket.socket() as two:
             try:
                 one.bind(("127.0.0.1", port))
