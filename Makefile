@@ -153,12 +153,16 @@ proxy: setup ## the ring of real proxies in front of a server (installs Debian's
 bench-ring: setup ## the ring that runs every section of `transcriber bench` once, briefly
 	$(BIN)/python -m pytest -m bench --timeout 300
 
+.PHONY: compile
+compile: setup ## the ring of graphs that are composed again and again (skipped without OpenFst: make compile-tools)
+	$(BIN)/python -m pytest -m compile --timeout 300
+
 .PHONY: node
 node: setup ## the ring of the Node example (skipped without node and npm, or where npm reaches no registry)
 	$(BIN)/python -m pytest -m node --timeout 300
 
 .PHONY: ci
-ci: check test bench-ring node api browser docs hostile proxy chaos soak speech korean ## what the CI runs
+ci: check test bench-ring compile node api browser docs hostile proxy chaos soak speech korean ## what the CI runs
 	$(BIN)/transcriber demo --speed 4
 
 .PHONY: clean

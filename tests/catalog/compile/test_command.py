@@ -57,6 +57,7 @@ def test_a_model_is_compiled_proved_and_installed(
     assert hidden(model) == []
 
 
+@pytest.mark.compile
 @pytest.mark.usefixtures("tools")
 def test_compiling_again_replaces_the_graph(compile_model: Compile, compiled: Path, tmp_path: Path) -> None:
     model = Path(shutil.copytree(compiled, tmp_path / "again", symlinks=True))
@@ -68,6 +69,7 @@ def test_compiling_again_replaces_the_graph(compile_model: Compile, compiled: Pa
     assert hidden(model) == []
 
 
+@pytest.mark.compile
 @pytest.mark.usefixtures("tools")
 def test_without_a_proof_nothing_is_installed(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     argv = ["models", "compile", str(model), "--recording", str(silence(tmp_path / "silence.wav"))]

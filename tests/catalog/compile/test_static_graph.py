@@ -83,6 +83,7 @@ def test_a_graph_that_does_not_fit_is_passed_over_and_said(
     VoskEngine(catalog.describe(model))
 
 
+@pytest.mark.compile
 def test_a_model_whose_words_lie_in_its_language_model(model: Path, tools: OpenFst, brief: Path) -> None:
     """As in official models: the table of words stands twice between the graph's head and its states."""
     path, table = model / "graph" / "Gr.fst", model / "graph" / "words.txt"
@@ -105,6 +106,7 @@ def _string(text: str) -> bytes:
     return struct.pack("<i", len(text.encode())) + text.encode()
 
 
+@pytest.mark.compile
 def test_the_old_flat_layout(model: Path, tools: OpenFst, brief: Path, tmp_path: Path) -> None:
     flat = tmp_path / "flat"
     flat.mkdir()
