@@ -122,11 +122,9 @@ async def test_a_tls_handshake_that_does_not_come_is_not_waited_for(serve: Serve
     assert "localhost" in await issuer.shown(running.server.url)
 
 
-async def test_a_reader_that_does_not_read_is_cut_and_another_one_misses_nothing(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(connections, "TAKEN_WITHIN_S", 5 * SOON_S)  # ten megabytes are on their way to the other one
-    running = await serve()
+async def test_a_reader_that_does_not_read_is_cut_and_another_one_misses_nothing(serve: Serve) -> None:
+    # Ten megabytes are on their way to the other one.
+    running = await serve(tuning=Tuning(client_limits=replace(LIMITS, write_s=5 * SOON_S)))
     address = urlsplit(running.server.url)
     deaf = socket.socket()
     deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
