@@ -34,7 +34,7 @@ async def measure(plan: Plan) -> SectionReport:
         about=plan.describe_calls(len(calls), sum(call.track_s for call in calls)),
         rows=rows,
         notes=(
-            "whole way: caller, socket, lanes, recycled recognizers, Redis; Vosk alone: a fresh recognizer a track",
+            "whole way: caller, socket, queues, recycled recognizers, Redis; Vosk alone: a fresh recognizer a track",
             "a model whose mfcc.conf has no --dither=0 hears random noise, so its texts differ from run to run",
         ),
     )
