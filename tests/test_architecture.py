@@ -41,6 +41,7 @@ PURE = [
     "audio.resampler",
     "telephony.twilio.messages",
     "telephony.twilio.signature",
+    "telephony.twilio.twiml",
     "telephony.media_stream",
     "telephony.outcomes",
     "telephony.track_clock",

@@ -1,8 +1,7 @@
-"""Twilio's webhooks: the TwiML that starts a stream on a call, and the stream's status callback."""
+"""Twilio's webhooks: a call that comes in, answered with TwiML, and the status callback of its stream."""
 
 import logging
 from collections.abc import Mapping
-from xml.etree import ElementTree as ET
 
 from aiohttp import web
 
@@ -10,6 +9,7 @@ from transcriber.errors import StoreError
 from transcriber.settings.definition import Settings
 from transcriber.telephony.twilio.messages import SID, clean
 from transcriber.telephony.twilio.signature import PublicAddress
+from transcriber.telephony.twilio.twiml import StreamTarget, voice_response
 from transcriber.web.access.ticket_issuer import TICKET_ISSUER
 from transcriber.web.access.twilio_requests import webhook_form
 from transcriber.web.api.errors import Refusal
@@ -41,22 +41,19 @@ async def twiml(request: web.Request) -> web.Response:
     if isinstance(form, Refusal):
         return form.response()
     services = request.app[SERVICES]
-    root = ET.Element("Response")
+    target, reason = None, ""
     try:
-        reason = await _start(root, request, form)
+        target, reason = await _target(request, form)
     except Exception as error:  # whatever it is, the call goes on
         reason = "error"
         services.log_limiter.log(log, logging.ERROR, "TwiML failed", "no stream could be started", exc_info=error)
     if reason:
-        root.append(ET.Comment(f" not transcribed: {WHY[reason]} "))
         services.metrics.calls_untranscribed.labels(reason).inc()
         text, call_sid = "call %r goes on untranscribed: %s", form.get("CallSid", "")[:MAX_SID_CHARS]
         level = logging.WARNING if reason in EXPECTED else logging.ERROR
         services.log_limiter.log(log, level, f"untranscribed: {reason}", text, call_sid, WHY[reason])
-    _continue(root, services.settings.twiml_then)
-    return web.Response(
-        body=ET.tostring(root, encoding="utf-8", xml_declaration=True), content_type="application/xml", charset="utf-8"
-    )
+    body = voice_response(target, why_not=WHY.get(reason, ""), then=services.settings.twiml_then)
+    return web.Response(body=body, content_type="application/xml", charset="utf-8")
 
 
 async def stream_status(request: web.Request) -> web.Response:
@@ -83,15 +80,15 @@ async def stream_status(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
-async def _start(root: ET.Element, request: web.Request, form: Mapping[str, str]) -> str:
-    """Put a <Start> into the answer; why there can be none, else empty."""
+async def _target(request: web.Request, form: Mapping[str, str]) -> tuple[StreamTarget | None, str]:
+    """Where the call's stream is to go, or why there can be none."""
     services, call_sid = request.app[SERVICES], form.get("CallSid", "")
     if not SID.fullmatch(call_sid):
-        return "no_call"
+        return None, "no_call"
     admission = services.sessions.admission
     if admission.draining or admission.full:
         services.metrics.refusals.labels(status="503").inc()
-        return "draining" if admission.draining else "full"
+        return None, "draining" if admission.draining else "full"
     ticket = ""
     try:
         ticket = await request.app[TICKET_ISSUER].issue(call_sid)
@@ -99,13 +96,9 @@ async def _start(root: ET.Element, request: web.Request, form: Mapping[str, str]
         text = "no ticket for call %s: %s"
         services.log_limiter.log(log, logging.WARNING, "no ticket", text, call_sid, error)
         if services.settings.require_ticket:
-            return "no_ticket"
+            return None, "no_ticket"
     url = _public(request, "ws") + media_path(services.settings, ticket)
-    attributes = {"url": url, "track": "both_tracks", "statusCallback": _public(request, "http") + STATUS}
-    stream = ET.SubElement(ET.SubElement(root, "Start"), "Stream", attributes)
-    if ticket:
-        ET.SubElement(stream, "Parameter", {"name": "ticket", "value": ticket})
-    return ""
+    return StreamTarget(url, _public(request, "http") + STATUS, ticket), ""
 
 
 def media_path(settings: Settings, ticket: str) -> str:
@@ -121,14 +114,3 @@ def _public(request: web.Request, scheme: str) -> str:
     # Only reached from this machine, with a key or with TRANSCRIBER_INSECURE, so the headers decide only the address.
     secure = request.secure or request.headers.get("X-Forwarded-Proto", "") == "https"
     return f"{scheme}{'s' if secure else ''}://{request.host}"
-
-
-def _continue(root: ET.Element, then: str) -> None:
-    kind, _, argument = then.partition(":")
-    match kind:
-        case "dial":
-            ET.SubElement(root, "Dial").text = argument
-        case "redirect":
-            ET.SubElement(root, "Redirect").text = argument
-        case _:
-            ET.SubElement(root, "Pause", {"length": argument})
