@@ -97,7 +97,7 @@ class Tally:
 def decoded(engine: VoskEngine, mulaw: bytes, *, gated: bool, endpoint_ms: int = ENDPOINT_MS) -> tuple[list[Word], int]:
     """The words of a track, and how many samples of it were decoded."""
     pool = OneUse(engine)
-    decoder = TrackDecoder(pool, RecognitionOptions(gated=gated, endpoint_ms=endpoint_ms))
+    decoder = TrackDecoder(pool, RecognitionOptions(vad_enabled=gated, endpoint_ms=endpoint_ms))
     words: list[Word] = []
     for start in range(0, len(mulaw), CHUNK_SAMPLES):
         chunk = AudioChunk("inbound", mulaw[start : start + CHUNK_SAMPLES], start)

@@ -12,7 +12,7 @@ from transcriber.telephony.simulator import Target
 
 WARM = 0.5
 """Share of a part that is not looked at for growth: pools fill, allocators settle."""
-MOST_LAG_S = 60.0
+MAX_LAG_S = 60.0
 """Whoever plays faster than real time waits while more audio than this is not recognised; at 600 s it is refused."""
 TASKS = re.compile(r"^transcriber_tasks (\S+)$", re.MULTILINE)
 LAG = re.compile(r"^transcriber_track_lag_seconds\{.*\} (\S+)$", re.MULTILINE)
@@ -83,8 +83,8 @@ class Watched:
         return "\ntranscriber_streams_live 0.0\n" in await self._metrics()
 
     async def keeps_up(self) -> bool:
-        """Whether all tracks have less than `MOST_LAG_S` to be recognised."""
-        return all(float(lag) < MOST_LAG_S for lag in LAG.findall(await self._metrics()))
+        """Whether all tracks have less than `MAX_LAG_S` to be recognised."""
+        return all(float(lag) < MAX_LAG_S for lag in LAG.findall(await self._metrics()))
 
     async def _metrics(self) -> str:
         async with self._session.get(f"{self.target.url}/metrics") as answer:

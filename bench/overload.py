@@ -24,7 +24,7 @@ from bench.stage import Finals, Plan, Stage, Verdict, compare
 from transcriber.benchmark import load
 from transcriber.benchmark.material import Call, from_sample_calls
 from transcriber.benchmark.section_report import percentile, ratio
-from transcriber.benchmark.transcriber_service import MOST_WAITING, TranscriberService, measure_max_tracks
+from transcriber.benchmark.transcriber_service import MAX_WAITING, TranscriberService, measure_max_tracks
 from transcriber.settings.definition import Settings
 from transcriber.store.feed import RedisFeed
 from transcriber.telephony.simulator import CallIds, Target, dial
@@ -34,7 +34,7 @@ LOOK_S = 0.2
 LET_IN_S = 20.0
 MARGIN_S = 1.0
 """Nobody dials so shortly before a call's end, which would free its place."""
-MOST_GROWN_MB = 30.0
+MAX_GROWN_MB = 30.0
 """What refused calls may cost at most while they dial again and again."""
 MB = 1e6
 
@@ -58,7 +58,7 @@ async def overload(stage: Stage, wanted: Finals) -> Verdict:
         await stage.ended(store)
         if set(answers) != {REFUSED}:
             problems.append(f"calls beyond the room were answered with {dict(answers)}")
-        if peak.most_mb - peak.first_mb > MOST_GROWN_MB:
+        if peak.most_mb - peak.first_mb > MAX_GROWN_MB:
             problems.append(f"{peak.first_mb:.0f} MB grew to {peak.most_mb:.0f} MB")
         return compare([wanted] * len(stage.ids), await stage.history(store), delay_s, problems)
 
@@ -198,7 +198,7 @@ async def _listened(stage: Stage, tracks: int) -> AsyncIterator[tuple[Transcribe
     """A server with so much room, heard by a subscriber of its Redis."""
     async with stage.server("data", "--max-tracks", str(tracks)) as (server, url), stage.store() as store:
         system = TranscriberService("service", url, server.pid, endpoint_ms=Settings().endpoint_ms, ready_s=0)
-        feed = RedisFeed(store.client, store.keys, max_waiting=MOST_WAITING)
+        feed = RedisFeed(store.client, store.keys, max_waiting=MAX_WAITING)
         try:
             async with feed.follow() as messages:
                 listening = asyncio.create_task(system.listen(messages))

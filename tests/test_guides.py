@@ -15,7 +15,7 @@ SITE = ROOT / "docs/pages"
 GUIDES = [SITE / "index.md", SITE / "tutorial.md", SITE / "glossary.md", *sorted((SITE / "how-to").glob("*.md"))]
 PAGES = [*GUIDES, *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "models/README.md"))]
 PROGRAM = ".venv/bin/transcriber"
-MOST_PICTURE_BYTES = 600_000
+MAX_PICTURE_BYTES = 600_000
 
 
 def commands(text: str) -> list[list[str]]:
@@ -58,6 +58,6 @@ def test_every_file_that_a_page_names_is_there(page: Path) -> None:
 
 def test_the_pictures_are_small_and_shown() -> None:
     pictures = list((SITE / "images").glob("*.png"))
-    assert sum(picture.stat().st_size for picture in pictures) < MOST_PICTURE_BYTES
+    assert sum(picture.stat().st_size for picture in pictures) < MAX_PICTURE_BYTES
     text = "".join(page.read_text() for page in GUIDES)
     assert [picture.name for picture in pictures if f"images/{picture.name}" not in text] == []

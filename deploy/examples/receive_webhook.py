@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock
 
 TOLERANCE_S = 300
-MOST_BYTES = 1 << 20
+MAX_BYTES = 1 << 20
 KEY = base64.b64decode(os.environ["WEBHOOK_SECRET"].removeprefix("whsec_"))
 SEEN: dict[str, None] = {}  # a table with a unique key in a real receiver; here the last 10,000
 LOCK = Lock()
@@ -38,7 +38,7 @@ class Receiver(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
-        if not length.isdecimal() or int(length) > MOST_BYTES:
+        if not length.isdecimal() or int(length) > MAX_BYTES:
             self.close_connection = True
             return self.answer(413)
         body = self.rfile.read(int(length))

@@ -15,10 +15,10 @@ from tests.hostile.frames import LOST, RawSocket, frame, upgraded
 from tests.hostile.messages import Malice
 from transcriber.audio.chunk import AudioChunk
 from transcriber.telephony.media_stream import MediaStream, Outcome
-from transcriber.telephony.outcomes import StreamFault, StreamRefused, StreamStopped
+from transcriber.telephony.outcomes import StopReceived, StreamFault, StreamRefused
 
 PER_STREAM = 200
-MOST_AUDIO = 2 * 8000 + 64 * 1024
+MAX_AUDIO = 2 * 8000 + 64 * 1024
 """Bytes one message may become: its own, and a hole's silence."""
 CLOSE_CODES = {1000, 1002, 1003, 1007, 1008, 1009, 1013}
 AT_ONCE = 20
@@ -42,7 +42,7 @@ def core(messages: int, *, seed: int, note: Callable[[int], None] = lambda done:
             slowest = max(slowest, time.thread_time() - before)
             check(outcomes, over=over)
             seen.update(type(outcome).__name__ for outcome in outcomes)
-            over = over or any(isinstance(outcome, (StreamRefused, StreamStopped)) for outcome in outcomes)
+            over = over or any(isinstance(outcome, (StreamRefused, StopReceived)) for outcome in outcomes)
             if over:
                 break
         json.dumps(stream.faults)
@@ -66,7 +66,7 @@ def check(outcomes: list[Outcome], *, over: bool) -> None:
                 message.encode()
             case AudioChunk(payload=payload):
                 audio += len(payload)
-    assert audio <= MOST_AUDIO, "a message became too much audio"
+    assert audio <= MAX_AUDIO, "a message became too much audio"
 
 
 async def over_sockets(url: str, messages: int, *, seed: int, note: Callable[[int], None]) -> Counter[int]:

@@ -39,7 +39,7 @@ class Tracks:
     def open(self, on_results: OnResults, *, partials: bool = True, gated: bool = False, **options: Any) -> TrackQueue:
         """The queue of one track."""
         return self.scheduler.open(
-            self.pool, on_results, options=RecognitionOptions(partials=partials, gated=gated, **options)
+            self.pool, on_results, options=RecognitionOptions(partials=partials, vad_enabled=gated, **options)
         )
 
 

@@ -11,7 +11,7 @@ def spent(load: LoadMonitor, *, audio_s: float, cores_a_track: float) -> None:
 
 
 def capacity(load: LoadMonitor, *, speech_cost: float = 0.05, gated: bool = True, workers: int = 2) -> Capacity:
-    return Capacity(load, workers=workers, speech_cost=speech_cost, gated=gated)
+    return Capacity(load, workers=workers, speech_cost=speech_cost, vad_enabled=gated)
 
 
 def test_room_goes_with_the_workers_and_against_the_cost() -> None:

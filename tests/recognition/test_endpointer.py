@@ -11,7 +11,7 @@ from transcriber.audio.chunk import AudioChunk
 from transcriber.audio.g711 import compress
 from transcriber.recognition import pre_roll
 from transcriber.recognition.chunk_schedule import ChunkSchedule
-from transcriber.recognition.endpointer import EndOfUtterance, Endpointer, EndpointerOutput, State
+from transcriber.recognition.endpointer import EndOfUtterance, Endpointer, EndpointerOutput, EndpointerState
 from transcriber.recognition.endpointer_parameters import DEFAULTS, EndpointerParameters
 from transcriber.recognition.pre_roll import PreRoll
 from transcriber.recognition.stationary_sound import STEP_SAMPLES
@@ -86,8 +86,16 @@ def test_states_follow_the_voice_and_the_words() -> None:
         list(endpointer.push(chunk(sounds[at : at + STEP_SAMPLES], at)))
         if endpointer.state is not seen[-1]:
             seen.append(endpointer.state)
-    utterance = [State.WAITING, State.SPEECH, State.PAUSE]
-    assert seen == [*utterance, State.SPEECH, State.PAUSE, State.WAITING, State.SPEECH, State.SUSPENDED, State.WAITING]
+    utterance = [EndpointerState.WAITING, EndpointerState.SPEECH, EndpointerState.PAUSE]
+    assert seen == [
+        *utterance,
+        EndpointerState.SPEECH,
+        EndpointerState.PAUSE,
+        EndpointerState.WAITING,
+        EndpointerState.SPEECH,
+        EndpointerState.SUSPENDED,
+        EndpointerState.WAITING,
+    ]
 
 
 def test_the_utterance_ends_when_the_endpoint_is_over() -> None:
@@ -156,7 +164,7 @@ def test_a_long_utterance_ends_at_a_short_pause_and_at_last_anywhere() -> None:
     endpointer = Endpointer(loud)
     results: list[EndpointerOutput] = []
     for second in range(70):
-        endpointer.heard_word()
+        endpointer.on_word()
         breath = second == 25
         results += endpointer.push(chunk(audio((VOICE, 700), (HUSH if breath else VOICE, 300)), second * 8000))
     ends = [
@@ -280,7 +288,7 @@ def test_after_sound_without_a_word_the_detector_is_strict_for_a_minute() -> Non
         for output in endpointer.push(chunk(noise, number * len(noise))):
             if isinstance(output, EndOfUtterance):
                 opened.append(2 * number)
-                endpointer.heard_nothing()
+                endpointer.on_empty_utterance()
     assert opened == [0, 62]
 
 
@@ -295,7 +303,7 @@ def test_what_was_found_counts_from_the_next_sample_on_however_the_audio_arrives
             for output in endpointer.push(chunk(mulaw[start:end], start)):
                 heard.append(output)
                 if output == EndOfUtterance():
-                    endpointer.heard_nothing()
+                    endpointer.on_empty_utterance()
         results.append(joined(heard))
     assert results[0] == results[1]
     assert results[0].count(None) == 1
@@ -312,7 +320,7 @@ def test_with_a_schedule_the_recognizer_moves_on_when_the_first_word_should_be_k
     assert isinstance(speech, AudioChunk)
     voice = hush_ms * 8 // STEP_SAMPLES * STEP_SAMPLES
     assert (voice + pre_roll.FIRST_WORD_SAMPLES - speech.start_sample - lacking) % every < pre_roll.GRID_SAMPLES
-    assert 0 <= voice - speech.start_sample - pre_roll.LEAST_PRE_ROLL_SAMPLES < every + pre_roll.GRID_SAMPLES
+    assert 0 <= voice - speech.start_sample - pre_roll.MIN_PRE_ROLL_SAMPLES < every + pre_roll.GRID_SAMPLES
     assert speech.start_sample % pre_roll.GRID_SAMPLES == 0
 
 

@@ -11,7 +11,7 @@ from transcriber.audio.g711 import expand
 from transcriber.audio.wav import Recording, read_recording
 from transcriber.recognition.vosk_engine import VoskEngine
 from transcriber.telephony.simulator.message_builder import FIRST_TIMESTAMP_MS
-from transcriber.telephony.track_clock import LONGEST_FILLED_GAP_SAMPLES
+from transcriber.telephony.track_clock import MAX_FILLED_GAP_SAMPLES
 
 SLACK_MS = 200
 """A word that was cut is heard a little into the silence behind it."""
@@ -49,8 +49,6 @@ async def test_a_word_never_lies_in_a_hole(
         inside = min(word["end_ms"], hole[1]) - max(word["start_ms"], hole[0])
         assert inside <= SLACK_MS, (word, hole)
     for final in finals:
-        if gap_ms * SAMPLES_PER_MS > LONGEST_FILLED_GAP_SAMPLES:
+        if gap_ms * SAMPLES_PER_MS > MAX_FILLED_GAP_SAMPLES:
             assert not (final["start_ms"] < hole[0] and final["end_ms"] > hole[1]), (final["text"], hole)
-    assert summary["tracks"]["inbound"]["talk_ms"] <= played_ms + min(
-        gap_ms, LONGEST_FILLED_GAP_SAMPLES // SAMPLES_PER_MS
-    )
+    assert summary["tracks"]["inbound"]["talk_ms"] <= played_ms + min(gap_ms, MAX_FILLED_GAP_SAMPLES // SAMPLES_PER_MS)

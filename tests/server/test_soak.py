@@ -12,8 +12,8 @@ from transcriber.audio import sample_calls
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(300)]
 CALLS, TIMES = 400, 10
-MOST_GROWN_MB = 12
-MOST_SHIFT_MS = 30
+MAX_GROWN_MB = 12
+MAX_SHIFT_MS = 30
 """One of the acoustic model's frames, by which words are told."""
 
 
@@ -21,10 +21,10 @@ async def test_many_calls_leave_no_growth_and_a_long_one_keeps_its_times(tmp_pat
     recording = speech(sample_calls.DEFAULT)
     calls, long, times = await play(tmp_path, calls=CALLS, recording=recording, times=TIMES, say=print)
     assert calls is not None
-    assert calls.grown_mb < MOST_GROWN_MB
+    assert calls.grown_mb < MAX_GROWN_MB
     for growth in (calls, long):
         assert growth is not None
         assert [growth.more(what) <= 2 for what in ("files", "threads", "tasks")] == [True] * 3, growth.warm
     assert times is not None
     assert all(shift.same >= 0.9 * shift.words > 50 for shift in times.shifts), times.line()
-    assert max(map(abs, times.medians_ms)) <= MOST_SHIFT_MS, times.line()
+    assert max(map(abs, times.medians_ms)) <= MAX_SHIFT_MS, times.line()

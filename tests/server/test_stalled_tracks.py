@@ -12,7 +12,7 @@ from transcriber.audio.g711 import SILENCE
 from transcriber.audio.wav import Recording
 from transcriber.recognition.vosk_engine import VoskEngine
 from transcriber.telephony.simulator.message_builder import FIRST_TIMESTAMP_MS
-from transcriber.telephony.track_clock import LONGEST_FILLED_GAP_SAMPLES
+from transcriber.telephony.track_clock import MAX_FILLED_GAP_SAMPLES
 
 SPEECH_MS = 4000
 """Of the caller's speech: it ends within a sentence."""
@@ -74,7 +74,7 @@ async def test_a_leg_that_is_muted_and_comes_back_is_heard_and_the_other_one_all
     assert not [
         word
         for word in words
-        if hole[0] + LONGEST_FILLED_GAP_SAMPLES // 8 < word["end_ms"] and word["start_ms"] < hole[1] - 100
+        if hole[0] + MAX_FILLED_GAP_SAMPLES // 8 < word["end_ms"] and word["start_ms"] < hole[1] - 100
     ]
     async with running.phone.call(recording, tracks=["outbound"]) as call:
         await call.play()

@@ -21,7 +21,7 @@ from tests.sample_events import (
     until,
 )
 from transcriber.errors import StoreError
-from transcriber.store.call_list import LONGEST_CALL_S
+from transcriber.store.call_list import MAX_CALL_S
 from transcriber.store.redis_store import RedisStore, open_store
 
 CALL = "CA1"
@@ -170,7 +170,7 @@ async def test_calls_expire_after_the_ttl_and_live_ones_not_sooner_than_a_day(st
     await opened(store, CALL)
     both = (store.keys.events(CALL), store.keys.call(CALL))
     for key in both:
-        assert LONGEST_CALL_S - 5 <= await store.client.ttl(key) <= LONGEST_CALL_S
+        assert MAX_CALL_S - 5 <= await store.client.ttl(key) <= MAX_CALL_S
     await closed(store, CALL)
     for key in both:
         assert 3595 <= await store.client.ttl(key) <= 3600

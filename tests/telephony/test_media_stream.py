@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.telephony.test_messages import STREAM, start_message
 from transcriber.audio.chunk import AudioChunk
 from transcriber.telephony.media_stream import SPARE_EVENTS, MediaStream, Outcome
-from transcriber.telephony.outcomes import AudioGap, DtmfReceived, StreamFault, StreamRefused, StreamStopped
+from transcriber.telephony.outcomes import AudioGap, DtmfReceived, StopReceived, StreamFault, StreamRefused
 from transcriber.telephony.twilio.messages import Start
 
 
@@ -54,7 +54,7 @@ def test_connected_is_optional_and_tracks_are_told_apart() -> None:
     )
     assert audio_of(outcomes) == b"a" * 160 + b"c" * 160
     assert audio_of(outcomes, "outbound") == b"b" * 160
-    assert outcomes[-1] == StreamStopped()
+    assert outcomes[-1] == StopReceived()
     assert stream.audio_ms() == {"inbound": 40, "outbound": 20}
     assert not stream.faults
     assert feed(stream, media(6, 195)) == []

@@ -14,7 +14,7 @@ from tests.web.conftest import WebClient
 from transcriber.settings.definition import Settings
 from transcriber.telephony.twilio.signature import compute
 from transcriber.web.access import authorization, twilio_requests
-from transcriber.web.api.errors import Refusal
+from transcriber.web.api.errors import HttpRefusal
 from transcriber.web.app import create_app
 from transcriber.web.services import Services
 
@@ -147,7 +147,7 @@ async def test_without_keys_everybody_else_is_not(request_from: Any, peer: str, 
         twilio_requests.may_stream(request_from("/v1/media", peer=peer, headers=headers)),
         await twilio_requests.webhook_form(request_from("/v1/twiml", peer=peer, headers=headers)),
     ):
-        assert isinstance(refusal, Refusal)
+        assert isinstance(refusal, HttpRefusal)
         assert refusal.status == 403
         assert "TRANSCRIBER_" in refusal.message
 
@@ -177,7 +177,7 @@ async def test_whoever_expects_others_takes_nobody_for_this_machine(
         twilio_requests.may_stream(request_from("/v1/media", settings=settings)),
         await twilio_requests.webhook_form(request_from("/v1/twiml", settings=settings)),
     ):
-        assert isinstance(refusal, Refusal)
+        assert isinstance(refusal, HttpRefusal)
         assert refusal.status == 403
 
 

@@ -14,7 +14,7 @@ from tests.web.written_call import WrittenCall
 from transcriber.runtime.time_slices import TimeSlices
 from transcriber.store.redis.client import READING_CONNECTIONS
 from transcriber.store.redis_store import RedisStore, open_store
-from transcriber.web.limits.history_reads import MOST_CONCURRENT, MOST_WAITING, ReadLimits
+from transcriber.web.limits.history_reads import MAX_CONCURRENT, MAX_WAITING, ReadLimits
 
 FINALS = 1500
 WITHIN_S = 60
@@ -106,13 +106,13 @@ async def test_too_many_readers_are_asked_to_come_back(web_client: WebClient, be
     read_limits = ReadLimits()
     client = await web_client({"read_limits": read_limits})
     async with AsyncExitStack() as stack:
-        for _ in range(MOST_CONCURRENT):
+        for _ in range(MAX_CONCURRENT):
             await stack.enter_async_context(read_limits.slot())
-        waiting = [asyncio.create_task(client.get("/v1/calls?q=hello")) for _ in range(MOST_WAITING)]
+        waiting = [asyncio.create_task(client.get("/v1/calls?q=hello")) for _ in range(MAX_WAITING)]
         answers = await _until_refused(client)
         assert answers["error"]["code"] == "busy"
         assert (await client.get("/healthz")).status == (await client.get("/v1/calls/CA1")).status == 200
-    assert [answer.status for answer in await asyncio.gather(*waiting)] == [200] * MOST_WAITING
+    assert [answer.status for answer in await asyncio.gather(*waiting)] == [200] * MAX_WAITING
     assert (await client.get("/v1/calls/CA1/transcript")).status == 200
 
 

@@ -20,7 +20,7 @@ from transcriber.store.redis_store import RedisStore
 from transcriber.webhooks.client import WebhookClient
 from transcriber.webhooks.dead_letters import DeadLetters
 from transcriber.webhooks.queue import WebhookQueue
-from transcriber.webhooks.redelivery import redeliver
+from transcriber.webhooks.redelivery import redeliver_dead_letters
 
 MANY = 10_000
 
@@ -364,7 +364,7 @@ async def test_thousands_of_dead_letters_are_replayed(store: RedisStore, receivi
     key = f"{store.keys.webhook(NAME)}:dead"
     await store.client.hset(key, mapping={f"CA{number}:3": letter for number in range(MANY)})
     async with WebhookClient(receiving.url, [key_of(SECRET)], timeout_s=10.0, concurrency=8) as client:
-        result = await redeliver(dead_letters, client)
+        result = await redeliver_dead_letters(dead_letters, client)
     assert (result.delivered, result.kept, result.lost) == (0, 0, MANY)
     assert await dead_letters.count() == 0
 

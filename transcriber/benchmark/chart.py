@@ -8,7 +8,7 @@ from transcriber.benchmark.sections.capacity import Step
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 400, 70, 20, 50, 60
 COLOURS = {"service": "#0b6e4f", "peer": "#b3541e"}
-LEAST_MS, MOST_MS = 10.0, 10_000.0
+MIN_MS, MAX_MS = 10.0, 10_000.0
 MARKS_MS = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 
 
@@ -61,6 +61,6 @@ def _x(calls: int, most: int) -> float:
 
 
 def _y(ms: float) -> float:
-    held = min(MOST_MS, max(LEAST_MS, ms))
-    share = math.log(held / LEAST_MS) / math.log(MOST_MS / LEAST_MS)
+    held = min(MAX_MS, max(MIN_MS, ms))
+    share = math.log(held / MIN_MS) / math.log(MAX_MS / MIN_MS)
     return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * share

@@ -20,7 +20,7 @@ SPEECH_BELOW_PEAK_DB = 30.0
 """A frame so much below the 95th percentile of its track still counts as speech."""
 PAUSE_MS = 600
 """Shorter holes belong to a turn, longer ones are pauses."""
-LEAST_SPEECH_MS = 200
+MIN_SPEECH_MS = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +149,7 @@ def _turns_by_energy(recording: Recording) -> tuple[Turn, ...]:
         Turn(track, start_ms, end_ms, "")
         for track, mulaw in recording.tracks.items()
         for start_ms, end_ms in _loud(mulaw)
-        if end_ms - start_ms >= LEAST_SPEECH_MS
+        if end_ms - start_ms >= MIN_SPEECH_MS
     ]
     return tuple(sorted(turns, key=lambda turn: turn.start_ms))
 

@@ -31,7 +31,7 @@ from transcriber.telephony.simulator.message_builder import FIRST_TIMESTAMP_MS
 READY = re.compile(r"ready on (http://[^\s;,]+)")
 ROOM = re.compile(r"room for (\d+) tracks")
 READY_S = 120
-MOST_WAITING = 100_000
+MAX_WAITING = 100_000
 """Published messages that may wait for us: one that was lost here would count as lost by the service."""
 
 
@@ -120,7 +120,7 @@ async def run_service(model: ModelFolder, *, speech_gate: bool = True) -> AsyncI
         system = TranscriberService(name, found[1], server.pid, endpoint_ms=Settings().endpoint_ms, ready_s=ready_s)
         url = socket_url(folder / "redis")
         async with await open_store(url, prefix=Settings().redis_prefix, ttl_s=0) as store:
-            feed = RedisFeed(store.client, store.keys, max_waiting=MOST_WAITING)
+            feed = RedisFeed(store.client, store.keys, max_waiting=MAX_WAITING)
             try:
                 async with feed.follow() as messages:
                     listening = asyncio.create_task(system.listen(messages))

@@ -62,7 +62,7 @@ class AdmissionPolicy:
     def full(self) -> bool:
         """Whether one more usual stream would be too much. Unauthenticated sockets do not count."""
         expected = self.live_tracks + self.pending.tracks + USUAL_TRACKS
-        return expected > max(self.max_tracks, USUAL_TRACKS) or self._load.behind
+        return expected > max(self.max_tracks, USUAL_TRACKS) or self._load.overloaded
 
     def full_of_unauthenticated(self, address: str) -> Literal["address", "all"] | None:
         """Whether one more unauthenticated socket would be too much: for its address, or for all together."""

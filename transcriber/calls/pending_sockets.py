@@ -14,7 +14,7 @@ USUAL_TRACKS = 2
 """How many tracks a stream that has not started yet is counted as."""
 ADDRESS_SHARE = 4
 """One address gets so many-th of the room for unauthenticated sockets."""
-LEAST_PER_ADDRESS = 4
+MIN_PER_ADDRESS = 4
 """But so many in any case: a few calls may begin in the same moment with tickets that only their starts show."""
 
 
@@ -54,7 +54,7 @@ class PendingSockets:
         room = max(free_tracks // USUAL_TRACKS, 1)
         if self.unauthenticated >= room:
             return "all"
-        most = max(LEAST_PER_ADDRESS, room // ADDRESS_SHARE)
+        most = max(MIN_PER_ADDRESS, room // ADDRESS_SHARE)
         return "address" if address and self._unauthenticated[address] >= most else None
 
     @contextmanager

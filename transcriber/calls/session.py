@@ -30,7 +30,7 @@ STALLED_TICKS = 8
 """A track without a frame for so many ticks has stalled: its utterance ends. A longer endpoint needs more ticks."""
 
 
-class State(Enum):
+class SessionState(Enum):
     """Where a session is in its life."""
 
     LIVE = auto()
@@ -53,7 +53,7 @@ class Session:
         engine = recognition.pool.engine
         self.start = start
         self.received = received
-        self.state = State.LIVE
+        self.state = SessionState.LIVE
         self.ending: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         """Done, with the reason, when somebody other than the sender ends the stream."""
         self._faults: Counter[str] = Counter()
@@ -112,7 +112,7 @@ class Session:
             known_ms, ticks = self._progress[track]
             ticks = ticks + 1 if audio_ms == known_ms else 0
             self._progress[track] = audio_ms, ticks
-            if ticks >= self._stalled_ticks and self.state is State.LIVE:
+            if ticks >= self._stalled_ticks and self.state is SessionState.LIVE:
                 self._queues[track].end_utterance()
 
     def report(self, fault: StreamFault) -> None:
@@ -132,7 +132,7 @@ class Session:
         `last_message_at` says when a message last came, on the monotonic clock. A stream on which messages come for
         longer lives on, and a stream.error says so.
         """
-        if self._ending_soon is None and self.state is State.LIVE:
+        if self._ending_soon is None and self.state is SessionState.LIVE:
             self._ending_soon = asyncio.create_task(self._end_if_quiet(reason, quiet_s, last_message_at))
 
     async def _end_if_quiet(self, reason: str, quiet_s: float, last_message_at: Callable[[], float]) -> None:
@@ -150,11 +150,11 @@ class Session:
 
         Audio that was not recognised by then becomes a stream.error.
         """
-        if self.state is not State.LIVE:
+        if self.state is not SessionState.LIVE:
             return
         for outcome in self.received.flush():
             self.receive(outcome)
-        self.state = State.FINISHING
+        self.state = SessionState.FINISHING
         if self._ending_soon is not None:
             self._ending_soon.cancel()
         try:
@@ -164,7 +164,7 @@ class Session:
             )
             await self._sink.close(stream_stopped, call_ended)
         finally:
-            self.state = State.GONE
+            self.state = SessionState.GONE
 
     async def _recognise_rest(self, within_s: float) -> None:
         finishing = [queue.finish() for queue in self._queues.values()]

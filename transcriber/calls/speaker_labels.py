@@ -5,7 +5,7 @@ from collections import OrderedDict
 from transcriber.telephony.twilio.messages import Start
 
 DEFAULT_LABELS = {"inbound": "caller", "outbound": "agent"}
-MOST_CALLS = 10_000
+MAX_CALLS = 10_000
 """Calls whose labels are remembered; those labelled longest ago are forgotten first."""
 
 
@@ -22,7 +22,7 @@ class SpeakerLabels:
         if given:
             known = self._labels[start.call_sid] = known | given
             self._labels.move_to_end(start.call_sid)
-            if len(self._labels) > MOST_CALLS:
+            if len(self._labels) > MAX_CALLS:
                 self._labels.popitem(last=False)
         return {track: known.get(track, DEFAULT_LABELS[track]) for track in start.tracks}
 

@@ -21,7 +21,7 @@ STALL_S = 60.0
 """Nothing received for so long: the connection counts as broken."""
 MAX_FRUITLESS = 2
 """Attempts in a row that bring nothing, until the source is given up."""
-LONGEST_NUMBER = 19
+MAX_NUMBER = 19
 PIECE_BYTES = 256 * 1024
 MAX_TEXT_BYTES = 8 * 1024 * 1024
 TEXT_S = 60.0
@@ -209,7 +209,7 @@ def _begin(
     """Where the answer begins and how long the file is; the part file is made to fit. Raises SourceFailed."""
     if response.status == 206:
         place, _, whole = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
-        total = int(whole) if whole.isascii() and whole.isdecimal() and len(whole) < LONGEST_NUMBER else None
+        total = int(whole) if whole.isascii() and whole.isdecimal() and len(whole) < MAX_NUMBER else None
         if place.startswith(f"{start}-") and known.total in (None, total):
             return start, total
     if response.status in (206, 416):

@@ -20,9 +20,9 @@ SYMBOLS, ALIGNED = 3, 4
 STATE_BYTES, ARC_BYTES = 20, 16
 ROWS_AT_ONCE = 1 << 20
 """States or arcs."""
-LEAST_VECTOR_STATE_BYTES = 12
-LEAST_INTERVALS_BYTES = 12
-LEAST_SYMBOL_BYTES = 12
+MIN_VECTOR_STATE_BYTES = 12
+MIN_INTERVALS_BYTES = 12
+MIN_SYMBOL_BYTES = 12
 
 
 class BadFst(ValueError):
@@ -85,7 +85,7 @@ class _Reader:
                 case "ngram":
                     self.ngram()
                 case "vector":
-                    self.skip(max(states, 0) * LEAST_VECTOR_STATE_BYTES)
+                    self.skip(max(states, 0) * MIN_VECTOR_STATE_BYTES)
                 case "olabel_lookahead":
                     inner = self.lookahead()
                     return Fst(
@@ -133,10 +133,10 @@ class _Reader:
         self.take("<i")
         # Two million sets in a large model: no method calls in this loop.
         sets = self.take("<q")
-        self.expect(sets * LEAST_INTERVALS_BYTES)
+        self.expect(sets * MIN_INTERVALS_BYTES)
         unpack, data, at = struct.Struct("<Q").unpack_from, self.data, self.at
         for _ in range(sets):
-            at += LEAST_INTERVALS_BYTES + 8 * unpack(data, at)[0]
+            at += MIN_INTERVALS_BYTES + 8 * unpack(data, at)[0]
         self.at = at
         self.expect(0)
 
@@ -145,10 +145,10 @@ class _Reader:
             raise BadFst("has no symbol table where one belongs")
         self.text()
         _, count = self.take("<q"), self.take("<q")
-        self.expect(count * LEAST_SYMBOL_BYTES)
+        self.expect(count * MIN_SYMBOL_BYTES)
         unpack, data, at = struct.Struct("<I").unpack_from, self.data, self.at
         for _ in range(count):
-            at += LEAST_SYMBOL_BYTES + unpack(data, at)[0]
+            at += MIN_SYMBOL_BYTES + unpack(data, at)[0]
         self.at = at
         self.expect(0)
 

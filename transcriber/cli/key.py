@@ -9,7 +9,7 @@ from transcriber.errors import ConfigError
 from transcriber.settings import api_keys, local_key
 from transcriber.settings.definition import load_settings
 
-SHORTEST = 24
+MIN_KEY_CHARS = 24
 
 
 def add(subparsers: Subparsers) -> None:
@@ -44,8 +44,8 @@ def run(args: argparse.Namespace) -> int:
         args.usage_error(f"{args.roles!r} is no role; roles: {', '.join(api_keys.ROLE_NAMES)}, joined by +")
     if args.hash:
         secret = sys.stdin.readline().strip()
-        if len(secret) < SHORTEST:
-            args.usage_error(f"a hash hides only what cannot be guessed: {SHORTEST} characters at least")
+        if len(secret) < MIN_KEY_CHARS:
+            args.usage_error(f"a hash hides only what cannot be guessed: {MIN_KEY_CHARS} characters at least")
     else:
         secret = api_keys.generate()
         print(secret)

@@ -29,10 +29,10 @@ from transcriber.webhooks.deliverer import DeliveryContext
 from transcriber.webhooks.dispatcher import CHANNELS, WebhookDispatcher
 from transcriber.webhooks.metrics import OUTCOMES, WebhookMetrics
 from transcriber.webhooks.queue import WebhookQueue
-from transcriber.webhooks.redelivery import redeliver
+from transcriber.webhooks.redelivery import redeliver_dead_letters
 
 ATTEMPTS, CONCURRENCY, TIMEOUT_S, TAKEOVER_S = 20, 32, 15.0, 30.0
-LEAST_TAKEOVER_S = 2.0
+MIN_TAKEOVER_S = 2.0
 
 
 def add(subparsers: Subparsers) -> None:
@@ -112,8 +112,8 @@ def _check(args: argparse.Namespace) -> None:
         args.usage_error("--name must be 1 to 64 letters, digits, dots, dashes or underscores")
     if args.attempts < 1 or args.concurrency < 1 or args.timeout_s <= 0:
         args.usage_error("--attempts, --concurrency and --timeout-s must be more than nothing")
-    if args.takeover_s < LEAST_TAKEOVER_S:
-        args.usage_error(f"--takeover-s must be {LEAST_TAKEOVER_S:g} or more")
+    if args.takeover_s < MIN_TAKEOVER_S:
+        args.usage_error(f"--takeover-s must be {MIN_TAKEOVER_S:g} or more")
 
 
 async def _send(args: argparse.Namespace, settings: Settings) -> None:
@@ -167,7 +167,7 @@ async def _list_or_discard(args: argparse.Namespace, settings: Settings) -> int:
 
 async def _replay(args: argparse.Namespace, settings: Settings) -> int:
     async with await open_servers_store(settings) as store, _client(args, settings) as client:
-        result = await redeliver(_dead_letters(args, settings, store), client)
+        result = await redeliver_dead_letters(_dead_letters(args, settings, store), client)
     print_status(
         f"{result.delivered} delivered, {result.kept} not taken and kept, {result.lost} of deleted or expired calls"
     )

@@ -128,9 +128,9 @@ class Takeover:
         try:
             publishers = []
             for own, path, first in rest:
-                lease = await self._until_done(partial(self._event_log.streams.known_as, own))
+                lease = await self._until_done(partial(self._event_log.streams.current_identity, own))
                 header = header_as(first, lease.stream_sid)
-                after = await self._until_done(partial(self._event_log.streams.written, lease))
+                after = await self._until_done(partial(self._event_log.streams.last_write_number, lease))
                 if after is None:  # its server died between the stream's end and the journal's
                     await asyncio.to_thread(path.unlink)
                     continue

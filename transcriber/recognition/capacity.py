@@ -21,10 +21,10 @@ FORGET_S = 6_000.0
 class Capacity:
     """An estimate that follows the calls. `speech_cost`: CPU seconds for a second of speech, recognised in one go."""
 
-    def __init__(self, load: LoadMonitor, *, workers: int, speech_cost: float, gated: bool) -> None:
+    def __init__(self, load: LoadMonitor, *, workers: int, speech_cost: float, vad_enabled: bool) -> None:
         self._load = load
         self._workers = workers
-        self._share = SPEECH_SHARE if gated else 1.0
+        self._share = SPEECH_SHARE if vad_enabled else 1.0
         self.restart(speech_cost=speech_cost)
 
     def restart(self, *, speech_cost: float) -> None:

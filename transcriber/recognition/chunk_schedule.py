@@ -13,9 +13,9 @@ from transcriber.recognition.ports import Recognizer
 
 STEP_SAMPLES = 5 * SAMPLES_PER_MS
 """Fed at a time to watch. Features come every 10 ms, from a window of 25."""
-FEWEST_MOVES = 4
+MIN_MOVES = 4
 """Moves that show a schedule: hardly ever have so many in common what not all have."""
-LONGEST_SAMPLES = SAMPLE_RATE_HZ
+MAX_SAMPLES = SAMPLE_RATE_HZ
 """What seems to have longer chunks was only rarely seen moving."""
 RESTART_SAMPLES = 600 * SAMPLE_RATE_HZ
 """When an utterance ends after so much audio, the library begins anew with the next one."""
@@ -35,7 +35,7 @@ class ChunkSchedule:
     def of(moves: Sequence[int]) -> "ChunkSchedule | None":
         """What these moves have in common, each the samples that had been fed by then. None: nothing, or too few."""
         every = gcd(*(move - moves[0] for move in moves))
-        fits = len(moves) >= FEWEST_MOVES and STEP_SAMPLES < every <= LONGEST_SAMPLES
+        fits = len(moves) >= MIN_MOVES and STEP_SAMPLES < every <= MAX_SAMPLES
         return ChunkSchedule(every, moves[0] % every) if fits else None
 
     def samples_to_next(self, fed_samples: int) -> int:

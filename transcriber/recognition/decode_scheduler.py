@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 TURN_SAMPLES = SAMPLE_RATE_HZ
 """Fed in one turn."""
-LONGEST_BACKLOG_SAMPLES = 600 * SAMPLE_RATE_HZ
+MAX_BACKLOG_SAMPLES = 600 * SAMPLE_RATE_HZ
 """A queue's bound, ten minutes. Beyond it new audio is refused, and the session reports the fault."""
 OnResults = Callable[[RecognitionResults], None]
 
@@ -76,7 +76,7 @@ class TrackQueue:
             self._queue_up()
 
     def _ready(self) -> bool:
-        return self.pending_samples >= max(self._due_samples, self._scheduler.load.least_samples)
+        return self.pending_samples >= max(self._due_samples, self._scheduler.load.min_turn_samples)
 
     def _queue_up(self) -> None:
         self._queued = True
@@ -97,8 +97,8 @@ class TrackQueue:
         error: Exception | None = None
         results: RecognitionResults = ()
         try:
-            end_utterance, hurried = ending and not self._audio, self._scheduler.load.hurried
-            results = self._decoder.feed(chunks, last=last, end_utterance=end_utterance, hurried=hurried)
+            end_utterance, hurried = ending and not self._audio, self._scheduler.load.skips_lattice
+            results = self._decoder.feed(chunks, last=last, end_utterance=end_utterance, skip_lattice=hurried)
         except Exception as problem:  # a worker outlives a track; the session learns of it
             log.exception("recognition failed")
             self._decoder.give_up()
@@ -128,7 +128,7 @@ class TrackQueue:
 class DecodeScheduler:
     """The worker threads. Made on the event loop's thread, closed off it."""
 
-    def __init__(self, *, workers: int, longest_backlog_samples: int = LONGEST_BACKLOG_SAMPLES) -> None:
+    def __init__(self, *, workers: int, longest_backlog_samples: int = MAX_BACKLOG_SAMPLES) -> None:
         self.load = LoadMonitor()
         self.loop = asyncio.get_running_loop()
         self.longest_backlog_samples = longest_backlog_samples

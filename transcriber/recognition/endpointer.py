@@ -30,7 +30,7 @@ class EndOfUtterance:
 EndpointerOutput = AudioChunk | EndOfUtterance
 
 
-class State(Enum):
+class EndpointerState(Enum):
     """WAITING -> SPEECH <-> PAUSE -> WAITING, and from SPEECH or PAUSE to SUSPENDED -> WAITING."""
 
     WAITING = auto()
@@ -43,7 +43,7 @@ class State(Enum):
     """No utterance, though there is sound: no word was found in it."""
 
 
-WAITING, SPEECH, PAUSE, SUSPENDED = State  # Python 3.11 looks a member up in its class ten times as slowly
+WAITING, SPEECH, PAUSE, SUSPENDED = EndpointerState  # Python 3.11 looks a member up in its class ten times as slowly
 
 
 class Endpointer:
@@ -96,11 +96,11 @@ class Endpointer:
         long = self._length >= self._parameters.soft_limit_samples
         return self._parameters.short_pause_samples if long else self._parameters.endpoint_samples
 
-    def heard_word(self) -> None:
+    def on_word(self) -> None:
         """The recognizer found a word in what was passed."""
         self._wordless = 0
 
-    def heard_nothing(self) -> None:
+    def on_empty_utterance(self) -> None:
         """The recognizer found no word in the utterance that ended."""
         self._voice.be_strict(self._parameters.strict_vad_samples)
 

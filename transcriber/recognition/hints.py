@@ -15,9 +15,9 @@ from transcriber.recognition.word_errors import word_errors
 
 UNSURE_CONFIDENCE = 0.9
 """Only words below this confidence may become a hint."""
-LEAST_ALIKE = 0.7
+MIN_ALIKE = 0.7
 """Share of the sounds that must agree."""
-LEAST_SOUNDS = 4
+MIN_SOUNDS = 4
 """Shorter hints would be found in everything."""
 MORE_WORDS = 2
 """A name the model does not know comes out as up to so many words more than it has."""
@@ -41,7 +41,7 @@ class Hints:
 
     def __init__(self, phrases: Sequence[str] = ()) -> None:
         spelled = [(phrase.split(), sounds(phrase)) for phrase in phrases]
-        self._phrases = [(words, heard) for words, heard in spelled if len(heard) >= LEAST_SOUNDS]
+        self._phrases = [(words, heard) for words, heard in spelled if len(heard) >= MIN_SOUNDS]
 
     def correct(self, words: tuple[Word, ...]) -> tuple[Word, ...]:
         """The words, with the unsure ones that sound like a hint replaced by it; times within those of the replaced."""
@@ -56,7 +56,7 @@ class Hints:
         return tuple(corrected)
 
     def _best(self, words: tuple[Word, ...], at: int) -> tuple[int, Sequence[Word]]:
-        best = (LEAST_ALIKE, 1, words[at : at + 1])
+        best = (MIN_ALIKE, 1, words[at : at + 1])
         for phrase, heard in self._phrases:
             for count in range(1, len(phrase) + MORE_WORDS + 1):
                 window = words[at : at + count]

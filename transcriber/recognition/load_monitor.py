@@ -8,7 +8,7 @@ import time
 
 from transcriber.audio.chunk import SAMPLE_RATE_HZ
 
-MOST_AT_ONCE_SAMPLES = 8 * SAMPLE_RATE_HZ // 10
+MAX_AT_ONCE_SAMPLES = 8 * SAMPLE_RATE_HZ // 10
 HURRIED_S = 0.2
 BEHIND_S = 1.0
 NEWEST_WEIGHT = 0.05
@@ -41,16 +41,16 @@ class LoadMonitor:
         return self._wait_s if time.monotonic() - self._recorded_at < STALE_S else 0.0
 
     @property
-    def least_samples(self) -> int:
+    def min_turn_samples(self) -> int:
         """Samples at 8 kHz below which no track lines up for a worker now: as much as comes in while it waits."""
-        return min(MOST_AT_ONCE_SAMPLES, round(2 * self._wait_s * SAMPLE_RATE_HZ))
+        return min(MAX_AT_ONCE_SAMPLES, round(2 * self._wait_s * SAMPLE_RATE_HZ))
 
     @property
-    def hurried(self) -> bool:
+    def skips_lattice(self) -> bool:
         """Whether partials should cost as little as possible."""
         return self._wait_s > HURRIED_S
 
     @property
-    def behind(self) -> bool:
+    def overloaded(self) -> bool:
         """Whether one more call would be too much."""
         return self.wait_s > BEHIND_S

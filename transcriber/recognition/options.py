@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from transcriber.recognition.hints import NO_HINTS, Hints
-from transcriber.settings.endpoint_limits import ENDPOINT_MS, LEAST_ENDPOINT_MS, MOST_ENDPOINT_MS
+from transcriber.settings.endpoint_limits import ENDPOINT_MS, MAX_ENDPOINT_MS, MIN_ENDPOINT_MS
 from transcriber.telephony.outcomes import StreamFault
 from transcriber.telephony.twilio.messages import clean
 
-MOST_PHRASES = 500
+MAX_PHRASES = 500
 _UNHEARD = re.compile("[\u00ad\u061c\u200b\u200e\u200f\u2060\ufeff]")
 """Breaks and marks of direction are no part of a word; joiners are: some scripts write other words with them."""
 UNKNOWN = "[unk]"
@@ -32,7 +32,7 @@ class RecognitionOptions:
     """
 
     partials: bool = True
-    gated: bool = True
+    vad_enabled: bool = True
     endpoint_ms: int = ENDPOINT_MS
     grammar: tuple[str, ...] = ()
     hints: Hints = NO_HINTS
@@ -78,12 +78,12 @@ def _milliseconds(parameters: Mapping[str, str], default: int, faults: list[Stre
     if not value:
         return default
     digits = value.lstrip("0")
-    if re.fullmatch("[0-9]{1,9}", digits) and LEAST_ENDPOINT_MS <= int(digits) <= MOST_ENDPOINT_MS:
+    if re.fullmatch("[0-9]{1,9}", digits) and MIN_ENDPOINT_MS <= int(digits) <= MAX_ENDPOINT_MS:
         return int(digits)
     faults.append(
         StreamFault(
             "endpoint_ms_invalid",
-            f"parameter 'endpoint_ms' must be a whole number from {LEAST_ENDPOINT_MS} to {MOST_ENDPOINT_MS}; "
+            f"parameter 'endpoint_ms' must be a whole number from {MIN_ENDPOINT_MS} to {MAX_ENDPOINT_MS}; "
             f"{default} is used",
         )
     )
@@ -107,11 +107,11 @@ def _phrases(parameters: Mapping[str, str], name: str, faults: list[StreamFault]
         pieces = [clean(piece) for piece in listed]  # JSON has escapes for what was cleaned away around it
     spelled = (" ".join(_UNHEARD.sub("", piece).split()) for piece in pieces)
     phrases = tuple(dict.fromkeys(phrase for phrase in spelled if phrase))
-    if len(phrases) > MOST_PHRASES:
+    if len(phrases) > MAX_PHRASES:
         faults.append(
-            StreamFault(f"{name}_invalid", f"parameter {name!r} has more than {MOST_PHRASES} phrases; cut there")
+            StreamFault(f"{name}_invalid", f"parameter {name!r} has more than {MAX_PHRASES} phrases; cut there")
         )
-    return phrases[:MOST_PHRASES]
+    return phrases[:MAX_PHRASES]
 
 
 def is_word(text: str) -> bool:

@@ -6,10 +6,10 @@ from transcriber.audio.chunk import AudioChunk
 from transcriber.audio.g711 import SILENCE
 from transcriber.recognition.endpointer import EndOfUtterance, EndpointerOutput
 from transcriber.recognition.endpointer_parameters import DEFAULTS
-from transcriber.telephony.track_clock import SHORTEST_GAP_SAMPLES
+from transcriber.telephony.track_clock import MIN_GAP_SAMPLES
 
 
-class PassThrough:
+class ModelEndpointer:
     """Of one track, with an endpointer's methods. One thread at a time."""
 
     in_speech = True
@@ -23,7 +23,7 @@ class PassThrough:
 
     def push(self, chunk: AudioChunk) -> Iterator[EndpointerOutput]:
         """All of it. Only a jump of the clock ends an utterance from outside."""
-        if self._next and chunk.start_sample - self._next >= SHORTEST_GAP_SAMPLES:
+        if self._next and chunk.start_sample - self._next >= MIN_GAP_SAMPLES:
             yield EndOfUtterance(self._next)
         self._track, self._next = chunk.track, chunk.end_sample
         self.utterance_open = True
@@ -43,8 +43,8 @@ class PassThrough:
         """What comes next is another one."""
         self.utterance_open = False
 
-    def heard_word(self) -> None:
+    def on_word(self) -> None:
         """Changes nothing."""
 
-    def heard_nothing(self) -> None:
+    def on_empty_utterance(self) -> None:
         """Changes nothing."""

@@ -10,7 +10,7 @@ from transcriber.recognition.voice_activity import OPEN_WINDOW
 
 PRE_ROLL_SAMPLES = 300 * SAMPLES_PER_MS
 """Passed from before the voice was noticed …"""
-LEAST_PRE_ROLL_SAMPLES = 180 * SAMPLES_PER_MS
+MIN_PRE_ROLL_SAMPLES = 180 * SAMPLES_PER_MS
 """… but so little where the recognizer's chunk schedule is known, …"""
 FIRST_WORD_SAMPLES = 520 * SAMPLES_PER_MS
 """… or up to a chunk more, so that it moves on when the voice is there for so long: first words are known by then."""
@@ -41,7 +41,7 @@ class PreRoll:
         self.reach = PAUSE_SAMPLES
         """Samples worth holding before an utterance."""
         if schedule is not None:
-            self.reach = LEAST_PRE_ROLL_SAMPLES + schedule.every + GRID_SAMPLES + OPENING_SAMPLES
+            self.reach = MIN_PRE_ROLL_SAMPLES + schedule.every + GRID_SAMPLES + OPENING_SAMPLES
 
     def hold(self, step: AudioChunk, *, most: int) -> None:
         """Add audio, and give up the oldest until no more than `most` samples are held."""
@@ -70,7 +70,7 @@ class PreRoll:
 
     def _scheduled_start(self, schedule: ChunkSchedule, voice_sample: int, aligned_to: int) -> int:
         """Where to begin so that the recognizer moves on as soon as the first word should be known."""
-        latest = voice_sample - LEAST_PRE_ROLL_SAMPLES
+        latest = voice_sample - MIN_PRE_ROLL_SAMPLES
         latest -= (latest - aligned_to) % GRID_SAMPLES
         lacking = schedule.samples_to_next(self._fed_samples())
         late = (voice_sample + FIRST_WORD_SAMPLES - latest - lacking) % schedule.every

@@ -11,7 +11,7 @@ from transcriber.recognition.track_decoder import RecognitionResults
 from transcriber.recognition.utterance_tracker import FinalResult
 from transcriber.telephony.outcomes import StreamRefused
 
-MOST_PENDING_SAMPLES = 60 * SAMPLE_RATE_HZ
+MAX_PENDING_SAMPLES = 60 * SAMPLE_RATE_HZ
 POLL_S = 0.05
 
 
@@ -33,7 +33,7 @@ async def retranscribe(
     async def recognise(track: str, chunks: Sequence[AudioChunk]) -> None:
         queue = recognition.track_queue(partial(keep_finals, track))
         for chunk in chunks:
-            while queue.pending_samples > MOST_PENDING_SAMPLES:  # noqa: ASYNC110 - a queue tells nobody how far it is
+            while queue.pending_samples > MAX_PENDING_SAMPLES:  # noqa: ASYNC110 - a queue tells nobody how far it is
                 await asyncio.sleep(POLL_S)
             if not queue.offer(chunk):
                 break

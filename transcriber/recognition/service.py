@@ -37,7 +37,7 @@ class RecognitionService:
 
     scheduler: DecodeScheduler
     models: ModelRegistry
-    gated: bool = True
+    vad_enabled: bool = True
     endpoint_ms: int = ENDPOINT_MS
     strict: bool = False
 
@@ -49,14 +49,14 @@ class RecognitionService:
             return StreamRefused(1008, fallback.message.split(";")[0])
         if fallback is not None:
             faults.append(fallback)
-        if "endpoint_ms" in parameters and not self.gated:
+        if "endpoint_ms" in parameters and not self.vad_enabled:
             faults.append(
                 StreamFault("endpoint_ms_unsupported", "the speech gate is off: the model ends utterances itself")
             )
         request, unknown = _granted(request, pool.engine, faults)
         options = RecognitionOptions(
             partials=request.partials,
-            gated=self.gated,
+            vad_enabled=self.vad_enabled,
             endpoint_ms=request.endpoint_ms,
             grammar=request.grammar,
             hints=Hints(request.hints),

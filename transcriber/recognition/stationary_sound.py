@@ -33,7 +33,7 @@ FAINT_ENERGY = 3e6
 """… and of a block too soft to have a voice, -72 dB of full scale."""
 STATIONARY_BLOCKS = 3
 """The block of an unchanged sound from which it is stationary."""
-WINDOW_BLOCKS, MOST_STATIONARY_BLOCKS = 40, 16
+WINDOW_BLOCKS, MAX_STATIONARY_BLOCKS = 40, 16
 """So many stationary ones of the latest blocks with voice are no speech: of a flat synthetic voice 12 are, at most."""
 LONG_RUN_BLOCKS = 12
 """Nor is a sound that did not change for so many blocks; speech: 9."""
@@ -130,7 +130,7 @@ class StationarySoundDetector:
 
     def _conclude(self) -> None:
         if not self.is_stationary:
-            if self._key or self._run >= LONG_RUN_BLOCKS or sum(self._recent) >= MOST_STATIONARY_BLOCKS:
+            if self._key or self._run >= LONG_RUN_BLOCKS or sum(self._recent) >= MAX_STATIONARY_BLOCKS:
                 self.is_stationary = True
                 self._recent.clear()
                 self._forget_doubts()

@@ -3,7 +3,7 @@
 from bisect import bisect_left, bisect_right
 
 from transcriber.audio.chunk import SAMPLES_PER_MS
-from transcriber.telephony.track_clock import SHORTEST_GAP_SAMPLES
+from transcriber.telephony.track_clock import MIN_GAP_SAMPLES
 
 
 class TimestampMapper:
@@ -19,7 +19,7 @@ class TimestampMapper:
 
     @property
     def gap_fed_ms(self) -> float:
-        """Milliseconds fed before the latest gap of SHORTEST_GAP_SAMPLES or more in what is fed."""
+        """Milliseconds fed before the latest gap of MIN_GAP_SAMPLES or more in what is fed."""
         return self._gap_fed / SAMPLES_PER_MS
 
     @property
@@ -31,7 +31,7 @@ class TimestampMapper:
         """So many samples, the first of them at that position, are being fed."""
         jump = start_sample - self._start[-1] - self.fed_samples + self._fed[-1] if self._fed else start_sample
         if jump or not self._fed:
-            self._gap_fed = self.fed_samples if abs(jump) >= SHORTEST_GAP_SAMPLES else self._gap_fed
+            self._gap_fed = self.fed_samples if abs(jump) >= MIN_GAP_SAMPLES else self._gap_fed
             self._fed.append(self.fed_samples)
             self._start.append(start_sample)
         self.fed_samples += samples
@@ -52,10 +52,7 @@ class TimestampMapper:
         start, end = round(start_ms * SAMPLES_PER_MS), round(end_ms * SAMPLES_PER_MS)
         for anchor in range(max(1, bisect_right(self._fed, start)), bisect_left(self._fed, end)):
             border = self._fed[anchor]
-            if (
-                abs(self._start[anchor] - border - self._start[anchor - 1] + self._fed[anchor - 1])
-                < SHORTEST_GAP_SAMPLES
-            ):
+            if abs(self._start[anchor] - border - self._start[anchor - 1] + self._fed[anchor - 1]) < MIN_GAP_SAMPLES:
                 continue
             if border - start > end - border:
                 end_ms = border / SAMPLES_PER_MS

@@ -9,7 +9,7 @@ from transcriber.audio.chunk import PCM_BYTES_PER_SAMPLE, SAMPLE_RATE_HZ, SAMPLE
 from transcriber.recognition.endpointer import Endpointer, EndpointerOutput
 from transcriber.recognition.endpointer_parameters import EndpointerParameters
 from transcriber.recognition.options import RecognitionOptions
-from transcriber.recognition.pass_through import PassThrough
+from transcriber.recognition.pass_through import ModelEndpointer
 from transcriber.recognition.pcm_chunker import BLOCK_SAMPLES, PcmChunker
 from transcriber.recognition.ports import Recognizer
 from transcriber.recognition.pre_roll import PreRoll
@@ -36,13 +36,13 @@ class TrackDecoder:
     def __init__(self, pool: RecognizerPool, options: RecognitionOptions) -> None:
         self._pool = pool
         self._options = options
-        self._schedule = pool.chunk_schedule if options.gated else None
+        self._schedule = pool.chunk_schedule if options.vad_enabled else None
         self._chunker = PcmChunker(pool.engine.band, self._schedule)
-        self._endpointer = self._new_endpointer() if options.gated else PassThrough()
+        self._endpointer = self._new_endpointer() if options.vad_enabled else ModelEndpointer()
         self._tracker = UtteranceTracker(options.hints)
         self._evidence = WordEvidence()
         self._recognizer: Recognizer | None = None
-        self._model_endpoint_ms = options.endpoint_ms - ENDPOINT_MS if options.gated else 0
+        self._model_endpoint_ms = options.endpoint_ms - ENDPOINT_MS if options.vad_enabled else 0
         """The model's own rules end an utterance when they have held it to be over for longer than this …"""
         self._held_over_ms = 0.0
         """… which they have for so long."""
@@ -52,7 +52,7 @@ class TrackDecoder:
         """Whether people said something since the endpointer's last EndOfUtterance."""
 
     def feed(
-        self, chunks: Sequence[AudioChunk], *, last: bool, end_utterance: bool = False, hurried: bool = False
+        self, chunks: Sequence[AudioChunk], *, last: bool, end_utterance: bool = False, skip_lattice: bool = False
     ) -> RecognitionResults:
         """Feed the chunks; at the end of the track also the rest, and give the recognizer back.
 
@@ -69,7 +69,7 @@ class TrackDecoder:
         elif end_utterance and self.utterance_open:
             results += self._take(self._endpointer.end_utterance())
         elif self._recognizer is not None and self._chunker.fed_samples != fed_samples:
-            results.append(self._partial(self._recognizer, hurried=hurried))
+            results.append(self._partial(self._recognizer, skip_lattice=skip_lattice))
         wanted = (PartialResult, FinalResult) if self._options.partials else FinalResult
         return [result for result in results if isinstance(result, wanted)]
 
@@ -124,7 +124,7 @@ class TrackDecoder:
         if self._recognizer is not None:
             results.append(self._result(self._recognizer, until_sample))
         if not self._found_words:
-            self._endpointer.heard_nothing()
+            self._endpointer.on_empty_utterance()
         self._found_words = False
         return results
 
@@ -133,21 +133,21 @@ class TrackDecoder:
         self._chunker.end_utterance()
         until_ms = until_sample and until_sample // SAMPLES_PER_MS
         result = self._tracker.end_utterance(recognizer.result(), until_ms=until_ms)
-        if isinstance(result, FinalResult) and self._evidence.speaks(result):
-            self._endpointer.heard_word()
+        if isinstance(result, FinalResult) and self._evidence.is_plausible(result):
+            self._endpointer.on_word()
             self._found_words = True
         return result
 
-    def _partial(self, recognizer: Recognizer, *, hurried: bool) -> PartialResult | None:
+    def _partial(self, recognizer: Recognizer, *, skip_lattice: bool) -> PartialResult | None:
         if not self._options.partials:
             if self._tracker.timestamps.fed_ms < self._look_at_ms:
                 return None
             self._look_at_ms = self._tracker.timestamps.fed_ms + UNSEEN_PARTIAL_MS
-            hurried = True
-        settled = not hurried and self._tracker.unsettled_words >= UNSETTLED_WORDS
+            skip_lattice = True
+        settled = not skip_lattice and self._tracker.unsettled_words >= UNSETTLED_WORDS
         partial = self._tracker.update(recognizer.partial(settled=settled))
-        if partial is not None and self._evidence.speaks(partial):
-            self._endpointer.heard_word()
+        if partial is not None and self._evidence.is_plausible(partial):
+            self._endpointer.on_word()
         return partial
 
     def _close(self) -> _Results:

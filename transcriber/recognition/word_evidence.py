@@ -15,7 +15,7 @@ class WordEvidence:
         self._latest: list[str] = []
         """The last words of finals that counted, as long as they are one and the same."""
 
-    def speaks(self, result: PartialResult | FinalResult) -> bool:
+    def is_plausible(self, result: PartialResult | FinalResult) -> bool:
         """Whether people may have said the words of it."""
         final = isinstance(result, FinalResult)
         if isinstance(result, FinalResult) and result.confidence < SURE_CONFIDENCE:

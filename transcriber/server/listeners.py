@@ -19,7 +19,7 @@ from transcriber.web.transport.client_address import networks
 from transcriber.web.transport.connections import Connections
 from transcriber.web.transport.limited_site import LimitedSite
 
-MOST_UNCONFIRMED_MS = 60_000
+MAX_UNCONFIRMED_MS = 60_000
 LIBRARIES = ("asyncio", "aiohttp.server", "aiohttp.web", "aiohttp.websocket", "aiohttp.internal")
 """Loggers that write what strangers cause."""
 
@@ -81,5 +81,5 @@ def _bind(host: str, port: int) -> socket.socket:
         reason = error.strerror or str(error)
         raise ConfigError(f"cannot listen on {host} port {port}: {reason}") from None
     # Connections inherit it: a peer that has not confirmed a byte for so long is gone, whatever it looks like.
-    bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, MOST_UNCONFIRMED_MS)
+    bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, MAX_UNCONFIRMED_MS)
     return bound

@@ -11,7 +11,7 @@ from transcriber.runtime.background import run_in_background
 from transcriber.server.server import Server, running
 from transcriber.settings.definition import Settings
 
-MOST_FILES = 65_536
+MAX_FILES = 65_536
 
 
 async def serve_until_signalled(
@@ -75,7 +75,7 @@ async def _reload_on(requested: asyncio.Event, server: Server) -> None:
 def _allow_many_files() -> None:
     """A connection is a file; what systems allow at first (often 1024) is for programs with few."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    most = MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_FILES)
     if soft != resource.RLIM_INFINITY and soft < most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 

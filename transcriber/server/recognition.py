@@ -17,7 +17,7 @@ from transcriber.settings.definition import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Recognition:
+class RecognitionStack:
     """A server's recognition: who decodes, how much of it at once, and who loads models."""
 
     service: RecognitionService
@@ -43,7 +43,7 @@ async def open_recognition(
     model_loader: ModelLoader,
     loading: "asyncio.Task[tuple[RecognizerPool, float]]",
     stack: AsyncExitStack,
-) -> Recognition:
+) -> RecognitionStack:
     """Recognition, once the default model is loaded; its threads end with the stack. Raises ModelError."""
     pool, cost = await loading
     scheduler = DecodeScheduler(workers=model_loader.workers)
@@ -51,9 +51,11 @@ async def open_recognition(
     service = RecognitionService(
         scheduler=scheduler,
         models=model_loader.models(pool),
-        gated=settings.speech_gate,
+        vad_enabled=settings.speech_gate,
         endpoint_ms=settings.endpoint_ms,
         strict=settings.strict_model,
     )
-    capacity = Capacity(scheduler.load, workers=model_loader.workers, speech_cost=cost, gated=settings.speech_gate)
-    return Recognition(service, capacity, model_loader)
+    capacity = Capacity(
+        scheduler.load, workers=model_loader.workers, speech_cost=cost, vad_enabled=settings.speech_gate
+    )
+    return RecognitionStack(service, capacity, model_loader)

@@ -20,7 +20,7 @@ from transcriber.runtime.cancellation import cancel
 from transcriber.server.listeners import bind, serve_http
 from transcriber.server.model_loader import ModelLoader
 from transcriber.server.readiness import degradations, readiness
-from transcriber.server.recognition import Recognition, open_recognition
+from transcriber.server.recognition import RecognitionStack, open_recognition
 from transcriber.server.storage import open_storage
 from transcriber.server.tuning import Tuning
 from transcriber.settings import local_key
@@ -40,7 +40,7 @@ class Server:
     url: str
     services: Services
     """What its web handlers work with."""
-    recognition: Recognition
+    recognition: RecognitionStack
     store: RedisStore
     certificate: Certificate | None
 

@@ -13,7 +13,7 @@ from typing import Any
 from transcriber.errors import ConfigError
 from transcriber.observability.url_credentials import without_credentials
 from transcriber.settings import sources, values
-from transcriber.settings.endpoint_limits import ENDPOINT_MS, LEAST_ENDPOINT_MS, MOST_ENDPOINT_MS
+from transcriber.settings.endpoint_limits import ENDPOINT_MS, MAX_ENDPOINT_MS, MIN_ENDPOINT_MS
 from transcriber.settings.host_address import is_loopback, url_of
 from transcriber.settings.values import redis_database
 
@@ -123,7 +123,7 @@ class Settings:
         values.flag, True, "voice activity detection: 1 = only speech is decoded; 0 = everything, silence too"
     )
     endpoint_ms: int = _setting(
-        values.integer(LEAST_ENDPOINT_MS, MOST_ENDPOINT_MS),
+        values.integer(MIN_ENDPOINT_MS, MAX_ENDPOINT_MS),
         ENDPOINT_MS,
         "milliseconds of silence that end an utterance",
     )

@@ -2,5 +2,5 @@
 
 ENDPOINT_MS = 600
 """Silence that ends an utterance, unless a call asks for another …"""
-LEAST_ENDPOINT_MS, MOST_ENDPOINT_MS = 100, 10_000
+MIN_ENDPOINT_MS, MAX_ENDPOINT_MS = 100, 10_000
 """… between these."""

@@ -4,7 +4,7 @@ import base64
 import binascii
 
 SECRET_PREFIX = "whsec_"  # noqa: S105
-LEAST_KEY, MOST_KEY = 24, 64
+MIN_KEY, MAX_KEY = 24, 64
 """Bytes of a secret."""
 
 
@@ -14,9 +14,9 @@ def key_of(secret: str) -> bytes:
         key = base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
     except (binascii.Error, ValueError):
         key = b""
-    if not secret.startswith(SECRET_PREFIX) or not LEAST_KEY <= len(key) <= MOST_KEY:
+    if not secret.startswith(SECRET_PREFIX) or not MIN_KEY <= len(key) <= MAX_KEY:
         raise ValueError(
-            f"must be {SECRET_PREFIX} and {LEAST_KEY} to {MOST_KEY} bytes of base64; "
+            f"must be {SECRET_PREFIX} and {MIN_KEY} to {MAX_KEY} bytes of base64; "
             f'make one with: echo "{SECRET_PREFIX}$(openssl rand -base64 32)"'
         )
     return key

@@ -10,7 +10,7 @@ from typing import Any
 from transcriber.store.keys import Keys
 from transcriber.store.redis.client import Client
 
-LONGEST_CALL_S = 24 * 3600
+MAX_CALL_S = 24 * 3600
 """Twilio ends calls after so long. A live call is kept as long after its last event, whatever the TTL: were its counter
 to go in a long silence, `seq` would start again."""
 CHECKED_CALLS = 20
@@ -32,7 +32,7 @@ class CallList:
     def __init__(self, client: Client, keys: Keys, *, ttl_s: int) -> None:
         self._client = client
         self._keys = keys
-        self._kept_ms = ttl_s and (ttl_s + LONGEST_CALL_S) * 1000
+        self._kept_ms = ttl_s and (ttl_s + MAX_CALL_S) * 1000
         self._add = client.register_script(_ADD)
 
     async def add(self, call_sid: str, started_ms: int) -> None:

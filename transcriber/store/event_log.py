@@ -19,7 +19,7 @@ from transcriber.events.schema import (
     to_json,
 )
 from transcriber.store import scripts
-from transcriber.store.call_list import LONGEST_CALL_S, CallList
+from transcriber.store.call_list import MAX_CALL_S, CallList
 from transcriber.store.call_summary import Change
 from transcriber.store.index_repair import IndexRepair
 from transcriber.store.keys import Keys
@@ -28,8 +28,8 @@ from transcriber.store.live_streams import LiveStreams
 from transcriber.store.redis.client import Client
 from transcriber.store.redis.errors import redis_failures
 from transcriber.store.search.index import MAX_KNOWN_CALLS, SearchIndex
-from transcriber.store.secondary_writes import SecondaryWrites
-from transcriber.store.write_step import CallPosition, Entry, Step, entry_arguments, raise_unless_done
+from transcriber.store.secondary_writes import SecondaryWriteHealth
+from transcriber.store.write_step import CallPosition, Entry, WriteKind, entry_arguments, raise_unless_done
 
 INTERRUPTED = "interrupted"
 """Status and reason of a call whose last stream's server died."""
@@ -54,7 +54,7 @@ class RedisEventLog:
         index: SearchIndex,
         calls: CallList,
         index_repair: IndexRepair,
-        secondary_writes: SecondaryWrites,
+        secondary_writes: SecondaryWriteHealth,
         *,
         ttl_s: int,
         lease_s: float,
@@ -99,7 +99,7 @@ class RedisEventLog:
         with redis_failures("cannot open the stream"):
             age_ms = time.time_ns() // 1_000_000 - at_ms
             keys = [self._keys.call(call_sid), self._keys.deleted(call_sid)]
-            begins = [at_ms if call_ms is None else call_ms, at_ms, LONGEST_CALL_S, scripts.AHEAD_MS]
+            begins = [at_ms if call_ms is None else call_ms, at_ms, MAX_CALL_S, scripts.AHEAD_MS]
             claim = await self._claim(keys=keys, args=[*begins, lease.stream_sid, age_ms])
             started_ms, began_ms = map(int, claim)
             if started_ms < 0:
@@ -113,7 +113,7 @@ class RedisEventLog:
             offset_ms = max(0, began_ms - started_ms)
             entries = _opening_entries(call, replace(stream, start_ms=offset_ms), started_ms)
             try:
-                step: Step = "skip" if skip else "open"
+                step: WriteKind = "skip" if skip else "open"
                 position = CallPosition(at_ms, age_ms, seq)
                 await self._run(step, lease, after, entries, position=position)
             except StreamTaken:
@@ -195,7 +195,13 @@ class RedisEventLog:
         await self._index.add(call_sid, started_ms, texts)
 
     async def _run(
-        self, step: Step, lease: Lease, number: int, entries: Sequence[Entry], *, position: CallPosition | None = None
+        self,
+        step: WriteKind,
+        lease: Lease,
+        number: int,
+        entries: Sequence[Entry],
+        *,
+        position: CallPosition | None = None,
     ) -> bool:
         """Whether no live stream is left. Raises StreamStateMismatch, StreamTaken, CallDeleted."""
         call_sid = lease.call_sid
@@ -208,7 +214,7 @@ class RedisEventLog:
             max(position.seq, self.seq(call_sid)),
             position.at_ms,
             self._ttl_s,
-            max(self._ttl_s, LONGEST_CALL_S),
+            max(self._ttl_s, MAX_CALL_S),
             position.age_ms,
         ]
         done, written, seq, was_last, *refused = await self._write(

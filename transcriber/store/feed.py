@@ -16,7 +16,7 @@ from transcriber.store.keys import CHANNELS, Keys
 from transcriber.store.ports import PublishedEvent
 from transcriber.store.redis.client import Client
 from transcriber.store.redis.errors import redis_failures
-from transcriber.store.secondary_writes import SecondaryWrites
+from transcriber.store.secondary_writes import SecondaryWriteHealth
 
 log = logging.getLogger(__name__)
 MAX_WAITING_MESSAGES = 1000
@@ -122,7 +122,7 @@ class RedisFeed:
         kinds: Sequence[Channel] = CHANNELS,
         max_waiting: int = MAX_WAITING_MESSAGES,
         confirm_s: float = CONFIRM_S,
-        secondary_writes: SecondaryWrites | None = None,
+        secondary_writes: SecondaryWriteHealth | None = None,
     ) -> None:
         self._client = client
         self._keys = keys

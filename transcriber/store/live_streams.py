@@ -15,13 +15,13 @@ class LiveStreams:
         self._client = client
         self._keys = keys
 
-    async def known_as(self, lease: Lease) -> Lease:
+    async def current_identity(self, lease: Lease) -> Lease:
         """The stream by the name it has, or is going to have: another server may have its sid."""
         with redis_failures("cannot read the stream"):
             owner = await self._client.hget(self._keys.call(lease.call_sid), f"owner:{lease.stream_sid}")
         return lease if owner in (None, lease.owner) else renamed(lease)
 
-    async def written(self, lease: Lease) -> int | None:
+    async def last_write_number(self, lease: Lease) -> int | None:
         """The number of the stream's last write, 0: none yet; None if the stream was closed."""
         names = [f"{name}:{lease.stream_sid}" for name in ("written", "was_last")]
         with redis_failures("cannot read the stream"):

@@ -25,7 +25,7 @@ from transcriber.store.redis.client import READING_CONNECTIONS, READING_DEADLINE
 from transcriber.store.redis.database_guard import DatabaseGuard
 from transcriber.store.redis.errors import redis_failures
 from transcriber.store.search.index import SearchIndex
-from transcriber.store.secondary_writes import SecondaryWrites
+from transcriber.store.secondary_writes import SecondaryWriteHealth
 from transcriber.store.stored_events import StoredEvents
 from transcriber.store.tickets import RedisTickets
 
@@ -56,7 +56,7 @@ class RedisStore:
         self._reading_client = reading_client
         self.keys = keys
         self.owner = owner
-        self.secondary_writes = SecondaryWrites(metrics)
+        self.secondary_writes = SecondaryWriteHealth(metrics)
         self.search_index = index = SearchIndex(client, keys, ttl_s=ttl_s, reading_client=reading_client)
         calls = CallList(client, keys, ttl_s=ttl_s)
         events = StoredEvents(reading_client, keys, slice_s=slice_s)

@@ -22,7 +22,7 @@ class _Problem:
     failures: int = 0
 
 
-class SecondaryWrites:
+class SecondaryWriteHealth:
     """By part: `channels` (publishing), `expiry` (times to live), `subscription`, and each of INDEXES.
 
     Belongs to the event loop's thread.

@@ -12,7 +12,7 @@ from transcriber.store.keys import Keys
 Guard = Literal["always", "new", "first", "resumed", "last"]
 """When an entry is written: always; the stream is not known yet; the call has no events yet; it has, but no live
 stream; none is left after this."""
-Step = Literal["open", "skip", "append", "close", "interrupt"]
+WriteKind = Literal["open", "skip", "append", "close", "interrupt"]
 
 
 @dataclass(frozen=True, slots=True)

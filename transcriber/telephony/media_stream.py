@@ -8,21 +8,21 @@ from collections.abc import Iterable
 from enum import Enum, auto
 
 from transcriber.audio.chunk import SAMPLE_RATE_HZ, SAMPLES_PER_MS, AudioChunk
-from transcriber.telephony.outcomes import AudioGap, DtmfReceived, StreamFault, StreamRefused, StreamStopped
+from transcriber.telephony.outcomes import AudioGap, DtmfReceived, StopReceived, StreamFault, StreamRefused
 from transcriber.telephony.track_clock import Aligned, TrackClock
 from transcriber.telephony.twilio import messages
 
 REMEMBERED_SEQUENCES = 256
 """How many sequence numbers back a repeat is recognised."""
-LARGEST_LOSS_MESSAGES = 10_000
+MAX_LOSS_MESSAGES = 10_000
 """A larger jump of the sequence is nonsense, not loss."""
 SPARE_EVENTS = 1_000
 """So many keys, and as many gaps, may a stream report, and one more per second of audio: each is kept as an event."""
 
-Outcome = messages.Start | AudioChunk | AudioGap | DtmfReceived | StreamFault | StreamStopped | StreamRefused
+Outcome = messages.Start | AudioChunk | AudioGap | DtmfReceived | StreamFault | StopReceived | StreamRefused
 
 
-class State(Enum):
+class MediaStreamState(Enum):
     """Where a stream is in its life."""
 
     WAITING = auto()
@@ -37,7 +37,7 @@ class MediaStream:
     """
 
     def __init__(self) -> None:
-        self.state = State.WAITING
+        self.state = MediaStreamState.WAITING
         self.faults: Counter[str] = Counter()
         self.frames = 0
         self.frames_lost = 0
@@ -55,9 +55,9 @@ class MediaStream:
         if isinstance(message, StreamFault) and message.code == "not_json":
             return [StreamRefused(1007, message.message)]
         match self.state:
-            case State.WAITING:
+            case MediaStreamState.WAITING:
                 return self._wait(message)
-            case State.LIVE:
+            case MediaStreamState.LIVE:
                 return self._live(message)
         return []
 
@@ -85,7 +85,7 @@ class MediaStream:
         if (start.encoding.lower(), start.sample_rate, start.channels) != ("audio/x-mulaw", SAMPLE_RATE_HZ, 1):
             form = f"{start.encoding} at {start.sample_rate} Hz, {start.channels} channels"
             return [StreamRefused(1003, f"unsupported media format: {form}; send audio/x-mulaw at 8000 Hz, 1 channel")]
-        self.state = State.LIVE
+        self.state = MediaStreamState.LIVE
         self._clocks = {track: TrackClock(track) for track in start.tracks}
         if start.sequence is not None:
             self._last_sequence = start.sequence
@@ -114,12 +114,12 @@ class MediaStream:
                 key = DtmfReceived(message.track, message.digit, end_sample // SAMPLES_PER_MS)
                 outcomes += self._within_budget(key)
             case messages.Stop():
-                self.state = State.OVER
-                outcomes.append(StreamStopped())
+                self.state = MediaStreamState.OVER
+                outcomes.append(StopReceived())
         return outcomes
 
     def _comes_next(self, media: messages.Media) -> bool:
-        return media.sequence == self._last_sequence + 1 and self.state is State.LIVE
+        return media.sequence == self._last_sequence + 1 and self.state is MediaStreamState.LIVE
 
     def _next_frame(self, media: messages.Media) -> list[Outcome]:
         self._last_sequence += 1
@@ -133,7 +133,7 @@ class MediaStream:
         self._recent.append(sequence)
         if missing == 0:
             return []
-        if not 0 < missing < LARGEST_LOSS_MESSAGES:
+        if not 0 < missing < MAX_LOSS_MESSAGES:
             return self._fault(StreamFault("sequence_jump", f"the sequence number jumped to {sequence}"))
         self.frames_lost += missing
         lost = f"{missing} messages before sequence number {sequence} never came"

@@ -30,7 +30,7 @@ class StreamFault:
 
 
 @dataclass(frozen=True, slots=True)
-class StreamStopped:
+class StopReceived:
     """The sender said that the stream is over."""
 
 

@@ -9,9 +9,9 @@ from transcriber.telephony.outcomes import AudioGap, StreamFault
 
 JITTER_SAMPLES = 10 * SAMPLES_PER_MS
 """Real timestamps are off by some milliseconds: nothing is done about less than this."""
-SHORTEST_GAP_SAMPLES = 40 * SAMPLES_PER_MS
+MIN_GAP_SAMPLES = 40 * SAMPLES_PER_MS
 """From two frames on, a jump of the timestamps means that audio is missing."""
-LONGEST_FILLED_GAP_SAMPLES = 2000 * SAMPLES_PER_MS
+MAX_FILLED_GAP_SAMPLES = 2000 * SAMPLES_PER_MS
 """A longer gap is believed when the next frame agrees, and only so much silence is fed for it."""
 SLEW_INTERVAL_SAMPLES = 100 * SAMPLES_PER_MS
 """Clocks drift: one sample is given or taken per so many, 1250 ppm."""
@@ -45,9 +45,9 @@ class TrackClock:
         if timestamp_ms is not None:
             start_sample = timestamp_ms * SAMPLES_PER_MS - self._skew
             drift = start_sample - self.end_sample
-            if abs(drift) < SHORTEST_GAP_SAMPLES:
+            if abs(drift) < MIN_GAP_SAMPLES:
                 self._slew(drift, len(payload))
-            elif 0 < drift <= LONGEST_FILLED_GAP_SAMPLES:
+            elif 0 < drift <= MAX_FILLED_GAP_SAMPLES:
                 aligned += self._gap(start_sample)
             else:
                 self._unconfirmed = AudioChunk(self._track, payload, start_sample)
@@ -64,7 +64,7 @@ class TrackClock:
         jump = first.start_sample - self.end_sample
         agreed = (
             timestamp_ms is not None
-            and abs(timestamp_ms * SAMPLES_PER_MS - self._skew - first.end_sample) < SHORTEST_GAP_SAMPLES
+            and abs(timestamp_ms * SAMPLES_PER_MS - self._skew - first.end_sample) < MIN_GAP_SAMPLES
         )
         if agreed and jump > 0:
             return self._gap(first.start_sample) + self._next(first.payload)
@@ -90,6 +90,6 @@ class TrackClock:
 
     def _gap(self, until_sample: int) -> list[Aligned]:
         start_sample, self.end_sample = self.end_sample, until_sample
-        silence = bytes([SILENCE]) * min(until_sample - start_sample, LONGEST_FILLED_GAP_SAMPLES)
+        silence = bytes([SILENCE]) * min(until_sample - start_sample, MAX_FILLED_GAP_SAMPLES)
         gap = AudioGap(self._track, start_sample // SAMPLES_PER_MS, until_sample // SAMPLES_PER_MS)
         return [gap, AudioChunk(self._track, silence, start_sample)]

@@ -121,7 +121,7 @@ class CallDeliverer:
             if result.verdict == "refused" or attempts >= self._context.max_attempts:
                 if await self._give_up(event, result, attempts):
                     return
-                result = DeliveryResult("failed", result.status, protocol.LONGEST_DELAY_S)
+                result = DeliveryResult("failed", result.status, protocol.MAX_DELAY_S)
             else:
                 await self._context.queue.count_attempt(event, attempts=attempts)
             # Jitter spreads the calls of a receiver that was away; it is no secret.

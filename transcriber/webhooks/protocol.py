@@ -20,8 +20,8 @@ GONE_STATUS = 410
 BUSY_STATUSES = frozenset({429, 503})
 """With Retry-After they speak for the receiver as a whole, not for one call."""
 
-FIRST_DELAY_S, LONGEST_DELAY_S = 1.0, 300.0
-LONGEST_ASKED_S = 3600.0
+FIRST_DELAY_S, MAX_DELAY_S = 1.0, 300.0
+MAX_ASKED_S = 3600.0
 
 
 def message_id(call_sid: str, seq: int) -> str:
@@ -51,7 +51,7 @@ def verdict(status: int) -> Verdict:
 
 def delay_s(attempts: int, *, chance: float, first_s: float = FIRST_DELAY_S) -> float:
     """How long to wait after so many tries (from 1): doubling, with jitter; `chance` is uniform in 0..1."""
-    longest = min(LONGEST_DELAY_S, first_s * 2.0 ** min(attempts - 1, 30))
+    longest = min(MAX_DELAY_S, first_s * 2.0 ** min(attempts - 1, 30))
     return longest * (0.5 + chance / 2)
 
 
@@ -66,7 +66,7 @@ def asked_delay_s(retry_after: str | None, *, now_s: float) -> float:
             asked = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now_s
         except (ValueError, TypeError, IndexError, OverflowError):
             asked = 0.0
-    return min(LONGEST_ASKED_S, max(0.0, asked))
+    return min(MAX_ASKED_S, max(0.0, asked))
 
 
 def wait_s(at: str, *, now_s: float) -> float | None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
-from transcriber.store.call_list import LONGEST_CALL_S
+from transcriber.store.call_list import MAX_CALL_S
 from transcriber.store.keys import Keys
 from transcriber.store.redis.client import Client
 from transcriber.store.redis.errors import redis_failures
@@ -27,7 +27,7 @@ BATCH_CALLS = 500
 GROUP_PREFIX = "webhook:"
 MAX_CONCURRENT_COMMANDS = 16
 """Commands under way at once, half of what the client has: thousands of calls queue here, where no deadline runs."""
-RESUMABLE_S = LONGEST_CALL_S + 3600
+RESUMABLE_S = MAX_CALL_S + 3600
 """So long after its start a call may still get events: an hour for what is written late, and for clocks that differ."""
 
 # KEYS: events stream. ARGV: group, consumer, lease ms, how many, done ids (acknowledged first).

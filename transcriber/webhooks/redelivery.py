@@ -21,7 +21,7 @@ class RedeliveryResult:
     lost: int = 0
 
 
-async def redeliver(dead_letters: DeadLetters, client: WebhookClient) -> RedeliveryResult:
+async def redeliver_dead_letters(dead_letters: DeadLetters, client: WebhookClient) -> RedeliveryResult:
     """Try every dead letter once, a call's in order, several calls at once; what is delivered is discarded.
 
     Raises StoreError, and ReceiverGone for an answer of 410.

@@ -14,7 +14,7 @@ from transcriber.benchmark.sections.latency import NOTES, source_of_turns
 from transcriber.benchmark.system_under_test import SystemUnderTest
 from transcriber.errors import ServerUnreachable
 
-LEAST_MEASURED_SHARE = 0.5
+MIN_MEASURED_SHARE = 0.5
 """A step in which the delays of fewer turns than this share could be measured fails, however short they were."""
 IDLE_WITHIN_S = 60
 IDLE_CORES = 0.1
@@ -115,7 +115,7 @@ def _step(system: SystemUnderTest, calls: int, outcome: LoadResult, bound_ms: fl
     lags = [delay.lag_ms for delay in outcome.delays if delay.lag_ms is not None]
     p95_ms, used = percentile(lags, 95), outcome.used
     failed = len(outcome.failures) + sum(bool(result.error_codes) for result in outcome.results)
-    enough = len(lags) >= LEAST_MEASURED_SHARE * outcome.turns
+    enough = len(lags) >= MIN_MEASURED_SHARE * outcome.turns
     return Step(
         system=system.name,
         calls=calls,

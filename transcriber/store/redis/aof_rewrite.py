@@ -1,6 +1,6 @@
 """Takes what was deleted or has expired out of the private redis-server's append-only file: the file is written anew.
 
-Deletions are gathered: the file is rewritten when there was none for QUIET_S, at the latest LONGEST_WAIT_S after the
+Deletions are gathered: the file is rewritten when there was none for QUIET_S, at the latest MAX_WAIT_S after the
 first, and once a day where keys have expired; after the rewriting of a large history the pause is longer. A file beside
 it (MARK_FILE) says that something is to be done, for the next start should this process die.
 """
@@ -20,7 +20,7 @@ from transcriber.store.redis.errors import redis_failures
 log = logging.getLogger(__name__)
 MARK_FILE = "erasure-pending"
 QUIET_S = 30.0
-LONGEST_WAIT_S = 600.0
+MAX_WAIT_S = 600.0
 REST_PER_REWRITE = 20
 """So many times as long as a rewriting took, nothing is rewritten: a large history is not written anew all the time."""
 EXPIRY_CHECK_S = 86_400.0
@@ -147,7 +147,7 @@ class AofRewrite:
 
     async def _until_quiet(self) -> None:
         first = asyncio.get_running_loop().time()
-        while (left_s := first + LONGEST_WAIT_S - asyncio.get_running_loop().time()) > 0:
+        while (left_s := first + MAX_WAIT_S - asyncio.get_running_loop().time()) > 0:
             self._deletion_noted.clear()
             try:
                 await asyncio.wait_for(self._deletion_noted.wait(), min(self._quiet_s, left_s))

@@ -24,7 +24,7 @@ START_S = 5.0
 LOADING_S = 60.0
 """How long a large history may take to be read back."""
 STOP_S = 5.0
-LEAST_PAUSE_S, MOST_PAUSE_S = 0.1, 10.0
+MIN_PAUSE_S, MAX_PAUSE_S = 0.1, 10.0
 """Before it is started again after it died."""
 STEADY_S = 60.0
 MAX_SOCKET_PATH_BYTES = 100
@@ -215,15 +215,15 @@ class PrivateRedis:
 
     async def _watch(self) -> None:
         """Start it again whenever it ends without being asked to; the longer the pause, the sooner it died."""
-        pause_s = LEAST_PAUSE_S
+        pause_s = MIN_PAUSE_S
         while True:
             began = time.monotonic()
             status = await self._process.wait()
             if time.monotonic() - began > STEADY_S:
-                pause_s = LEAST_PAUSE_S
+                pause_s = MIN_PAUSE_S
             log.error("the private redis-server ended with status %d; it is started again", status)
             await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, MOST_PAUSE_S)
+            pause_s = min(2 * pause_s, MAX_PAUSE_S)
             try:
                 await self._start()
                 log.warning("the private redis-server is there again")

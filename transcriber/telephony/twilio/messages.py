@@ -22,7 +22,7 @@ SID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 SID_FORM = "1 to 64 letters, digits, dots, dashes or underscores, the first a letter or digit"
 Counter = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 """A counter, sent as a string or a number."""
-LONGEST_STREAM_MS = 4 * 24 * 3600 * 1000
+MAX_STREAM_MS = 4 * 24 * 3600 * 1000
 
 _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufff9-\ufffb]")
 """Controls, ends of lines, and what puts the rest of a line in another order."""
@@ -166,7 +166,7 @@ def _parse_media(data: dict[str, Any]) -> Message:
 
 
 def _media_message(sequence: int | None, track: str, timestamp_ms: int | None, audio: bytes) -> Media:
-    if timestamp_ms is not None and timestamp_ms > LONGEST_STREAM_MS:
+    if timestamp_ms is not None and timestamp_ms > MAX_STREAM_MS:
         timestamp_ms = None
     return Media(sequence, track.removesuffix("_track"), timestamp_ms, audio)
 

@@ -9,7 +9,7 @@ from transcriber.settings import api_keys
 from transcriber.settings.api_keys import ApiKey, Role
 from transcriber.settings.definition import Settings
 from transcriber.web.access.local_client import is_local
-from transcriber.web.api.errors import Refusal
+from transcriber.web.api.errors import HttpRefusal
 from transcriber.web.services import SERVICES
 
 # Everything else needs an API key: a route that was forgotten here is closed, not open.
@@ -36,7 +36,7 @@ async def require_access(request: web.Request, handler: Handler) -> web.StreamRe
     return await handler(request)
 
 
-def may_call(request: web.Request) -> Refusal | None:
+def may_call(request: web.Request) -> HttpRefusal | None:
     """Whether the request may use the HTTP API."""
     settings = request.app[SERVICES].settings
     if settings.requires_api_key:
@@ -47,10 +47,10 @@ def may_call(request: web.Request) -> Refusal | None:
         message = f"send {which} as `Authorization: Bearer KEY` or `X-API-Key: KEY`"
         if not settings.api_keys:
             message += ", or set TRANSCRIBER_API_KEYS"
-        return Refusal(401, message, {"WWW-Authenticate": 'Bearer realm="transcriber"'})
+        return HttpRefusal(401, message, {"WWW-Authenticate": 'Bearer realm="transcriber"'})
     if settings.insecure or is_local(request):
         return None
-    return Refusal(
+    return HttpRefusal(
         403,
         "without TRANSCRIBER_API_KEYS the API answers only to this machine, directly and by its loopback name; set "
         "TRANSCRIBER_API_KEYS (and TRANSCRIBER_PUBLIC_URL) to reach it from elsewhere or through a proxy or tunnel",
@@ -87,12 +87,14 @@ def is_stranger(request: web.Request) -> bool:
     return key_of(request) is None and not trusts_this_machine(request)
 
 
-def lacking_role(role: Role) -> Refusal:
+def lacking_role(role: Role) -> HttpRefusal:
     """The refusal of a key that may do less."""
-    return Refusal(403, f"this key may not do that: it lacks the role {ROLE_NAMES[role]} (see TRANSCRIBER_API_KEYS)")
+    return HttpRefusal(
+        403, f"this key may not do that: it lacks the role {ROLE_NAMES[role]} (see TRANSCRIBER_API_KEYS)"
+    )
 
 
-def counted(request: web.Request, refusal: Refusal) -> Refusal:
+def counted(request: web.Request, refusal: HttpRefusal) -> HttpRefusal:
     """The refusal, noted in the metrics."""
     request.app[SERVICES].metrics.refusals.labels(status=str(refusal.status)).inc()
     return refusal

@@ -3,19 +3,19 @@
 from collections.abc import Sequence
 from urllib.parse import parse_qsl
 
-MOST_FIELDS = 1000
+MAX_FIELDS = 1000
 """Twilio sends some dozens; reading them is work that a stranger can ask for."""
 Fields = Sequence[tuple[str, str]]
 
 
 class TooManyFields(ValueError):
-    """More than MOST_FIELDS."""
+    """More than MAX_FIELDS."""
 
 
 def parse_form(body: bytes) -> list[Fields]:
     """The fields as UTF-8; else as Latin-1, for people, and with the bytes as they came (surrogate escapes)."""
-    if body.count(b"&") >= MOST_FIELDS:
-        raise TooManyFields(f"a form may have {MOST_FIELDS} fields")
+    if body.count(b"&") >= MAX_FIELDS:
+        raise TooManyFields(f"a form may have {MAX_FIELDS} fields")
     try:
         return [_parsed(body, "utf-8", "strict")]
     except UnicodeDecodeError:

@@ -13,7 +13,7 @@ from transcriber.calls.admission import AdmissionPolicy
 from transcriber.calls.pending_sockets import SocketCredentials
 from transcriber.errors import StoreError
 from transcriber.web.access import twilio_requests
-from transcriber.web.api.errors import Refusal
+from transcriber.web.api.errors import HttpRefusal
 from transcriber.web.limits.request_rate import limit_key_of
 from transcriber.web.services import SERVICES
 
@@ -23,7 +23,7 @@ TICKET = re.compile(r"[A-Za-z0-9_-]{1,128}")
 log = logging.getLogger(__name__)
 
 
-async def credentials_of(request: web.Request) -> SocketCredentials | Refusal:
+async def credentials_of(request: web.Request) -> SocketCredentials | HttpRefusal:
     """What the socket shows, if there is room for it. A ticket is looked at last: afterwards it is spent."""
     refusal = twilio_requests.may_stream(request)
     if refusal is not None:
@@ -38,10 +38,10 @@ async def credentials_of(request: web.Request) -> SocketCredentials | Refusal:
     if refusal is not None:
         return refusal
     found = await _spend(request, ticket, credentials)
-    return found if isinstance(found, Refusal) else _no_room(admission, found) or found
+    return found if isinstance(found, HttpRefusal) else _no_room(admission, found) or found
 
 
-async def _spend(request: web.Request, ticket: str, credentials: SocketCredentials) -> SocketCredentials | Refusal:
+async def _spend(request: web.Request, ticket: str, credentials: SocketCredentials) -> SocketCredentials | HttpRefusal:
     """The credentials with the ticket, which is spent now."""
     services = request.app[SERVICES]
     try:
@@ -53,11 +53,11 @@ async def _spend(request: web.Request, ticket: str, credentials: SocketCredentia
             return _try_later(503, "the ticket could not be checked")
         return credentials  # where none is demanded, one that cannot be checked proves as much as none
     if not call_sid:
-        return Refusal(403, "the ticket in the address is not good: made up, too old or used already")
+        return HttpRefusal(403, "the ticket in the address is not good: made up, too old or used already")
     return SocketCredentials(authenticated=True, ticket=ticket, call_sid=call_sid)
 
 
-def _no_room(admission: AdmissionPolicy, credentials: SocketCredentials) -> Refusal | None:
+def _no_room(admission: AdmissionPolicy, credentials: SocketCredentials) -> HttpRefusal | None:
     if admission.draining:
         return _try_later(503, "the server is shutting down")
     if credentials.authenticated:
@@ -70,5 +70,5 @@ def _no_room(admission: AdmissionPolicy, credentials: SocketCredentials) -> Refu
     return None
 
 
-def _try_later(status: int, why: str) -> Refusal:
-    return Refusal(status, f"{why}, try again later", {"Retry-After": str(RETRY_AFTER_S)})
+def _try_later(status: int, why: str) -> HttpRefusal:
+    return HttpRefusal(status, f"{why}, try again later", {"Retry-After": str(RETRY_AFTER_S)})

@@ -10,7 +10,7 @@ from transcriber.settings.definition import Settings
 from transcriber.telephony.twilio import signature
 from transcriber.web.access.authorization import TICKET_ROUTE, counted, key_of, lacking_role, trusts_this_machine
 from transcriber.web.access.signed_form import Fields, TooManyFields, parse_form
-from transcriber.web.api.errors import Refusal
+from transcriber.web.api.errors import HttpRefusal
 from transcriber.web.services import SERVICES
 
 ADDRESS_OVERDRAWN = web.RequestKey("overdrawn", bool)
@@ -21,7 +21,7 @@ HOW_TO_ADMIT_TWILIO = "set it together with TRANSCRIBER_PUBLIC_URL to let Twilio
 log = logging.getLogger(__name__)
 
 
-def may_stream(request: web.Request) -> Refusal | None:
+def may_stream(request: web.Request) -> HttpRefusal | None:
     """Whether the request may open a media stream; the caller counts the refusal."""
     settings = request.app[SERVICES].settings
     key = key_of(request)
@@ -45,7 +45,7 @@ def ticket_of(request: web.Request) -> str:
     return request.match_info.get("ticket") or request.query.get("ticket", "")
 
 
-async def webhook_form(request: web.Request) -> Mapping[str, str] | Refusal:
+async def webhook_form(request: web.Request) -> Mapping[str, str] | HttpRefusal:
     """The form of a webhook that Twilio signed (without an auth token: with a key, or from this machine)."""
     settings = request.app[SERVICES].settings
     body = await request.read()
@@ -54,8 +54,8 @@ async def webhook_form(request: web.Request) -> Mapping[str, str] | Refusal:
         try:
             forms = parse_form(body)
         except TooManyFields as error:
-            return counted(request, Refusal(413, str(error)))
-    refusal: Refusal | None = None
+            return counted(request, HttpRefusal(413, str(error)))
+    refusal: HttpRefusal | None = None
     if settings.twilio_auth_token:
         no_form = body if body and not forms[0] else None
         refusal = _signed(request, settings, scheme="https", forms=forms, body=no_form)
@@ -68,7 +68,7 @@ async def webhook_form(request: web.Request) -> Mapping[str, str] | Refusal:
     form = dict(forms[0])
     accounts = settings.twilio_account_sid
     if refusal is None and accounts and form.get("AccountSid") not in accounts:
-        refusal = Refusal(403, "AccountSid is not of TRANSCRIBER_TWILIO_ACCOUNT_SID")
+        refusal = HttpRefusal(403, "AccountSid is not of TRANSCRIBER_TWILIO_ACCOUNT_SID")
     return form if refusal is None else counted(request, refusal)
 
 
@@ -77,9 +77,9 @@ def _open_to(request: web.Request) -> bool:
     return request.app[SERVICES].settings.insecure or trusts_this_machine(request)
 
 
-def _without_token(settings: Settings, what: str) -> Refusal:
+def _without_token(settings: Settings, what: str) -> HttpRefusal:
     who = "want an API key" if settings.exposed else "are accepted only from this machine, directly"
-    return Refusal(403, f"without TRANSCRIBER_TWILIO_AUTH_TOKEN {what} {who}; {HOW_TO_ADMIT_TWILIO}")
+    return HttpRefusal(403, f"without TRANSCRIBER_TWILIO_AUTH_TOKEN {what} {who}; {HOW_TO_ADMIT_TWILIO}")
 
 
 def _signed(
@@ -89,7 +89,7 @@ def _signed(
     scheme: signature.Scheme,
     forms: Sequence[Fields] = ((),),
     body: bytes | None = None,
-) -> Refusal | None:
+) -> HttpRefusal | None:
     given = request.headers.get(SIGNATURE, "")
     address = signature.PublicAddress.parse(settings.public_url)
     urls = signature.candidates(address, request.raw_path, scheme=scheme)
@@ -104,8 +104,10 @@ def _signed(
         urls = signature.candidates(address, target, scheme=scheme)
     request.app[SERVICES].log_limiter.log(log, level, kind, "%s %s; URLs tried: %r", SIGNATURE, problem, urls)
     if not given:
-        return Refusal(403, f"{SIGNATURE} is missing; only Twilio may call this address, or a client with an API key")
-    return Refusal(
+        return HttpRefusal(
+            403, f"{SIGNATURE} is missing; only Twilio may call this address, or a client with an API key"
+        )
+    return HttpRefusal(
         403,
         f"{SIGNATURE} does not match; compare TRANSCRIBER_PUBLIC_URL with the address Twilio dials "
         "(the server's log lists the URLs tried) and TRANSCRIBER_TWILIO_AUTH_TOKEN with the account's",

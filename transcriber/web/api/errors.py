@@ -31,7 +31,7 @@ def error_response(
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class HttpRefusal:
     """Why a request may not go on; the message says what to set or send."""
 
     status: int

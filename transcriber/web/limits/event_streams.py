@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from aiohttp import web
 
 from transcriber.web.access import authorization
-from transcriber.web.api.errors import Refusal
+from transcriber.web.api.errors import HttpRefusal
 from transcriber.web.limits.request_rate import address_of
 from transcriber.web.services import SERVICES
 
@@ -23,7 +23,7 @@ EVENT_STREAMS = web.AppKey("event_streams", EventStreamLimits)
 
 
 @contextmanager
-def slot(request: web.Request) -> Iterator[Refusal | None]:
+def slot(request: web.Request) -> Iterator[HttpRefusal | None]:
     """A slot for one event stream, held inside the block; or the refusal of one too many."""
     open_streams, most = request.app[EVENT_STREAMS], request.app[SERVICES].settings.sse_per_client
     key = authorization.key_of(request)
@@ -31,7 +31,7 @@ def slot(request: web.Request) -> Iterator[Refusal | None]:
     if most and open_streams[name] >= most:
         who = "address" if key is None else "key"
         message = f"this {who} follows {most} live event streams already (TRANSCRIBER_SSE_PER_CLIENT is the limit)"
-        yield authorization.counted(request, Refusal(429, message, {"Retry-After": str(RETRY_AFTER_S)}))
+        yield authorization.counted(request, HttpRefusal(429, message, {"Retry-After": str(RETRY_AFTER_S)}))
         return
     open_streams[name] += 1
     try:

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from transcriber.errors import Busy
 from transcriber.runtime.time_slices import SLICE_S, TimeSlices
 
-MOST_CONCURRENT = 4
-MOST_WAITING = 32
+MAX_CONCURRENT = 4
+MAX_WAITING = 32
 WAIT_S = 10.0
 SEARCH_TOKENS = 10
 EVENTS_PER_CHARGE = 100
@@ -20,7 +20,7 @@ class ReadLimits:
     """The slots of long reads, and their time slices on the event loop. Belongs to one event loop."""
 
     def __init__(
-        self, *, most_concurrent: int = MOST_CONCURRENT, most_waiting: int = MOST_WAITING, slice_s: float = SLICE_S
+        self, *, most_concurrent: int = MAX_CONCURRENT, most_waiting: int = MAX_WAITING, slice_s: float = SLICE_S
     ) -> None:
         self.time_slices = TimeSlices(slice_s=slice_s)
         self._most_waiting = most_waiting

@@ -13,7 +13,7 @@ from aiohttp.typedefs import Handler
 
 from transcriber.settings.definition import Settings
 from transcriber.web.access import authorization, twilio_requests
-from transcriber.web.api.errors import Refusal
+from transcriber.web.api.errors import HttpRefusal
 from transcriber.web.limits.token_bucket import TokenBuckets
 from transcriber.web.services import SERVICES
 from transcriber.web.transport.client_address import IPv4Or6, Networks, address_key, limit_key, networks, parsed, within
@@ -126,4 +126,4 @@ def _client(request: web.Request) -> IPv4Or6 | None:
 def _too_many(request: web.Request, who: str, setting: str, wait_s: float) -> web.Response:
     seconds = math.ceil(wait_s)
     message = f"too many requests of {who} (TRANSCRIBER_RATE_PER_{setting} is the limit); try again in {seconds} s"
-    return authorization.counted(request, Refusal(429, message, {"Retry-After": str(seconds)})).response()
+    return authorization.counted(request, HttpRefusal(429, message, {"Retry-After": str(seconds)})).response()

@@ -4,14 +4,14 @@ from collections import OrderedDict
 from collections.abc import Hashable
 
 WINDOW_S = 60.0
-MOST_NAMES = 10_000
+MAX_NAMES = 10_000
 """Names at most; those charged longest ago are forgotten first, in their favour."""
 
 
 class TokenBuckets:
     """A bucket per name. `per_minute` 0: without a limit. `now`: seconds of any clock that does not go back."""
 
-    def __init__(self, per_minute: int, *, most_names: int = MOST_NAMES) -> None:
+    def __init__(self, per_minute: int, *, most_names: int = MAX_NAMES) -> None:
         self.per_minute = per_minute
         self._cost_s = WINDOW_S / per_minute if per_minute else 0.0
         self._most_names = most_names

@@ -18,10 +18,10 @@ from transcriber.calls.session_manager import SessionManager
 from transcriber.observability import logs
 from transcriber.observability.log_rate_limit import LogRateLimiter
 from transcriber.telephony.media_stream import MediaStream, Outcome
-from transcriber.telephony.outcomes import StreamRefused, StreamStopped
+from transcriber.telephony.outcomes import StopReceived, StreamRefused
 from transcriber.telephony.twilio.messages import Start
 from transcriber.web.access import socket_credentials
-from transcriber.web.api.errors import Refusal
+from transcriber.web.api.errors import HttpRefusal
 from transcriber.web.limits import request_rate
 from transcriber.web.services import SERVICES
 
@@ -54,8 +54,10 @@ async def media(request: web.Request) -> web.StreamResponse:
     if request.headers.get("Upgrade", "").lower() == "websocket":
         credentials = await socket_credentials.credentials_of(request)
     else:
-        credentials = Refusal(426, "this is a WebSocket endpoint for Twilio Media Streams", {"Upgrade": "websocket"})
-    if isinstance(credentials, Refusal):
+        credentials = HttpRefusal(
+            426, "this is a WebSocket endpoint for Twilio Media Streams", {"Upgrade": "websocket"}
+        )
+    if isinstance(credentials, HttpRefusal):
         refusals.labels(str(credentials.status)).inc()
         return credentials.response()
     # aiohttp refuses messages of this size, not only those above.
@@ -197,7 +199,7 @@ class MediaStreamHandler:
         match outcome:
             case StreamRefused(close_code, reason):
                 return StreamEnd(close_code, reason, "refused")
-            case StreamStopped():
+            case StopReceived():
                 return StreamEnd(WSCloseCode.OK, "", "stop")
         session.receive(outcome)
         return None

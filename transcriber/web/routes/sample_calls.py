@@ -20,7 +20,7 @@ from transcriber.web.routes.twilio_webhooks import media_path
 from transcriber.web.services import SERVICES
 
 NO_JSON = 'the body must be JSON such as {"name":"02_dental_appointment"}, or empty'
-MOST_CONCURRENT = 4
+MAX_CONCURRENT = 4
 """More are refused with 429: the samples are for looking, not for load."""
 
 
@@ -41,8 +41,8 @@ async def play(request: web.Request) -> web.Response:
     name = _name(await json_body(request, malformed=NO_JSON))
     if services.sessions.admission.draining or services.sessions.admission.full:
         return error_response(503, "no room for another call", headers={"Retry-After": "10"})
-    if len(playing) >= MOST_CONCURRENT:
-        message = f"{MOST_CONCURRENT} sample calls are being played already"
+    if len(playing) >= MAX_CONCURRENT:
+        message = f"{MAX_CONCURRENT} sample calls are being played already"
         return error_response(429, message, code="too_many", headers={"Retry-After": "10"})
     settings = services.settings
     ids = CallIds(account=settings.twilio_account_sid[0]) if settings.twilio_account_sid else CallIds()

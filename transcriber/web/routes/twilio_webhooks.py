@@ -12,7 +12,7 @@ from transcriber.telephony.twilio.signature import PublicAddress
 from transcriber.telephony.twilio.twiml import StreamTarget, voice_response
 from transcriber.web.access.ticket_issuer import TICKET_ISSUER
 from transcriber.web.access.twilio_requests import webhook_form
-from transcriber.web.api.errors import Refusal
+from transcriber.web.api.errors import HttpRefusal
 from transcriber.web.services import SERVICES
 
 MEDIA = "/v1/media"
@@ -38,7 +38,7 @@ async def twiml(request: web.Request) -> web.Response:
     has no <Start>, a comment says why, and the log and `transcriber_calls_untranscribed_total` say it, too.
     """
     form = await webhook_form(request)
-    if isinstance(form, Refusal):
+    if isinstance(form, HttpRefusal):
         return form.response()
     services = request.app[SERVICES]
     target, reason = None, ""
@@ -59,7 +59,7 @@ async def twiml(request: web.Request) -> web.Response:
 async def stream_status(request: web.Request) -> web.Response:
     """POST /v1/stream-status: what Twilio says about a stream. 204 also for streams that are not ours or over."""
     form = await webhook_form(request)
-    if isinstance(form, Refusal):
+    if isinstance(form, HttpRefusal):
         return form.response()
     services = request.app[SERVICES]
     stream_sid = form.get("StreamSid", "")

@@ -21,7 +21,7 @@ LINGERING_S = 2.0
 BACKLOG = 512
 ADDRESS_SHARE = 4
 """One address gets so many-th of all connections."""
-MOST_EXAMINED = 100
+MAX_EXAMINED = 100
 """Of the connections that wait, when one of a certain address is looked for."""
 
 log = logging.getLogger(__name__)
@@ -150,7 +150,7 @@ class Connections:
         limit = self._most_per_address if of_key else self.limits.connections
         self._log_limiter.log(log, logging.WARNING, f"connections {'of an address' if of_key else 'full'}", text, limit)
         for waiting in (self._idle, self._awaiting_head, self._awaiting_body):
-            for connection in islice(waiting, MOST_EXAMINED):
+            for connection in islice(waiting, MAX_EXAMINED):
                 if limit_key is None or connection.limit_key == limit_key:
                     self._cut(connection, "address" if of_key else "full")
                     return
