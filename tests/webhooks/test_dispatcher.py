@@ -18,9 +18,9 @@ from transcriber.settings.signing_secret import key_of
 from transcriber.store.ports import PublishedEvent
 from transcriber.store.redis_store import RedisStore
 from transcriber.webhooks.client import WebhookClient
+from transcriber.webhooks.dead_letter_redelivery import redeliver_dead_letters
 from transcriber.webhooks.dead_letters import DeadLetters
 from transcriber.webhooks.queue import WebhookQueue
-from transcriber.webhooks.redelivery import redeliver_dead_letters
 
 MANY = 10_000
 

@@ -24,12 +24,12 @@ from transcriber.settings.signing_secret import key_of
 from transcriber.store.feed import RedisFeed
 from transcriber.store.redis_store import RedisStore
 from transcriber.webhooks.client import WebhookClient, checked_url
+from transcriber.webhooks.dead_letter_redelivery import redeliver_dead_letters
 from transcriber.webhooks.dead_letters import DeadLetters
 from transcriber.webhooks.deliverer import DeliveryContext
 from transcriber.webhooks.dispatcher import CHANNELS, WebhookDispatcher
 from transcriber.webhooks.metrics import OUTCOMES, WebhookMetrics
 from transcriber.webhooks.queue import WebhookQueue
-from transcriber.webhooks.redelivery import redeliver_dead_letters
 
 ATTEMPTS, CONCURRENCY, TIMEOUT_S, TAKEOVER_S = 20, 32, 15.0, 30.0
 MIN_TAKEOVER_S = 2.0

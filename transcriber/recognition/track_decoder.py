@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from transcriber.audio.chunk import PCM_BYTES_PER_SAMPLE, SAMPLE_RATE_HZ, SAMPLES_PER_MS, AudioChunk
 from transcriber.recognition.endpointer import Endpointer, EndpointerOutput
 from transcriber.recognition.endpointer_parameters import EndpointerParameters
+from transcriber.recognition.model_endpointer import ModelEndpointer
 from transcriber.recognition.options import RecognitionOptions
-from transcriber.recognition.pass_through import ModelEndpointer
 from transcriber.recognition.pcm_chunker import BLOCK_SAMPLES, PcmChunker
 from transcriber.recognition.ports import Recognizer
 from transcriber.recognition.pre_roll import PreRoll

@@ -20,7 +20,7 @@ from transcriber.runtime.cancellation import cancel
 from transcriber.server.listeners import bind, serve_http
 from transcriber.server.model_loader import ModelLoader
 from transcriber.server.readiness import degradations, readiness
-from transcriber.server.recognition import RecognitionStack, open_recognition
+from transcriber.server.recognition_setup import RecognitionStack, open_recognition
 from transcriber.server.storage import open_storage
 from transcriber.server.tuning import Tuning
 from transcriber.settings import local_key

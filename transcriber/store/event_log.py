@@ -28,8 +28,8 @@ from transcriber.store.live_streams import LiveStreams
 from transcriber.store.redis.client import Client
 from transcriber.store.redis.errors import redis_failures
 from transcriber.store.search.index import MAX_KNOWN_CALLS, SearchIndex
-from transcriber.store.secondary_writes import SecondaryWriteHealth
-from transcriber.store.write_step import CallPosition, Entry, WriteKind, entry_arguments, raise_unless_done
+from transcriber.store.secondary_write_health import SecondaryWriteHealth
+from transcriber.store.write_arguments import CallPosition, Entry, WriteKind, entry_arguments, raise_unless_done
 
 INTERRUPTED = "interrupted"
 """Status and reason of a call whose last stream's server died."""

@@ -16,7 +16,7 @@ from transcriber.store.keys import CHANNELS, Keys
 from transcriber.store.ports import PublishedEvent
 from transcriber.store.redis.client import Client
 from transcriber.store.redis.errors import redis_failures
-from transcriber.store.secondary_writes import SecondaryWriteHealth
+from transcriber.store.secondary_write_health import SecondaryWriteHealth
 
 log = logging.getLogger(__name__)
 MAX_WAITING_MESSAGES = 1000

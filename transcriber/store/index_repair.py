@@ -16,7 +16,7 @@ from transcriber.store.keys import Keys
 from transcriber.store.redis.client import Client
 from transcriber.store.redis.errors import redis_failures
 from transcriber.store.search.index import SearchIndex
-from transcriber.store.secondary_writes import SecondaryWriteHealth
+from transcriber.store.secondary_write_health import SecondaryWriteHealth
 from transcriber.store.stored_events import StoredEvents
 
 log = logging.getLogger(__name__)

@@ -25,7 +25,7 @@ from transcriber.store.redis.client import READING_CONNECTIONS, READING_DEADLINE
 from transcriber.store.redis.database_guard import DatabaseGuard
 from transcriber.store.redis.errors import redis_failures
 from transcriber.store.search.index import SearchIndex
-from transcriber.store.secondary_writes import SecondaryWriteHealth
+from transcriber.store.secondary_write_health import SecondaryWriteHealth
 from transcriber.store.stored_events import StoredEvents
 from transcriber.store.tickets import RedisTickets
 

@@ -16,7 +16,7 @@ from transcriber import __version__
 from transcriber.errors import ConfigError
 from transcriber.observability.log_rate_limit import LogRateLimiter
 from transcriber.settings.host_address import is_loopback
-from transcriber.webhooks import protocol
+from transcriber.webhooks import retry_policy, signing
 from transcriber.webhooks.queue import WebhookEvent
 
 KEEPALIVE_S = 4.0
@@ -35,7 +35,7 @@ class DeliveryResult:
     `asked_delay_s`: what its Retry-After asks for.
     """
 
-    verdict: protocol.Verdict
+    verdict: retry_policy.Verdict
     status: str
     asked_delay_s: float = 0.0
 
@@ -111,8 +111,8 @@ class WebhookClient:
 
     async def _post(self, event: WebhookEvent) -> DeliveryResult:
         body = event.json.encode("utf-8", "surrogatepass")
-        identifier = protocol.message_id(event.call_sid, event.seq)
-        signed = protocol.headers(self._keys, identifier=identifier, at_s=int(time.time()), body=body)
+        identifier = signing.message_id(event.call_sid, event.seq)
+        signed = signing.headers(self._keys, identifier=identifier, at_s=int(time.time()), body=body)
         try:
             async with self._session.post(self.url, data=body, headers=signed, allow_redirects=False) as response:
                 result = self._result(response)
@@ -138,10 +138,10 @@ class WebhookClient:
             log.info("the receiver takes events")
 
     def _result(self, response: aiohttp.ClientResponse) -> DeliveryResult:
-        asked_s = protocol.asked_delay_s(response.headers.get("Retry-After"), now_s=time.time())
-        if response.status in protocol.BUSY_STATUSES and asked_s:
+        asked_s = retry_policy.asked_delay_s(response.headers.get("Retry-After"), now_s=time.time())
+        if response.status in retry_policy.BUSY_STATUSES and asked_s:
             self._quiet_until = max(self._quiet_until, time.monotonic() + asked_s)
-        return DeliveryResult(protocol.verdict(response.status), str(response.status), asked_s)
+        return DeliveryResult(retry_policy.classify_status(response.status), str(response.status), asked_s)
 
 
 async def _drain(response: aiohttp.ClientResponse) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from transcriber.errors import ReceiverGone, StoreError
 from transcriber.events.schema import CallEnded, Final, event_type, iso_time, parse
-from transcriber.webhooks import protocol
+from transcriber.webhooks import retry_policy
 from transcriber.webhooks.client import DeliveryResult, LeaseLost, WebhookClient
 from transcriber.webhooks.dead_letters import DeadLetter, DeadLetters
 from transcriber.webhooks.metrics import WebhookMetrics
@@ -38,7 +38,7 @@ class DeliveryContext:
     stopping: asyncio.Event
     max_attempts: int
     lease_s: float
-    first_delay_s: float = protocol.FIRST_DELAY_S
+    first_delay_s: float = retry_policy.FIRST_DELAY_S
 
 
 class CallDeliverer:
@@ -121,11 +121,11 @@ class CallDeliverer:
             if result.verdict == "refused" or attempts >= self._context.max_attempts:
                 if await self._give_up(event, result, attempts):
                     return
-                result = DeliveryResult("failed", result.status, protocol.MAX_DELAY_S)
+                result = DeliveryResult("failed", result.status, retry_policy.MAX_DELAY_S)
             else:
                 await self._context.queue.count_attempt(event, attempts=attempts)
             # Jitter spreads the calls of a receiver that was away; it is no secret.
-            delay_s = protocol.delay_s(attempts, chance=random.random(), first_s=self._context.first_delay_s)  # noqa: S311
+            delay_s = retry_policy.retry_delay_s(attempts, chance=random.random(), first_s=self._context.first_delay_s)  # noqa: S311
             await self._wait(max(delay_s, result.asked_delay_s))
 
     async def _attempt(self, event: WebhookEvent) -> DeliveryResult:
@@ -146,7 +146,7 @@ class CallDeliverer:
 
     def _count_delivered(self, content: dict[str, Any]) -> None:
         self._context.metrics.events.labels(outcome="delivered").inc()
-        waited_s = protocol.wait_s(str(content.get("at")), now_s=time.time())
+        waited_s = retry_policy.wait_s(str(content.get("at")), now_s=time.time())
         if waited_s is not None:
             self._context.metrics.delay_seconds.observe(waited_s)
 

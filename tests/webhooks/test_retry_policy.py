@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from transcriber.settings.signing_secret import key_of
-from transcriber.webhooks.protocol import asked_delay_s, delay_s, headers, message_id, verdict, wait_s
+from transcriber.webhooks.retry_policy import asked_delay_s, classify_status, retry_delay_s, wait_s
+from transcriber.webhooks.signing import headers, message_id
 
 secrets = st.binary(min_size=24, max_size=64).map(lambda key: "whsec_" + base64.b64encode(key).decode())
 
@@ -43,7 +44,7 @@ def test_an_identifier_has_no_dots() -> None:
 
 
 def test_what_answers_mean() -> None:
-    words = {status: verdict(status) for status in range(100, 600)}
+    words = {status: classify_status(status) for status in range(100, 600)}
     assert {status for status, word in words.items() if word == "delivered"} == set(range(200, 300))
     assert {status for status, word in words.items() if word == "refused"} == {400, 413, 415, 422}
     assert {status for status, word in words.items() if word == "gone"} == {410}
@@ -52,7 +53,7 @@ def test_what_answers_mean() -> None:
 @given(st.integers(1, 10_000), st.floats(0, 1))
 def test_delays_double_to_a_bound(attempts: int, chance: float) -> None:
     longest = min(300, 2 ** min(attempts - 1, 20))
-    assert longest / 2 <= delay_s(attempts, chance=chance) <= longest
+    assert longest / 2 <= retry_delay_s(attempts, chance=chance) <= longest
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,5 @@
-"""A webhook's rules: how a message is signed, what an answer means, when to try again. Pure.
+"""When a webhook's event is tried again: what an answer means, how long to wait. Pure."""
 
-Messages are those of Standard Webhooks: `webhook-id`, `webhook-timestamp` and `webhook-signature`, the last over
-`<id>.<timestamp>.<body>` with HMAC-SHA256, once for each secret, so that secrets can be exchanged while both hold.
-"""
-
-import base64
-import hashlib
-import hmac
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Literal
@@ -24,23 +16,7 @@ FIRST_DELAY_S, MAX_DELAY_S = 1.0, 300.0
 MAX_ASKED_S = 3600.0
 
 
-def message_id(call_sid: str, seq: int) -> str:
-    """The same for every try of an event. Without dots, which part what is signed."""
-    return f"{call_sid.replace('.', '~')}_{seq}"
-
-
-def headers(keys: Sequence[bytes], *, identifier: str, at_s: int, body: bytes) -> dict[str, str]:
-    """The three headers of a message sent at `at_s` (epoch seconds)."""
-    signed = f"{identifier}.{at_s}.".encode() + body
-    signatures = (base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode() for key in keys)
-    return {
-        "webhook-id": identifier,
-        "webhook-timestamp": str(at_s),
-        "webhook-signature": " ".join(f"v1,{signature}" for signature in signatures),
-    }
-
-
-def verdict(status: int) -> Verdict:
+def classify_status(status: int) -> Verdict:
     """What an HTTP status says. Redirects are not followed: the events would go where nobody sent them."""
     if 200 <= status < 300:
         return "delivered"
@@ -49,7 +25,7 @@ def verdict(status: int) -> Verdict:
     return "gone" if status == GONE_STATUS else "failed"
 
 
-def delay_s(attempts: int, *, chance: float, first_s: float = FIRST_DELAY_S) -> float:
+def retry_delay_s(attempts: int, *, chance: float, first_s: float = FIRST_DELAY_S) -> float:
     """How long to wait after so many tries (from 1): doubling, with jitter; `chance` is uniform in 0..1."""
     longest = min(MAX_DELAY_S, first_s * 2.0 ** min(attempts - 1, 30))
     return longest * (0.5 + chance / 2)
