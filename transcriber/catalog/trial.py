@@ -1,5 +1,6 @@
-"""Tries a model in a process of its own before it is used: damage that no check of its files finds ends the process
-that loads it, and a server's calls with it.
+"""Tries a model in a process of its own before it is used.
+
+Damage that no check of its files finds ends the process that loads it, and would end a server with its calls.
 
 What passed is noted in `DATA_DIR/models/.tried/`: not beside the model, whose folder may be read-only or a stranger's.
 """

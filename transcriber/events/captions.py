@@ -102,9 +102,9 @@ def _utterances(finals: Finals) -> Iterator[_Utterance]:
 
 
 def _words(given: object, text: str, span: tuple[int, int]) -> Sequence[Timed]:
-    """The words of `text` with their times, none before the span: the event's own where they fit the text, else spread
+    """The words of `text` with their times, none before the span.
 
-    over it.
+    The times are the event's own where they fit the text; else they are spread over the span.
     """
     tokens = text.split()
     entries = [entry for entry in given if isinstance(entry, Mapping)] if isinstance(given, Sequence) else []
@@ -122,9 +122,9 @@ def _words(given: object, text: str, span: tuple[int, int]) -> Sequence[Timed]:
 
 
 def _cues(finals: Finals, *, named: bool = False) -> Iterator[_Cue]:
-    """By start time, as WebVTT wants them, though utterances of two tracks overlap: a cue waits until no utterance
+    """Cues by start time, as WebVTT wants them, though utterances of two tracks overlap.
 
-    that comes can begin before it.
+    A cue waits until no later utterance can begin before it.
     """
     waiting: list[tuple[int, int, _Cue]] = []
     made = 0
@@ -142,9 +142,9 @@ def _cues(finals: Finals, *, named: bool = False) -> Iterator[_Cue]:
 
 
 def _pages(words: Sequence[Timed], indent: int) -> Iterator[tuple[list[Timed], list[str]]]:
-    """The words in cues of MAX_LINES lines, each with its lines: of LINE_COLUMNS columns at most, the first shorter by
+    """The words in cues of MAX_LINES lines, each with its lines.
 
-    `indent`; a word is never cut.
+    A line has LINE_COLUMNS columns at most, the first is shorter by `indent`; a word is never cut.
     """
     page: list[Timed] = []
     lines: list[str] = []

@@ -1,5 +1,6 @@
-"""Hints: names and terms a call is likely to hold. They do not close the vocabulary, and the decoder knows nothing of
-them: where it was unsure and what it heard sounds much like a hint, the hint is what is written.
+"""Hints: names and terms that a call is likely to hold, written where the recognised words sound much like them.
+
+They do not close the vocabulary, and the decoder does not know them: only words of which it was unsure are replaced.
 
 Words the decoder was sure of (and all that were called stable) are never touched.
 """

@@ -26,9 +26,10 @@ YES, NO = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecognitionOptions:
-    """Of one track. Without `gated` (voice activity detection and endpointing) everything is fed, and the model's own
+    """How one track is recognised.
 
-    rules end utterances.
+    Without `vad_enabled` (voice activity detection and endpointing) everything is fed, and the model's own rules end
+    utterances.
     """
 
     partials: bool = True
@@ -40,7 +41,7 @@ class RecognitionOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecognitionRequest:
-    """Of a call. Empty names: the server's default. `grammar`: nothing else can be recognised; `hints`: likelier."""
+    """Of a call. Empty names: the server's default. `grammar`: nothing else can be recognised."""
 
     model: str = ""
     language: str = ""

@@ -11,9 +11,9 @@ SLICE_S = 0.003
 
 
 class TimeSlices:
-    """Those who share it take turns, first come, first served: one slice in each round of the loop, however many they
+    """Slices of the event loop for long work, first come, first served.
 
-    are. Belongs to one event loop.
+    One slice runs in each round of the loop, however many share it. Belongs to one event loop.
     """
 
     def __init__(self, *, slice_s: float | None = None) -> None:

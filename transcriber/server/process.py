@@ -81,9 +81,9 @@ def _allow_many_files() -> None:
 
 
 def _keep_start_out_of_collections() -> None:
-    """The collector looks through everything that is old, which holds the loop for tens of milliseconds; what a start
+    """Freeze what the start has made, so that the garbage collector does not look through it again.
 
-    has made stays for good, so it need not be looked at again.
+    It stays for good, and a collection of everything old holds the loop for tens of milliseconds.
     """
     gc.collect()
     gc.freeze()

@@ -36,9 +36,9 @@ INTERRUPTED = "interrupted"
 
 
 class RedisEventLog:
-    """Any number of servers may write streams of one call at once. Each write is one atomic step: numbered, kept and
+    """Writes the events of calls; any number of servers may write streams of one call at once.
 
-    published together. A lease says whose stream it is.
+    Each write is one atomic step: numbered, kept and published together. A lease says whose stream it is.
 
     `number` counts a stream's own writes 1, 2, 3 …: a write repeated after an unclear failure carries the same number
     and is recognised. Errors: StoreError, after which the same call may be made again; StreamStateMismatch, after

@@ -65,9 +65,10 @@ class Feed(Protocol):
     """What is being published now, by any server on the same Redis."""
 
     def follow(self, call_sid: str | None = None) -> AbstractAsyncContextManager[AsyncIterator[PublishedEvent]]:
-        """Live messages of one call or of all. Once entered, nothing published later is missed, unless the reader
+        """Live messages of one call or of all.
 
-        falls behind its bound: then partials are dropped, and at last the iteration ends.
+        Once entered, nothing published later is missed, unless the reader falls behind its bound: then partials are
+        dropped, and at last the iteration ends.
         """
 
 

@@ -35,9 +35,10 @@ PROBE_TTL_S = 60
 
 
 class RedisStore:
-    """Everything writes over one client, and history is read over a second one. An async context manager: leaving it
+    """Everything that is kept in Redis.
 
-    closes all connections. `owner`: the server whose streams are written.
+    It writes over one client, and history is read over a second one. An async context manager: leaving it closes all
+    connections. `owner`: the server whose streams are written.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What one write passes to the script and what that answers; see `scripts.WRITE`."""
+"""The arguments of the script `scripts.WRITE`, and its answer, for `RedisEventLog`."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -27,9 +27,11 @@ class Stopping(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryContext:
-    """What the deliverers of all calls share. `max_attempts`: tries until an event is given up. `lease_s`: how long a
+    """What the deliverers of all calls share.
 
-    call stays a dispatcher's without renewal."""
+    `max_attempts`: tries until an event is given up. `lease_s`: how long a call stays a
+    dispatcher's without renewal.
+    """
 
     queue: WebhookQueue
     dead_letters: DeadLetters

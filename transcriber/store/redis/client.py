@@ -35,11 +35,11 @@ _SENTINEL_AND_CLUSTER_OPTIONS = re.compile(r"sentinel_(username|password)|ssl_(c
 
 
 def connect(url: str, *, max_connections: int = MAX_CONNECTIONS, wait_s: float = DEADLINE_S) -> Client:
-    """A client for that URL; nothing is dialled yet. Of one Redis it has up to `most` connections, and a command waits
+    """A client for that URL; nothing is dialled yet.
 
-    `wait_s` for one of them; Sentinel and Cluster clients have as many as are asked for.
-
-    Raises ConfigError for a malformed URL, without quoting it: it may hold a password.
+    Of one Redis it has up to `most` connections, and a command waits `wait_s` for one of them; Sentinel and Cluster
+    clients have as many as are asked for. Raises ConfigError for a malformed URL, without quoting it: it may hold a
+    password.
     """
     try:
         parts = urlparse(url)
@@ -80,9 +80,10 @@ def _once() -> Retry:
 
 
 class _FairPool(BlockingConnectionPool):
-    """First come, first served, within the deadline. In redis-py's own pool a caller that has just given a connection
+    """A pool of connections: first come, first served, within the deadline.
 
-    back takes it again before those that wait: with more busy streams than connections, no lease would be renewed.
+    In redis-py's own pool a caller that has just given a connection back takes it again before those that wait: with
+    more busy streams than connections, no lease would be renewed.
     """
 
     def __init__(self, *, max_connections: int, **more: Any) -> None:

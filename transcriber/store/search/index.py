@@ -69,9 +69,9 @@ if redis.call('EXISTS', prefix .. 'v:' .. day) == 0 then redis.call('ZREM', KEYS
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Calls that hold all words, newest first as (start ms, CallSid), perhaps none; `reached`: where to go on, None at
+    """Calls that hold all words, newest first as (start ms, CallSid), perhaps none.
 
-    the end.
+    `reached`: where to go on, None at the end.
     """
 
     calls: Sequence[tuple[int, str]]
@@ -149,9 +149,9 @@ class SearchIndex:
     async def find(
         self, terms: Sequence[Term], *, newest: tuple[int, str] | None, oldest_ms: int | None, count: int
     ) -> Candidates:
-        """Up to `count` calls that hold all words of the terms, behind `newest` (and its CallSid, if it is not ''). One
+        """Up to `count` calls that hold all words of the terms, behind `newest` (and its CallSid, if it is not '').
 
-        run of the script below each prefix, one at a time. Raises BadRequest for prefixes of too many words.
+        One run of the script below each prefix, one at a time. Raises BadRequest for prefixes of too many words.
         """
         wanted = dict.fromkeys(each for term in terms for each in _wanted(term))
         words = sorted(wanted, reverse=True)  # '=' before '*': what names few calls decides which are looked at

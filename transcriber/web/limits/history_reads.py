@@ -29,9 +29,9 @@ class ReadLimits:
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
-        """Held while a history is read and written out, not while the answer is sent. Raises Busy: too many wait, or
+        """One of the places for reading a history, held while it is read and written out, not while the answer is sent.
 
-        too long.
+        Raises Busy: too many wait, or too long.
         """
         if self._waiting >= self._most_waiting:
             raise Busy("too many searches and transcripts are asked for at once")
