@@ -50,15 +50,19 @@ def add(subparsers: Subparsers) -> None:
     audio = parser.add_mutually_exclusive_group()
     audio.add_argument("--audio", nargs="+", type=Path, metavar="FILE", help="wav files instead of the sample calls")
     audio.add_argument("--manifest", type=Path, metavar="TSV", help="a list of mono wav files and their transcripts")
-    parser.add_argument("--seconds", type=positive, default=30.0, metavar="S", help="of each call in real time (30)")
-    parser.add_argument("--calls", type=count, metavar="N", help="at once; where the capacity search begins")
-    parser.add_argument("--load", type=positive, default=0.7, metavar="F", help="of capacity, without --calls (0.7)")
-    parser.add_argument("--bound-ms", type=positive, default=500.0, metavar="MS", help="of a final's delay (500)")
+    parser.add_argument("--seconds", type=positive, default=30.0, metavar="S", help="length of each call (30)")
+    parser.add_argument("--calls", type=count, metavar="N", help="calls at once, or first in the capacity search")
+    parser.add_argument(
+        "--load", type=positive, default=0.7, metavar="F", help="share of capacity used without --calls (0.7)"
+    )
+    parser.add_argument("--bound-ms", type=positive, default=500.0, metavar="MS", help="most delay of a final (500)")
     parser.add_argument("--budget-s", type=positive, default=180.0, metavar="S", help="for each capacity search (180)")
     parser.add_argument(
         "--peer", metavar="CMD", help="also measure a server with vosk-server's protocol: {port} in CMD, or a ws:// URL"
     )
-    parser.add_argument("--peer-rate", type=int, choices=(8000, 16000), default=16000, help="Hz of its audio (16000)")
+    parser.add_argument(
+        "--peer-rate", type=int, choices=(8000, 16000), default=16000, help="Hz of the peer's audio (16000)"
+    )
     parser.add_argument("--picture", type=Path, metavar="FILE.svg", help="draw delay against load (with capacity)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 

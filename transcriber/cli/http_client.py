@@ -64,7 +64,7 @@ def add_flags(parser: argparse.ArgumentParser, *, key_flag: bool = False) -> Non
         "--api-key-file",
         metavar="FILE",
         type=Path,
-        help="holds the key for the server (default: the first of the settings or the server's own, for it only)",
+        help="file with the key for the server (default, for this machine's server: the first of API_KEYS or its own)",
     )
     about = "the key, which stands in the process list for every user of this machine to see: rather --api-key-file"
     keys.add_argument("--api-key", metavar="K", help=about if key_flag else argparse.SUPPRESS)

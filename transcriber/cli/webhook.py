@@ -49,38 +49,36 @@ def add(subparsers: Subparsers) -> None:
             transcriber webhook https://crm.example/calls --name crm --replay
         """,
     )
-    parser.add_argument("url", metavar="URL", nargs="?", help="where to: https, or http on this machine")
-    parser.add_argument("--name", default="default", help="its place among the events is kept under this name")
-    parser.add_argument(
-        "--all", action="store_true", help="when the name is new: every call that is kept, not only new ones"
-    )
+    parser.add_argument("url", metavar="URL", nargs="?", help="where to send: https, or http on this machine")
+    parser.add_argument("--name", default="default", help="name of the webhook: Redis keeps how far it has come")
+    parser.add_argument("--all", action="store_true", help="when the name is new: begin with every call that is kept")
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--dead", action="store_true", help="list the dead letters and leave")
-    what.add_argument("--replay", action="store_true", help="send the dead letters once more and leave")
-    what.add_argument("--discard", action="store_true", help="forget the dead letters and leave")
+    what.add_argument("--dead", action="store_true", help="list the dead letters and exit")
+    what.add_argument("--replay", action="store_true", help="send the dead letters once more and exit")
+    what.add_argument("--discard", action="store_true", help="remove the dead letters and exit")
     parser.add_argument("--json", action="store_true", help="with --dead: one line of JSON each")
     parser.add_argument(
         "--attempts",
         type=int,
         default=ATTEMPTS,
         metavar="N",
-        help=f"until an event is given up (default: {ATTEMPTS}, about an hour)",
+        help=f"tries until an event becomes a dead letter (default: {ATTEMPTS}, about an hour)",
     )
     parser.add_argument(
         "--concurrency", type=int, default=CONCURRENCY, metavar="N", help=f"requests at once (default: {CONCURRENCY})"
     )
     parser.add_argument(
-        "--timeout-s", type=float, default=TIMEOUT_S, metavar="S", help=f"of one request (default: {TIMEOUT_S:g})"
+        "--timeout-s", type=float, default=TIMEOUT_S, metavar="S", help=f"of each request (default: {TIMEOUT_S:g})"
     )
     parser.add_argument(
         "--takeover-s",
         type=float,
         default=TAKEOVER_S,
         metavar="S",
-        help=f"until others take what a dead sender held (default: {TAKEOVER_S:g})",
+        help=f"seconds until others send what a dead sender had taken (default: {TAKEOVER_S:g})",
     )
     parser.add_argument(
-        "--metrics-port", type=int, metavar="PORT", help="Prometheus metrics on this port of this machine"
+        "--metrics-port", type=int, metavar="PORT", help="serve Prometheus metrics on this port of this machine"
     )
     parser.add_argument("--allow-http", action="store_true", help="send unencrypted beyond this machine")
     add_config_flag(parser)

@@ -61,7 +61,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", forbid_
 
 
 class Partial(Event, frozen=True, kw_only=True, tag="partial"):
-    """What an utterance reads like so far. An empty text takes back one that turned out to be nothing."""
+    """The text of an utterance so far. An empty text says that it turned out to have no words."""
 
     channel: ClassVar[Channel] = "partial"
     stream_sid: StreamSid

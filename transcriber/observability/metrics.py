@@ -37,9 +37,11 @@ class Metrics:
         self.recognition_wait_seconds = self._gauge(
             "recognition_wait_seconds", "How long a track with audio waits for a worker, moving mean"
         )
-        self.tracks_capacity = self._gauge("tracks_capacity", "Live tracks this server would carry now")
+        self.tracks_capacity = self._gauge(
+            "tracks_capacity", "How many live tracks this server estimates that it can carry"
+        )
         self.track_lag_seconds = self._gauge(
-            "track_lag_seconds", "Audio received and not yet recognised: of the live track that has most", "track"
+            "track_lag_seconds", "Audio received and not yet recognised, of the live track that has most of it", "track"
         )
         self.recognizers = self._gauge("recognizers", "Recognizers by state", "state")
         self.tasks = self._gauge("tasks", "Tasks on the event loop; none is left of a call that has ended")
