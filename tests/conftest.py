@@ -3,6 +3,7 @@
 import asyncio
 import os
 import secrets
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -17,6 +18,10 @@ from transcriber.store.redis_store import RedisStore, open_store
 # start hundreds of them; whoever is to be trusted in a test is named in it.
 for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
     os.environ.setdefault(name, os.devnull)
+
+# A shell starts programs in the background with Ctrl-C ignored, and what they start inherits that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No timed assertion: on a busy machine an example takes what it takes.
 hypothesis.settings.register_profile("untimed", deadline=None)

@@ -18,7 +18,7 @@ async def test_a_journal_lives_as_long_as_its_stream(serve: Serve, tmp_path: Pat
 
     async with running.phone.call() as call:
         await call.play(3000)
-        await until(holds_audio)
+        await until(holds_audio, within_s=30)
         await call.hang_up()
         assert (await running.ended(call.call_sid))[-1]["reason"] == "stop"
     await running.live(0)
