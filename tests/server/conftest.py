@@ -35,10 +35,10 @@ class Running:
         """The kept events of a call, in order."""
         return [json.loads(text) for text in await self.server.store.history.events(call_sid)]
 
-    async def ended(self, call_sid: str, *, within_s: float = 30) -> list[Event]:
-        """All events of a call once it has ended."""
+    async def ended(self, call_sid: str, *, times: int = 1, within_s: float = 30) -> list[Event]:
+        """All events of a call once it has ended, as often as that: a later stream resumes it."""
         async with self.server.store.feed.follow(call_sid) as live, asyncio.timeout(within_s):
-            if not await self._is_over(call_sid):
+            while await self._ends(call_sid) < times:
                 async for message in live:
                     if json.loads(message.json)["type"] == "call.ended":
                         break
@@ -58,11 +58,11 @@ class Running:
                     return await self.server.store.history.call(call_sid)
                 await asyncio.sleep(0.01)
 
-    async def _is_over(self, call_sid: str) -> bool:
+    async def _ends(self, call_sid: str) -> int:
         try:
-            return bool((await self.server.store.history.call(call_sid))["status"] == "ended")
+            return [event["type"] for event in await self.events(call_sid)].count("call.ended")
         except CallNotFound:
-            return False
+            return 0
 
 
 Serve = Callable[..., Any]

@@ -22,7 +22,7 @@ async def test_what_a_call_was_told_is_not_taken_back_by_a_stream_that_says_noth
         async with running.phone.call(ids=CallIds(call=ids.call), parameters=parameters) as call:
             await call.play(1000)
             await call.hang_up()
-            await running.ended(ids.call)
+            await running.ended(ids.call, times=number + 1)
         await running.live(0)
         summary = await get(running, f"/v1/calls/{ids.call}")
         told.append(
@@ -35,11 +35,11 @@ async def test_what_a_call_was_told_is_not_taken_back_by_a_stream_that_says_noth
 async def test_a_later_stream_without_labels_is_told_under_the_names_given_before(serve: Serve) -> None:
     running = await serve()
     first = CallIds()
-    for parameters in ({"inbound_label": "Ada"}, {}, {"outbound_label": "Bo"}):
+    for times, parameters in enumerate(({"inbound_label": "Ada"}, {}, {"outbound_label": "Bo"}), 1):
         async with running.phone.call(ids=CallIds(call=first.call), parameters=parameters) as call:
             await call.play(1100)
             await call.hang_up()
-            events = await running.ended(first.call)
+            events = await running.ended(first.call, times=times)
         await running.live(0)
     assert [event["speakers"] for event in of(events, "stream.started")] == [
         {"inbound": "Ada", "outbound": "agent"},
@@ -75,10 +75,10 @@ async def test_two_live_streams_with_the_same_track_are_both_heard_and_counted_o
 async def test_streams_one_after_another_share_no_track(serve: Serve) -> None:
     running = await serve()
     first = CallIds()
-    for ids in (first, CallIds(call=first.call)):
+    for times, ids in enumerate((first, CallIds(call=first.call)), 1):
         async with running.phone.call(ids=ids) as call:
             await call.play(1000)
             await call.hang_up()
-            events = await running.ended(first.call)
+            events = await running.ended(first.call, times=times)
         await running.live(0)
     assert of(events, "stream.error") == []
