@@ -44,7 +44,9 @@ class Settings:
     )
     tls_key: str = _setting(values.file_path, "", "PEM file with the private key; empty: it is in the file of TLS_CERT")
     public_url: str = _setting(
-        values.public_url, "", "address that Twilio dials and signs: https or wss, host, optional port and path prefix"
+        values.public_url,
+        "",
+        "address that Twilio dials and signatures are checked with: https or wss, host, optional port and path prefix",
     )
     metrics_address: str = _setting(
         values.listen_address, "", "HOST:PORT of a listener for /metrics alone; PORT then serves none"
@@ -75,7 +77,9 @@ class Settings:
         values.networks, (), "proxies (addresses, networks) whose X-Forwarded-For the limits per address believe"
     )
     cors_origins: tuple[str, ...] = _setting(
-        values.origins, (), "origins (https://host[:port]), comma-separated, whose web pages may use the API; * = any"
+        values.origins,
+        (),
+        "origins (https://host[:port]), comma-separated, whose web pages may use the API with a key; * = any",
     )
     require_ticket: bool = _setting(values.flag, False, "refuse streams without a ticket from /v1/twiml")
     insecure: bool = _setting(
@@ -136,7 +140,8 @@ class Settings:
     webhook_secret: tuple[str, ...] = _setting(
         values.signing_secrets,
         (),
-        "secret(s) that `transcriber webhook` signs with: whsec_… (Standard Webhooks), comma-separated",
+        "what `transcriber webhook` signs with: whsec_… (Standard Webhooks); several, comma-separated, while you "
+        "exchange them",
         secret=True,
     )
     log_level: str = _setting(
