@@ -81,7 +81,7 @@ async def test_a_deleted_calls_text_leaves_the_file_and_others_stay(directory: P
             assert value(metrics, "erasures_pending") == 5
             await until(lambda: asyncio.sleep(0, value(metrics, "erasures_pending") == 0))
             assert on_disk(directory) == []
-            assert not (directory / MARK_FILE).exists()
+            await until(lambda: asyncio.sleep(0, not (directory / MARK_FILE).exists()))
             await told(store, "CAlater", "afterwards")
     async with private_store(directory) as store:
         assert len(await store.history.events("CAkept")) == 5
