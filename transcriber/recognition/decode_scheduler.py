@@ -97,8 +97,8 @@ class TrackQueue:
         error: Exception | None = None
         results: RecognitionResults = ()
         try:
-            end_utterance, hurried = ending and not self._audio, self._scheduler.load.skips_lattice
-            results = self._decoder.feed(chunks, last=last, end_utterance=end_utterance, skip_lattice=hurried)
+            end_utterance, skip_lattice = ending and not self._audio, self._scheduler.load.skips_lattice
+            results = self._decoder.feed(chunks, last=last, end_utterance=end_utterance, skip_lattice=skip_lattice)
         except Exception as problem:  # a worker outlives a track; the session learns of it
             log.exception("recognition failed")
             self._decoder.give_up()

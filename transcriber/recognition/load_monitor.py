@@ -1,7 +1,7 @@
 """How recognition keeps up: what tracks wait, what audio costs, and what follows for chunks, partials and admission.
 
 Load is shed in steps when tracks fall behind: what is fed at once grows with the wait, and so there are fewer partials;
-`hurried`: partials without a look at the lattice; `behind`: no new calls. Audio that was admitted is never dropped.
+`skips_lattice`: partials without a look at the lattice; `overloaded`: no new calls. Admitted audio is never dropped.
 """
 
 import time

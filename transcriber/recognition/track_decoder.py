@@ -56,8 +56,8 @@ class TrackDecoder:
     ) -> RecognitionResults:
         """Feed the chunks; at the end of the track also the rest, and give the recognizer back.
 
-        `end_utterance`: nothing has followed them for so long that the utterance is over. `hurried`: recognition is
-        behind, so that only what is needed is done.
+        `end_utterance`: nothing has followed them for so long that the utterance is over. `skip_lattice`:
+        recognition is behind, so that only what is needed is done.
         """
         results: _Results = []
         fed_samples = self._chunker.fed_samples

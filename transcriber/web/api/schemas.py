@@ -7,6 +7,7 @@ import msgspec
 from transcriber.events.json_schema import event_schemas
 from transcriber.settings import api_keys
 from transcriber.store.call_summary import Call
+from transcriber.telephony.twilio.messages import SID
 
 Json = dict[str, Any]
 TEXT: Json = {"type": "string"}
@@ -17,7 +18,7 @@ CALL_SID: Json = {
     "name": "call_sid",
     "in": "path",
     "required": True,
-    "schema": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"},
+    "schema": {"type": "string", "pattern": f"^{SID.pattern}$"},
     "description": "Twilio's CallSid",
 }
 
