@@ -59,6 +59,7 @@ PURE = [
     "recognition.options",
     "recognition.ports",
     "recognition.word_errors",
+    "recognition.worker.protocol",
     "events.schema",
     "events.json_schema",
     "events.factory",

@@ -1,5 +1,6 @@
 """A piece of one track's audio, the same from the wire to the decoder, and the units that it is measured in. Pure."""
 
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import msgspec
@@ -28,3 +29,14 @@ class AudioChunk(msgspec.Struct, frozen=True, gc=False):
     def end_sample(self) -> int:
         """The position behind its last sample."""
         return self.start_sample + len(self.payload)
+
+
+def joined(chunks: Sequence[AudioChunk]) -> Iterator[AudioChunk]:
+    """The same audio in as few pieces as it can be: upsampling and endpointing cost by the call, not by the sample."""
+    first = 0
+    for number, chunk in enumerate(chunks, 1):
+        if number == len(chunks) or chunks[number].start_sample != chunk.end_sample:
+            piece = chunks[first:number]
+            payload = b"".join(part.payload for part in piece) if len(piece) > 1 else chunk.payload
+            yield AudioChunk(chunk.track, payload, piece[0].start_sample)
+            first = number

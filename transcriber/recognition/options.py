@@ -9,7 +9,8 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from transcriber.recognition.hints import NO_HINTS, Hints
+import msgspec
+
 from transcriber.settings.endpoint_limits import ENDPOINT_MS, MAX_ENDPOINT_MS, MIN_ENDPOINT_MS
 from transcriber.telephony.outcomes import StreamFault
 from transcriber.telephony.twilio.messages import clean
@@ -24,9 +25,8 @@ SYMBOLS_BEGIN = tuple("<[{(#!%")
 YES, NO = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecognitionOptions:
-    """How one track is recognised.
+class RecognitionOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How one track is recognised. `grammar`: nothing else can be; `hints`: phrases, see `hints.Hints`.
 
     Without `vad_enabled` (voice activity detection and endpointing) everything is fed, and the model's own rules end
     utterances.
@@ -36,7 +36,7 @@ class RecognitionOptions:
     vad_enabled: bool = True
     endpoint_ms: int = ENDPOINT_MS
     grammar: tuple[str, ...] = ()
-    hints: Hints = NO_HINTS
+    hints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

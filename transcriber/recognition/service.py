@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from transcriber.recognition.decode_scheduler import DecodeScheduler, OnResults, TrackQueue
-from transcriber.recognition.hints import Hints
 from transcriber.recognition.model_registry import ModelRegistry
 from transcriber.recognition.options import UNKNOWN, RecognitionOptions, RecognitionRequest, parse_request
 from transcriber.recognition.ports import Engine
@@ -59,7 +58,7 @@ class RecognitionService:
             vad_enabled=self.vad_enabled,
             endpoint_ms=request.endpoint_ms,
             grammar=request.grammar,
-            hints=Hints(request.hints),
+            hints=request.hints,
         )
         return StreamRecognition(
             pool=pool, scheduler=self.scheduler, options=options, faults=tuple(faults), unknown_words=unknown

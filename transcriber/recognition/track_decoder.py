@@ -3,11 +3,12 @@
 Everything here blocks; one worker thread at a time.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
-from transcriber.audio.chunk import PCM_BYTES_PER_SAMPLE, SAMPLE_RATE_HZ, SAMPLES_PER_MS, AudioChunk
+from transcriber.audio.chunk import PCM_BYTES_PER_SAMPLE, SAMPLE_RATE_HZ, SAMPLES_PER_MS, AudioChunk, joined
 from transcriber.recognition.endpointer import Endpointer, EndpointerOutput
 from transcriber.recognition.endpointer_parameters import EndpointerParameters
+from transcriber.recognition.hints import Hints
 from transcriber.recognition.model_endpointer import ModelEndpointer
 from transcriber.recognition.options import RecognitionOptions
 from transcriber.recognition.pcm_chunker import BLOCK_SAMPLES, PcmChunker
@@ -39,7 +40,7 @@ class TrackDecoder:
         self._schedule = pool.chunk_schedule if options.vad_enabled else None
         self._chunker = PcmChunker(pool.engine.band, self._schedule)
         self._endpointer = self._new_endpointer() if options.vad_enabled else ModelEndpointer()
-        self._tracker = UtteranceTracker(options.hints)
+        self._tracker = UtteranceTracker(Hints(options.hints))
         self._evidence = WordEvidence()
         self._recognizer: Recognizer | None = None
         self._model_endpoint_ms = options.endpoint_ms - ENDPOINT_MS if options.vad_enabled else 0
@@ -61,7 +62,7 @@ class TrackDecoder:
         """
         results: _Results = []
         fed_samples = self._chunker.fed_samples
-        for chunk in _joined(chunks):
+        for chunk in joined(chunks):
             results += self._take(self._endpointer.push(chunk))
         if last:
             results += self._take(self._endpointer.finish())
@@ -162,14 +163,3 @@ class TrackDecoder:
         else:
             self._pool.give(recognizer, heard_s=self._tracker.timestamps.fed_samples / SAMPLE_RATE_HZ)
         return results
-
-
-def _joined(chunks: Sequence[AudioChunk]) -> Iterator[AudioChunk]:
-    """The same audio in as few pieces as it can be: upsampling and endpointing cost by the call, not by the sample."""
-    first = 0
-    for number, chunk in enumerate(chunks, 1):
-        if number == len(chunks) or chunks[number].start_sample != chunk.end_sample:
-            piece = chunks[first:number]
-            payload = b"".join(part.payload for part in piece) if len(piece) > 1 else chunk.payload
-            yield AudioChunk(chunk.track, payload, piece[0].start_sample)
-            first = number

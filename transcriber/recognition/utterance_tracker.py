@@ -8,6 +8,7 @@ them changed afterwards, in a partial or in the final; words unchanged for a sec
 
 from dataclasses import dataclass
 
+import msgspec
 from msgspec.structs import replace
 
 from transcriber.events.schema import Word
@@ -30,8 +31,7 @@ class Hypothesis:
     words: tuple[Word, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PartialResult:
+class PartialResult(msgspec.Struct, frozen=True, tag=0, array_like=True):
     """What an utterance reads like so far; times on the stream's clock."""
 
     utterance: int
@@ -42,8 +42,7 @@ class PartialResult:
     end_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class FinalResult:
+class FinalResult(msgspec.Struct, frozen=True, tag=1, array_like=True):
     """A finished utterance with words; times on the stream's clock."""
 
     utterance: int
