@@ -11,6 +11,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.models import ProcessOf, demo, model_processes
+from transcriber.recognition.supervisor.model_process import ModelProcess
 from transcriber.store.redis.private_server import PrivateRedis
 from transcriber.store.redis_store import RedisStore, open_store
 
@@ -91,6 +93,19 @@ def redis_url() -> Iterator[str]:
         runner.run(embedded.__aenter__())
         yield embedded.url
         runner.run(embedded.__aexit__(None, None, None))
+
+
+@pytest.fixture(scope="session")
+def process_of() -> Iterator[ProcessOf]:
+    """Gives the process that holds a model, one for all tests of this run, or of this worker of it."""
+    with model_processes() as of:
+        yield of
+
+
+@pytest.fixture(scope="session")
+def demo_model(process_of: ProcessOf) -> ModelProcess:
+    """The process that holds the bundled model."""
+    return process_of(demo())
 
 
 @pytest.fixture

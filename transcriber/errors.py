@@ -25,6 +25,10 @@ class NotEnoughSpace(ModelError):
     """The disk has not enough free space for a model; another source would not help."""
 
 
+class RecognitionError(TranscriberError):
+    """A track cannot be recognised any further; others can."""
+
+
 class CompileError(TranscriberError):
     """A model's graph could not be composed: tools, memory or disk are lacking, or the result is not the same."""
 

@@ -3,7 +3,7 @@
 from tests.browser.conftest import RING, OpenTab, WriteCall
 from tests.browser.relay import Relay
 from tests.server.conftest import Serve
-from transcriber.recognition.vosk_engine import VoskEngine
+from transcriber.recognition.supervisor.model_process import ModelProcess
 
 WATCH_SHIFTS = """() => {
   window.shifted = 0;
@@ -17,9 +17,9 @@ pytestmark = RING
 
 
 async def test_a_sample_call_is_captioned_on_both_sides(
-    serve: Serve, open_tab: OpenTab, demo_model: VoskEngine
+    serve: Serve, open_tab: OpenTab, demo_model: ModelProcess
 ) -> None:
-    running = await serve(engine=demo_model)
+    running = await serve(model=demo_model)
     tab = await open_tab(running)
     await tab.page.get_by_role("heading", name="See it work").wait_for()
     await tab.page.get_by_text("No calls yet.").wait_for()

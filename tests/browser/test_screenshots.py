@@ -10,7 +10,7 @@ from playwright.async_api import Locator, Page
 
 from tests.browser.conftest import RING, OpenTab, Tab
 from tests.server.conftest import Serve
-from transcriber.recognition.vosk_engine import VoskEngine
+from transcriber.recognition.supervisor.model_process import ModelProcess
 
 WIDTH = 1120
 MAX_BYTES = 150_000
@@ -46,10 +46,10 @@ async def play_sample(tab: Tab, name: str) -> None:
 
 
 async def test_a_sample_call_from_the_first_view_to_its_history(
-    serve: Serve, open_tab: OpenTab, take: Take, demo_model: VoskEngine
+    serve: Serve, open_tab: OpenTab, take: Take, demo_model: ModelProcess
 ) -> None:
     # The page shows its own address: in the docs that of a first start.
-    running = await serve(engine=demo_model, port=8080 if "SCREENSHOTS" in os.environ else 0)
+    running = await serve(model=demo_model, port=8080 if "SCREENSHOTS" in os.environ else 0)
     tab = await open_tab(running, width=WIDTH, color_scheme="light")
     await tab.page.set_viewport_size({"width": WIDTH, "height": 820})
     await tab.page.get_by_role("heading", name="See it work").wait_for()
@@ -79,8 +79,8 @@ async def test_a_sample_call_from_the_first_view_to_its_history(
     await take(tab.page, "one-call")
 
 
-async def test_how_to_connect_a_call(serve: Serve, open_tab: OpenTab, take: Take, demo_model: VoskEngine) -> None:
-    running = await serve(engine=demo_model, public_url=PUBLIC_URL, insecure=True)
+async def test_how_to_connect_a_call(serve: Serve, open_tab: OpenTab, take: Take, demo_model: ModelProcess) -> None:
+    running = await serve(model=demo_model, public_url=PUBLIC_URL, insecure=True)
     tab = await open_tab(running, "#/connect", width=WIDTH, color_scheme="light")
     await tab.page.set_viewport_size({"width": WIDTH, "height": 680})
     await tab.page.get_by_text(f"{PUBLIC_URL}/v1/twiml").first.wait_for()

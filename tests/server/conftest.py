@@ -11,12 +11,11 @@ from typing import Any
 
 import pytest
 
+from tests.models import ProcessOf
 from tests.phone import Phone
-from transcriber.catalog import find
 from transcriber.errors import CallNotFound
-from transcriber.recognition.ports import Engine
-from transcriber.recognition.scripted_engine import ScriptedEngine
-from transcriber.recognition.vosk_engine import VoskEngine
+from transcriber.recognition.supervisor.model_process import ModelProcess
+from transcriber.recognition.worker.protocol import ScriptedModel
 from transcriber.server.server import Server, running
 from transcriber.server.tuning import Tuning
 from transcriber.settings.definition import Settings
@@ -69,20 +68,22 @@ Serve = Callable[..., Any]
 
 
 @pytest.fixture
-async def serve(redis_url: str, tmp_path: Path) -> AsyncIterator[Serve]:
-    """Starts servers: `await serve(engine=…, **settings)`; a scripted engine unless one is given."""
-    async with serving(redis_url, tmp_path) as start:
+async def serve(redis_url: str, tmp_path: Path, process_of: ProcessOf) -> AsyncIterator[Serve]:
+    """Starts servers: `await serve(model=…, **settings)`; a scripted model unless one is given."""
+    async with serving(redis_url, tmp_path, process_of(ScriptedModel())) as start:
         yield start
 
 
 @asynccontextmanager
-async def serving(redis_url: str, data_dir: Path, *, tuning: Tuning | None = None) -> AsyncIterator[Serve]:
+async def serving(
+    redis_url: str, data_dir: Path, scripted: ModelProcess, *, tuning: Tuning | None = None
+) -> AsyncIterator[Serve]:
     """What `serve` gives, for whoever has a loop of its own; the servers stop at the end."""
     async with AsyncExitStack() as stack:
 
         async def start(
             *,
-            engine: Engine | None = None,
+            model: ModelProcess | None = None,
             phone: Mapping[str, Any] | None = None,
             tuning: Tuning | None = tuning,
             **more: Any,
@@ -96,25 +97,19 @@ async def serving(redis_url: str, data_dir: Path, *, tuning: Tuning | None = Non
                 "max_tracks": 100,
                 "workers": 2,
                 "drain_s": 0,
-                "speech_gate": engine is not None,  # the scripted engine hears silence as well
+                "speech_gate": model is not None,  # the scripted model hears silence as well
             } | more
             settings = Settings(**chosen)
             server = await stack.enter_async_context(
                 running(
                     settings,
-                    engine=engine or ScriptedEngine(),
+                    model_process=model or scripted,
                     tuning=tuning,
                 )
             )
             return Running(server, Phone(server.url, **(phone or {})))
 
         yield start
-
-
-@pytest.fixture(scope="session")
-def demo_model(tmp_path_factory: pytest.TempPathFactory) -> VoskEngine:
-    """The bundled model."""
-    return VoskEngine(find("en-demo", tmp_path_factory.mktemp("data")))
 
 
 @asynccontextmanager

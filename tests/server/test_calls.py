@@ -10,7 +10,7 @@ import pytest
 from tests.phone import PhoneCall
 from tests.server.conftest import Event, Running, Serve, subscribed
 from transcriber.audio import sample_calls
-from transcriber.recognition.vosk_engine import VoskEngine
+from transcriber.recognition.supervisor.model_process import ModelProcess
 from transcriber.recognition.word_errors import word_errors
 from transcriber.server.tuning import Tuning
 from transcriber.telephony.media_stream import SPARE_EVENTS
@@ -31,8 +31,8 @@ async def get(running: Running, path: str) -> Any:
         return await response.json()
 
 
-async def test_a_call_becomes_a_transcript(serve: Serve, demo_model: VoskEngine) -> None:
-    running = await serve(engine=demo_model)
+async def test_a_call_becomes_a_transcript(serve: Serve, demo_model: ModelProcess) -> None:
+    running = await serve(model=demo_model)
     async with (
         subscribed(running, "*") as published,
         running.phone.call("08_short_wrong_department", parameters={"tenant": "t-17", "ticket": ""}) as call,
@@ -82,8 +82,8 @@ async def test_a_call_becomes_a_transcript(serve: Serve, demo_model: VoskEngine)
     assert [one["call_sid"] for one in (await get(running, "/v1/calls"))["calls"]] == [call.call_sid]
 
 
-async def test_words_do_not_depend_on_frames_or_stalls(serve: Serve, demo_model: VoskEngine) -> None:
-    running = await serve(engine=demo_model)
+async def test_words_do_not_depend_on_frames_or_stalls(serve: Serve, demo_model: ModelProcess) -> None:
+    running = await serve(model=demo_model)
     texts = []
     for frame_ms in (20, 7, 60):
         async with running.phone.call("08_short_wrong_department", frame_ms=frame_ms) as call:
@@ -214,7 +214,7 @@ async def test_a_flood_of_keys_is_told_once_and_counted(serve: Serve) -> None:
 
 
 async def test_connections_to_redis_may_break(serve: Serve) -> None:
-    running = await serve(engine=None)
+    running = await serve(model=None)
     async with running.phone.call(tracks=["inbound"]) as call:
         for _ in range(5):
             await call.play(2000)

@@ -9,7 +9,7 @@ from transcriber.audio import sample_calls
 from transcriber.audio.chunk import SAMPLE_RATE_HZ, SAMPLES_PER_MS
 from transcriber.audio.g711 import expand
 from transcriber.audio.wav import Recording, read_recording
-from transcriber.recognition.vosk_engine import VoskEngine
+from transcriber.recognition.supervisor.model_process import ModelProcess
 from transcriber.telephony.simulator.message_builder import FIRST_TIMESTAMP_MS
 from transcriber.telephony.track_clock import MAX_FILLED_GAP_SAMPLES
 
@@ -28,11 +28,11 @@ def caller_speech() -> bytes:
 @pytest.mark.parametrize("gap_ms", [1900, 2100, 3500, 120_000])
 @pytest.mark.parametrize("at_ms", [700, 1300, 2900])
 async def test_a_word_never_lies_in_a_hole(
-    serve: Serve, demo_model: VoskEngine, at_ms: int, gap_ms: int, gate: bool
+    serve: Serve, demo_model: ModelProcess, at_ms: int, gap_ms: int, gate: bool
 ) -> None:
     """The sender's clock leaps within speech, and the next frame is speech."""
     recording = Recording({"inbound": caller_speech()})
-    running = await serve(engine=demo_model, speech_gate=gate)
+    running = await serve(model=demo_model, speech_gate=gate)
     async with running.phone.call(recording) as call:
         await call.play(at_ms)
         call.skip(gap_ms)

@@ -13,7 +13,7 @@ from tests.phone import Phone
 from tests.process import process, wait_until_ready
 from tests.server.conftest import Serve
 from transcriber.errors import CallNotFound, ModelError
-from transcriber.recognition.vosk_engine import VoskEngine
+from transcriber.recognition.supervisor.model_process import ModelProcess
 from transcriber.store.redis.private_server import socket_url
 from transcriber.store.redis_store import RedisStore, open_store
 
@@ -66,8 +66,8 @@ async def heard(phone: Phone, store: RedisStore, parameters: Mapping[str, str]) 
             await anext(aiter(live))
 
 
-async def test_a_grammar_holds_and_what_it_lacks_is_named(serve: Serve, demo_model: VoskEngine) -> None:
-    running = await serve(engine=demo_model)
+async def test_a_grammar_holds_and_what_it_lacks_is_named(serve: Serve, demo_model: ModelProcess) -> None:
+    running = await serve(model=demo_model)
     asked = {"grammar": "hello, yes <eps>, zebras of mars, [unk]"}
     async with running.phone.call(parameters=asked) as call:
         await call.play(8000)
@@ -81,12 +81,12 @@ async def test_a_grammar_holds_and_what_it_lacks_is_named(serve: Serve, demo_mod
 
 
 @pytest.mark.parametrize("symbol", SYMBOLS)
-def test_the_engine_itself_lets_no_symbol_through(demo_model: VoskEngine, symbol: str) -> None:
+def test_the_engine_itself_lets_no_symbol_through(demo_model: ModelProcess, symbol: str) -> None:
     assert demo_model.unknown(["yes", symbol, "no"]) == (symbol,)
     with pytest.raises(ModelError, match="does not know"):
         demo_model.create(["yes", f"no {symbol}"])
 
 
-def test_words_of_any_script_are_looked_up_as_they_are(demo_model: VoskEngine) -> None:
+def test_words_of_any_script_are_looked_up_as_they_are(demo_model: ModelProcess) -> None:
     odd = ["\ud800", "yes\0", "\U0001f600", "예", "نیم\u200cفاصله", "o'clock", ""]
     assert set(odd) - {"o'clock"} <= set(demo_model.unknown(odd))

@@ -10,7 +10,7 @@ from transcriber.audio.chunk import SAMPLE_RATE_HZ
 from transcriber.audio.g711 import compress, expand
 from transcriber.audio.sample_calls import path
 from transcriber.audio.wav import Recording, read_recording
-from transcriber.recognition.vosk_engine import VoskEngine
+from transcriber.recognition.supervisor.model_process import ModelProcess
 
 SECONDS = np.arange(20 * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
 QUIET = ["call.started", "stream.started", "stream.stopped", "call.ended"]
@@ -41,13 +41,13 @@ def pcm(samples: NDArray[np.float64]) -> bytes:
         ),
     ],
 )
-async def test_no_words_come_of_sound_without_any(serve: Serve, demo_model: VoskEngine, mulaw: bytes) -> None:
-    assert kinds(await played(await serve(engine=demo_model), mulaw)) == QUIET
+async def test_no_words_come_of_sound_without_any(serve: Serve, demo_model: ModelProcess, mulaw: bytes) -> None:
+    assert kinds(await played(await serve(model=demo_model), mulaw)) == QUIET
 
 
-async def test_clipped_speech_is_still_heard(serve: Serve, demo_model: VoskEngine) -> None:
+async def test_clipped_speech_is_still_heard(serve: Serve, demo_model: ModelProcess) -> None:
     mulaw = read_recording(path("08_short_wrong_department")).tracks["outbound"]
-    events = await played(await serve(engine=demo_model), pcm(expand(mulaw) / 32768 * 6))
+    events = await played(await serve(model=demo_model), pcm(expand(mulaw) / 32768 * 6))
     assert "stream.error" not in kinds(events)
     heard = " ".join(final["text"] for final in of(events, "final"))
     assert "transfer you to technical support" in heard

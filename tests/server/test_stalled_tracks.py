@@ -10,7 +10,7 @@ from tests.server.test_calls import of
 from tests.server.test_clock import caller_speech
 from transcriber.audio.g711 import SILENCE
 from transcriber.audio.wav import Recording
-from transcriber.recognition.vosk_engine import VoskEngine
+from transcriber.recognition.supervisor.model_process import ModelProcess
 from transcriber.telephony.simulator.message_builder import FIRST_TIMESTAMP_MS
 from transcriber.telephony.track_clock import MAX_FILLED_GAP_SAMPLES
 
@@ -31,9 +31,9 @@ def said(events: list[Event], track: str = "inbound") -> list[str]:
 @pytest.mark.parametrize("gate", [True, False])
 @pytest.mark.parametrize("partials", ["true", "false"])
 async def test_when_frames_stop_the_last_final_comes_without_a_stop(
-    serve: Serve, demo_model: VoskEngine, gate: bool, partials: str
+    serve: Serve, demo_model: ModelProcess, gate: bool, partials: str
 ) -> None:
-    running = await serve(engine=demo_model, speech_gate=gate)
+    running = await serve(model=demo_model, speech_gate=gate)
     recording = Recording({"inbound": caller_speech()[: SPEECH_MS * 8] + bytes([SILENCE]) * 24_000})
     async with running.phone.call(recording) as call:
         await call.play()
@@ -54,9 +54,9 @@ async def test_when_frames_stop_the_last_final_comes_without_a_stop(
 
 
 async def test_a_leg_that_is_muted_and_comes_back_is_heard_and_the_other_one_all_along(
-    serve: Serve, demo_model: VoskEngine
+    serve: Serve, demo_model: ModelProcess
 ) -> None:
-    running = await serve(engine=demo_model)
+    running = await serve(model=demo_model)
     speech = caller_speech()
     recording = Recording({"inbound": speech[: SPEECH_MS * 8] + speech[: SPEECH_MS * 8], "outbound": 2 * speech})
     async with running.phone.call(recording) as call, subscribed(running, f"{call.call_sid}:final") as published:
@@ -83,8 +83,8 @@ async def test_a_leg_that_is_muted_and_comes_back_is_heard_and_the_other_one_all
     assert said(events, "outbound") == said(alone, "outbound")
 
 
-async def test_a_burst_after_a_long_stall_loses_no_word_and_moves_none(serve: Serve, demo_model: VoskEngine) -> None:
-    running = await serve(engine=demo_model)
+async def test_a_burst_after_a_long_stall_loses_no_word_and_moves_none(serve: Serve, demo_model: ModelProcess) -> None:
+    running = await serve(model=demo_model)
     recording = Recording({"inbound": caller_speech()})
     async with running.phone.call(recording) as call:
         await call.play()
@@ -103,8 +103,8 @@ async def test_a_burst_after_a_long_stall_loses_no_word_and_moves_none(serve: Se
         assert abs(here["start_ms"] - there["start_ms"]) <= 60
 
 
-async def test_a_short_stall_within_a_word_changes_nothing(serve: Serve, demo_model: VoskEngine) -> None:
-    running = await serve(engine=demo_model)
+async def test_a_short_stall_within_a_word_changes_nothing(serve: Serve, demo_model: ModelProcess) -> None:
+    running = await serve(model=demo_model)
     recording = Recording({"inbound": caller_speech()})
     texts = []
     for stalled in (False, True):

@@ -9,7 +9,7 @@ from transcriber.calls.pending_sockets import USUAL_TRACKS, PendingSockets, Sock
 from transcriber.calls.session import Session
 from transcriber.errors import StoreError
 from transcriber.observability.log_rate_limit import LogRateLimiter
-from transcriber.recognition.load_monitor import LoadMonitor
+from transcriber.recognition.load_monitor import RecognitionLoad
 from transcriber.store.ports import Tickets
 from transcriber.telephony.outcomes import StreamRefused
 from transcriber.telephony.twilio.messages import Start
@@ -35,7 +35,7 @@ class AdmissionPolicy:
         rules: AdmissionRules,
         live: Mapping[str, Session],
         *,
-        load: LoadMonitor,
+        load: RecognitionLoad,
         tickets: Tickets,
         log_limiter: LogRateLimiter,
     ) -> None:

@@ -36,15 +36,16 @@ class SessionMetrics:
         metrics.tracks_live.set(self._admission.live_tracks)
         metrics.calls_live.set(len({session.start.call_sid for session in live}))
         metrics.recognition_backlog_seconds.set(max((session.backlog_s for session in live), default=0.0))
-        metrics.recognition_wait_seconds.set(self._recognition.scheduler.load.wait_s)
+        metrics.recognition_wait_seconds.set(self._recognition.load.wait_s)
         metrics.tracks_capacity.set(self._admission.max_tracks)
         lags = [session.lag_s for session in live]
         for track in TRACKS:
             longest_s = max((lag_s.get(track, 0.0) for lag_s in lags), default=0.0)
             metrics.track_lag_seconds.labels(track).set(longest_s)
-        pools = self._recognition.models.pools
-        metrics.recognizers.labels("idle").set(sum(pool.idle for pool in pools))
-        metrics.recognizers.labels("lent").set(sum(pool.lent for pool in pools))
+        workers = [worker for model in self._recognition.models.loaded for worker in model.workers]
+        metrics.recognizers.labels("idle").set(sum(worker.idle for worker in workers))
+        metrics.recognizers.labels("lent").set(sum(worker.lent for worker in workers))
+        metrics.workers.set(sum(worker.pid > 0 for worker in workers))
 
     def stream_ended(self, session: Session, reason: str) -> None:
         """Add the stream to the counters, write a line into the log, and update the gauges."""

@@ -13,13 +13,13 @@ from collections.abc import Callable, Mapping
 from enum import Enum, auto
 
 from transcriber.audio.chunk import SAMPLE_RATE_HZ, AudioChunk
+from transcriber.errors import RecognitionError
 from transcriber.events.factory import Fact, StreamEventFactory
 from transcriber.events.schema import iso_time
 from transcriber.outbox.ports import Outbox
-from transcriber.recognition.decode_scheduler import TrackQueue
 from transcriber.recognition.service import StreamRecognition
-from transcriber.recognition.track_decoder import RecognitionResults
-from transcriber.recognition.utterance_tracker import FinalResult
+from transcriber.recognition.supervisor.track_queue import TrackQueue
+from transcriber.recognition.utterance_tracker import FinalResult, RecognitionResults
 from transcriber.telephony.media_stream import MediaStream, Outcome
 from transcriber.telephony.outcomes import AudioGap, DtmfReceived, StreamFault
 from transcriber.telephony.twilio.messages import Start
@@ -50,7 +50,7 @@ class Session:
         outbox: Outbox,
         speakers: Mapping[str, str],
     ) -> None:
-        engine = recognition.pool.engine
+        model = recognition.model.info
         self.start = start
         self.received = received
         self.state = SessionState.LIVE
@@ -61,8 +61,8 @@ class Session:
         self._event_factory = StreamEventFactory(
             start=start,
             speakers=speakers,
-            language=engine.language,
-            model=engine.model,
+            language=model.language,
+            model=model.name,
             unknown_words=recognition.unknown_words,
         )
         call_started, stream_started = self._event_factory.started(_now())
@@ -70,7 +70,7 @@ class Session:
             call_started, stream_started, at_ms=time.time_ns() // 1_000_000, on_refused=self.end
         )
         self._queues: dict[str, TrackQueue] = {
-            track: recognition.track_queue(self._results_of(track)) for track in start.tracks
+            track: recognition.track_queue(self._results_of(track), self._recognition_failed) for track in start.tracks
         }
         self._stalled_ticks = max(STALLED_TICKS, math.ceil(recognition.options.endpoint_ms / 1000 / TICK_S))
         self._progress = dict.fromkeys(start.tracks, (0, 0))
@@ -168,11 +168,13 @@ class Session:
 
     async def _recognise_rest(self, within_s: float) -> None:
         finishing = [queue.finish() for queue in self._queues.values()]
-        done, late = await asyncio.wait(finishing, timeout=within_s)
+        _, late = await asyncio.wait(finishing, timeout=within_s)
         if late:
             self.report(StreamFault("recognition_late", "recognition took too long: the last words are missing"))
-        if any(track.exception() for track in done):
-            self.report(StreamFault("recognition_failed", "recognition of a track failed: words may be missing"))
+
+    def _recognition_failed(self, error: RecognitionError) -> None:
+        if self.state is not SessionState.GONE:
+            self.report(StreamFault("recognition_failed", f"{error}: words are missing"))
 
     def _results_of(self, track: str) -> Callable[[RecognitionResults], None]:
         """What the track's queue hands its results to: finals are kept and published, partials only published."""

@@ -55,7 +55,7 @@ class SessionManager:
         self.admission = AdmissionPolicy(
             rules,
             self._live,
-            load=parts.recognition.scheduler.load,
+            load=parts.recognition.load,
             tickets=parts.tickets,
             log_limiter=parts.log_limiter,
         )

@@ -42,14 +42,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _greeting(server: Server) -> list[str]:
-    engine, tracks = server.recognition.engine, server.sessions.admission.max_tracks
-    lines = [f"model: {engine.model}, language {engine.language}; room for {tracks} tracks at once"]
-    if engine.model == catalog.DEMO:
+    model, tracks = server.recognition.model, server.sessions.admission.max_tracks
+    lines = [f"model: {model.name}, language {model.language}; room for {tracks} tracks at once"]
+    if model.name == catalog.DEMO:
         lines.append(
             "model: this is the small demo model: about 2,250 words of call-centre English, good for trying things "
             "out; `transcriber models pull en` gets an official one for real calls"
         )
-    if not allocator.in_use():
+    if not allocator.available():
         lines.append("memory: the C library's allocator; with mimalloc (package cmeel-mimalloc) decoding costs less")
     lines += _access(server)
     lines.append(f"ready on {server.url}; try it from a second terminal with: transcriber replay{_flags(server)}")

@@ -44,6 +44,10 @@ class Metrics:
             "track_lag_seconds", "Audio received and not yet recognised, of the live track that has most of it", "track"
         )
         self.recognizers = self._gauge("recognizers", "Recognizers by state", "state")
+        self.workers = self._gauge("workers", "Recognition workers that are running")
+        self.worker_deaths = self._counter(
+            "worker_deaths", "Recognition workers that died and were replaced, by signal, `hang` or `exit`", "reason"
+        )
         self.tasks = self._gauge("tasks", "Tasks on the event loop; none is left of a call that has ended")
         self.streams = self._counter("streams", "Streams that ended, by reason", "reason")
         self.frames = self._counter("frames", "Media messages received")

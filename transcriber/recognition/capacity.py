@@ -2,7 +2,7 @@
 
 import math
 
-from transcriber.recognition.load_monitor import LoadMonitor
+from transcriber.recognition.load_monitor import RecognitionLoad
 
 BURST_DEVIATIONS = 2.0
 """Room is kept for so many standard deviations of what the tracks want at once: people speak in bursts."""
@@ -21,7 +21,7 @@ FORGET_S = 6_000.0
 class Capacity:
     """An estimate that follows the calls. `speech_cost`: CPU seconds for a second of speech, recognised in one go."""
 
-    def __init__(self, load: LoadMonitor, *, workers: int, speech_cost: float, vad_enabled: bool) -> None:
+    def __init__(self, load: RecognitionLoad, *, workers: int, speech_cost: float, vad_enabled: bool) -> None:
         self._load = load
         self._workers = workers
         self._share = SPEECH_SHARE if vad_enabled else 1.0

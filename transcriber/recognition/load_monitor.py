@@ -18,7 +18,7 @@ STALE_S = 2.0
 
 
 class LoadMonitor:
-    """Moving means over the latest turns. Recorded by the workers, read by anybody; a lost update is harmless."""
+    """Of one worker: moving means over its latest turns."""
 
     def __init__(self) -> None:
         self.audio_s = 0.0
@@ -37,7 +37,7 @@ class LoadMonitor:
 
     @property
     def wait_s(self) -> float:
-        """What a track waits for a worker at present."""
+        """What a track waits for its worker at present."""
         return self._wait_s if time.monotonic() - self._recorded_at < STALE_S else 0.0
 
     @property
@@ -54,3 +54,43 @@ class LoadMonitor:
     def overloaded(self) -> bool:
         """Whether one more call would be too much."""
         return self.wait_s > BEHIND_S
+
+
+class RecognitionLoad:
+    """Of all workers of a server, in groups of those that share a model."""
+
+    def __init__(self) -> None:
+        self._groups: list[list[LoadMonitor]] = []
+        self._past_audio_s = self._past_cpu_s = 0.0
+        """Of groups that have gone."""
+
+    def group(self, workers: int) -> list[LoadMonitor]:
+        """The monitors of so many workers of a model."""
+        self._groups.append([LoadMonitor() for _ in range(workers)])
+        return self._groups[-1]
+
+    def forget(self, group: list[LoadMonitor]) -> None:
+        """The workers have gone; what they did counts on."""
+        self._groups = [known for known in self._groups if known is not group]
+        self._past_audio_s += sum(monitor.audio_s for monitor in group)
+        self._past_cpu_s += sum(monitor.cpu_s for monitor in group)
+
+    @property
+    def audio_s(self) -> float:
+        """Audio decoded so far, over all tracks, silence included."""
+        return self._past_audio_s + sum(monitor.audio_s for group in self._groups for monitor in group)
+
+    @property
+    def cpu_s(self) -> float:
+        """CPU that workers spent on it."""
+        return self._past_cpu_s + sum(monitor.cpu_s for group in self._groups for monitor in group)
+
+    @property
+    def wait_s(self) -> float:
+        """What a track waits for its worker at present, where it waits longest."""
+        return max((monitor.wait_s for group in self._groups for monitor in group), default=0.0)
+
+    @property
+    def overloaded(self) -> bool:
+        """Whether one more call would be too much: it would be for every worker of a model."""
+        return any(all(monitor.overloaded for monitor in group) for group in self._groups)

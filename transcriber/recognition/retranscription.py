@@ -7,8 +7,7 @@ from functools import partial
 from transcriber.audio.chunk import SAMPLE_RATE_HZ, AudioChunk
 from transcriber.errors import ModelError
 from transcriber.recognition.service import RecognitionService
-from transcriber.recognition.track_decoder import RecognitionResults
-from transcriber.recognition.utterance_tracker import FinalResult
+from transcriber.recognition.utterance_tracker import FinalResult, RecognitionResults
 from transcriber.telephony.outcomes import StreamRefused
 
 MAX_PENDING_SAMPLES = 60 * SAMPLE_RATE_HZ

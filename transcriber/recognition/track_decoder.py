@@ -15,7 +15,7 @@ from transcriber.recognition.pcm_chunker import BLOCK_SAMPLES, PcmChunker
 from transcriber.recognition.ports import Recognizer
 from transcriber.recognition.pre_roll import PreRoll
 from transcriber.recognition.recognizer_pool import RecognizerPool
-from transcriber.recognition.utterance_tracker import FinalResult, PartialResult, UtteranceTracker
+from transcriber.recognition.utterance_tracker import FinalResult, PartialResult, RecognitionResults, UtteranceTracker
 from transcriber.recognition.vad import WebRtcVad
 from transcriber.recognition.word_evidence import WordEvidence
 from transcriber.settings.endpoint_limits import ENDPOINT_MS
@@ -27,14 +27,13 @@ UNSETTLED_WORDS = 2
 UNSEEN_PARTIAL_MS = 1000
 """How often an utterance without partials is looked at all the same, so that the endpointer knows of its words."""
 
-RecognitionResults = Sequence[PartialResult | FinalResult]
 _Results = list[PartialResult | FinalResult | None]
 
 
 class TrackDecoder:
     """Decodes one track with a recognizer of the pool, borrowed when there is speech and given back at the end."""
 
-    def __init__(self, pool: RecognizerPool, options: RecognitionOptions) -> None:
+    def __init__(self, pool: RecognizerPool, options: RecognitionOptions, checkpoint: bytes | None = None) -> None:
         self._pool = pool
         self._options = options
         self._schedule = pool.chunk_schedule if options.vad_enabled else None
@@ -73,6 +72,10 @@ class TrackDecoder:
             results.append(self._partial(self._recognizer, skip_lattice=skip_lattice))
         wanted = (PartialResult, FinalResult) if self._options.partials else FinalResult
         return [result for result in results if isinstance(result, wanted)]
+
+    def checkpoint(self) -> bytes | None:
+        """None yet."""
+        return None
 
     @property
     def utterance_open(self) -> bool:

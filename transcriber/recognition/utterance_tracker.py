@@ -6,6 +6,7 @@ them changed afterwards, in a partial or in the final; words unchanged for a sec
 340 utterances (docs/pages/explanation/decisions/006-stable-words.md).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -53,6 +54,9 @@ class FinalResult(msgspec.Struct, frozen=True, tag=1, array_like=True):
     def confidence(self) -> float:
         """Mean confidence of the words."""
         return round(sum(word.confidence for word in self.words) / len(self.words), 3) if self.words else 0.0
+
+
+RecognitionResults = Sequence[PartialResult | FinalResult]
 
 
 class UtteranceTracker:

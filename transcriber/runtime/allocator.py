@@ -1,12 +1,10 @@
-"""Makes the server run on mimalloc, a memory allocator on which decoding costs less.
+"""The memory allocator that a decoding process runs on: mimalloc, on which decoding costs less.
 
-Decoding makes and frees small pieces by the million, from several threads; in the C library's malloc that is a third of
-its CPU. The allocator of a program is fixed while it is loaded, so the server starts itself once more, under the same
-process id, before anything large is imported.
+Decoding makes and frees small pieces by the million; in the C library's malloc that is a third of its CPU. The
+allocator of a program is fixed while it is loaded, so it is chosen by the environment that the program is started with.
 """
 
 import os
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,23 +12,15 @@ PRELOAD_VARIABLE = "LD_PRELOAD"
 LIBRARY = "cmeel.prefix/lib/libmimalloc.so"
 
 
-def restart_on_mimalloc() -> None:
-    """Start this program again on mimalloc, unless it runs on it, cannot, or was started with an LD_PRELOAD.
-
-    The variable is removed again: child processes choose for themselves.
-    """
-    ours, chosen = mimalloc_path(), os.environ.get(PRELOAD_VARIABLE)
-    if ours is None or chosen not in (None, ours):
-        return
-    if chosen == ours:
-        del os.environ[PRELOAD_VARIABLE]
-        return
-    os.execve(sys.executable, sys.orig_argv, {**os.environ, PRELOAD_VARIABLE: ours})  # noqa: S606 - ourselves
+def environment() -> dict[str, str]:
+    """What to start a decoding process with: an LD_PRELOAD that this process was given counts, an empty one, too."""
+    chosen = os.environ.get(PRELOAD_VARIABLE, mimalloc_path())
+    return {} if chosen is None else {PRELOAD_VARIABLE: chosen}
 
 
-def in_use() -> bool:
-    """Whether this process runs on mimalloc."""
-    return "libmimalloc" in Path("/proc/self/maps").read_text(errors="replace")
+def available() -> bool:
+    """Whether decoding processes are started on mimalloc."""
+    return "libmimalloc" in environment().get(PRELOAD_VARIABLE, "")
 
 
 def mimalloc_path() -> str | None:

@@ -7,16 +7,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from transcriber.catalog import ModelFolder, find, home_of, installed, static_graph
 from transcriber.catalog.trial import Trials
 from transcriber.catalog.vosk_layout import layout_of
 from transcriber.errors import ModelError
 from transcriber.recognition.capacity import Capacity
+from transcriber.recognition.load_monitor import RecognitionLoad
 from transcriber.recognition.model_registry import ModelRegistry
-from transcriber.recognition.ports import Engine
-from transcriber.recognition.recognizer_pool import RecognizerPool
-from transcriber.recognition.vosk_engine import VoskEngine
-from transcriber.recognition.warm_up_speech import unheard_speech, warm_speech
+from transcriber.recognition.supervisor.loaded_model import LoadedModel
+from transcriber.recognition.supervisor.model_process import ModelProcess
+from transcriber.recognition.supervisor.worker import OnDeath
+from transcriber.recognition.worker.protocol import ModelSource, VoskModel
 from transcriber.settings.definition import Settings
 
 log = logging.getLogger(__name__)
@@ -25,33 +28,44 @@ ModelVersion = tuple[Path, int]
 
 
 class ModelLoader:
-    """Loads models, those that were not tried yet after a trial, and warms their recognizers.
+    """Loads models, each in a process of its own with so many workers; those that were not tried yet after a trial.
 
     All of it belongs to the event loop's thread, and what takes long happens off it.
     """
 
-    def __init__(self, settings: Settings, *, workers: int, report: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        workers: int,
+        load: RecognitionLoad,
+        report: Callable[[str], None],
+        on_death: OnDeath = lambda reason: None,
+    ) -> None:
         self.workers = workers
+        self._load = load
+        self._on_death = on_death
         self._settings = settings
         self._report = report
         self._loaded: ModelVersion | None = None
         self._trials = Trials(home_of(settings.data_dir), report=report)
         self._changing = asyncio.Lock()
 
-    async def default(self, engine: Engine | None) -> tuple[RecognizerPool, float]:
-        """A warm pool of the model that the settings name, or of `engine`, and its CPU seconds per second of speech."""
-        if engine is None:
-            folder, self._loaded = await asyncio.to_thread(self._chosen)
-            engine = await self._load(folder)
-        return await asyncio.to_thread(self._warm, engine, 2 * self.workers)
+    async def default(self, process: ModelProcess | None) -> LoadedModel:
+        """The model that the settings name, or what `process` holds, which goes on after this server."""
+        if process is not None:
+            return await self._with_workers(process, owned=False)
+        folder, self._loaded = await asyncio.to_thread(self._chosen)
+        return await self._load_folder(folder)
 
-    def models(self, default: RecognizerPool) -> ModelRegistry:
+    def models(self, default: LoadedModel) -> ModelRegistry:
         """The default and whatever else is installed and asked for."""
         machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         return ModelRegistry(
             default,
             installed=lambda: installed(self._settings.data_dir),
-            load=self._on_request,
+            load=self._load_folder,
+            load_dynamic=self._load_dynamic,
             budget_bytes=self._settings.models_memory_mb << 20 or machine // 2,
         )
 
@@ -68,14 +82,13 @@ class ModelLoader:
                 if version == self._loaded:
                     self._report(f"model: {folder.name} is still the one to use")
                     return
-                engine = await self._load(folder)
-                pool, cost = await asyncio.to_thread(self._warm, engine, 2 * self.workers)
+                model = await self._load_folder(folder)
             except (ModelError, OSError) as error:
                 log.error("the model stays as it is: %s", error)
                 return
             self._loaded = version
-            models.swap(pool)
-            capacity.restart(speech_cost=cost)
+            models.swap(model)
+            capacity.restart(speech_cost=model.info.speech_cost)
             self._report(f"model: {folder.name} for new calls; room for {capacity.tracks()} tracks at once")
 
     def _chosen(self) -> tuple[ModelFolder, ModelVersion]:
@@ -83,26 +96,37 @@ class ModelLoader:
         folder = find(self._settings.model, self._settings.data_dir)
         return folder, _version_of(folder)
 
-    async def _on_request(self, folder: ModelFolder) -> RecognizerPool:
+    async def _load_folder(self, folder: ModelFolder) -> LoadedModel:
         await self._trials.ensure_tried(folder)
-        pool, _ = await asyncio.to_thread(lambda: self._warm(VoskEngine(folder), self.workers))
-        return pool
+        size_mb = await asyncio.to_thread(lambda: folder.size_bytes / 1e6)
+        self._report(f"model: loading {folder.name} ({size_mb:.0f} MB) from {folder.path}")
+        await asyncio.to_thread(folder.check)
+        return await self._start(VoskModel(folder.name, str(folder.path), folder.language, folder.band))
 
-    async def _load(self, folder: ModelFolder) -> VoskEngine:
-        await self._trials.ensure_tried(folder)
-        return await asyncio.to_thread(self._load_engine, folder)
+    async def _load_dynamic(self, model: LoadedModel) -> LoadedModel:
+        source = model.process.source
+        return await self._start(replace(source, dynamic=True) if isinstance(source, VoskModel) else source)
 
-    def _load_engine(self, folder: ModelFolder) -> VoskEngine:
-        self._report(f"model: loading {folder.name} ({folder.size_bytes / 1e6:.0f} MB) from {folder.path}")
+    async def _start(self, source: ModelSource) -> LoadedModel:
+        settings = self._settings
+        process = ModelProcess(source, log_level=settings.log_level, log_format=settings.log_format)
+        try:
+            return await self._with_workers(process, owned=True)
+        except BaseException:
+            await process.close()
+            raise
+
+    async def _with_workers(self, process: ModelProcess, *, owned: bool) -> LoadedModel:
         before = time.monotonic()
-        engine = VoskEngine(folder)
-        log.info("model %s loaded in %.2f s", folder.name, time.monotonic() - before)
-        return engine
-
-    def _warm(self, engine: Engine, count: int) -> tuple[RecognizerPool, float]:
-        pool = RecognizerPool(engine, keep=max(8, 4 * self.workers), least=self.workers)
-        pool.warm(count, warm_speech())
-        return pool, pool.cost(unheard_speech())
+        info = process.info or await process.start()
+        model = LoadedModel(process, info, workers=self.workers, load=self._load, on_death=self._on_death, owned=owned)
+        try:
+            await model.start()
+        except BaseException:
+            await model.close()
+            raise
+        log.info("model %s loaded in %.2f s", info.name, time.monotonic() - before)
+        return model
 
 
 def _version_of(folder: ModelFolder) -> ModelVersion:

@@ -1,4 +1,4 @@
-"""Puts a server's recognition together: decoding threads, models, and how many tracks they have capacity for."""
+"""Puts a server's recognition together: models, workers, and how many tracks they have capacity for."""
 
 import asyncio
 from collections.abc import Mapping
@@ -8,12 +8,16 @@ from typing import Any
 
 from transcriber.catalog import DEMO
 from transcriber.recognition.capacity import Capacity
-from transcriber.recognition.decode_scheduler import DecodeScheduler
-from transcriber.recognition.ports import Engine
-from transcriber.recognition.recognizer_pool import RecognizerPool
+from transcriber.recognition.load_monitor import RecognitionLoad
+from transcriber.recognition.model_registry import ModelRegistry
 from transcriber.recognition.service import RecognitionService
+from transcriber.recognition.supervisor.loaded_model import LoadedModel
+from transcriber.recognition.worker.protocol import Loaded
+from transcriber.runtime.background import run_in_background
 from transcriber.server.model_loader import ModelLoader
 from transcriber.settings.definition import Settings
+
+CLOSE_UNUSED_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +29,13 @@ class RecognitionStack:
     model_loader: ModelLoader
 
     @property
-    def engine(self) -> Engine:
-        """The default: the engine of new calls that ask for no other."""
-        return self.service.models.default.engine
+    def model(self) -> Loaded:
+        """The default: the model of new calls that ask for no other."""
+        return self.service.models.default.info
 
     def about(self) -> Mapping[str, Any]:
-        """The default engine, as the HTTP API describes it."""
-        return {"model": self.engine.model, "language": self.engine.language, "demo": self.engine.model == DEMO}
+        """The default model, as the HTTP API describes it."""
+        return {"model": self.model.name, "language": self.model.language, "demo": self.model.name == DEMO}
 
     async def change_model(self) -> None:
         """Look which model the settings name now, and let new calls have it."""
@@ -41,21 +45,29 @@ class RecognitionStack:
 async def open_recognition(
     settings: Settings,
     model_loader: ModelLoader,
-    loading: "asyncio.Task[tuple[RecognizerPool, float]]",
+    loading: "asyncio.Task[LoadedModel]",
+    load: RecognitionLoad,
     stack: AsyncExitStack,
 ) -> RecognitionStack:
-    """Recognition, once the default model is loaded; its threads end with the stack. Raises ModelError."""
-    pool, cost = await loading
-    scheduler = DecodeScheduler(workers=model_loader.workers)
-    stack.push_async_callback(asyncio.to_thread, scheduler.close)
+    """Recognition, once the default model is loaded; its processes end with the stack. Raises ModelError."""
+    model = await loading
+    models = model_loader.models(model)
+    stack.push_async_callback(models.close)
+    run_in_background(stack, _close_unused(models), name="ending models that no call uses")
     service = RecognitionService(
-        scheduler=scheduler,
-        models=model_loader.models(pool),
+        models=models,
+        load=load,
         vad_enabled=settings.speech_gate,
         endpoint_ms=settings.endpoint_ms,
         strict=settings.strict_model,
     )
     capacity = Capacity(
-        scheduler.load, workers=model_loader.workers, speech_cost=cost, vad_enabled=settings.speech_gate
+        load, workers=model_loader.workers, speech_cost=model.info.speech_cost, vad_enabled=settings.speech_gate
     )
     return RecognitionStack(service, capacity, model_loader)
+
+
+async def _close_unused(models: ModelRegistry) -> None:
+    while True:
+        await asyncio.sleep(CLOSE_UNUSED_S)
+        await models.close_unused()

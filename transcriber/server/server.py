@@ -13,8 +13,9 @@ from transcriber.calls.session_manager import SessionManager, SessionParts, Sess
 from transcriber.observability.metrics import Metrics
 from transcriber.outbox.journal_recovery import JournalRecovery
 from transcriber.recognition.capacity import Capacity
-from transcriber.recognition.ports import Engine
+from transcriber.recognition.load_monitor import RecognitionLoad
 from transcriber.recognition.retranscription import retranscribe
+from transcriber.recognition.supervisor.model_process import ModelProcess
 from transcriber.runtime.background import run_in_background
 from transcriber.runtime.cancellation import cancel
 from transcriber.server.listeners import bind, serve_http
@@ -59,13 +60,13 @@ class Server:
 async def running(
     settings: Settings,
     *,
-    engine: Engine | None = None,
+    model_process: ModelProcess | None = None,
     report: Callable[[str], None] = log.info,
     tuning: Tuning | None = None,
 ) -> AsyncIterator[Server]:
     """A server that accepts calls inside the block; behind it live calls were finished and everything is gone.
 
-    `engine` instead of the model that the settings name. Leaving drains for
+    `model_process` holds what is used instead of the model that the settings name. Leaving drains for
     `settings.drain_s` unless `server.sessions.skip_drain()` was called. Raises ConfigError (address), ModelError,
     StoreError.
     """
@@ -74,13 +75,19 @@ async def running(
         certificate = Certificate(settings.tls_cert, settings.tls_key) if settings.tls_cert else None
         sockets = bind(settings, stack)
         own_api_key = local_key.load_or_create(settings.data_dir) if settings.needs_local_key else ""
-        model_loader = ModelLoader(settings, workers=settings.workers or os.cpu_count() or 1, report=report)
-        loading = asyncio.create_task(model_loader.default(engine))
+        metrics, load = Metrics(), RecognitionLoad()
+        model_loader = ModelLoader(
+            settings,
+            workers=settings.workers or os.cpu_count() or 1,
+            load=load,
+            report=report,
+            on_death=lambda reason: metrics.worker_deaths.labels(reason).inc(),
+        )
+        loading = asyncio.create_task(model_loader.default(model_process))
         stack.push_async_callback(cancel, loading)
-        metrics = Metrics()
         metrics.tasks.set_function(partial(_count_tasks, asyncio.get_running_loop()))
         store, outbox = await open_storage(settings, metrics, stack, report, tuning)
-        recognition = await open_recognition(settings, model_loader, loading, stack)
+        recognition = await open_recognition(settings, model_loader, loading, load, stack)
         outbox.takeover.recovery.set_result(JournalRecovery(store.history, partial(retranscribe, recognition.service)))
         parts = SessionParts(recognition=recognition.service, outbox=outbox, tickets=store.tickets, metrics=metrics)
         sessions = _open_sessions(settings, recognition.capacity, parts, tuning, stack)

@@ -1,0 +1,83 @@
+"""What a worker does: it decodes the turns of its tracks, one after another, as the server sends them. Blocks."""
+
+import logging
+import os
+import socket
+import time
+
+import msgspec
+
+from transcriber.audio.chunk import AudioChunk
+from transcriber.recognition.recognizer_pool import RecognizerPool
+from transcriber.recognition.track_decoder import TrackDecoder
+from transcriber.recognition.worker.protocol import Answer, CloseTrack, FrameReader, OpenTrack, Request, Turn, frame
+
+log = logging.getLogger(__name__)
+READ_BYTES = 1 << 18
+
+
+class DecodingLoop:
+    """The tracks of one worker. An answer is written before the next turn begins: the first one that lacks its answer
+    when a worker dies is the one it died of.
+
+    `crash_marker`: mu-law on which this process aborts, for tests; see `ScriptedModel`.
+    """
+
+    def __init__(self, connection: socket.socket, pool: RecognizerPool, *, crash_marker: bytes = b"") -> None:
+        self._connection = connection
+        self._pool = pool
+        self._crash_marker = crash_marker
+        self._tracks: dict[int, TrackDecoder] = {}
+        self._encoder = msgspec.msgpack.Encoder()
+        self._decoder = msgspec.msgpack.Decoder(Request)
+
+    def run(self) -> None:
+        """Until the server closes the connection."""
+        frames = FrameReader()
+        while data := self._connection.recv(READ_BYTES):
+            for message in frames.push(data):
+                self._take(self._decoder.decode(message))
+
+    def _take(self, request: Request) -> None:
+        match request:
+            case Turn():
+                self._connection.sendall(frame(self._encoder, self._answer(request)))
+            case OpenTrack():
+                self._tracks[request.track] = TrackDecoder(self._pool, request.options, request.checkpoint)
+            case CloseTrack():
+                self._forget(request.track)
+
+    def _answer(self, turn: Turn) -> Answer:
+        began_at, before_s = time.monotonic(), time.process_time()
+        if self._crash_marker and any(self._crash_marker in payload for _, payload in turn.audio):
+            os.abort()
+        decoder = self._tracks[turn.track]
+        chunks = [AudioChunk("", payload, start_sample) for start_sample, payload in turn.audio]
+        checkpoint, error = None, ""
+        try:
+            results = decoder.feed(
+                chunks, last=turn.last, end_utterance=turn.end_utterance, skip_lattice=turn.skip_lattice
+            )
+            checkpoint = None if turn.last else decoder.checkpoint()
+        except Exception as problem:  # a worker outlives a track; the session learns of it
+            log.exception("recognition failed")
+            results, error = (), f"{type(problem).__name__}: {problem}"
+        due_samples, utterance_open = decoder.due_samples, decoder.utterance_open
+        if turn.last or error:
+            self._forget(turn.track)
+        return Answer(
+            track=turn.track,
+            results=list(results),
+            utterance_open=utterance_open,
+            due_samples=due_samples,
+            began_at=began_at,
+            cpu_s=time.process_time() - before_s,
+            idle=self._pool.idle,
+            lent=self._pool.lent,
+            checkpoint=checkpoint,
+            error=error,
+        )
+
+    def _forget(self, track: int) -> None:
+        if (decoder := self._tracks.pop(track, None)) is not None:
+            decoder.give_up()
