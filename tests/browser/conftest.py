@@ -11,10 +11,10 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, async_playwright
 
-from tests.server.conftest import Running, Serve, demo_model, serving
+from tests.models import ProcessOf
+from tests.server.conftest import Running, Serve, serving
 from tests.web.written_call import WrittenCall
 
-__all__ = ["demo_model"]
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or ""
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -70,9 +70,9 @@ async def chromium(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Br
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def serve(redis_url: str, tmp_path: Path) -> AsyncIterator[Serve]:
+async def serve(redis_url: str, tmp_path: Path, process_of: ProcessOf) -> AsyncIterator[Serve]:
     """Starts servers, as elsewhere, on the loop that the browser is driven from."""
-    async with serving(redis_url, tmp_path) as start:
+    async with serving(redis_url, tmp_path, process_of) as start:
         yield start
 
 

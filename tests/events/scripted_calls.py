@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.phone import PhoneCall
 from tests.server.conftest import Running, subscribed
-from transcriber.recognition.scripted_engine import ScriptedEngine
+from transcriber.recognition.worker.protocol import ScriptedModel
 from transcriber.telephony.simulator import CallIds
 
 SCRIPT = (
@@ -33,9 +33,8 @@ PARAMETERS = {
 Play = Callable[[Running, str], Awaitable[None]]
 
 
-def engine() -> ScriptedEngine:
-    """What hears the calls."""
-    return ScriptedEngine(SCRIPT)
+MODEL = ScriptedModel(tuple(SCRIPT))
+"""What hears the calls."""
 
 
 def ids(call: str, stream: int = 1) -> CallIds:

@@ -7,6 +7,7 @@ import pytest
 
 from tests.events import scripted_calls
 from tests.events.recordings import calls, texts, timeless
+from tests.models import ProcessOf
 from tests.server.conftest import Serve
 
 KINDS = {
@@ -27,9 +28,9 @@ MOMENTS = ("began:", "owner:", "started_at", "ended_at")
 
 
 @pytest.mark.parametrize("name", scripted_calls.PLAYS)
-async def test_the_same_call_is_told_as_it_was(serve: Serve, name: str) -> None:
+async def test_the_same_call_is_told_as_it_was(serve: Serve, process_of: ProcessOf, name: str) -> None:
     [before] = [call for call in calls("scripted_calls") if call["name"] == name]
-    now = await scripted_calls.record(await serve(model=scripted_calls.engine(), speech_gate=False), name)
+    now = await scripted_calls.record(await serve(model=process_of(scripted_calls.MODEL), speech_gate=False), name)
     later = name in scripted_calls.LATER_STREAMS
     assert _kept(now, later_stream=later) == _kept(before, later_stream=later)
     assert [number for number, _ in now["kept"]] == [f"{seq}-0" for seq in range(1, len(now["kept"]) + 1)]
@@ -41,8 +42,8 @@ async def test_the_same_call_is_told_as_it_was(serve: Serve, name: str) -> None:
             assert now["hash"][field] == value, field
 
 
-async def test_what_is_published_is_what_is_kept(serve: Serve) -> None:
-    now = await scripted_calls.record(await serve(model=scripted_calls.engine(), speech_gate=False), "holes")
+async def test_what_is_published_is_what_is_kept(serve: Serve, process_of: ProcessOf) -> None:
+    now = await scripted_calls.record(await serve(model=process_of(scripted_calls.MODEL), speech_gate=False), "holes")
     published = [text for channel, text in now["published"] if not channel.endswith(":partial")]
     assert published == [text for _, text in now["kept"]]
 

@@ -1,6 +1,5 @@
-"""The bundled model, and a scheduler of its own for each test."""
+"""The bundled model, and workers of its own for each test."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any, Protocol
@@ -8,13 +7,16 @@ from typing import Any, Protocol
 import pytest
 import vosk
 
+from tests.models import ProcessOf
 from transcriber.audio.sample_calls import path
 from transcriber.catalog import find, static_graph
-from transcriber.recognition.decode_scheduler import DecodeScheduler, OnResults, TrackQueue
+from transcriber.recognition.load_monitor import RecognitionLoad
 from transcriber.recognition.options import RecognitionOptions
-from transcriber.recognition.ports import Engine
-from transcriber.recognition.recognizer_pool import RecognizerPool
+from transcriber.recognition.supervisor.loaded_model import LoadedModel
+from transcriber.recognition.supervisor.model_process import ModelProcess
+from transcriber.recognition.supervisor.track_queue import OnFailure, OnResults, TrackQueue
 from transcriber.recognition.vosk_engine import VoskEngine
+from transcriber.recognition.worker.protocol import ModelSource
 
 
 @pytest.fixture(scope="session")
@@ -30,34 +32,51 @@ def bare_model(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 class Tracks:
-    """A scheduler and a pool. Everything is fed, the model's own endpoints are used, unless a test wants ours."""
+    """A model and its workers. Everything is fed, the model's own endpoints are used, unless a test wants ours."""
 
-    def __init__(self, pool: RecognizerPool, scheduler: DecodeScheduler) -> None:
-        self.pool = pool
-        self.scheduler = scheduler
+    def __init__(self, model: LoadedModel) -> None:
+        self.model = model
 
-    def open(self, on_results: OnResults, *, partials: bool = True, gated: bool = False, **options: Any) -> TrackQueue:
+    @property
+    def recognizers(self) -> tuple[int, int]:
+        """How many are in use and how many wait, over all workers, as of their latest answers."""
+        workers = self.model.workers
+        return sum(worker.lent for worker in workers), sum(worker.idle for worker in workers)
+
+    def open(
+        self,
+        on_results: OnResults,
+        *,
+        on_failure: OnFailure = lambda error: None,
+        partials: bool = True,
+        gated: bool = False,
+        **options: Any,
+    ) -> TrackQueue:
         """The queue of one track."""
-        return self.scheduler.open(
-            self.pool, on_results, options=RecognitionOptions(partials=partials, vad_enabled=gated, **options)
-        )
+        chosen = RecognitionOptions(partials=partials, vad_enabled=gated, **options)
+        return self.model.open(chosen, on_results, on_failure)
 
 
 class TracksOf(Protocol):
-    """Makes tracks over an engine."""
+    """Makes tracks over a model; with `keep` in a process of its own."""
 
-    def __call__(self, engine: Engine, *, workers: int = 2, keep: int = 8, **scheduling: Any) -> Tracks: ...
+    async def __call__(
+        self, source: ModelSource, *, workers: int = 2, keep: int | None = None, **more: Any
+    ) -> Tracks: ...
 
 
 @pytest.fixture
-async def tracks_of() -> AsyncIterator[TracksOf]:
-    """Makes tracks over an engine; their threads end with the test."""
+async def tracks_of(process_of: ProcessOf) -> AsyncIterator[TracksOf]:
+    """Makes tracks over a model; their workers end with the test."""
     async with AsyncExitStack() as stack:
 
-        def make(engine: Engine, *, workers: int = 2, keep: int = 8, **scheduling: Any) -> Tracks:
-            scheduler = DecodeScheduler(workers=workers, **scheduling)
-            stack.push_async_callback(asyncio.to_thread, scheduler.close)
-            return Tracks(RecognizerPool(engine, keep=keep), scheduler)
+        async def make(source: ModelSource, *, workers: int = 2, keep: int | None = None, **more: Any) -> Tracks:
+            process = process_of(source) if keep is None else ModelProcess(source, keep=keep)
+            info = process.info or await process.start()
+            model = LoadedModel(process, info, workers=workers, load=RecognitionLoad(), owned=keep is not None, **more)
+            stack.push_async_callback(model.close)
+            await model.start()
+            return Tracks(model)
 
         yield make
 

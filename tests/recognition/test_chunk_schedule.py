@@ -2,11 +2,12 @@
 
 import pytest
 
+from tests.models import demo
 from tests.recognition.conftest import TracksOf
 from tests.recognition.test_service import listen, words
 from transcriber.audio.chunk import SAMPLE_RATE_HZ, AudioChunk
 from transcriber.audio.upsampling import upsample
-from transcriber.recognition.chunk_schedule import STEP_SAMPLES, ChunkSchedule, measure_chunk_schedule
+from transcriber.recognition.chunk_schedule import ChunkSchedule, measure_chunk_schedule
 from transcriber.recognition.options import RecognitionOptions
 from transcriber.recognition.recognizer_pool import RecognizerPool
 from transcriber.recognition.track_decoder import TrackDecoder
@@ -69,13 +70,8 @@ def test_words_show_up_as_soon_as_the_recognizer_has_them(
     assert calls[1] < 0.35 * calls[0]
 
 
-async def test_words_do_not_depend_on_frames(
-    vosk_engine: VoskEngine, tracks_of: TracksOf, sample: dict[str, bytes]
-) -> None:
-    tracks = tracks_of(vosk_engine, workers=1, keep=2)
-    tracks.pool.warm(1, sample["outbound"])
-    assert tracks.pool.chunk_schedule is not None
-    assert tracks.pool.chunk_schedule.every % STEP_SAMPLES == 0
+async def test_words_do_not_depend_on_frames(tracks_of: TracksOf, sample: dict[str, bytes]) -> None:
+    tracks = await tracks_of(demo(), workers=1)
     for mulaw in sample.values():
         results = [words(await listen(tracks, mulaw, frame=frame, gated=True)) for frame in (160, 37, 999, 24_000)]
         assert len(results[0]) > 20

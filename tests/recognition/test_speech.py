@@ -4,21 +4,19 @@ from typing import Any
 
 import pytest
 
+from tests.models import demo
 from tests.recognition.conftest import TracksOf
 from tests.recognition.test_service import bare, listen, settled, words
 from tests.speech import mulaw_tracks, needs_speech, telephone_files
 from transcriber.audio.chunk import AudioChunk
 from transcriber.recognition.utterance_tracker import FinalResult, PartialResult
-from transcriber.recognition.vosk_engine import VoskEngine
 
 FRAME_MS = 30
 pytestmark = [pytest.mark.speech, needs_speech, pytest.mark.timeout(600)]
 
 
-async def test_every_recording_reads_as_with_bare_vosk(
-    vosk_engine: VoskEngine, bare_model: Any, tracks_of: TracksOf
-) -> None:
-    tracks = tracks_of(vosk_engine, workers=2, keep=2)
+async def test_every_recording_reads_as_with_bare_vosk(bare_model: Any, tracks_of: TracksOf) -> None:
+    tracks = await tracks_of(demo(), workers=2)
     compared = 0
     for number, path in enumerate(telephone_files()):
         for mulaw in mulaw_tracks(path):
@@ -32,8 +30,8 @@ async def test_every_recording_reads_as_with_bare_vosk(
     assert compared > 200
 
 
-async def test_no_stable_word_ever_changes(vosk_engine: VoskEngine, tracks_of: TracksOf) -> None:
-    tracks = tracks_of(vosk_engine, workers=1)
+async def test_no_stable_word_ever_changes(tracks_of: TracksOf) -> None:
+    tracks = await tracks_of(demo(), workers=1)
     promised = 0
     for path in telephone_files():
         for mulaw in mulaw_tracks(path):

@@ -70,13 +70,13 @@ Serve = Callable[..., Any]
 @pytest.fixture
 async def serve(redis_url: str, tmp_path: Path, process_of: ProcessOf) -> AsyncIterator[Serve]:
     """Starts servers: `await serve(model=…, **settings)`; a scripted model unless one is given."""
-    async with serving(redis_url, tmp_path, process_of(ScriptedModel())) as start:
+    async with serving(redis_url, tmp_path, process_of) as start:
         yield start
 
 
 @asynccontextmanager
 async def serving(
-    redis_url: str, data_dir: Path, scripted: ModelProcess, *, tuning: Tuning | None = None
+    redis_url: str, data_dir: Path, process_of: ProcessOf, *, tuning: Tuning | None = None
 ) -> AsyncIterator[Serve]:
     """What `serve` gives, for whoever has a loop of its own; the servers stop at the end."""
     async with AsyncExitStack() as stack:
@@ -103,7 +103,7 @@ async def serving(
             server = await stack.enter_async_context(
                 running(
                     settings,
-                    model_process=model or scripted,
+                    model_process=model or process_of(ScriptedModel()),
                     tuning=tuning,
                 )
             )

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
+from tests.models import ProcessOf
 from tests.server.conftest import Running, Serve, serving
 from tests.server.test_slow_peers import Streams, cut, ended
 from tests.server.test_tls import Issuer
@@ -31,9 +32,9 @@ LIMITS = ClientLimits(connections=MOST, head_s=60)
 
 
 @pytest.fixture
-async def serve(redis_url: str, tmp_path: Path) -> AsyncIterator[Serve]:
+async def serve(redis_url: str, tmp_path: Path, process_of: ProcessOf) -> AsyncIterator[Serve]:
     """Starts servers with these limits."""
-    async with serving(redis_url, tmp_path, tuning=Tuning(client_limits=LIMITS)) as start:
+    async with serving(redis_url, tmp_path, process_of, tuning=Tuning(client_limits=LIMITS)) as start:
         yield start
 
 

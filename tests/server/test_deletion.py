@@ -7,6 +7,7 @@ from pathlib import Path
 
 import aiohttp
 
+from tests.models import ProcessOf
 from tests.sample_events import until
 from tests.server.conftest import Running, Serve, serving
 from transcriber.server.tuning import Tuning
@@ -23,10 +24,10 @@ def holding(directory: Path, words: bytes) -> list[str]:
     return [path.name for path in directory.rglob("*") if path.is_file() and words in path.read_bytes()]
 
 
-async def test_a_deleted_calls_words_leave_the_disk() -> None:
+async def test_a_deleted_calls_words_leave_the_disk(process_of: ProcessOf) -> None:
     with tempfile.TemporaryDirectory(prefix="data-") as name:  # a short path: sockets have little room
         data_dir = Path(name)
-        async with serving("", data_dir) as serve:
+        async with serving("", data_dir, process_of) as serve:
             running = await serve(tuning=Tuning(erase_quiet_s=0.1))
             async with running.phone.call() as call:
                 await call.play(4000)

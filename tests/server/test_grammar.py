@@ -12,8 +12,10 @@ import pytest
 from tests.phone import Phone
 from tests.process import process, wait_until_ready
 from tests.server.conftest import Serve
+from transcriber.catalog import find
 from transcriber.errors import CallNotFound, ModelError
 from transcriber.recognition.supervisor.model_process import ModelProcess
+from transcriber.recognition.vosk_engine import VoskEngine
 from transcriber.store.redis.private_server import socket_url
 from transcriber.store.redis_store import RedisStore, open_store
 
@@ -80,13 +82,23 @@ async def test_a_grammar_holds_and_what_it_lacks_is_named(serve: Serve, demo_mod
     assert "zebras of mars" in error["message"]
 
 
+@pytest.fixture(scope="module")
+def demo_engine(tmp_path_factory: pytest.TempPathFactory) -> VoskEngine:
+    """The bundled model in this process."""
+    return VoskEngine(find("en-demo", tmp_path_factory.mktemp("data")))
+
+
 @pytest.mark.parametrize("symbol", SYMBOLS)
-def test_the_engine_itself_lets_no_symbol_through(demo_model: ModelProcess, symbol: str) -> None:
-    assert demo_model.unknown(["yes", symbol, "no"]) == (symbol,)
+async def test_the_engine_itself_lets_no_symbol_through(
+    demo_model: ModelProcess, demo_engine: VoskEngine, symbol: str
+) -> None:
+    await demo_model.start()
+    assert await demo_model.unknown(["yes", symbol, "no"]) == (symbol,)
+    assert demo_engine.unknown(["yes", symbol, "no"]) == (symbol,)
     with pytest.raises(ModelError, match="does not know"):
-        demo_model.create(["yes", f"no {symbol}"])
+        demo_engine.create(["yes", f"no {symbol}"])
 
 
-def test_words_of_any_script_are_looked_up_as_they_are(demo_model: ModelProcess) -> None:
+async def test_words_of_any_script_are_looked_up_as_they_are(demo_model: ModelProcess) -> None:
     odd = ["\ud800", "yes\0", "\U0001f600", "예", "نیم\u200cفاصله", "o'clock", ""]
-    assert set(odd) - {"o'clock"} <= set(demo_model.unknown(odd))
+    assert set(odd) - {"o'clock"} <= set(await demo_model.unknown(odd))

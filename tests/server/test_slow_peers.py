@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.models import ProcessOf
 from tests.server.conftest import Running, Serve, serving
 from tests.server.test_tls import Issuer
 from transcriber.server.tuning import Tuning
@@ -23,9 +24,9 @@ LIMITS = ClientLimits(head_s=SOON_S, write_s=SOON_S, handshake_s=SOON_S, body_s=
 
 
 @pytest.fixture
-async def serve(redis_url: str, tmp_path: Path) -> AsyncIterator[Serve]:
+async def serve(redis_url: str, tmp_path: Path, process_of: ProcessOf) -> AsyncIterator[Serve]:
     """Starts servers with these limits."""
-    async with serving(redis_url, tmp_path, tuning=Tuning(client_limits=LIMITS)) as start:
+    async with serving(redis_url, tmp_path, process_of, tuning=Tuning(client_limits=LIMITS)) as start:
         yield start
 
 

@@ -71,7 +71,7 @@ async def _granted(
     asked = tuple(phrase.lower() for phrase in request.grammar)
     grammar = tuple(phrase for phrase in asked if phrase != UNKNOWN)  # which stands in every grammar
     words = dict.fromkeys(word for phrase in grammar + request.hints for word in phrase.lower().split())
-    unknown = await model.unknown(tuple(words))
+    unknown = await model.unknown(list(words))
     if asked and not model.info.takes_grammar:
         faults.append(
             StreamFault(

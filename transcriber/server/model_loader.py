@@ -13,12 +13,12 @@ from transcriber.catalog import ModelFolder, find, home_of, installed, static_gr
 from transcriber.catalog.trial import Trials
 from transcriber.catalog.vosk_layout import layout_of
 from transcriber.errors import ModelError
+from transcriber.observability.metrics import Metrics
 from transcriber.recognition.capacity import Capacity
 from transcriber.recognition.load_monitor import RecognitionLoad
 from transcriber.recognition.model_registry import ModelRegistry
 from transcriber.recognition.supervisor.loaded_model import LoadedModel
 from transcriber.recognition.supervisor.model_process import ModelProcess
-from transcriber.recognition.supervisor.worker import OnDeath
 from transcriber.recognition.worker.protocol import ModelSource, VoskModel
 from transcriber.settings.definition import Settings
 
@@ -33,18 +33,10 @@ class ModelLoader:
     All of it belongs to the event loop's thread, and what takes long happens off it.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        workers: int,
-        load: RecognitionLoad,
-        report: Callable[[str], None],
-        on_death: OnDeath = lambda reason: None,
-    ) -> None:
-        self.workers = workers
-        self._load = load
-        self._on_death = on_death
+    def __init__(self, settings: Settings, metrics: Metrics, *, report: Callable[[str], None]) -> None:
+        self.workers = settings.workers or os.cpu_count() or 1
+        self.load = RecognitionLoad()
+        self._metrics = metrics
         self._settings = settings
         self._report = report
         self._loaded: ModelVersion | None = None
@@ -116,10 +108,15 @@ class ModelLoader:
             await process.close()
             raise
 
+    def _count_death(self, reason: str) -> None:
+        self._metrics.worker_deaths.labels(reason).inc()
+
     async def _with_workers(self, process: ModelProcess, *, owned: bool) -> LoadedModel:
         before = time.monotonic()
         info = process.info or await process.start()
-        model = LoadedModel(process, info, workers=self.workers, load=self._load, on_death=self._on_death, owned=owned)
+        model = LoadedModel(
+            process, info, workers=self.workers, load=self.load, on_death=self._count_death, owned=owned
+        )
         try:
             await model.start()
         except BaseException:

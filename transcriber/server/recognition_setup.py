@@ -8,7 +8,6 @@ from typing import Any
 
 from transcriber.catalog import DEMO
 from transcriber.recognition.capacity import Capacity
-from transcriber.recognition.load_monitor import RecognitionLoad
 from transcriber.recognition.model_registry import ModelRegistry
 from transcriber.recognition.service import RecognitionService
 from transcriber.recognition.supervisor.loaded_model import LoadedModel
@@ -46,7 +45,6 @@ async def open_recognition(
     settings: Settings,
     model_loader: ModelLoader,
     loading: "asyncio.Task[LoadedModel]",
-    load: RecognitionLoad,
     stack: AsyncExitStack,
 ) -> RecognitionStack:
     """Recognition, once the default model is loaded; its processes end with the stack. Raises ModelError."""
@@ -56,13 +54,16 @@ async def open_recognition(
     run_in_background(stack, _close_unused(models), name="ending models that no call uses")
     service = RecognitionService(
         models=models,
-        load=load,
+        load=model_loader.load,
         vad_enabled=settings.speech_gate,
         endpoint_ms=settings.endpoint_ms,
         strict=settings.strict_model,
     )
     capacity = Capacity(
-        load, workers=model_loader.workers, speech_cost=model.info.speech_cost, vad_enabled=settings.speech_gate
+        model_loader.load,
+        workers=model_loader.workers,
+        speech_cost=model.info.speech_cost,
+        vad_enabled=settings.speech_gate,
     )
     return RecognitionStack(service, capacity, model_loader)
 

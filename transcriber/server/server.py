@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from transcriber.calls.session_manager import SessionManager, SessionParts, Sess
 from transcriber.observability.metrics import Metrics
 from transcriber.outbox.journal_recovery import JournalRecovery
 from transcriber.recognition.capacity import Capacity
-from transcriber.recognition.load_monitor import RecognitionLoad
 from transcriber.recognition.retranscription import retranscribe
 from transcriber.recognition.supervisor.model_process import ModelProcess
 from transcriber.runtime.background import run_in_background
@@ -75,19 +73,13 @@ async def running(
         certificate = Certificate(settings.tls_cert, settings.tls_key) if settings.tls_cert else None
         sockets = bind(settings, stack)
         own_api_key = local_key.load_or_create(settings.data_dir) if settings.needs_local_key else ""
-        metrics, load = Metrics(), RecognitionLoad()
-        model_loader = ModelLoader(
-            settings,
-            workers=settings.workers or os.cpu_count() or 1,
-            load=load,
-            report=report,
-            on_death=lambda reason: metrics.worker_deaths.labels(reason).inc(),
-        )
+        metrics = Metrics()
+        model_loader = ModelLoader(settings, metrics, report=report)
         loading = asyncio.create_task(model_loader.default(model_process))
         stack.push_async_callback(cancel, loading)
         metrics.tasks.set_function(partial(_count_tasks, asyncio.get_running_loop()))
         store, outbox = await open_storage(settings, metrics, stack, report, tuning)
-        recognition = await open_recognition(settings, model_loader, loading, load, stack)
+        recognition = await open_recognition(settings, model_loader, loading, stack)
         outbox.takeover.recovery.set_result(JournalRecovery(store.history, partial(retranscribe, recognition.service)))
         parts = SessionParts(recognition=recognition.service, outbox=outbox, tickets=store.tickets, metrics=metrics)
         sessions = _open_sessions(settings, recognition.capacity, parts, tuning, stack)

@@ -81,7 +81,7 @@ class LoadedModel:
 
     async def unknown(self, words: Sequence[str]) -> tuple[str, ...]:
         """Those of the words that the model has never heard of, in order. Raises ModelError."""
-        return await self.process.unknown(tuple(words))
+        return await self.process.unknown(words)
 
     async def close(self) -> None:
         """End its workers; what is not decoded by now never is."""

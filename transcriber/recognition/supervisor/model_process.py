@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ import msgspec
 
 import transcriber
 from transcriber.errors import ModelError
+from transcriber.recognition.options import is_word
 from transcriber.recognition.worker.protocol import (
     Done,
     EndWorker,
@@ -85,11 +86,11 @@ class ModelProcess:
         """A new worker, and our end of its socket. Loads the model again if its process has died. Raises ModelError."""
         return await self._alone(self._fork_worker(replaces))
 
-    async def unknown(self, words: tuple[str, ...]) -> tuple[str, ...]:
+    async def unknown(self, words: Sequence[str]) -> tuple[str, ...]:
         """Those of the words that the model has never heard of, in order. Raises ModelError."""
-        if not words:
-            return ()
-        return await self._alone(self._unknown(words))
+        written = tuple(word for word in words if is_word(word))  # no other reaches native code, or is text at all
+        missing = set(await self._alone(self._unknown(written)) if written else ())
+        return tuple(word for word in words if word in missing or word not in written)
 
     async def end_worker(self, pid: int) -> None:
         """End a worker that does not answer. Raises ModelError."""

@@ -2,15 +2,26 @@
 
 import logging
 import os
+import signal
 import socket
 import time
+from collections.abc import Sequence
 
 import msgspec
 
 from transcriber.audio.chunk import AudioChunk
 from transcriber.recognition.recognizer_pool import RecognizerPool
 from transcriber.recognition.track_decoder import TrackDecoder
-from transcriber.recognition.worker.protocol import Answer, CloseTrack, FrameReader, OpenTrack, Request, Turn, frame
+from transcriber.recognition.worker.protocol import (
+    Answer,
+    CloseTrack,
+    Fault,
+    FrameReader,
+    OpenTrack,
+    Request,
+    Turn,
+    frame,
+)
 
 log = logging.getLogger(__name__)
 READ_BYTES = 1 << 18
@@ -20,13 +31,15 @@ class DecodingLoop:
     """The tracks of one worker. An answer is written before the next turn begins: the first one that lacks its answer
     when a worker dies is the one it died of.
 
-    `crash_marker`: mu-law on which this process aborts, for tests; see `ScriptedModel`.
+    `faults`: what happens on which mu-law, for tests; see `ScriptedModel`.
     """
 
-    def __init__(self, connection: socket.socket, pool: RecognizerPool, *, crash_marker: bytes = b"") -> None:
+    def __init__(
+        self, connection: socket.socket, pool: RecognizerPool, *, faults: Sequence[tuple[Fault, bytes]] = ()
+    ) -> None:
         self._connection = connection
         self._pool = pool
-        self._crash_marker = crash_marker
+        self._faults = faults
         self._tracks: dict[int, TrackDecoder] = {}
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(Request)
@@ -49,12 +62,13 @@ class DecodingLoop:
 
     def _answer(self, turn: Turn) -> Answer:
         began_at, before_s = time.monotonic(), time.process_time()
-        if self._crash_marker and any(self._crash_marker in payload for _, payload in turn.audio):
-            os.abort()
         decoder = self._tracks[turn.track]
         chunks = [AudioChunk("", payload, start_sample) for start_sample, payload in turn.audio]
         checkpoint, error = None, ""
         try:
+            for fault, marker in self._faults:
+                if any(marker in payload for _, payload in turn.audio):
+                    _do(fault)
             results = decoder.feed(
                 chunks, last=turn.last, end_utterance=turn.end_utterance, skip_lattice=turn.skip_lattice
             )
@@ -81,3 +95,11 @@ class DecodingLoop:
     def _forget(self, track: int) -> None:
         if (decoder := self._tracks.pop(track, None)) is not None:
             decoder.give_up()
+
+
+def _do(fault: Fault) -> None:
+    if fault == "abort":
+        os.abort()
+    if fault == "hang":
+        signal.pause()
+    raise RuntimeError("a fault that was asked for")

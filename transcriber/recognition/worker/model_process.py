@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -31,6 +32,7 @@ from transcriber.recognition.worker.protocol import (
     Done,
     EndWorker,
     Failed,
+    Fault,
     FindUnknown,
     Forked,
     ForkWorker,
@@ -61,7 +63,7 @@ class ModelProcess:
         self._control = control
         self._encoder = msgspec.msgpack.Encoder()
         self._pool: RecognizerPool | None = None
-        self._crash_marker = b""
+        self._faults: Sequence[tuple[Fault, bytes]] = ()
         self._workers: set[int] = set()
         self._statuses: dict[int, int] = {}
         """How workers ended, by pid."""
@@ -107,7 +109,7 @@ class ModelProcess:
             return Failed(str(error))
         self._pool = pool
         if isinstance(question.source, ScriptedModel):
-            self._crash_marker = question.source.crash_marker
+            self._faults = question.source.faults
         gc.collect()
         gc.freeze()  # a collection writes into what it looks at, and what is written to is shared no more
         dynamic = engine.dynamic if isinstance(engine, VoskEngine) else False
@@ -134,7 +136,7 @@ class ModelProcess:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
             self._control.close()
-            DecodingLoop(connection, self._loaded_pool, crash_marker=self._crash_marker).run()
+            DecodingLoop(connection, self._loaded_pool, faults=self._faults).run()
             status = 0
         except ConnectionError:
             status = 0  # the server has gone

@@ -6,7 +6,7 @@ in the same order.
 """
 
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import Any, Literal
 
 import msgspec
 
@@ -18,7 +18,7 @@ LENGTH_BYTES = 4
 MAX_FRAME_BYTES = 1 << 20
 """Of a message. Many times what the longest turn or checkpoint takes."""
 
-Message = TypeVar("Message")
+Fault = Literal["abort", "hang", "error"]
 
 
 class VoskModel(msgspec.Struct, frozen=True, tag="vosk"):
@@ -34,12 +34,12 @@ class VoskModel(msgspec.Struct, frozen=True, tag="vosk"):
 class ScriptedModel(msgspec.Struct, frozen=True, tag="scripted"):
     """No model: a script, see `ScriptedEngine`. For tests and for measuring everything but recognition.
 
-    `crash_marker`: a piece of mu-law; a worker that is fed it aborts. Empty: none.
+    `faults`: what a worker does when it is fed a piece of mu-law: `abort`, `hang`, or `error`, an exception.
     """
 
     script: tuple[str, ...] = ("one two three four",)
     create_s: float = 0.0
-    crash_marker: bytes = b""
+    faults: tuple[tuple[Fault, bytes], ...] = ()
 
 
 ModelSource = VoskModel | ScriptedModel

@@ -1,17 +1,17 @@
-"""Tracks on a scripted engine: order, fairness, bounds, failures, and that recognizers always come back."""
+"""Tracks on a scripted model in real workers: order, fairness, bounds, failures, and that recognizers come back."""
 
 import asyncio
-import threading
-from collections.abc import Sequence
 
 import pytest
 
 from tests.recognition.conftest import TracksOf
 from transcriber.audio.chunk import AudioChunk
-from transcriber.recognition.scripted_engine import ScriptedEngine, ScriptedRecognizer
+from transcriber.errors import RecognitionError
 from transcriber.recognition.utterance_tracker import FinalResult, PartialResult
+from transcriber.recognition.worker.protocol import ScriptedModel
 
 SECOND = b"\xff" * 8000
+BROKEN = b"\x01\x02\x03\x04\x05\x06\x07\x08" * 20
 
 
 def chunk(payload: bytes, start_sample: int) -> AudioChunk:
@@ -19,7 +19,7 @@ def chunk(payload: bytes, start_sample: int) -> AudioChunk:
 
 
 async def test_all_audio_is_recognised_in_order(tracks_of: TracksOf) -> None:
-    tracks = tracks_of(ScriptedEngine(("one two", "three")))
+    tracks = await tracks_of(ScriptedModel(("one two", "three")))
     results: list[PartialResult | FinalResult] = []
     queue = tracks.open(results.extend, partials=True)
     for second in range(3):
@@ -32,7 +32,7 @@ async def test_all_audio_is_recognised_in_order(tracks_of: TracksOf) -> None:
 
 
 async def test_the_tail_shorter_than_a_block_is_heard(tracks_of: TracksOf) -> None:
-    tracks = tracks_of(ScriptedEngine(("one",)))
+    tracks = await tracks_of(ScriptedModel(("one",)))
     results: list[PartialResult | FinalResult] = []
     queue = tracks.open(results.extend, partials=False)
     queue.offer(chunk(b"\xff" * (2000 - 1), 0))
@@ -41,30 +41,38 @@ async def test_the_tail_shorter_than_a_block_is_heard(tracks_of: TracksOf) -> No
     assert [item.text for item in results if isinstance(item, FinalResult)] == ["one"]
 
 
-async def test_a_track_without_audio_borrows_no_recognizer(tracks_of: TracksOf) -> None:
-    engine = ScriptedEngine()
-    tracks = tracks_of(engine)
-    await asyncio.gather(*(tracks.open(lambda results: None, partials=True).finish() for _ in range(20)))
-    assert engine.created == 0
+async def test_tracks_without_audio_borrow_no_recognizer(tracks_of: TracksOf) -> None:
+    tracks = await tracks_of(ScriptedModel(), workers=1)
+    queues = [tracks.open(lambda results: None, partials=True) for _ in range(20)]
+    await queues[0].finish()
+    assert tracks.recognizers == (0, 2)
+    await asyncio.gather(*(queue.finish() for queue in queues))
+    assert tracks.recognizers == (0, 2)
 
 
 async def test_two_hundred_tracks_leave_nothing(tracks_of: TracksOf) -> None:
-    engine = ScriptedEngine()
-    tracks = tracks_of(engine, keep=4)
-    threads = threading.active_count()
+    tracks = await tracks_of(ScriptedModel(), keep=4)
     for _ in range(20):
         batch = [tracks.open(lambda results: None, partials=True) for _ in range(10)]
         for queue in batch:
             queue.offer(chunk(SECOND, 0))
         await asyncio.gather(*(queue.finish() for queue in batch))
         assert not any(queue.pending_samples for queue in batch)
-    assert tracks.pool.lent == 0
-    assert tracks.pool.idle <= 4
-    assert threading.active_count() == threads
+    assert tracks.model.open_tracks == 0
+    lent, idle = tracks.recognizers
+    assert lent == 0
+    assert idle <= 2 * 4
+
+
+async def test_tracks_are_spread_over_the_workers(tracks_of: TracksOf) -> None:
+    tracks = await tracks_of(ScriptedModel(), workers=3)
+    queues = [tracks.open(lambda results: None) for _ in range(9)]
+    assert [worker.tracks for worker in tracks.model.workers] == [3, 3, 3]
+    await asyncio.gather(*(queue.finish() for queue in queues))
 
 
 async def test_a_long_backlog_does_not_starve_another_track(tracks_of: TracksOf) -> None:
-    tracks = tracks_of(ScriptedEngine(("word",)), workers=1)
+    tracks = await tracks_of(ScriptedModel(("word",)), workers=1)
     order: list[str] = []
     long = tracks.open(lambda results: order.append("long"), partials=False)
     short = tracks.open(lambda results: order.append("short"), partials=False)
@@ -78,35 +86,27 @@ async def test_a_long_backlog_does_not_starve_another_track(tracks_of: TracksOf)
 
 
 async def test_the_backlog_is_bounded(tracks_of: TracksOf) -> None:
-    queue = tracks_of(ScriptedEngine(), longest_backlog_samples=16_000).open(lambda results: None, partials=False)
+    tracks = await tracks_of(ScriptedModel(), longest_backlog_samples=16_000)
+    queue = tracks.open(lambda results: None, partials=False)
     assert queue.offer(chunk(SECOND, 0))
     assert queue.offer(chunk(SECOND, 8000))
     assert not queue.offer(chunk(b"\xff", 16_000))
     await queue.finish()
 
 
-class Failing(ScriptedRecognizer):
-    def accept(self, pcm: bytes) -> bool:
-        raise RuntimeError("decoder broke")
-
-
-class FailingEngine(ScriptedEngine):
-    def create(self, grammar: Sequence[str] = ()) -> ScriptedRecognizer:
-        return Failing([["x"]])
-
-
-async def test_a_failure_ends_its_track_alone(tracks_of: TracksOf, caplog: pytest.LogCaptureFixture) -> None:
-    tracks = tracks_of(FailingEngine(), workers=1)
-    queue = tracks.open(lambda results: None, partials=True)
-    queue.offer(chunk(SECOND, 0))
-    with pytest.raises(RuntimeError, match="decoder broke"):
+async def test_a_failure_ends_its_track_alone(tracks_of: TracksOf, capfd: pytest.CaptureFixture[str]) -> None:
+    tracks = await tracks_of(ScriptedModel(("fine",), faults=(("error", BROKEN),)), workers=1)
+    told: list[RecognitionError] = []
+    queue = tracks.open(lambda results: None, on_failure=told.append)
+    queue.offer(chunk(SECOND + BROKEN, 0))
+    with pytest.raises(RecognitionError, match="a fault that was asked for"):
         await queue.finish()
+    assert len(told) == 1
     assert not queue.offer(chunk(SECOND, 8000))
-    assert tracks.pool.lent == 0
-    assert "recognition failed" in caplog.text
-    tracks.pool.engine = ScriptedEngine(("fine",))
     results: list[PartialResult | FinalResult] = []
     healthy = tracks.open(results.extend, partials=False)
     healthy.offer(chunk(SECOND, 0))
     await healthy.finish()
     assert [item.text for item in results if isinstance(item, FinalResult)] == ["fine"] * 4
+    assert tracks.recognizers[0] == 0
+    assert "recognition failed" in capfd.readouterr().err
