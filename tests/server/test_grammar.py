@@ -92,7 +92,6 @@ def demo_engine(tmp_path_factory: pytest.TempPathFactory) -> VoskEngine:
 async def test_the_engine_itself_lets_no_symbol_through(
     demo_model: ModelProcess, demo_engine: VoskEngine, symbol: str
 ) -> None:
-    await demo_model.start()
     assert await demo_model.unknown(["yes", symbol, "no"]) == (symbol,)
     assert demo_engine.unknown(["yes", symbol, "no"]) == (symbol,)
     with pytest.raises(ModelError, match="does not know"):

@@ -7,7 +7,7 @@ import os
 from tests.server.conftest import Serve
 from transcriber.calls.session import Session
 from transcriber.outbox.stream_publisher import StreamPublisher
-from transcriber.recognition.decode_scheduler import TrackQueue
+from transcriber.recognition.supervisor.track_queue import TrackQueue
 
 
 def count(kind: type) -> int:
@@ -17,7 +17,7 @@ def count(kind: type) -> int:
 
 async def test_two_hundred_calls_leave_nothing(serve: Serve) -> None:
     running = await serve(max_tracks=1000)
-    [pool] = running.server.recognition.service.models.pools
+    workers = running.server.recognition.service.models.default.workers
 
     async def one(number: int) -> None:
         async with running.phone.call() as call:
@@ -35,11 +35,11 @@ async def test_two_hundred_calls_leave_nothing(serve: Serve) -> None:
         await asyncio.sleep(0.05)
 
     await twenty()
-    tasks, files, idle = len(asyncio.all_tasks()), len(os.listdir("/proc/self/fd")), pool.idle
+    tasks, files = len(asyncio.all_tasks()), len(os.listdir("/proc/self/fd"))
     for _ in range(10):
         await twenty()
-    assert pool.lent == 0
-    assert pool.idle <= max(idle, 8)
+    assert sum(worker.tracks for worker in workers) == 0
+    assert all(worker.lent == 0 and worker.idle <= 8 for worker in workers)
     assert (count(Session), count(StreamPublisher), count(TrackQueue)) == (0, 0, 0)
     assert len(asyncio.all_tasks()) <= tasks
     assert len(os.listdir("/proc/self/fd")) <= files + 2

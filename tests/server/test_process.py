@@ -6,6 +6,7 @@ import shutil
 import signal
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.phone import Phone
@@ -16,18 +17,21 @@ from transcriber.store.redis.private_server import socket_url
 from transcriber.store.redis_store import open_store
 
 
-def maps_mimalloc(pid: int) -> bool:
-    return "libmimalloc" in Path(f"/proc/{pid}/maps").read_text()
+def decoders_map_mimalloc(server_pid: int) -> set[bool]:
+    """Whether the model process and its workers do."""
+    decoders = psutil.Process(server_pid).children(recursive=True)
+    programs = [process for process in decoders if "model_process" in " ".join(process.cmdline())]
+    return {"libmimalloc" in Path(f"/proc/{process.pid}/maps").read_text() for process in programs}
 
 
 @pytest.mark.parametrize(("preload", "on_mimalloc"), [(None, True), ("", False)])
-async def test_the_server_runs_on_mimalloc_unless_told_otherwise(
+async def test_decoding_runs_on_mimalloc_unless_told_otherwise(
     tmp_path: Path, preload: str | None, *, on_mimalloc: bool
 ) -> None:
     environment = {} if preload is None else {allocator.PRELOAD_VARIABLE: preload}
     async with process("--data-dir", str(tmp_path), **environment) as child:
         await wait_until_ready(child)
-        assert maps_mimalloc(child.pid) is on_mimalloc
+        assert decoders_map_mimalloc(child.pid) == {on_mimalloc}
         child.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(child.wait(), 20) == 0
 

@@ -131,7 +131,9 @@ class Settings:
         ENDPOINT_MS,
         "milliseconds of silence that end an utterance",
     )
-    workers: int = _setting(values.integer(0, 1024), 0, "recognition threads; 0 = one per core")
+    workers: int = _setting(
+        values.integer(0, 1024), 0, "recognition processes, which share one loaded model; 0 = one per core"
+    )
     max_tracks: int = _setting(
         values.integer(0, 100_000), 0, "live tracks admitted; 0 = from the capacity measured at start and by calls"
     )
