@@ -11,27 +11,11 @@ from pathlib import Path
 
 import psutil
 
-PLAYER = """
-import asyncio, sys
-from transcriber.audio.wav import Recording, read_recording
-from transcriber.telephony.simulator import CallIds, Target, dial
-url, path, calls, seconds = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
-whole = read_recording(__import__("pathlib").Path(path))
-part = Recording({track: mulaw[: int(seconds * 8000)] for track, mulaw in whole.tracks.items()})
-spread = float(sys.argv[5])
-async def one(number):
-    await asyncio.sleep(spread * number / calls)
-    await dial(Target(url=url), part, ids=CallIds(), speed=1.0)
-async def main():
-    await asyncio.gather(*(one(number) for number in range(calls)))
-asyncio.run(main())
-"""
-
 
 def playing(url: str, path: Path, *, calls: int, seconds: float, spread_s: float = 1.0) -> subprocess.Popen[bytes]:
-    """So many two-track calls in real time, their starts spread over `spread_s`."""
+    """So many two-track calls in real time, their starts spread over `spread_s`; see `bench.caller`."""
     arguments = [url, str(path), str(calls), str(seconds), str(spread_s)]
-    return subprocess.Popen([sys.executable, "-c", PLAYER, *arguments])
+    return subprocess.Popen([sys.executable, "-m", "bench.caller", *arguments])
 
 
 @contextmanager
@@ -65,3 +49,9 @@ def cpu_s(process: psutil.Process) -> float:
     """User and system seconds so far."""
     times = process.cpu_times()
     return float(times.user + times.system)
+
+
+def loop_cpu_s(process: psutil.Process) -> float:
+    """The same of its main thread, where the event loop runs."""
+    loop = next(thread for thread in process.threads() if thread.id == process.pid)
+    return float(loop.user_time + loop.system_time)
