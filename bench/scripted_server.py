@@ -11,23 +11,21 @@ from transcriber.calls.session import Session
 from transcriber.recognition.scripted_engine import ScriptedEngine
 from transcriber.server.server import running
 from transcriber.settings.definition import Settings
-from transcriber.telephony.media_stream import Outcome
 
 LATE_MS: list[float] = []
 
 
 def watch_lateness() -> None:
     """Note for every frame how much later than its timestamp says it is heard, against the earliest of its stream."""
-    receive = Session.receive
+    receive = Session.receive_audio
 
-    def watched(self: Session, outcome: Outcome) -> None:
-        if isinstance(outcome, AudioChunk):
-            lead = time.monotonic() * 1000 - outcome.start_sample / SAMPLES_PER_MS
-            self.lead = min(getattr(self, "lead", lead), lead)  # type: ignore[attr-defined]
-            LATE_MS.append(lead - self.lead)  # type: ignore[attr-defined]
-        receive(self, outcome)
+    def watched(self: Session, chunk: AudioChunk) -> None:
+        lead = time.monotonic() * 1000 - chunk.start_sample / SAMPLES_PER_MS
+        self.lead = min(getattr(self, "lead", lead), lead)  # type: ignore[attr-defined]
+        LATE_MS.append(lead - self.lead)  # type: ignore[attr-defined]
+        receive(self, chunk)
 
-    Session.receive = watched  # type: ignore[method-assign]
+    Session.receive_audio = watched  # type: ignore[method-assign]
 
 
 def tell(file: str, late_ms: float) -> None:

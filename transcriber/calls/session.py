@@ -97,11 +97,15 @@ class Session:
         """Take what the wire said. Never waits."""
         match outcome:
             case AudioChunk():
-                self._sink.record_audio(outcome)
-                if not self._queues[outcome.track].offer(outcome):
-                    self.report(StreamFault("audio_refused", "recognition is too far behind or failed: audio was lost"))
+                self.receive_audio(outcome)
             case AudioGap() | DtmfReceived() | StreamFault():
                 self._emit(outcome)
+
+    def receive_audio(self, chunk: AudioChunk) -> None:
+        """The same for audio, which nearly everything is."""
+        self._sink.record_audio(chunk)
+        if not self._queues[chunk.track].offer(chunk):
+            self.report(StreamFault("audio_refused", "recognition is too far behind or failed: audio was lost"))
 
     def tick(self) -> None:
         """To be called every TICK_S: ends the utterance of a track whose frames have stopped (mute, a leg that left).

@@ -5,6 +5,7 @@
 """
 
 import asyncio
+import contextvars
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from transcriber.web.access import socket_credentials
 from transcriber.web.api.errors import HttpRefusal
 from transcriber.web.limits import request_rate
 from transcriber.web.services import SERVICES
+from transcriber.web.transport.direct_socket import DirectSocket
 
 log = logging.getLogger(__name__)
 MAX_MESSAGE_BYTES = 64 * 1024
@@ -61,7 +63,7 @@ async def media(request: web.Request) -> web.StreamResponse:
         refusals.labels(str(credentials.status)).inc()
         return credentials.response()
     # aiohttp refuses messages of this size, not only those above.
-    socket = web.WebSocketResponse(max_msg_size=MAX_MESSAGE_BYTES + 1, compress=False, autoping=True, timeout=2.0)
+    socket = DirectSocket(max_msg_size=MAX_MESSAGE_BYTES + 1, compress=False, autoping=True, timeout=2.0)
     await socket.prepare(request)
     handler = MediaStreamHandler(
         socket, sessions, credentials, services.log_limiter, start_s=services.client_limits.start_s
@@ -81,7 +83,7 @@ class MediaStreamHandler:
 
     def __init__(
         self,
-        socket: web.WebSocketResponse,
+        socket: DirectSocket,
         sessions: SessionManager,
         credentials: SocketCredentials,
         log_limiter: LogRateLimiter,
@@ -136,11 +138,15 @@ class MediaStreamHandler:
         if self._session is None:
             raise RuntimeError("listening needs a session")
         ending = self._session.ending
-        reader = asyncio.create_task(self._read(self._session))
+        ended: asyncio.Future[StreamEnd] = asyncio.get_running_loop().create_future()
+        reader = asyncio.create_task(self._read(self._session, ended))
         try:
-            await asyncio.wait((reader, ending), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((reader, ended, ending), return_when=asyncio.FIRST_COMPLETED)
         finally:
+            self._socket.take_back()
             reader.cancel()
+        if ended.done():
+            return ended.result()
         if reader.done() and not reader.cancelled():
             return reader.result()
         await asyncio.wait((reader,))
@@ -149,19 +155,36 @@ class MediaStreamHandler:
             return StreamEnd(WSCloseCode.POLICY_VIOLATION, REFUSALS[reason], reason)
         return StreamEnd(WSCloseCode.GOING_AWAY if reason == "shutdown" else WSCloseCode.OK, reason, reason)
 
-    async def _read(self, session: Session) -> StreamEnd:
-        """Of a live stream: fifty messages a second and track, so that every call on the way counts."""
-        receive, touch, stream_sid = self._socket.receive, self._sessions.touch, session.start.stream_sid
+    async def _read(self, session: Session, ended: "asyncio.Future[StreamEnd]") -> StreamEnd:
+        """Of a live stream. Texts are taken as they are read, in the context of this task for the lines they log."""
+        context = contextvars.copy_context()
+
+        def take(text: str) -> None:
+            context.run(self._take, session, ended, text)
+
         while True:
-            message = await receive()
+            self._socket.hand_over(take)
+            message = await self._socket.receive()
             if message.type is not WSMsgType.TEXT:
                 return self._other_than_text(message)
-            touch(stream_sid)
-            for outcome in self._received.receive(message.data):
-                if isinstance(outcome, AudioChunk):
-                    session.receive(outcome)
-                elif (ended := self._handle(session, outcome)) is not None:
-                    return ended
+            take(message.data)
+            if ended.done():
+                return ended.result()
+
+    def _take(self, session: Session, ended: "asyncio.Future[StreamEnd]", text: str) -> None:
+        """Fifty messages a second and track, so that every call on the way counts."""
+        try:
+            self._sessions.touch(session.start.stream_sid)
+            for outcome in self._received.receive(text):
+                if type(outcome) is AudioChunk:
+                    session.receive_audio(outcome)
+                elif (end := self._handle(session, outcome)) is not None:
+                    ended.set_result(end)
+                    break
+        except Exception as error:  # into `run`, not into the connection
+            ended.set_exception(error)
+        if ended.done():
+            self._socket.take_back()
 
     async def _receive_one(self) -> Start | StreamEnd | None:
         message = await self._socket.receive()

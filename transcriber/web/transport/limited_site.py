@@ -55,6 +55,9 @@ class Connection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Asyncio's. aiohttp waits with `_waiter` when no request is being answered, and counts whole heads."""
+        if self._upgraded:
+            super().data_received(data)
+            return
         heads, idle = self._request_count, self._waiter is not None
         super().data_received(data)
         if self._request_count > heads:
