@@ -42,16 +42,20 @@ class MediaStream:
         self.frames = 0
         self.frames_lost = 0
         self._clocks: dict[str, TrackClock] = {}
-        self._samples: Counter[str] = Counter()
         self._reported: Counter[type] = Counter()
         self._last_sequence = 0
         self._recent: deque[int] = deque(maxlen=REMEMBERED_SEQUENCES)
 
     def receive(self, text: str) -> list[Outcome]:
         """What the message means, in order."""
-        message = messages.parse_message(text)
-        if isinstance(message, messages.Media) and self._comes_next(message):
-            return self._next_frame(message)  # as nearly always
+        try:
+            frame_message = messages.parse_frame(text)
+        except messages.NOT_A_FRAME:
+            return self._receive(messages.parse_leniently(text))
+        chunk = self._next_frame(frame_message)
+        return self._receive(messages.media_of(frame_message)) if chunk is None else [chunk]
+
+    def _receive(self, message: messages.Message) -> list[Outcome]:
         if isinstance(message, StreamFault) and message.code == "not_json":
             return [StreamRefused(1007, message.message)]
         match self.state:
@@ -67,7 +71,7 @@ class MediaStream:
 
     def audio_ms(self) -> dict[str, int]:
         """Milliseconds of audio received, by track."""
-        return {track: self._samples[track] // SAMPLES_PER_MS for track in self._clocks}
+        return {track: clock.received_samples // SAMPLES_PER_MS for track, clock in self._clocks.items()}
 
     def _wait(self, message: messages.Message) -> list[Outcome]:
         match message:
@@ -118,14 +122,18 @@ class MediaStream:
                 outcomes.append(StopReceived())
         return outcomes
 
-    def _comes_next(self, media: messages.Media) -> bool:
-        return media.sequence == self._last_sequence + 1 and self.state is MediaStreamState.LIVE
-
-    def _next_frame(self, media: messages.Media) -> list[Outcome]:
-        self._last_sequence += 1
-        self._recent.append(self._last_sequence)
-        self.frames += 1
-        return self._media(media)
+    def _next_frame(self, message: messages.FrameMessage) -> AudioChunk | None:
+        """The audio of the frame that is expected next, as nearly always; None: a message like any other."""
+        frame, sequence = message.media, message.sequence
+        clock = self._clocks.get(frame.track)
+        if clock is None or sequence != self._last_sequence + 1 or self.state is not MediaStreamState.LIVE:
+            return None
+        chunk = clock.follow(frame.payload, frame.timestamp) if frame.timestamp <= messages.MAX_STREAM_MS else None
+        if chunk is not None:
+            self._last_sequence = sequence
+            self._recent.append(sequence)
+            self.frames += 1
+        return chunk
 
     def _order(self, sequence: int) -> list[Outcome]:
         missing = sequence - self._last_sequence - 1
@@ -144,7 +152,6 @@ class MediaStream:
         if clock is None:
             unknown = f"track {messages.clean(media.track, 40)!r} was never announced"
             return self._fault(StreamFault("unknown_track", unknown))
-        self._samples[media.track] += len(media.payload)
         return self._bounded(clock.align(media.payload, media.timestamp_ms))
 
     def _bounded(self, aligned: Iterable[Aligned]) -> list[Outcome]:
@@ -162,7 +169,8 @@ class MediaStream:
     def _within_budget(self, report: AudioGap | DtmfReceived) -> list[Outcome]:
         """What becomes an event of its own, as long as the stream's budget of its kind lasts; then it is counted."""
         kind = type(report)
-        if self._reported[kind] >= SPARE_EVENTS + self._samples.total() // SAMPLE_RATE_HZ:
+        received_samples = sum(clock.received_samples for clock in self._clocks.values())
+        if self._reported[kind] >= SPARE_EVENTS + received_samples // SAMPLE_RATE_HZ:
             too_many = "keys or gaps come faster than they can be kept: the rest is counted"
             return self._fault(StreamFault("too_many_events", too_many))
         self._reported[kind] += 1

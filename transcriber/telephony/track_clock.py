@@ -25,6 +25,8 @@ class TrackClock:
     def __init__(self, track: str) -> None:
         self.end_sample = 0
         """Position behind the last frame; 0 before the first."""
+        self.received_samples = 0
+        """How much audio came, silence for gaps not counted."""
         self._track = track
         self._begun = False
         self._skew = 0
@@ -33,11 +35,27 @@ class TrackClock:
         """A frame behind a jump that is not believed yet, where its timestamp puts it."""
         self._since_slew = 0
 
+    def follow(self, payload: bytes, timestamp_ms: int) -> AudioChunk | None:
+        """The frame's audio if it lies where the last one ended, as nearly always; None: it is one for `align`."""
+        start_sample = self.end_sample
+        drift = timestamp_ms * SAMPLES_PER_MS - self._skew - start_sample
+        if not (-MIN_GAP_SAMPLES < drift < MIN_GAP_SAMPLES and self._begun and self._unconfirmed is None and payload):
+            return None
+        length = len(payload)
+        self.received_samples += length
+        self._since_slew += length
+        if self._since_slew >= SLEW_INTERVAL_SAMPLES:
+            self._slew(drift)
+            start_sample = self.end_sample
+        self.end_sample = start_sample + length
+        return AudioChunk(self._track, payload, start_sample)
+
     def align(self, payload: bytes, timestamp_ms: int | None) -> list[Aligned]:
         """What one frame means, in order: perhaps an implausible timestamp, a gap and its silence, then its audio.
 
         A frame whose timestamp jumps far comes out with the next one, which confirms where it lies, or by `flush`.
         """
+        self.received_samples += len(payload)
         if not self._begun:
             self._begun = True
             self.end_sample = (timestamp_ms or 0) * SAMPLES_PER_MS
@@ -46,7 +64,9 @@ class TrackClock:
             start_sample = timestamp_ms * SAMPLES_PER_MS - self._skew
             drift = start_sample - self.end_sample
             if abs(drift) < MIN_GAP_SAMPLES:
-                self._slew(drift, len(payload))
+                self._since_slew += len(payload)
+                if self._since_slew >= SLEW_INTERVAL_SAMPLES:
+                    self._slew(drift)
             elif 0 < drift <= MAX_FILLED_GAP_SAMPLES:
                 aligned += self._gap(start_sample)
             else:
@@ -81,12 +101,10 @@ class TrackClock:
         self.end_sample += len(payload)
         return [AudioChunk(self._track, payload, start_sample)]
 
-    def _slew(self, drift: int, length: int) -> None:
-        self._since_slew += length
-        if self._since_slew >= SLEW_INTERVAL_SAMPLES:
-            self._since_slew = 0
-            if abs(drift) > JITTER_SAMPLES:
-                self.end_sample += 1 if drift > 0 else -1
+    def _slew(self, drift: int) -> None:
+        self._since_slew = 0
+        if abs(drift) > JITTER_SAMPLES:
+            self.end_sample += 1 if drift > 0 else -1
 
     def _gap(self, until_sample: int) -> list[Aligned]:
         start_sample, self.end_sample = self.end_sample, until_sample

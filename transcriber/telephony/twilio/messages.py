@@ -88,7 +88,7 @@ class Stop:
 Message = Connected | Start | Media | Dtmf | Mark | Stop | StreamFault
 
 
-class _Frame(msgspec.Struct, gc=False):
+class Frame(msgspec.Struct, gc=False):
     """The `media` object of a message as Twilio writes it; msgspec decodes the base64, strictly."""
 
     payload: bytes
@@ -96,21 +96,29 @@ class _Frame(msgspec.Struct, gc=False):
     track: str = "inbound"
 
 
-class _MediaMessage(msgspec.Struct, gc=False):
+class FrameMessage(msgspec.Struct, gc=False):
+    """A good media message, as it came: the track may have its suffix, and the timestamp may be nonsense."""
+
     event: Literal["media"]  # as a tag it might be absent
-    media: _Frame
+    media: Frame
     sequence: Counter = msgspec.field(name="sequenceNumber")
 
 
-_parse_frame = msgspec.json.Decoder(_MediaMessage, strict=False).decode
+parse_frame = msgspec.json.Decoder(FrameMessage, strict=False).decode
+"""A good media message. Raises one of NOT_A_FRAME for any other text."""
+NOT_A_FRAME = (msgspec.MsgspecError, UnicodeEncodeError, RecursionError)
 
 
 def parse_message(text: str) -> Message:
     """The message in one WebSocket text; whatever is wrong with it comes back as a `StreamFault`."""
     try:
-        message = _parse_frame(text)
-    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
+        return media_of(parse_frame(text))
+    except NOT_A_FRAME:
         return parse_leniently(text)
+
+
+def media_of(message: FrameMessage) -> Media:
+    """What it means."""
     frame = message.media
     return _media_message(message.sequence, frame.track, frame.timestamp, frame.payload)
 
