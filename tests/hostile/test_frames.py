@@ -17,7 +17,7 @@ from tests.hostile.fuzz import rss_mb
 from tests.server.conftest import Running, Serve
 from transcriber.server.tuning import Tuning
 from transcriber.telephony.simulator import CallIds
-from transcriber.telephony.simulator.message_builder import MessageBuilder
+from transcriber.telephony.simulator.message_builder import Frame, MessageBuilder
 from transcriber.web.limits.client_limits import ClientLimits
 
 pytestmark = pytest.mark.hostile
@@ -111,6 +111,27 @@ async def test_a_message_in_pieces_with_pings_between_is_whole(serve: Serve) -> 
         assert await socket.closed() == 1000
     events = await running.ended(messages.ids.call)
     assert [event["type"] for event in events][:2] == ["call.started", "stream.started"]
+
+
+async def test_messages_that_come_in_one_read_are_heard_in_their_order(serve: Serve) -> None:
+    running = await serve()
+    for behind, code in (
+        (frame(b"", BINARY) + frame(b'{"event":"stop"}'), 1003),
+        (frame(b'{"event":"stop"}') + frame(b"", BINARY), 1000),
+        (frame(b"", PING) + frame(b"no JSON") + frame(b'{"event":"stop"}'), 1007),
+        (frame((1000).to_bytes(2), CLOSE) + frame(b"no JSON"), 1000),
+    ):
+        messages = MessageBuilder(CallIds(), ["inbound"])
+        media = [frame(messages.media(Frame("inbound", at_ms, b"\x7f" * 160)).encode()) for at_ms in (0, 20, 40)]
+        async with upgraded(running.server.url) as socket:
+            await socket.send(frame(messages.start().encode()))
+            await running.live(1)
+            await socket.send(media[0])
+            await socket.send(b"".join(media[1:]) + behind)
+            assert await socket.closed() == code
+        events = await running.ended(messages.ids.call)
+        assert [event["audio_ms"] for event in events if event["type"] == "stream.stopped"] == [{"inbound": 60}]
+        await running.live(0)
 
 
 async def test_a_reason_is_cut_between_characters(serve: Serve) -> None:
