@@ -25,6 +25,7 @@ from transcriber.store.index_repair import IndexRepair
 from transcriber.store.keys import Keys
 from transcriber.store.leases import Lease, Leases
 from transcriber.store.live_streams import LiveStreams
+from transcriber.store.redis.batching import CommandBatches
 from transcriber.store.redis.client import Client
 from transcriber.store.redis.errors import redis_failures
 from transcriber.store.search.index import MAX_KNOWN_CALLS, SearchIndex
@@ -55,6 +56,7 @@ class RedisEventLog:
         calls: CallList,
         index_repair: IndexRepair,
         secondary_writes: SecondaryWriteHealth,
+        batches: CommandBatches,
         *,
         ttl_s: int,
         lease_s: float,
@@ -64,6 +66,7 @@ class RedisEventLog:
         self.calls = calls
         self.secondary_writes = secondary_writes
         self._client = client
+        self._batches = batches
         self._keys = keys
         self._index = index
         self._index_repair = index_repair
@@ -151,7 +154,8 @@ class RedisEventLog:
         """Publish without keeping. Raises StoreError."""
         try:
             with redis_failures("cannot publish a partial"):
-                await self._client.publish(self._keys.channel(partial.call_sid, partial.channel), to_json(partial))
+                channel = self._keys.channel(partial.call_sid, partial.channel)
+                await self._batches.execute("PUBLISH", channel, to_json(partial))
         except StoreError as error:
             if error.reason == "refused":
                 self.secondary_writes.failed("channels", error)
@@ -217,9 +221,10 @@ class RedisEventLog:
             max(self._ttl_s, MAX_CALL_S),
             position.age_ms,
         ]
-        done, written, seq, was_last, *refused = await self._write(
-            keys=[self._keys.events(call_sid), self._keys.call(call_sid), self._keys.deleted(call_sid)],
-            args=[*args, len(entries), *entry_arguments(self._keys, entries)],
+        done, written, seq, was_last, *refused = await self._batches.run(
+            self._write,
+            [self._keys.events(call_sid), self._keys.call(call_sid), self._keys.deleted(call_sid)],
+            [*args, len(entries), *entry_arguments(self._keys, entries)],
         )
         raise_unless_done(done, written)
         if refused:

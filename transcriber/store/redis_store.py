@@ -21,6 +21,7 @@ from transcriber.store.index_repair import IndexRepair
 from transcriber.store.keys import Keys
 from transcriber.store.leases import LEASE_S
 from transcriber.store.redis import acl_check
+from transcriber.store.redis.batching import CommandBatches
 from transcriber.store.redis.client import READING_CONNECTIONS, READING_DEADLINE_S, Client, connect, disconnect
 from transcriber.store.redis.database_guard import DatabaseGuard
 from transcriber.store.redis.errors import redis_failures
@@ -58,12 +59,15 @@ class RedisStore:
         self.keys = keys
         self.owner = owner
         self.secondary_writes = SecondaryWriteHealth(metrics)
-        self.search_index = index = SearchIndex(client, keys, ttl_s=ttl_s, reading_client=reading_client)
+        batches = CommandBatches(client)
+        self.search_index = index = SearchIndex(
+            client, keys, ttl_s=ttl_s, reading_client=reading_client, batches=batches
+        )
         calls = CallList(client, keys, ttl_s=ttl_s)
         events = StoredEvents(reading_client, keys, slice_s=slice_s)
         self.index_repair = IndexRepair(client, keys, index, calls, self.secondary_writes, events)
         self.event_log = RedisEventLog(
-            client, keys, index, calls, self.index_repair, self.secondary_writes, ttl_s=ttl_s, lease_s=lease_s
+            client, keys, index, calls, self.index_repair, self.secondary_writes, batches, ttl_s=ttl_s, lease_s=lease_s
         )
         self.deletions = CallDeletion(client, keys, index, calls, events)
         self.history = RedisCallHistory(reading_client, keys, index, calls, self.deletions, events)

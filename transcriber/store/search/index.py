@@ -19,6 +19,7 @@ from redis.exceptions import ResponseError
 
 from transcriber.errors import BadRequest
 from transcriber.store.keys import Keys
+from transcriber.store.redis.batching import CommandBatches
 from transcriber.store.redis.client import Client
 from transcriber.store.redis.errors import failure_reason
 from transcriber.store.search.query import Term, tokens
@@ -81,14 +82,17 @@ class Candidates:
 class SearchIndex:
     """Words to calls. Errors of Redis come out as they are: the event log and the history translate them.
 
-    `reading_client`: the one that searches. `max_work`: of one run of the script.
+    `reading_client`: the one that searches. `batches`: what finals are indexed by. `max_work`: of a run of the script.
     """
 
-    def __init__(self, client: Client, keys: Keys, *, ttl_s: int, reading_client: Client) -> None:
+    def __init__(
+        self, client: Client, keys: Keys, *, ttl_s: int, reading_client: Client, batches: CommandBatches
+    ) -> None:
         self.max_work = MAX_WORK
         self._prefix = keys.search
         self._old = keys.old_search
         self._ttl_s = ttl_s and ttl_s + 2 * DAY_S
+        self._batches = batches
         self._add = client.register_script(_ADD)
         self._remove = client.register_script(_REMOVE)
         self._find = reading_client.register_script(FIND)
@@ -125,7 +129,7 @@ class SearchIndex:
     async def _write(self, call_sid: str, started_ms: int, entries: Iterable[str]) -> None:
         for batch in _batches(sorted(entries)):
             arguments = [self._prefix, day_of(started_ms), call_sid, str(started_ms), str(self._ttl_s), *batch]
-            await self._add(keys=[self._prefix + "days"], args=arguments)
+            await self._batches.run(self._add, [self._prefix + "days"], arguments)
 
     async def remove(self, call_sid: str, started_ms: int, texts: Iterable[str]) -> None:
         """The call is gone."""
