@@ -17,7 +17,8 @@ from bench import recordings
 from bench.search import DAYS, NOW_MS, Speaker, write_call
 from transcriber.events.captions import FORMATS
 from transcriber.events.conversation import Conversation
-from transcriber.recognition.scripted_engine import ScriptedEngine
+from transcriber.recognition.supervisor.model_process import ModelProcess
+from transcriber.recognition.worker.protocol import ScriptedModel
 from transcriber.server.server import running
 from transcriber.settings.definition import Settings
 from transcriber.store.redis_store import RedisStore
@@ -179,7 +180,7 @@ async def run(args: argparse.Namespace) -> None:
     speaker = Speaker([word for word in words if word.isalpha()])
     with tempfile.TemporaryDirectory(prefix="history-") as directory:
         settings = Settings(port=0, data_dir=Path(directory), max_tracks=10, drain_s=0)
-        async with running(settings, engine=ScriptedEngine(), report=lambda line: None) as server:
+        async with running(settings, model_process=ModelProcess(ScriptedModel()), report=lambda line: None) as server:
             began = time.perf_counter()
             await fill(server.store, speaker, args.calls, args.finals, args.long)
             print(

@@ -8,6 +8,7 @@ from pathlib import Path
 from bench import recordings
 from bench.server import playing
 from transcriber.audio import sample_calls
+from transcriber.catalog import ModelFolder
 from transcriber.recognition.vosk_engine import VoskEngine
 from transcriber.server.server import running
 from transcriber.settings.definition import Settings
@@ -23,11 +24,12 @@ async def blocks(stop: asyncio.Event) -> list[float]:
     return sorted(late)
 
 
-async def measure(engine: VoskEngine, calls: int) -> None:
+async def measure(folder_of_model: ModelFolder, calls: int) -> None:
     """Both sides, one after the other."""
+    engine = VoskEngine(folder_of_model)
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(port=0, data_dir=Path(folder), max_tracks=1000, drain_s=0)
-        async with running(settings, engine=engine, report=lambda line: None) as server:
+        settings = Settings(port=0, data_dir=Path(folder), max_tracks=1000, drain_s=0, model=str(folder_of_model.path))
+        async with running(settings, report=lambda line: None) as server:
             stop = asyncio.Event()
             watching = asyncio.create_task(blocks(stop))
             path = sample_calls.path("02_dental_appointment")
@@ -55,7 +57,7 @@ def main() -> None:
     args = parser.parse_args()
     folder = recordings.model(args.model)
     recordings.heading(folder)
-    asyncio.run(measure(VoskEngine(folder), args.calls))
+    asyncio.run(measure(folder, args.calls))
 
 
 if __name__ == "__main__":

@@ -75,4 +75,5 @@ def _cpu_s(processes: Sequence[psutil.Process]) -> float:
 
 
 def _memory(processes: Sequence[psutil.Process]) -> int:
-    return sum(process.memory_info().rss for process in processes)
+    """Pages that several share count once: each has its part of them (PSS)."""
+    return sum(process.memory_full_info().pss for process in processes)
