@@ -30,7 +30,7 @@ def files_in(directory: Path) -> list[str]:
 
 async def test_audio_is_read_back_from_a_sample_on_up_to_a_torn_end(tmp_path: Path) -> None:
     path = tmp_path / "MZ1.mulaw"
-    journal = AudioJournal(path, OPENING)
+    journal = AudioJournal(path, OPENING, aside_path=tmp_path / "aside")
     for at in (0, 160, 1000):
         journal.record(AudioChunk("inbound", bytes([at % 251]) * 160, at))
     whole = len(line(OPENING)) + 3 * (160 + 13)
@@ -44,16 +44,27 @@ async def test_audio_is_read_back_from_a_sample_on_up_to_a_torn_end(tmp_path: Pa
     assert stored({"inbound": 200}) == [(120, 200), (160, 1000)]
     path.write_bytes(path.read_bytes()[:-1])
     assert len(read_audio(path, {})["inbound"]) == 2
-    await journal.remove()
+    await journal.close()
     assert files_in(tmp_path) == []
 
 
 async def test_a_disk_too_slow_costs_the_journal_and_not_the_memory(tmp_path: Path) -> None:
-    journal = AudioJournal(tmp_path / "MZ1.mulaw", OPENING)
+    journal = AudioJournal(tmp_path / "MZ1.mulaw", OPENING, aside_path=tmp_path / "aside")
     for at in range(0, 2 * MAX_PENDING_BYTES, 1000):
         journal.record(AudioChunk("inbound", bytes(1000), at))
-    await journal.remove()
+    await journal.close()
     assert files_in(tmp_path) == []
+
+
+async def test_audio_that_is_set_aside_is_whole_and_elsewhere(tmp_path: Path) -> None:
+    journal = AudioJournal(tmp_path / "MZ1.mulaw", OPENING, aside_path=tmp_path / "aside")
+    for at in (0, 160):
+        journal.record(AudioChunk("inbound", bytes(160), at))
+    journal.set_aside()
+    await journal.close()
+    assert files_in(tmp_path) == ["aside"]
+    assert read_header(tmp_path / "aside") == OPENING
+    assert [chunk.start_sample for chunk in read_audio(tmp_path / "aside", {})["inbound"]] == [0, 160]
 
 
 async def test_audio_that_a_server_died_of_is_left_alone(open_server: OpenServer) -> None:

@@ -178,6 +178,7 @@ class Session:
 
     def _recognition_failed(self, error: RecognitionError) -> None:
         if self.state is not SessionState.GONE:
+            self._sink.set_audio_aside()
             self.report(StreamFault("recognition_failed", f"{error}: words are missing"))
 
     def _results_of(self, track: str) -> Callable[[RecognitionResults], None]:

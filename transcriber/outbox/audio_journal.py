@@ -1,6 +1,7 @@
 """A live stream's audio on disk, mu-law as it came, so that no crash of the server costs words that were received.
 
-It is removed when the stream has ended. The next start transcribes what follows the last final that was written.
+It is removed when the stream has ended, or set aside when its audio could not be recognised to its end. The next start
+transcribes what follows the last final that was written.
 """
 
 import asyncio
@@ -22,10 +23,15 @@ _CHUNK_HEADER = struct.Struct("<BQI")
 
 
 class AudioJournal:
-    """One stream's. All methods belong to the event loop's thread; `record` never waits."""
+    """One stream's. All methods belong to the event loop's thread; `record` never waits.
 
-    def __init__(self, path: Path, header: StreamOpened) -> None:
+    `path`: where it lies; `aside_path`: where it goes if it is set aside.
+    """
+
+    def __init__(self, path: Path, header: StreamOpened, *, aside_path: Path) -> None:
         self._path = path
+        self._aside_path: Path | None = None
+        self._possible_aside_path = aside_path
         self._tracks = header.stream.tracks
         self._pending = bytearray(line(header))
         self._file: int | None = None
@@ -43,15 +49,32 @@ class AudioJournal:
         elif self._writing is None:
             self._writing = asyncio.create_task(self._write())
 
-    async def remove(self) -> None:
-        """The stream has ended: nothing of it is needed any more."""
-        self._failed = True
+    def set_aside(self) -> None:
+        """Somebody has to look at this audio: it is kept when the stream ends, until its call goes."""
+        self._aside_path = self._possible_aside_path
+
+    async def close(self) -> None:
+        """The stream has ended: it is removed, unless it is to be set aside."""
+        if self._aside_path is None:
+            self._failed = True
         if self._writing is not None:
             await self._writing
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        if self._pending and not self._failed:
+            await self._write()
+        self._failed = True
+        if self._file is None:
+            return
+        os.close(self._file)
+        self._file = None
+        if self._aside_path is None:
             await asyncio.to_thread(self._path.unlink, missing_ok=True)
+            return
+        try:
+            await asyncio.to_thread(self._path.rename, self._aside_path)
+        except OSError as error:
+            log.error("audio that could not be recognised cannot be set aside: %s", error)
+        else:
+            log.error("audio that could not be recognised is kept in %s", self._aside_path)
 
     async def _write(self) -> None:
         await asyncio.sleep(FLUSH_S)

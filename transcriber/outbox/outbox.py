@@ -44,9 +44,13 @@ class Outbox:
         """See `ports.Outbox`."""
         lease = Lease(self._directory.owner, call.call_sid, stream.stream_sid)
         header = StreamOpened(call=call, stream=stream, at_ms=at_ms)
-        journal = AudioJournal(self._directory.journal_path(stream.stream_sid), header) if self._journals else None
+        journal = self._new_journal(header) if self._journals else None
         spool = StreamSpool(self._directory.spool_path(stream.stream_sid), header, max_bytes=self._max_spool_bytes)
         return self.publishers.start(lease, spool, journal=journal, on_refused=on_refused)
+
+    def _new_journal(self, header: StreamOpened) -> AudioJournal:
+        path = self._directory.journal_path(header.stream.stream_sid)
+        return AudioJournal(path, header, aside_path=self._directory.aside_path(path))
 
     @property
     def waiting(self) -> int:

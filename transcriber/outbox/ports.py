@@ -19,6 +19,9 @@ class EventSink(Protocol):
     def record_audio(self, chunk: AudioChunk) -> None:
         """Audio that is going to be recognised. For a journal, if any."""
 
+    def set_audio_aside(self) -> None:
+        """It could not be recognised to its end: keep it, if there is a journal, until the call is deleted or old."""
+
     async def close(self, stream: StreamStopped, call: CallEnded) -> None:
         """The end. Returns when all is written, or safe where a crash cannot take it and on its way."""
 

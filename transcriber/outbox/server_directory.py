@@ -56,6 +56,10 @@ class ServerDirectory:
         """Those during whose transcription a server died. Blocks."""
         return sorted(self.path.glob(f"*{JOURNAL_SUFFIX}{TRIED_SUFFIX}"))
 
+    def aside_path(self, path: Path) -> Path:
+        """Where a journal goes that is set aside: where nobody looks for work."""
+        return self.path.parent / f"{self.owner}-{path.name}{TRIED_SUFFIX}"
+
     def set_aside(self, path: Path) -> Path:
         """Move a file to where nobody looks for work any more; returns where it is. Blocks."""
         return path.rename(self.path.parent / f"{self.owner}-{path.name}")

@@ -106,6 +106,11 @@ class StreamPublisher:
         if self._journal is not None:
             self._journal.record(chunk)
 
+    def set_audio_aside(self) -> None:
+        """See `EventSink`."""
+        if self._journal is not None:
+            self._journal.set_aside()
+
     async def close(self, stream: StreamStopped, call: CallEnded) -> None:
         """See `EventSink`."""
         self._has_ended = True
@@ -115,7 +120,7 @@ class StreamPublisher:
             self._wake.set()
             await wait_for(self.spool.safe, CLOSE_S)
         if self._journal is not None:
-            await self._journal.remove()
+            await self._journal.close()
 
     def finish(self) -> None:
         """Nothing will be sent any more: done as soon as nothing waits."""
