@@ -19,6 +19,10 @@ class Recognizer(Protocol):
     def result(self) -> Hypothesis:
         """End the utterance: what it was. What the recognizer learnt about the speaker stays."""
 
+    def resume(self, context: bytes, *, fed_ms: float) -> None:
+        """Before anything was fed: go on as if it had been fed `fed_ms` milliseconds, the end of them this PCM, and had
+        been asked for a result then. Later times count from the beginning of all that."""
+
     def finish(self) -> Hypothesis:
         """End the track: what was still unsaid. Afterwards nothing of this track is left in the recognizer."""
 

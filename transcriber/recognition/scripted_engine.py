@@ -73,6 +73,13 @@ class ScriptedRecognizer:
         ]
         return Hypothesis(" ".join(said), tuple(words))
 
+    def resume(self, context: bytes, *, fed_ms: float) -> None:
+        """On to the line that is said then; a result always ends with a line's last word."""
+        self._fed_ms = fed_ms
+        while self._since_ms + WORD_MS * len(self._script[self._line]) <= fed_ms:
+            self._since_ms += WORD_MS * len(self._script[self._line])
+            self._line = (self._line + 1) % len(self._script)
+
     def finish(self) -> Hypothesis:
         """What was said of the last utterance; then back to the beginning."""
         rest = self.partial()

@@ -3,11 +3,15 @@
 Everything here blocks; one worker thread at a time.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
 
 from transcriber.audio.chunk import PCM_BYTES_PER_SAMPLE, SAMPLE_RATE_HZ, SAMPLES_PER_MS, AudioChunk, joined
+from transcriber.recognition import object_state
 from transcriber.recognition.endpointer import Endpointer, EndpointerOutput
 from transcriber.recognition.endpointer_parameters import EndpointerParameters
+from transcriber.recognition.fed_audio import FedAudio, Recipe
 from transcriber.recognition.hints import Hints
 from transcriber.recognition.model_endpointer import ModelEndpointer
 from transcriber.recognition.options import RecognitionOptions
@@ -24,10 +28,24 @@ IDLE_SAMPLES = 200 * SAMPLES_PER_MS
 """How much of a track may go by before the endpointer gets it, while nothing is passed."""
 UNSETTLED_WORDS = 2
 """The lattice is only asked which words it has settled on when so many are open."""
+CHECKPOINT_SAMPLES = 5 * SAMPLE_RATE_HZ
+"""Of a track that is silent, between two checkpoints."""
 UNSEEN_PARTIAL_MS = 1000
 """How often an utterance without partials is looked at all the same, so that the endpointer knows of its words."""
 
 _Results = list[PartialResult | FinalResult | None]
+
+
+class Progress:
+    """Where a decoder is between its endpointer and its recognizer."""
+
+    def __init__(self) -> None:
+        self.held_over_ms = 0.0
+        """For so long the model's own rules have held the utterance to be over."""
+        self.look_at_ms = 0.0
+        """Without partials: when to look at the utterance next, in milliseconds fed."""
+        self.found_words = False
+        """Whether people said something since the endpointer's last EndOfUtterance."""
 
 
 class TrackDecoder:
@@ -38,18 +56,21 @@ class TrackDecoder:
         self._options = options
         self._schedule = pool.chunk_schedule if options.vad_enabled else None
         self._chunker = PcmChunker(pool.engine.band, self._schedule)
+        self._vad = WebRtcVad()
         self._endpointer = self._new_endpointer() if options.vad_enabled else ModelEndpointer()
         self._tracker = UtteranceTracker(Hints(options.hints))
         self._evidence = WordEvidence()
         self._recognizer: Recognizer | None = None
+        self._fed = FedAudio(pool.chunk_schedule)
+        self._recipe: Recipe | None = None
+        """How the next recognizer is brought to where that of the checkpoint was."""
+        self._unsaved_samples = 0
+        """Of the track, since the latest checkpoint."""
+        self._progress = Progress()
         self._model_endpoint_ms = options.endpoint_ms - ENDPOINT_MS if options.vad_enabled else 0
-        """The model's own rules end an utterance when they have held it to be over for longer than this …"""
-        self._held_over_ms = 0.0
-        """… which they have for so long."""
-        self._look_at_ms = 0.0
-        """Without partials: when to look at the utterance next, in milliseconds fed."""
-        self._found_words = False
-        """Whether people said something since the endpointer's last EndOfUtterance."""
+        """The model's own rules end an utterance when they have held it to be over for longer than this."""
+        if checkpoint is not None:
+            self._resume(checkpoint)
 
     def feed(
         self, chunks: Sequence[AudioChunk], *, last: bool, end_utterance: bool = False, skip_lattice: bool = False
@@ -61,7 +82,9 @@ class TrackDecoder:
         """
         results: _Results = []
         fed_samples = self._chunker.fed_samples
+        self._fed.begin_turn()
         for chunk in joined(chunks):
+            self._unsaved_samples += len(chunk.payload)
             results += self._take(self._endpointer.push(chunk))
         if last:
             results += self._take(self._endpointer.finish())
@@ -74,8 +97,16 @@ class TrackDecoder:
         return [result for result in results if isinstance(result, wanted)]
 
     def checkpoint(self) -> bytes | None:
-        """None yet."""
-        return None
+        """After a `feed`, what another decoder needs to go on as this one would; None: not now.
+
+        There is one when an utterance has ended, and every CHECKPOINT_SAMPLES between utterances: so long, or as an
+        utterance may be (30 s; without VAD as long as the model's own rules let it be), is what has to be kept.
+        """
+        due = self._fed.ended_utterance or self._unsaved_samples >= CHECKPOINT_SAMPLES
+        if not due or (recipe := self._fed.recipe) is None:
+            return None
+        self._unsaved_samples = 0
+        return object_state.encode((object_state.save(self._parts), recipe))
 
     @property
     def utterance_open(self) -> bool:
@@ -99,7 +130,7 @@ class TrackDecoder:
     def _new_endpointer(self) -> Endpointer:
         parameters = EndpointerParameters(endpoint_samples=self._options.endpoint_ms * SAMPLES_PER_MS)
         pre_roll = PreRoll(self._schedule, lambda: self._chunker.fed_samples)
-        return Endpointer(WebRtcVad().is_voice, parameters, pre_roll)
+        return Endpointer(self._vad.is_voice, parameters, pre_roll)
 
     def _take(self, outputs: Iterable[EndpointerOutput]) -> _Results:
         results: _Results = []
@@ -113,40 +144,41 @@ class TrackDecoder:
 
     def _accept(self, block: bytes) -> PartialResult | FinalResult | None:
         """Feed a block; what the utterance was, if the model's rules end it here."""
-        if self._recognizer is None:
-            self._recognizer = self._pool.take(self._options.grammar)
-        held_over = self._recognizer.accept(block)
+        recognizer = self._borrow()
+        held_over = recognizer.accept(block)
+        self._fed.feed(block)
         block_ms = len(block) / PCM_BYTES_PER_SAMPLE / SAMPLES_PER_MS
-        self._held_over_ms = self._held_over_ms + block_ms if held_over else 0.0
-        if not held_over or self._held_over_ms <= self._model_endpoint_ms:
+        self._progress.held_over_ms = self._progress.held_over_ms + block_ms if held_over else 0.0
+        if not held_over or self._progress.held_over_ms <= self._model_endpoint_ms:
             return None
         self._endpointer.model_ended_utterance()
-        return self._result(self._recognizer)
+        return self._result(recognizer)
 
     def _end_of_utterance(self, until_sample: int | None) -> _Results:
         results: _Results = [self._accept(block) for block in self._chunker.flush()]
-        if self._recognizer is not None:
-            results.append(self._result(self._recognizer, until_sample))
-        if not self._found_words:
+        if self._recognizer is not None or self._recipe is not None:
+            results.append(self._result(self._borrow(), until_sample))
+        if not self._progress.found_words:
             self._endpointer.on_empty_utterance()
-        self._found_words = False
+        self._progress.found_words = False
         return results
 
     def _result(self, recognizer: Recognizer, until_sample: int | None = None) -> PartialResult | FinalResult | None:
-        self._held_over_ms = 0.0
+        self._progress.held_over_ms = 0.0
         self._chunker.end_utterance()
+        self._fed.end_utterance(self._chunker.fed_samples)
         until_ms = until_sample and until_sample // SAMPLES_PER_MS
         result = self._tracker.end_utterance(recognizer.result(), until_ms=until_ms)
         if isinstance(result, FinalResult) and self._evidence.is_plausible(result):
             self._endpointer.on_word()
-            self._found_words = True
+            self._progress.found_words = True
         return result
 
     def _partial(self, recognizer: Recognizer, *, skip_lattice: bool) -> PartialResult | None:
         if not self._options.partials:
-            if self._tracker.timestamps.fed_ms < self._look_at_ms:
+            if self._tracker.timestamps.fed_ms < self._progress.look_at_ms:
                 return None
-            self._look_at_ms = self._tracker.timestamps.fed_ms + UNSEEN_PARTIAL_MS
+            self._progress.look_at_ms = self._tracker.timestamps.fed_ms + UNSEEN_PARTIAL_MS
             skip_lattice = True
         settled = not skip_lattice and self._tracker.unsettled_words >= UNSETTLED_WORDS
         partial = self._tracker.update(recognizer.partial(settled=settled))
@@ -154,11 +186,43 @@ class TrackDecoder:
             self._endpointer.on_word()
         return partial
 
+    def _borrow(self) -> Recognizer:
+        """The recognizer; after a checkpoint one that is brought to where the other was, as late as can be."""
+        if self._recognizer is None:
+            self._recognizer = self._pool.take(self._options.grammar)
+        recipe, self._recipe = self._recipe, None
+        if recipe is not None:
+            self._recognizer.resume(recipe.context, fed_ms=recipe.fed_samples / SAMPLES_PER_MS)
+            for block in recipe.blocks:
+                self._recognizer.accept(block)
+        return self._recognizer
+
+    @property
+    def _parts(self) -> Mapping[str, object]:
+        """What has a state, besides the recognizer."""
+        return {
+            "vad": self._vad,
+            "chunker": self._chunker,
+            "endpointer": self._endpointer,
+            "tracker": self._tracker,
+            "evidence": self._evidence,
+            "progress": self._progress,
+        }
+
+    def _resume(self, checkpoint: bytes) -> None:
+        state, recipe = object_state.decode(checkpoint)
+        object_state.load(self._parts, state)
+        found = msgspec.convert(recipe, Recipe)
+        self._fed.resume(found)
+        self._chunker.fed_samples = found.samples
+        if found.fed_samples or found.blocks:
+            self._recipe = found
+
     def _close(self) -> _Results:
         results: _Results = [self._accept(block) for block in self._chunker.flush()]
-        recognizer = self._recognizer
-        if recognizer is None:
+        if self._recognizer is None and self._recipe is None:
             return results
+        recognizer = self._borrow()
         results.append(self._tracker.end_utterance(recognizer.finish()))
         self._recognizer = None
         if self._options.grammar:

@@ -102,6 +102,8 @@ class VoskRecognizer:
         self._recognizer = recognizer
         self._in_utterance = False
         self._zero_ms = 0.0
+        self._skipped_ms = 0.0
+        """Of the track, that other recognizers were fed."""
         self._fed_ms = 0.0
         self._lattice_at_ms = 0.0
         self._answer = self._text = ""
@@ -132,13 +134,20 @@ class VoskRecognizer:
         """The utterance; speaker adaptation goes on."""
         return self._words(self._recognizer.Result())
 
+    def resume(self, context: bytes, *, fed_ms: float) -> None:
+        """The library decodes the context as an utterance, which is dropped."""
+        self._skipped_ms = fed_ms - len(context) / 2 / PCM_RATE_HZ * 1000
+        if context:
+            self.accept(context)
+            self.result()
+
     def finish(self) -> Hypothesis:
         """The rest of the track; afterwards the recognizer is as new."""
         if not self._in_utterance:
             self.accept(NUDGE)
         rest = self._words(self._recognizer.FinalResult())
         self._zero_ms += self._fed_ms
-        self._fed_ms = self._lattice_at_ms = 0.0
+        self._fed_ms = self._lattice_at_ms = self._skipped_ms = 0.0
         return rest
 
     def _words(self, answer: str) -> Hypothesis:
@@ -149,11 +158,12 @@ class VoskRecognizer:
         return Hypothesis(text, self._times(data.get("result", ()))) if text else NO_ANSWER
 
     def _times(self, words: list[dict[str, Any]]) -> tuple[Word, ...]:
+        zero_ms = self._zero_ms - self._skipped_ms
         return tuple(
             Word(
                 word["word"],
-                round(word["start"] * 1000 - self._zero_ms),
-                round(word["end"] * 1000 - self._zero_ms),
+                round(word["start"] * 1000 - zero_ms),
+                round(word["end"] * 1000 - zero_ms),
                 round(word["conf"], 3),
             )
             for word in words

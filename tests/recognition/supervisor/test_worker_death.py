@@ -157,6 +157,7 @@ async def test_many_deaths_leave_nothing(tracks_of: TracksOf) -> None:
     for second in range(40):
         queue.offer(chunk(SECOND, 8000 * second))
         await kill(tracks, signal.SIGKILL)
+        await heard(20, lambda: not queue.pending_samples)
     await queue.finish()
     assert len(os.listdir("/proc/self/fd")) == files
     assert {child.status() for child in model.children()} <= {psutil.STATUS_SLEEPING, psutil.STATUS_RUNNING}

@@ -31,7 +31,7 @@ RETRY_S = 1.0
 """Between two tries to get a new process, when one cannot be had."""
 DEATHS_BY_FAULT = 2
 """A track whose same audio so many workers crashed or hung on is recognised no further …"""
-DEATHS_BY_OTHERS = 5
+DEATHS_BY_OTHERS = 20
 """… or so many that somebody or the kernel ended (SIGKILL, SIGTERM): that need not be the audio's doing."""
 ENDED_BY_OTHERS = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP, 0, None}
 OnDeath = Callable[[str], None]
