@@ -90,7 +90,9 @@ class StreamPublisher:
             return
         if isinstance(event, Final):
             self._partials.withdraw(event.track)
-        if not self._has_ended and self.spool.put(EventAppended(self.spool.last_number + 1, _now_ms(), event)):
+        if not self._has_ended and self.spool.put(
+            EventAppended(self.spool.last_number + 1, time.time_ns() // 1_000_000, event)
+        ):
             self._idle.clear()
             self._wake.set()
         else:
@@ -115,7 +117,7 @@ class StreamPublisher:
         """See `EventSink`."""
         self._has_ended = True
         if not self.refused:
-            self.spool.put(StreamClosed(self.spool.last_number + 1, _now_ms(), stream, call))
+            self.spool.put(StreamClosed(self.spool.last_number + 1, time.time_ns() // 1_000_000, stream, call))
             self._idle.clear()
             self._wake.set()
             await wait_for(self.spool.safe, CLOSE_S)
@@ -249,7 +251,3 @@ class StreamPublisher:
         await self.spool.discard()
         if self._on_refused is not None:
             self._on_refused(why)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
