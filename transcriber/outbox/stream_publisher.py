@@ -62,13 +62,12 @@ class StreamPublisher:
         self._journal = journal
         self._finished = finished
         self._on_refused = on_refused
-        self._offset_ms = 0
         self._is_open_in_redis = self._is_done = self._skip_lost = self._has_ended = False
         self.opened = asyncio.Event()
         """Set once Redis knew of the stream, and when it never will from here."""
         self._dropped = DroppedEvents(metrics)
         self._retry = WriteRetry(spool, metrics)
-        self._mismatches = 0
+        self._offset_ms = self._mismatches = 0
         """Writes in a row for which Redis did not hold the stream as it was left."""
         self.refused: Refusal | None = None
         self._partials = PendingPartials(event_log, metrics)
@@ -90,9 +89,8 @@ class StreamPublisher:
             return
         if isinstance(event, Final):
             self._partials.withdraw(event.track)
-        if not self._has_ended and self.spool.put(
-            EventAppended(self.spool.last_number + 1, time.time_ns() // 1_000_000, event)
-        ):
+        at_ms = time.time_ns() // 1_000_000
+        if not self._has_ended and self.spool.put(EventAppended(self.spool.last_number + 1, at_ms, event)):
             self._idle.clear()
             self._wake.set()
         else:
@@ -199,8 +197,7 @@ class StreamPublisher:
     async def _deliver(self, write: Write) -> None:
         match write:
             case EventAppended(number, _, event):
-                event_on_call_clock = self._on_call_clock(event)
-                await self._retry.attempt(self._event_log.append(self.lease, number, event_on_call_clock))
+                await self._retry.attempt(self._event_log.append(self.lease, number, self._on_call_clock(event)))
                 if isinstance(event, Final):
                     self._metrics.finals.inc()
                     self._metrics.words.inc(len(event.words))
