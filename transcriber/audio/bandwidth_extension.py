@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy import fft, random  # now: a worker cannot read modules from files any more
 from numpy.typing import NDArray
 
 from transcriber.audio.chunk import PCM_RATE_HZ
@@ -47,7 +48,7 @@ HIGH_WIDTHS = np.diff(HIGH_BINS)
 
 def spectra(frames: Samples) -> NDArray[np.complex128]:
     """Of frames of FRAME_SAMPLES, full scale 1."""
-    return np.fft.rfft(frames * WINDOW, axis=1)
+    return fft.rfft(frames * WINDOW, axis=1)
 
 
 def energies(spectrum: NDArray[np.complex128], bins: NDArray[np.intp]) -> Samples:
@@ -89,7 +90,7 @@ class Network:
 @cache
 def _noise() -> NDArray[np.complex128]:
     """Spectra of the upper band by frame number: power one, phases drawn at random, so that energies are as guessed."""
-    phases = np.random.default_rng(0).uniform(0, 2 * np.pi, size=(NOISE_FRAMES, HIGH_BINS[-1] - HIGH_BINS[0]))
+    phases = random.default_rng(0).uniform(0, 2 * np.pi, size=(NOISE_FRAMES, HIGH_BINS[-1] - HIGH_BINS[0]))
     return np.asarray(np.exp(1j * phases), np.complex128)
 
 
@@ -143,7 +144,7 @@ class BandwidthExtender:
         spectrum = np.zeros((len(gains), FRAME_SAMPLES // 2 + 1), np.complex128)
         numbers = np.arange(self._frame, self._frame + len(gains)) % NOISE_FRAMES
         spectrum[:, HIGH_BINS[0] : HIGH_BINS[-1]] = _noise()[numbers] * np.repeat(gains, HIGH_WIDTHS, axis=1)
-        waves = np.fft.irfft(spectrum, FRAME_SAMPLES, axis=1) * WINDOW * 32768
+        waves = fft.irfft(spectrum, FRAME_SAMPLES, axis=1) * WINDOW * 32768
         self._frame += len(gains)
         starts = np.vstack((self._tail, waves[:-1, HOP_SAMPLES:])) + waves[:, :HOP_SAMPLES]
         self._tail = waves[-1, HOP_SAMPLES:]

@@ -8,6 +8,7 @@ so, too: only what does it again and again, or for long, counts. The tones of te
 from collections import deque
 
 import numpy as np
+from numpy import fft  # now: a worker cannot read modules from files any more
 from numpy.typing import NDArray
 
 from transcriber.audio.chunk import SAMPLE_RATE_HZ, SAMPLES_PER_MS
@@ -109,7 +110,7 @@ class StationarySoundDetector:
 
     def _compare(self, samples: NDArray[np.int16]) -> bool:
         """Take note of a block, unless it is too soft."""
-        spectrum = np.fft.rfft(samples * _HANN[: len(samples)], FFT_SIZE)[LOWEST_BIN:]
+        spectrum = fft.rfft(samples * _HANN[: len(samples)], FFT_SIZE)[LOWEST_BIN:]
         power = spectrum.real**2 + spectrum.imag**2
         total = power.sum()
         if total < FAINT_ENERGY:

@@ -45,6 +45,7 @@ class VoskEngine:
         self._folder = folder
         self._lock = threading.Lock()
         self._dynamic = self._model if path == folder.path else None
+        self._takes_grammar = folder.dynamic
         self.model = folder.name
         self.language = folder.language
         self.band = folder.band
@@ -52,7 +53,7 @@ class VoskEngine:
     @property
     def takes_grammar(self) -> bool:
         """Only a graph that is composed while decoding can be given another language model; it is loaded for that."""
-        return self._folder.dynamic
+        return self._takes_grammar
 
     def create(self, grammar: Sequence[str] = ()) -> "VoskRecognizer":
         """A new, cold recognizer: 1 ms (demo) to 100 ms (large models); with a grammar it knows nothing else."""
