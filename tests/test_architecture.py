@@ -94,11 +94,13 @@ PURE = [
     "settings.host_address",
     "observability.url_credentials",
     "errors",
+    "runtime.seccomp",
 ]
 IMPURE = {"asyncio", "threading", "concurrent", "subprocess", "time", "os", "pathlib", "socket", "importlib"}
 IMPURE |= {"tempfile", "shutil", "signal", "logging", "random", "aiohttp", "redis", "vosk", "webrtcvad"}
 IMPURE_CALLS = {"open", "input", "print", "__import__", "exec", "eval"}
 HOMES = {"vosk": {"recognition.vosk_engine", "benchmark.bare_vosk"}, "webrtcvad": {"recognition.vad"}}
+HOMES |= {"ctypes": {"runtime.kernel_calls", "recognition.vad"}}
 HOMES |= {"redis": {"store", "webhooks"}, "rich": {"cli"}, "psutil": {"benchmark"}, "twilio": {"telephony.twilio"}}
 HOMES |= {"aiohttp": {"web", "webhooks", "cli", "server", "telephony", "catalog", "benchmark"}}
 MAX_MODULE, MAX_FUNCTION = 250, 50
