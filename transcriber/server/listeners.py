@@ -1,7 +1,7 @@
 """Where a server is reached: its port, and that of the metrics if they have one of their own."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -34,7 +34,7 @@ class ListeningSockets:
 
 def bind(settings: Settings, stack: AsyncExitStack) -> ListeningSockets:
     """The sockets, to be taken first: a port in use is reported before anything is loaded. Raises ConfigError."""
-    api = stack.enter_context(closing(_bind(settings.host, settings.port)))
+    api = stack.enter_context(closing(_bind(settings.host, settings.port, shared=settings.reuse_port)))
     if not settings.metrics_address:
         return ListeningSockets(api, None)
     address = urlsplit(f"//{settings.metrics_address}")
@@ -47,8 +47,8 @@ async def serve_http(
     certificate: Certificate | None,
     stack: AsyncExitStack,
     report: Callable[[str], None],
-) -> None:
-    """Accept connections from now on, until the stack ends."""
+) -> Callable[[], Awaitable[None]]:
+    """Accept connections from now on, until the stack ends or what is returned is called."""
     log_limiter = services.log_limiter
     stack.enter_context(log_limiter.limit_loggers(*LIBRARIES))
     run_in_background(stack, log_limiter.watch(), name="telling what the log leaves out")
@@ -59,11 +59,13 @@ async def serve_http(
     proxies = networks(services.settings.trusted_proxies)
     runner = await _set_up(create_app(services), stack)
     context = certificate.context if certificate else None
-    await LimitedSite(connections, runner, proxies=proxies, sock=sockets.api, ssl_context=context).start()
+    site = LimitedSite(connections, runner, proxies=proxies, sock=sockets.api, ssl_context=context)
+    await site.start()
     if sockets.metrics is not None:
         runner = await _set_up(create_metrics_app(services), stack)
         await LimitedSite(connections, runner, proxies=proxies, sock=sockets.metrics).start()
         report(f"metrics: on {url_of('http', *sockets.metrics.getsockname()[:2])}/metrics")
+    return site.stop
 
 
 async def _set_up(app: web.Application, stack: AsyncExitStack) -> web.AppRunner:
@@ -73,13 +75,26 @@ async def _set_up(app: web.Application, stack: AsyncExitStack) -> web.AppRunner:
     return runner
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        bound = socket.create_server((host, port), family=family)
+        bound = _bind_shared(host, port, family) if shared else socket.create_server((host, port), family=family)
     except OSError as error:
         reason = error.strerror or str(error)
         raise ConfigError(f"cannot listen on {host} port {port}: {reason}") from None
     # Connections inherit it: a peer that has not confirmed a byte for so long is gone, whatever it looks like.
     bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, MAX_UNCONFIRMED_MS)
+    return bound
+
+
+def _bind_shared(host: str, port: int, family: socket.AddressFamily) -> socket.socket:
+    """It listens only when the server is ready: until then the others of the port get all connections."""
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        bound.bind((host, port))
+    except OSError:
+        bound.close()
+        raise
     return bound

@@ -43,6 +43,9 @@ class Settings:
         values.file_path, "", "PEM file with certificate and chain, for https and wss; read anew when it changes"
     )
     tls_key: str = _setting(values.file_path, "", "PEM file with the private key; empty: it is in the file of TLS_CERT")
+    reuse_port: bool = _setting(
+        values.flag, False, "share HOST:PORT with other servers on this machine that set it too (SO_REUSEPORT)"
+    )
     public_url: str = _setting(
         values.public_url,
         "",
@@ -163,6 +166,11 @@ class Settings:
             raise ConfigError(
                 "TRANSCRIBER_TWILIO_AUTH_TOKEN is set but TRANSCRIBER_PUBLIC_URL is not: "
                 "signatures cover the address Twilio dials, so set it (for example https://media.example.net)"
+            )
+        if self.reuse_port and not self.redis_url:
+            raise ConfigError(
+                "TRANSCRIBER_REUSE_PORT is set but TRANSCRIBER_REDIS_URL is not: servers that share a port need one "
+                "Redis, or each would know only its own calls"
             )
         if self.port and self.metrics_address == f"{self.host}:{self.port}":
             raise ConfigError(
