@@ -8,7 +8,8 @@ from pathlib import Path
 
 from transcriber.audio.chunk import SAMPLES_PER_MS, AudioChunk
 from transcriber.calls.session import Session
-from transcriber.recognition.scripted_engine import ScriptedEngine
+from transcriber.recognition.supervisor.model_process import ModelProcess
+from transcriber.recognition.worker.protocol import ScriptedModel
 from transcriber.server.server import running
 from transcriber.settings.definition import Settings
 
@@ -44,9 +45,8 @@ async def main() -> None:
     )
     if args.late_file:
         watch_lateness()
-    async with running(
-        settings, engine=ScriptedEngine(("one two three four five six",)), report=lambda line: None
-    ) as server:
+    model = ModelProcess(ScriptedModel(("one two three four five six",)))
+    async with running(settings, model_process=model, report=lambda line: None) as server:
         print(f"ready on {server.url};", file=sys.stderr, flush=True)
         while True:
             await asyncio.sleep(1)
