@@ -22,7 +22,7 @@ from transcriber.store.keys import Keys
 from transcriber.store.redis.batching import CommandBatches
 from transcriber.store.redis.client import Client
 from transcriber.store.redis.errors import failure_reason
-from transcriber.store.search.query import Term, tokens
+from transcriber.store.search.query import Term, tokens, word_pattern
 from transcriber.store.search.script import FIND
 
 DAY_S = 86_400
@@ -92,6 +92,7 @@ class SearchIndex:
         self._prefix = keys.search
         self._old = keys.old_search
         self._ttl_s = ttl_s and ttl_s + 2 * DAY_S
+        word_pattern()  # not when the first final is written, while calls are live
         self._batches = batches
         self._add = client.register_script(_ADD)
         self._remove = client.register_script(_REMOVE)
