@@ -390,3 +390,11 @@ async def test_the_phone_can_end_without_stop(aiohttp_server: Serve) -> None:
         assert cut.close_code == 1006
     await asyncio.wait_for(recording_server.ended.wait(), 5)
     assert recording_server.of_kind("stop") == []
+
+
+def test_a_media_message_is_the_json_that_a_library_would_write() -> None:
+    messages = MessageBuilder(CallIds(stream='M"Z\\é'), ["inbound"])
+    texts = [messages.media(Frame(track, 20, bytes(range(160)))) for track in ("inbound", 'o"ut', "aus")]
+    assert [json.dumps(json.loads(text), separators=(",", ":")) for text in texts] == texts
+    numbers = [(json.loads(text)["sequenceNumber"], json.loads(text)["media"]["chunk"]) for text in texts]
+    assert numbers == [("1", "1"), ("2", "1"), ("3", "1")]

@@ -56,6 +56,7 @@ class MessageBuilder:
         self._parameters = dict(parameters or {})
         self._sequence = 0
         self._chunks = dict.fromkeys(tracks, 0)
+        self._stream = _dump(ids.stream)
 
     def connected(self) -> str:
         """The socket's first message; not counted."""
@@ -76,16 +77,13 @@ class MessageBuilder:
         )
 
     def media(self, frame: Frame) -> str:
-        """One frame of audio."""
+        """One frame of audio. Nearly everything a caller writes, so that it is put together by hand."""
+        self._sequence += 1
         chunk = self._chunks[frame.track] = self._chunks.get(frame.track, 0) + 1
-        return self._message(
-            "media",
-            {
-                "track": frame.track,
-                "chunk": str(chunk),
-                "timestamp": str(FIRST_TIMESTAMP_MS + frame.at_ms),
-                "payload": base64.b64encode(frame.payload).decode(),
-            },
+        timestamp, payload = FIRST_TIMESTAMP_MS + frame.at_ms, base64.b64encode(frame.payload).decode()
+        return (
+            f'{{"event":"media","sequenceNumber":"{self._sequence}","streamSid":{self._stream},"media":'
+            f'{{"track":{_dump(frame.track)},"chunk":"{chunk}","timestamp":"{timestamp}","payload":"{payload}"}}}}'
         )
 
     def dtmf(self, digit: str) -> str:
@@ -105,5 +103,5 @@ class MessageBuilder:
         return _dump({"event": event, "sequenceNumber": str(self._sequence), "streamSid": self.ids.stream, event: body})
 
 
-def _dump(data: Mapping[str, object]) -> str:
+def _dump(data: object) -> str:
     return json.dumps(data, separators=(",", ":"))
