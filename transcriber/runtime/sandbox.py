@@ -45,7 +45,7 @@ def enter(*, parent_pid: int, keep: Collection[int], growth_bytes: int, name: st
     up to 15 bytes. Never raises: what cannot be given up is in `missing`, and the rest is given up all the same.
     """
     measures: tuple[tuple[str, Callable[[], object]], ...] = (
-        ("ends with its parent", partial(_end_with, parent_pid)),
+        ("ends with its parent", partial(end_with, parent_pid)),
         ("name", partial(kernel_calls.prctl, kernel_calls.PR_SET_NAME, name.encode()[:15])),
         ("ended first when memory is short", _prefer_to_be_ended),
         ("no other open files", partial(_close_all_but, {*STANDARD_FILES, *keep})),
@@ -70,7 +70,8 @@ def enter(*, parent_pid: int, keep: Collection[int], growth_bytes: int, name: st
     return Sandbox(tuple(in_force), tuple(missing))
 
 
-def _end_with(parent_pid: int) -> None:
+def end_with(parent_pid: int) -> None:
+    """Let the kernel end this process when its parent dies; the parent's thread that started it must live as long."""
     kernel_calls.prctl(kernel_calls.PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent_pid:  # it went before the kernel was told
         os.kill(os.getpid(), signal.SIGKILL)

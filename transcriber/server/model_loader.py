@@ -123,6 +123,7 @@ class ModelLoader:
             await model.close()
             raise
         log.info("model %s loaded in %.2f s", info.name, time.monotonic() - before)
+        log.info("recognition workers give up: %s", info.sandbox)
         return model
 
 

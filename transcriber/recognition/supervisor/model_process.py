@@ -64,7 +64,7 @@ class ModelProcess:
         self.source = source
         self.info: Loaded | None = None
         """What was loaded, once it is."""
-        self._question = Load(source, warm, keep, log_level, log_format)
+        self._question = Load(source, warm, keep, _growth_bytes(), log_level, log_format)
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._frames = FrameReader()
@@ -228,6 +228,11 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def _growth_bytes() -> int:
+    """Far more than recognizers of any load take, and little enough that one worker cannot take the machine down."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
 def _environment() -> dict[str, str]:

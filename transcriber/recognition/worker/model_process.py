@@ -47,12 +47,15 @@ from transcriber.recognition.worker.protocol import (
     VoskModel,
     frame,
 )
+from transcriber.runtime import sandbox
+from transcriber.runtime.sandbox import Sandbox
 
 log = logging.getLogger(__name__)
 READ_BYTES = 1 << 16
 GONE_WITHIN_S = 0.2
 """A worker whose socket is closed exits on its own within that; then it is ended."""
 KILLED_WITHIN_S = 2.0
+WORKER_NAME = "decoder"
 MAX_STATUSES = 1024
 
 
@@ -64,13 +67,14 @@ class ModelProcess:
         self._encoder = msgspec.msgpack.Encoder()
         self._pool: RecognizerPool | None = None
         self._faults: Sequence[tuple[Fault, bytes]] = ()
+        self._pid = os.getpid()
+        self._growth_bytes = 0
         self._workers: set[int] = set()
         self._statuses: dict[int, int] = {}
         """How workers ended, by pid."""
 
     def run(self) -> None:
         """Until the control socket is closed."""
-        signal.signal(signal.SIGCHLD, self._reap)
         frames, decoder = FrameReader(), msgspec.msgpack.Decoder(Question)
         while True:
             data, sent, _, _ = socket.recv_fds(self._control, READ_BYTES, 1)
@@ -111,9 +115,12 @@ class ModelProcess:
         if isinstance(question.source, ScriptedModel):
             self._faults = question.source.faults
         gc.collect()
+        self._growth_bytes = question.growth_bytes
         gc.freeze()  # a collection writes into what it looks at, and what is written to is shared no more
+        given_up = self._try_sandbox()
+        signal.signal(signal.SIGCHLD, self._reap)
         dynamic = engine.dynamic if isinstance(engine, VoskEngine) else False
-        return Loaded(engine.model, engine.language, engine.takes_grammar, dynamic, cost)
+        return Loaded(engine.model, engine.language, engine.takes_grammar, dynamic, cost, given_up)
 
     def _fork(self, replaces: int, sent: list[int]) -> Reply:
         status = self._status_of(replaces) if replaces else None
@@ -135,7 +142,7 @@ class ModelProcess:
         try:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
-            self._control.close()
+            self._enter_sandbox(connection.fileno())
             DecodingLoop(connection, self._loaded_pool, faults=self._faults).run()
             status = 0
         except ConnectionError:
@@ -144,6 +151,24 @@ class ModelProcess:
             log.exception("a recognition worker failed")
         finally:
             os._exit(status)
+
+    def _enter_sandbox(self, connection: int) -> Sandbox:
+        """In a child. It closes the control socket, too."""
+        return sandbox.enter(
+            parent_pid=self._pid, keep=(connection,), growth_bytes=self._growth_bytes, name=WORKER_NAME
+        )
+
+    def _try_sandbox(self) -> str:
+        """What workers give up on this machine, in words."""
+        reader, writer = os.pipe()
+        if (pid := os.fork()) == 0:
+            os.write(writer, str(self._enter_sandbox(writer)).encode())
+            os._exit(0)
+        os.close(writer)
+        with open(reader, "rb") as file:
+            said = file.read().decode()
+        os.waitpid(pid, 0)
+        return said or "nothing: the attempt ended the process"
 
     def _status_of(self, pid: int) -> int | None:
         """How a worker ended whose socket is closed; it is ended if it has not by itself."""
@@ -182,6 +207,8 @@ def engine_of(source: ModelSource) -> Engine:
 def main() -> None:
     """Entry point."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if parent_pid := int(sys.argv[2]):
+        sandbox.end_with(parent_pid)
     ModelProcess(socket.socket(fileno=int(sys.argv[1]))).run()
 
 

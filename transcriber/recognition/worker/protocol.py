@@ -52,6 +52,8 @@ class Load(msgspec.Struct, frozen=True, tag="load"):
     warm: int
     keep: int
     """Idle recognizers that a worker keeps at most."""
+    growth_bytes: int = 1 << 30
+    """Memory that a worker may take besides what it shares, at most."""
     log_level: str = "INFO"
     log_format: str = "text"
 
@@ -86,6 +88,8 @@ class Loaded(msgspec.Struct, frozen=True, tag="loaded"):
     dynamic: bool
     """Whether the graph is composed while decoding, so that this process's recognizers can be given a grammar."""
     speech_cost: float
+    sandbox: str = ""
+    """What its workers give up before they decode, in words."""
 
 
 class Forked(msgspec.Struct, frozen=True, tag="forked"):
