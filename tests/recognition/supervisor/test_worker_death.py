@@ -104,9 +104,9 @@ async def test_a_death_before_the_first_turn_and_one_at_the_end_cost_nothing(tra
     assert [item.utterance for item in finals(results)] == list(range(1, 61))
 
 
-@pytest.mark.parametrize("fault", ["abort", "hang"])
+@pytest.mark.parametrize(("fault", "named"), [("abort", "SIGABRT"), ("hang", "hang"), ("memory", "exit")])
 async def test_audio_that_ends_two_workers_ends_its_track_alone(
-    tracks_of: TracksOf, monkeypatch: pytest.MonkeyPatch, fault: str
+    tracks_of: TracksOf, monkeypatch: pytest.MonkeyPatch, fault: str, named: str
 ) -> None:
     monkeypatch.setattr(worker_module, "ANSWER_WITHIN_S", 0.3)
     monkeypatch.setattr(worker_module, "STOPPED_WITHIN_S", 0.1)
@@ -119,7 +119,7 @@ async def test_audio_that_ends_two_workers_ends_its_track_alone(
         for queue in queues:
             queue.offer(chunk(SECOND, 8000 * second))
         poisoned.offer(chunk(POISON if second == 2 else SECOND, 8000 * second))
-    with pytest.raises(RecognitionError, match="SIGABRT" if fault == "abort" else "hang"):
+    with pytest.raises(RecognitionError, match=named):
         await poisoned.finish()
     await asyncio.gather(*(queue.finish() for queue in queues))
     assert len(told) == 1

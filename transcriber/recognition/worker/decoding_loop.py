@@ -74,6 +74,8 @@ class DecodingLoop:
             )
             checkpoint = None if turn.last else decoder.checkpoint()
         except Exception as problem:  # a worker outlives a track; the session learns of it
+            if _tells_of_the_worker(problem):
+                raise
             log.exception("recognition failed")
             results, error = (), f"{type(problem).__name__}: {problem}"
         due_samples, utterance_open = decoder.due_samples, decoder.utterance_open
@@ -97,9 +99,19 @@ class DecodingLoop:
             decoder.give_up()
 
 
+def _tells_of_the_worker(problem: Exception) -> bool:
+    """Whether its memory is used up or Vosk failed: its tracks go on in a new worker, from their checkpoints.
+
+    Vosk's wrapper raises plain exceptions for whatever the library has thrown.
+    """
+    return isinstance(problem, MemoryError) or type(problem) is Exception
+
+
 def _do(fault: Fault) -> None:
     if fault == "abort":
         os.abort()
     if fault == "hang":
         signal.pause()
+    if fault == "memory":
+        raise MemoryError
     raise RuntimeError("a fault that was asked for")

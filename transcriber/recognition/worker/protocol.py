@@ -18,7 +18,7 @@ LENGTH_BYTES = 4
 MAX_FRAME_BYTES = 1 << 20
 """Of a message. Many times what the longest turn or checkpoint takes."""
 
-Fault = Literal["abort", "hang", "error"]
+Fault = Literal["abort", "hang", "error", "memory"]
 
 
 class VoskModel(msgspec.Struct, frozen=True, tag="vosk"):
@@ -34,7 +34,8 @@ class VoskModel(msgspec.Struct, frozen=True, tag="vosk"):
 class ScriptedModel(msgspec.Struct, frozen=True, tag="scripted"):
     """No model: a script, see `ScriptedEngine`. For tests and for measuring everything but recognition.
 
-    `faults`: what a worker does when it is fed a piece of mu-law: `abort`, `hang`, or `error`, an exception.
+    `faults`: what a worker does when it is fed a piece of mu-law: `abort`, `hang`, `memory` (it has no more left), or
+    `error`, an exception.
     """
 
     script: tuple[str, ...] = ("one two three four",)
