@@ -24,6 +24,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import cache
 
 from transcriber.runtime import kernel_calls, sandbox
 from transcriber.runtime.seccomp import ARCHITECTURES
@@ -34,10 +35,20 @@ PTRACE_ATTACH = 16
 PR_GET_DUMPABLE = 3
 SYS_CLONE3 = 435
 libc = ctypes.CDLL(None, use_errno=True)
-a_socket = socket.socket()
-a_pair = socket.socketpair()
 a_page = mmap.mmap(-1, mmap.PAGESIZE)
 parent_pid = os.getpid()
+
+
+@cache
+def a_socket() -> socket.socket:
+    """Open before the sandbox is entered, as the next two."""
+    return socket.socket()
+
+
+@cache
+def a_pair() -> tuple[socket.socket, socket.socket]:
+    """Connected with each other."""
+    return socket.socketpair()
 
 
 def _native(name: str, *arguments: object) -> None:
@@ -57,7 +68,7 @@ def _take_a_little_memory() -> None:
 
 
 def _keep_opening() -> None:
-    os.close(a_pair[0].detach())
+    os.close(a_pair()[0].detach())
     for _ in range(10):
         os.open(os.devnull, os.O_RDONLY)
 
@@ -70,12 +81,12 @@ def _log_an_exception() -> None:
 
 
 def _receive() -> None:
-    a_pair[0].sendall(b"x" * 10)
-    assert a_pair[1].recv(100) == b"x" * 10
-    select.select([a_pair[0]], [], [], 0)
-    a_pair[1].settimeout(0.01)
+    a_pair()[0].sendall(b"x" * 10)
+    assert a_pair()[1].recv(100) == b"x" * 10
+    select.select([a_pair()[0]], [], [], 0)
+    a_pair()[1].settimeout(0.01)
     try:
-        a_pair[1].recv(1)
+        a_pair()[1].recv(1)
     except TimeoutError:
         return
 
@@ -88,10 +99,10 @@ def _wait() -> None:
 
 REFUSED: dict[str, Callable[[], object]] = {
     "make a socket": socket.socket,
-    "connect": lambda: a_socket.connect(("127.0.0.1", 1)),
-    "bind": lambda: a_socket.bind(("127.0.0.1", 0)),
-    "listen": a_socket.listen,
-    "accept": a_socket.accept,
+    "connect": lambda: a_socket().connect(("127.0.0.1", 1)),
+    "bind": lambda: a_socket().bind(("127.0.0.1", 0)),
+    "listen": lambda: a_socket().listen(),
+    "accept": lambda: a_socket().accept(),
     "read a file": lambda: open("/etc/passwd"),  # noqa: SIM115
     "write a file": lambda: open("/tmp/of-a-sandbox", "w"),  # noqa: SIM115
     "look for a file": lambda: os.stat("/etc/passwd"),
@@ -149,7 +160,7 @@ ATTEMPTS = {**REFUSED, **ALLOWED, **OTHER}
 
 
 def _enter() -> sandbox.Sandbox:
-    keep = (a_socket.fileno(), a_pair[0].fileno(), a_pair[1].fileno(), answer_to)
+    keep = (a_socket().fileno(), a_pair()[0].fileno(), a_pair()[1].fileno(), answer_to)
     return sandbox.enter(parent_pid=os.getppid(), keep=keep, growth_bytes=GROWTH_BYTES, name="a worker")
 
 
@@ -192,6 +203,7 @@ def supported() -> bool:
 def main() -> None:
     """Entry point."""
     attempt, *flags = sys.argv[1:]
+    assert a_socket().fileno() + a_pair()[0].fileno() > 0
     pid = os.fork()
     if pid == 0:
         _in_the_child(attempt, flags)

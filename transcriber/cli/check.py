@@ -14,6 +14,7 @@ from transcriber.cli.command import Subparsers, add_command
 from transcriber.cli.setting_flags import add_setting_flags, settings_of
 from transcriber.cli.terminal_text import printable
 from transcriber.errors import ConfigError, TranscriberError
+from transcriber.runtime import sandbox
 from transcriber.settings import api_keys, local_key
 from transcriber.settings.definition import Settings
 from transcriber.settings.host_address import is_loopback
@@ -51,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
     checks: list[tuple[str, Callable[[Settings], str]]] = [
         ("model", _model),
         *((f"model {folder.name}", partial(_other_model, folder)) for folder in _others(settings)),
+        ("workers", _workers),
         ("redis", _redis),
         *([("tls", _tls)] if settings.tls_cert else []),
         ("streams", _streams),
@@ -83,6 +85,11 @@ def _others(settings: Settings) -> list[ModelFolder]:
 def _other_model(folder: ModelFolder, _: Settings) -> str:
     folder.check()
     return "; ".join([f"whole (language {folder.language}, {folder.band} band)", *validation.warnings(folder.path)])
+
+
+def _workers(_: Settings) -> str:
+    """Never wrong: where the kernel does not allow a part, the rest still holds."""
+    return f"give up before they decode: {sandbox.trial()}"
 
 
 def _redis(settings: Settings) -> str:
