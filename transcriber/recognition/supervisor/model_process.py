@@ -241,4 +241,4 @@ def _environment() -> dict[str, str]:
         name: value for name, value in os.environ.items() if name in INHERITED or name.startswith(INHERITED_PREFIXES)
     }
     path = (str(Path(transcriber.__file__).parents[1]), kept.get("PYTHONPATH", ""))
-    return kept | allocator.environment() | {"PYTHONPATH": os.pathsep.join(filter(None, path))}
+    return allocator.environment() | kept | {"PYTHONPATH": os.pathsep.join(filter(None, path))}
