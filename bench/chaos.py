@@ -18,9 +18,19 @@ from pathlib import Path
 import aiohttp
 
 from bench.draining import sigterm, sigterm_twice
+from bench.killed_workers import (
+    model_process_killed,
+    model_process_stopped,
+    worker_aborted,
+    worker_killed,
+    worker_killed_at_the_end,
+    worker_killed_in_recovery,
+    worker_killed_twice,
+    worker_stopped,
+)
 from bench.overload import overload
 from bench.own_redis import own_redis
-from bench.stage import Finals, Plan, Stage, Verdict, compare, finals, kill, reference, until
+from bench.stage import UNSAVED_S, Finals, Plan, Stage, Verdict, compare, finals, kill, reference, until
 from transcriber.errors import StoreError
 from transcriber.events import schema
 from transcriber.outbox.stream_writes import EventAppended, read
@@ -140,10 +150,16 @@ SCENARIOS: dict[str, Scenario] = {
         sigterm,
         sigterm_twice,
         overload,
+        worker_killed,
+        worker_aborted,
+        worker_stopped,
+        worker_killed_twice,
+        worker_killed_at_the_end,
+        worker_killed_in_recovery,
+        model_process_killed,
+        model_process_stopped,
     )
 }
-UNSAVED_S = 1.0
-"""Audio of the last moment may be on its way; the journal itself holds back 0.25 s."""
 PRIVATE = {"private_redis_killed"}
 
 

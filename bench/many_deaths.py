@@ -39,8 +39,7 @@ class Deaths:
 
     def read(self, server: int) -> None:
         """Look at the processes now."""
-        model = model_process(server)
-        found = footprint(server), footprint(*([model] if model else [])), tree_of(server)
+        found = footprint(server), footprint(model_process(server)), tree_of(server)
         self.readings.append((len(self.replaced_s), *found))
         own, model_own, tree = found
         print(

@@ -33,15 +33,20 @@ def descendants(pid: int) -> Iterator[int]:
         yield from descendants(child)
 
 
-def model_process(server: int) -> int | None:
-    """Pid of the process that holds the model; None while there is none."""
-    return next((child for child in children(server) if _runs(child, PROGRAM)), None)
+def model_process(server: int) -> int:
+    """Pid of the process that holds the model. Raises LookupError while there is none."""
+    for child in children(server):
+        if _runs(child, PROGRAM) and is_alive(child):
+            return child
+    raise LookupError(f"process {server} has no model process")
 
 
 def workers(server: int) -> list[int]:
     """Pids of the recognition workers that are there, dead ones not."""
-    model = model_process(server)
-    return [] if model is None else sorted(pid for pid in children(model) if is_alive(pid))
+    try:
+        return sorted(pid for pid in children(model_process(server)) if is_alive(pid))
+    except LookupError:
+        return []
 
 
 def is_alive(pid: int) -> bool:

@@ -15,7 +15,6 @@ from transcriber.store.feed import RedisFeed
 from transcriber.store.ports import PublishedEvent
 from transcriber.store.redis_store import RedisStore
 from transcriber.telephony.simulator import CallIds, Target, dial
-from transcriber.telephony.simulator.message_builder import FRAME_MS
 
 START_EVERY_S = 0.37
 """Calls begin that far apart, so that their frames and chunks are spread in the same way each time."""
@@ -33,6 +32,8 @@ class PublishedCall:
     ids: CallIds = field(default_factory=CallIds)
     began_s: float = 0.0
     """When its audio began."""
+    late_s: float = 0.0
+    """How late a frame of it was sent at most."""
     events: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
     kept: list[dict[str, Any]] = field(default_factory=list)
     """Its events in history, in the end."""
@@ -78,11 +79,12 @@ async def play(url: str, store: RedisStore, calls: Sequence[PublishedCall], *, s
 async def _dial(url: str, call: PublishedCall, after_s: float, speed: float) -> None:
     await asyncio.sleep(after_s)
 
-    def begin(position_ms: int) -> None:
+    def at(position_ms: int) -> None:
         if not call.began_s:
-            call.began_s = time.monotonic() - FRAME_MS / 1000 / (speed or 1)
+            call.began_s = time.monotonic() - position_ms / 1000 / speed
+        call.late_s = max(call.late_s, time.monotonic() - call.began_s - position_ms / 1000 / speed)
 
-    await dial(Target(url=url), call.recording, ids=call.ids, speed=speed, on_position=begin)
+    await dial(Target(url=url), call.recording, ids=call.ids, speed=speed, on_position=at)
 
 
 async def _listen(messages: AsyncIterator[PublishedEvent], calls: dict[str, PublishedCall]) -> None:

@@ -29,6 +29,8 @@ READY = re.compile(r"ready on (http://[^\s;,]+)")
 READY_S = 60
 PATIENCE_S = 120
 LOOK_S = 0.05
+UNSAVED_S = 1.0
+"""Audio of the last moment before a server is killed may be on its way; the journal itself holds back 0.25 s."""
 Event = Mapping[str, Any]
 Final = tuple[str, int, str, int]
 """Track, utterance, text, end in milliseconds."""

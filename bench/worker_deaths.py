@@ -94,6 +94,7 @@ async def measure(args: argparse.Namespace) -> bool:
         if number is not None:
             late_s = caught_up_s(peace.calls, again.calls, trouble.deaths)
             print(f"{'':8} {trouble.line()}, the last event that came late after {spread(late_s)}")
+        print(f"{'':8} the caller sent frames {max(call.late_s for call in again.calls):.2f} s late at most")
         print(f"{'':8} at rest before: {again.before.line()}")
         print(f"{'':8} and after: {again.after.line()}", flush=True)
     return flawless
