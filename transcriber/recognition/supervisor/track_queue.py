@@ -197,7 +197,8 @@ class TrackQueue:
         self._on_failure(error)
 
     def _ready(self) -> bool:
-        return self.pending_samples >= max(self._due_samples, self._worker.load.min_turn_samples)
+        pending_samples = self.pending_samples
+        return pending_samples >= self._due_samples and pending_samples >= self._worker.load.min_turn_samples
 
     def _line_up(self) -> None:
         self._queued = True
