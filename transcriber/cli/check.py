@@ -89,7 +89,7 @@ def _other_model(folder: ModelFolder, _: Settings) -> str:
 
 def _workers(_: Settings) -> str:
     """Never wrong: where the kernel does not allow a part, the rest still holds."""
-    return f"give up before they decode: {sandbox.trial()}"
+    return f"the sandbox they decode in: {sandbox.trial()}"
 
 
 def _redis(settings: Settings) -> str:

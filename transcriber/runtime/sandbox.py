@@ -49,7 +49,7 @@ def enter(*, parent_pid: int, keep: Collection[int], growth_bytes: int, name: st
     """
     measures: tuple[tuple[str, Callable[[], object]], ...] = (
         ("ends with its parent", partial(end_with, parent_pid)),
-        ("name", partial(kernel_calls.prctl, kernel_calls.PR_SET_NAME, name.encode()[:15])),
+        ("named", partial(kernel_calls.prctl, kernel_calls.PR_SET_NAME, name.encode()[:15])),
         ("ended first when memory is short", _prefer_to_be_ended),
         ("no other open files", partial(_close_all_but, {*STANDARD_FILES, *keep})),
         ("no core dump", partial(_limit, resource.RLIMIT_CORE, 0)),
