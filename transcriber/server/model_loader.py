@@ -123,7 +123,7 @@ class ModelLoader:
             await model.close()
             raise
         log.info("model %s loaded in %.2f s", info.name, time.monotonic() - before)
-        log.info("recognition workers give up: %s", info.sandbox)
+        log.info("recognition workers run in a sandbox: %s", info.sandbox)
         return model
 
 
