@@ -42,18 +42,15 @@ class Trouble:
     """From there until there was another worker."""
 
     async def run(self, server: int) -> None:
-        """All of it."""
+        """All of it. In peace only the moments are noted: what is late then is late by itself."""
         began_s = time.monotonic()
-        for turn in range(self.times if self.number else 0):
+        for turn in range(self.times):
             await asyncio.sleep(max(0.0, began_s + LEAD_S + turn * self.every_s - time.monotonic()))
-            before = workers(server)
-            os.kill(before[turn % len(before)], self.number or signal.SIGKILL)
             self.deaths.append(time.monotonic())
-            self.replaced_s.append(await replaced(server, before))
-
-    def line(self) -> str:
-        """For people."""
-        return f"{len(self.deaths)} deaths: another worker after {spread(self.replaced_s)}"
+            if self.number is not None:
+                before = workers(server)
+                os.kill(before[turn % len(before)], self.number)
+                self.replaced_s.append(await replaced(server, before))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +79,7 @@ async def played(args: argparse.Namespace, trouble: Trouble, flags: Sequence[str
 async def measure(args: argparse.Namespace) -> bool:
     """Every way against the first play in peace; whether nothing was lost, repeated or changed."""
     flags = ("--speech-gate", "0") if args.no_gate else ()
-    peace = await played(args, Trouble(None, args.every, 0), flags)
+    peace = await played(args, Trouble(None, args.every, args.times), flags)
     flawless = True
     for name in ("peace", *args.ways):
         number = WAYS.get(name)
@@ -90,11 +87,12 @@ async def measure(args: argparse.Namespace) -> bool:
         again = await played(args, trouble, flags)
         differences = compare(peace.calls, again.calls, trouble.deaths)
         flawless = flawless and differences.flawless
-        print(f"{name:8} {differences.line()}")
-        if number is not None:
-            late_s = caught_up_s(peace.calls, again.calls, trouble.deaths)
-            print(f"{'':8} {trouble.line()}, the last event that came late after {spread(late_s)}")
-        print(f"{'':8} the caller sent frames {max(call.late_s for call in again.calls):.2f} s late at most")
+        late_s = caught_up_s(peace.calls, again.calls, trouble.deaths)
+        print(f"{name:8} {differences.line()}; the last event that came late, after {spread(late_s)}")
+        if trouble.replaced_s:
+            print(f"{'':8} {len(trouble.deaths)} deaths: another worker after {spread(trouble.replaced_s)}")
+        sent_late_s, load = max(call.late_s for call in again.calls), os.getloadavg()[0]
+        print(f"{'':8} the caller sent frames {sent_late_s:.2f} s late at most; load of the machine {load:.1f}")
         print(f"{'':8} at rest before: {again.before.line()}")
         print(f"{'':8} and after: {again.after.line()}", flush=True)
     return flawless
