@@ -2,14 +2,17 @@
 
 import asyncio
 import logging
+import os
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 
 import msgspec
 
 from transcriber.recognition.worker.protocol import Answer, FrameReader, Request, frame
 
 log = logging.getLogger(__name__)
+READ_BYTES = 1 << 16
 OnAnswer = Callable[[Answer], None]
 OnLost = Callable[["WorkerConnection"], None]
 
@@ -71,9 +74,17 @@ class WorkerConnection(asyncio.Protocol):
             self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Called by the event loop."""
-        self._transport = None
+        """Called by the event loop; on an error, which may be one of writing, before all was read that is there."""
+        transport, self._transport = self._transport, None
+        if exc is not None and transport is not None:
+            self._read_rest(transport.get_extra_info("socket").fileno())
         self._on_lost(self)
+
+    def _read_rest(self, file: int) -> None:
+        """What the worker had answered: the first turn that lacks its answer is the one it died of."""
+        with suppress(OSError):
+            while data := os.read(file, READ_BYTES):
+                self.data_received(data)
 
     def _write(self) -> None:
         waiting, self._waiting = self._waiting, []
