@@ -4,7 +4,6 @@ import asyncio
 
 from aiohttp import web
 
-from transcriber.settings import api_keys
 from transcriber.web.access.authorization import ACCEPTED_KEYS, accepted_keys, require_access
 from transcriber.web.access.ticket_issuer import TICKET_ISSUER, TicketIssuer
 from transcriber.web.api import asyncapi, openapi
@@ -37,8 +36,7 @@ def create_app(services: Services) -> web.Application:
     """The application over these services; it opens and closes none of them."""
     app = web.Application(middlewares=MIDDLEWARES, client_max_size=MAX_BODY_BYTES)
     app[SERVICES] = services
-    app[sample_calls.OWN_KEY] = api_keys.generate()
-    app[ACCEPTED_KEYS] = accepted_keys(services.settings, services.local_key, app[sample_calls.OWN_KEY])
+    app[ACCEPTED_KEYS] = accepted_keys(services.settings, services.local_key)
     app[RATE_LIMITS] = RateLimits.of(services.settings)
     app[CLOSING] = asyncio.Event()
     app[EVENT_STREAMS] = EventStreamLimits()

@@ -71,10 +71,14 @@ def accepted_keys(settings: Settings, *ours: str) -> tuple[ApiKey, ...]:
 
 def key_of(request: web.Request) -> ApiKey | None:
     """The valid API key that the request shows."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    given = token.strip() if scheme.lower() == "bearer" else request.headers.get("X-API-Key", "")
-    ring = request.app[ACCEPTED_KEYS]
+    given, ring = given_key(request), request.app[ACCEPTED_KEYS]
     return api_keys.find_key(given, ring) if given else None
+
+
+def given_key(request: web.Request) -> str:
+    """The API key that the request shows, valid or not; empty without one."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else request.headers.get("X-API-Key", "")
 
 
 def trusts_this_machine(request: web.Request) -> bool:

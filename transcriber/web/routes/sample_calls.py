@@ -13,6 +13,7 @@ from transcriber.runtime.cancellation import cancel
 from transcriber.settings.host_address import url_of
 from transcriber.telephony.simulator import CallIds, Target, dial
 from transcriber.telephony.simulator.certificate_pinning import fingerprint_of
+from transcriber.web.access.authorization import given_key
 from transcriber.web.access.ticket_issuer import TICKET_ISSUER
 from transcriber.web.api.errors import error_response
 from transcriber.web.api.parameters import json_body
@@ -29,8 +30,6 @@ class PlayingCalls(set[asyncio.Task[None]]):
 
 
 PLAYING_CALLS = web.AppKey("playing", PlayingCalls)
-OWN_KEY = web.AppKey("pass", str)
-"""A key that only this server knows: it dials with it where no auth token is set to sign with."""
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +54,8 @@ async def play(request: web.Request) -> web.Response:
         fingerprint=fingerprint_of(settings.tls_cert) if settings.tls_cert else None,
         auth_token=settings.twilio_auth_token[0] if settings.twilio_auth_token else None,
         public_url=settings.public_url + path if settings.public_url else None,
-        api_key=None if settings.twilio_auth_token else request.app[OWN_KEY],
+        # Of several servers on one port another one may answer: it knows what this request has shown.
+        api_key=None if settings.twilio_auth_token else given_key(request) or None,
     )
     task = asyncio.create_task(_dial(target, name, ids, parameters), name=f"sample-{ids.call}")
     playing.add(task)
