@@ -45,6 +45,11 @@ class PendingSockets:
         return self._unauthenticated.total()
 
     @property
+    def sockets(self) -> int:
+        """How many there are in all."""
+        return self._authenticated + self.unauthenticated
+
+    @property
     def tracks(self) -> int:
         """Tracks that the authenticated ones will want."""
         return USUAL_TRACKS * self._authenticated

@@ -97,10 +97,10 @@ async def running(
             log_limiter=parts.log_limiter,
             client_limits=tuning.client_limits,
         )
-        stop_accepting = await serve_http(services, sockets, certificate, stack, report)
+        listener = await serve_http(services, sockets, certificate, stack, report)
         stack.push_async_callback(sessions.drain, settings.drain_s)
         if settings.reuse_port:  # the others of the port take new calls
-            stack.push_async_callback(stop_accepting)
+            stack.push_async_callback(listener.leave)
         url = url_of("https" if certificate else "http", *sockets.api.getsockname()[:2])
         yield Server(url=url, services=services, recognition=recognition, store=store, certificate=certificate)
 

@@ -53,6 +53,11 @@ class Connections:
         self._write_blocked: dict[TrackedConnection, float] = {}
         self._loop = asyncio.get_running_loop()
 
+    @property
+    def awaiting_head(self) -> int:
+        """How many have not sent a whole head of a request that they owe."""
+        return len(self._awaiting_head)
+
     def add(self, connection: TrackedConnection) -> None:
         """A new one, which owes a head."""
         self._all.add(connection)

@@ -1,6 +1,7 @@
 """An aiohttp site whose connections report their progress to the registry of connections."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any, cast
 
 from aiohttp import web
@@ -9,7 +10,7 @@ from aiohttp.streams import StreamReader
 
 from transcriber.web.api.errors import error_response
 from transcriber.web.middleware import HEADERS
-from transcriber.web.transport import connections
+from transcriber.web.transport import connections, shared_port
 from transcriber.web.transport.client_address import Networks, limit_key, parsed
 from transcriber.web.transport.connections import Connections
 from transcriber.web.transport.tls_handshakes import Handshake, TlsListener
@@ -118,7 +119,7 @@ class Connection(web.RequestHandler):
 class LimitedSite(web.SockSite):
     """aiohttp's, whose connections are those of the registry."""
 
-    __slots__ = ("_proxies", "_registry", "_tls")
+    __slots__ = ("_make", "_proxies", "_registry", "_tls")
 
     def __init__(self, registry: Connections, runner: web.AppRunner, *, proxies: Networks = (), **more: Any) -> None:
         super().__init__(runner, backlog=connections.BACKLOG, **more)
@@ -142,8 +143,26 @@ class LimitedSite(web.SockSite):
         if self._ssl_context is not None:
             self._tls = TlsListener(self._sock, self._ssl_context, make, registry=self._registry, proxies=self._proxies)
             return
+        self._make = make
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(make, sock=self._sock, backlog=self._backlog)
+
+    async def leave(self) -> None:
+        """Accept no more on a port that others share; what has begun to connect is accepted. Then `stop` as usual."""
+        shared_port.ignore_newcomers(self._sock)
+        await asyncio.sleep(shared_port.SETTLE_S)
+        if self._tls is not None:
+            self._tls.leave()
+            return
+        waiting = []
+        with suppress(OSError):  # there are no more
+            while True:
+                waiting.append(self._sock.accept()[0])
+        if self._server is not None:
+            self._server.close()
+        loop = asyncio.get_running_loop()
+        for accepted in waiting:
+            await loop.connect_accepted_socket(self._make, accepted)
 
     async def stop(self) -> None:
         """Accept no more."""

@@ -52,30 +52,49 @@ class TlsListener:
         self._handshakes: set[asyncio.Task[None]] = set()
         listening.setblocking(False)
         listening.listen(connections.BACKLOG)
-        self._accepting = asyncio.create_task(self._accept(), name="accepting TLS connections")
+        self._resume()
 
     def close(self) -> None:
         """Accept no more, and shake no more hands; connections live on."""
-        for task in (self._accepting, *self._handshakes):
+        for task in self._handshakes:
             task.cancel()
-        self._listening.close()
+        self._stop_listening()
 
-    async def _accept(self) -> None:
-        while True:
-            try:
-                accepted, peer = await self._loop.sock_accept(self._listening)
-            except OSError as error:
-                self._registry.could_not_accept(error)
-                await asyncio.sleep(PAUSE_S)
-                continue
-            handshake = Handshake(limit_key(parsed(str(peer[0])), self._proxies))
-            self._registry.add(handshake)
-            if handshake.is_cut:
-                accepted.close()
-                continue
-            handshake.task = asyncio.create_task(self._handshake(accepted, handshake))
-            self._handshakes.add(handshake.task)
-            handshake.task.add_done_callback(self._handshakes.discard)
+    def leave(self) -> None:
+        """Accept no more than what waits; handshakes live on."""
+        while self._accept():
+            pass
+        self._stop_listening()
+
+    def _resume(self) -> None:
+        if self._listening.fileno() >= 0:
+            self._loop.add_reader(self._listening, self._accept)
+
+    def _stop_listening(self) -> None:
+        if self._listening.fileno() >= 0:
+            self._loop.remove_reader(self._listening)
+            self._listening.close()
+
+    def _accept(self) -> bool:
+        """Whether there was a connection."""
+        try:
+            accepted, peer = self._listening.accept()
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            self._registry.could_not_accept(error)
+            self._loop.remove_reader(self._listening)
+            self._loop.call_later(PAUSE_S, self._resume)
+            return False
+        handshake = Handshake(limit_key(parsed(str(peer[0])), self._proxies))
+        self._registry.add(handshake)
+        if handshake.is_cut:
+            accepted.close()
+            return True
+        handshake.task = asyncio.create_task(self._handshake(accepted, handshake))
+        self._handshakes.add(handshake.task)
+        handshake.task.add_done_callback(self._handshakes.discard)
+        return True
 
     async def _handshake(self, accepted: socket.socket, handshake: Handshake) -> None:
         try:
