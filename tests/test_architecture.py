@@ -39,6 +39,7 @@ PURE = [
     "audio.g711",
     "audio.bandwidth_extension",
     "audio.resampler",
+    "audio.float_bytes",
     "telephony.twilio.messages",
     "telephony.twilio.signature",
     "telephony.twilio.twiml",
@@ -59,7 +60,8 @@ PURE = [
     "recognition.options",
     "recognition.ports",
     "recognition.fed_audio",
-    "recognition.object_state",
+    "recognition.endpointer_state",
+    "recognition.track_steps",
     "recognition.supervisor.partial_sequence",
     "recognition.word_errors",
     "recognition.worker.protocol",
@@ -100,7 +102,7 @@ IMPURE = {"asyncio", "threading", "concurrent", "subprocess", "time", "os", "pat
 IMPURE |= {"tempfile", "shutil", "signal", "logging", "random", "aiohttp", "redis", "vosk", "webrtcvad"}
 IMPURE_CALLS = {"open", "input", "print", "__import__", "exec", "eval"}
 HOMES = {"vosk": {"recognition.vosk_engine", "benchmark.bare_vosk"}, "webrtcvad": {"recognition.vad"}}
-HOMES |= {"ctypes": {"runtime.kernel_calls", "recognition.vad"}}
+HOMES |= {"ctypes": {"runtime.kernel_calls", "recognition.vad_memory"}}
 HOMES |= {"redis": {"store", "webhooks"}, "rich": {"cli"}, "psutil": {"benchmark"}, "twilio": {"telephony.twilio"}}
 HOMES |= {"aiohttp": {"web", "webhooks", "cli", "server", "telephony", "catalog", "benchmark"}}
 MAX_MODULE, MAX_FUNCTION = 250, 50

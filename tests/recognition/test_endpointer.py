@@ -11,8 +11,9 @@ from transcriber.audio.chunk import AudioChunk
 from transcriber.audio.g711 import compress
 from transcriber.recognition import pre_roll
 from transcriber.recognition.chunk_schedule import ChunkSchedule
-from transcriber.recognition.endpointer import EndOfUtterance, Endpointer, EndpointerOutput, EndpointerState
+from transcriber.recognition.endpointer import Endpointer
 from transcriber.recognition.endpointer_parameters import DEFAULTS, EndpointerParameters
+from transcriber.recognition.endpointer_state import EndOfUtterance, EndpointerOutput, EndpointerState
 from transcriber.recognition.pre_roll import PreRoll
 from transcriber.recognition.stationary_sound import STEP_SAMPLES
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from tests.recognition.test_endpointer import HUSH, VOICE, audio, joined, loud, play
 from transcriber.audio.chunk import SAMPLE_RATE_HZ, AudioChunk
 from transcriber.audio.g711 import compress, expand
-from transcriber.recognition.endpointer import Endpointer, EndpointerOutput
+from transcriber.recognition.endpointer import Endpointer
+from transcriber.recognition.endpointer_state import EndpointerOutput
 
 SECONDS = np.arange(20 * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
 NOISE = np.random.default_rng(7).normal(size=len(SECONDS))

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy import fft, random  # now: a worker cannot read modules from files any more
 from numpy.typing import NDArray
 
+from transcriber.audio import float_bytes
 from transcriber.audio.chunk import PCM_RATE_HZ
 
 Samples = NDArray[np.float64]
@@ -94,6 +96,16 @@ def _noise() -> NDArray[np.complex128]:
     return np.asarray(np.exp(1j * phases), np.complex128)
 
 
+class ExtenderSnapshot(msgspec.Struct, frozen=True, array_like=True):
+    """Floats as `float_bytes`; `frame` numbers the next one."""
+
+    waiting: bytes
+    ahead: bytes
+    features: bytes | None
+    tail: bytes
+    frame: int
+
+
 class BandwidthExtender:
     """Adds the upper band to one track's clean 16 kHz samples. Not shared between tracks."""
 
@@ -126,6 +138,26 @@ class BandwidthExtender:
         tail = self.push(np.zeros(FRAME_SAMPLES + (FRAMES_AFTER + 1) * HOP_SAMPLES))[:left]
         self._begin()
         return tail
+
+    def snapshot(self) -> ExtenderSnapshot:
+        """All that it has heard and not given out."""
+        return ExtenderSnapshot(
+            waiting=float_bytes.pack(self._waiting),
+            ahead=float_bytes.pack(self._ahead),
+            features=None if self._features is None else float_bytes.pack(self._features),
+            tail=float_bytes.pack(self._tail),
+            frame=self._frame,
+        )
+
+    def restore(self, snapshot: ExtenderSnapshot) -> None:
+        """Go on from there. Raises ValueError."""
+        known = snapshot.features
+        rows, columns = FRAMES_BEFORE + FRAMES_AFTER, len(LOW_EDGES_HZ)
+        self._features = None if known is None else float_bytes.unpack(known, rows, columns)
+        self._waiting = float_bytes.unpack(snapshot.waiting, -1)
+        self._ahead = float_bytes.unpack(snapshot.ahead, -1)
+        self._tail = float_bytes.unpack(snapshot.tail, HOP_SAMPLES)
+        self._frame = snapshot.frame
 
     def _begin(self) -> None:
         self._waiting = np.zeros(0)

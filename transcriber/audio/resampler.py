@@ -3,10 +3,12 @@
 Which of its ways a model needs says `upsampling`.
 """
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from transcriber.audio.bandwidth_extension import DELAY_SAMPLES, BandwidthExtender
+from transcriber.audio import float_bytes
+from transcriber.audio.bandwidth_extension import DELAY_SAMPLES, BandwidthExtender, ExtenderSnapshot
 from transcriber.audio.g711 import MULAW_EXACT
 
 ONE = 1 << 15
@@ -26,6 +28,13 @@ def half_band(reach: int) -> NDArray[np.float64]:
 
 
 _TAPS = half_band(24)
+
+
+class UpsamplerSnapshot(msgspec.Struct, frozen=True, array_like=True):
+    """`held`: floats as `float_bytes`."""
+
+    held: bytes
+    extender: ExtenderSnapshot | None
 
 
 class Upsampler:
@@ -56,6 +65,20 @@ class Upsampler:
         if self._extender is not None:
             tail = _whole(np.concatenate((self._extender.push(tail), self._extender.flush())))
         return _pcm(tail)
+
+    def snapshot(self) -> UpsamplerSnapshot:
+        """All that it has heard and not given out."""
+        return UpsamplerSnapshot(
+            float_bytes.pack(self._held), None if self._extender is None else self._extender.snapshot()
+        )
+
+    def restore(self, snapshot: UpsamplerSnapshot) -> None:
+        """Go on from there. Raises ValueError: it is of another band."""
+        if (self._extender is None) != (snapshot.extender is None):
+            raise ValueError("the upsampler of another band")
+        self._held = float_bytes.unpack(snapshot.held, -1)
+        if self._extender is not None and snapshot.extender is not None:
+            self._extender.restore(snapshot.extender)
 
     def _interpolate(self, samples: NDArray[np.float64]) -> NDArray[np.float64]:
         known = np.concatenate((self._held, samples))

@@ -18,7 +18,9 @@ MIN_MOVES = 4
 MAX_SAMPLES = SAMPLE_RATE_HZ
 """What seems to have longer chunks was only rarely seen moving."""
 RESTART_SAMPLES = 600 * SAMPLE_RATE_HZ
-"""When an utterance ends after so much audio, the library begins anew with the next one."""
+"""When an utterance ends after so much audio, the recognizer is made to begin anew: a little later the library would by
+
+itself, at a moment that a recognizer which goes on with the track from a checkpoint could not know."""
 
 
 @dataclass(frozen=True, slots=True)

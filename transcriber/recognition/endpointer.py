@@ -6,44 +6,23 @@ without a word for long is not worth decoding either: the endpointer is suspende
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from enum import Enum, auto
 
 from transcriber.audio.chunk import AudioChunk
-from transcriber.audio.g711 import SILENCE, expand
+from transcriber.audio.g711 import SILENCE
 from transcriber.recognition.endpointer_parameters import DEFAULTS, EndpointerParameters
+from transcriber.recognition.endpointer_state import (
+    PAUSE,
+    SPEECH,
+    SUSPENDED,
+    WAITING,
+    EndOfUtterance,
+    EndpointerOutput,
+    EndpointerSnapshot,
+)
 from transcriber.recognition.pre_roll import PAUSE_SAMPLES, PreRoll
 from transcriber.recognition.stationary_sound import STEP_SAMPLES
+from transcriber.recognition.track_steps import TrackSteps
 from transcriber.recognition.voice_activity import VoiceActivity
-
-
-@dataclass(frozen=True, slots=True)
-class EndOfUtterance:
-    """The utterance is over: what was passed so far is all of it.
-
-    `until_sample`: the track has come no further than this position; silence that was passed behind it was made up.
-    """
-
-    until_sample: int | None = None
-
-
-EndpointerOutput = AudioChunk | EndOfUtterance
-
-
-class EndpointerState(Enum):
-    """WAITING -> SPEECH <-> PAUSE -> WAITING, and from SPEECH or PAUSE to SUSPENDED -> WAITING."""
-
-    WAITING = auto()
-    """No utterance: audio is held for the pre-roll."""
-    SPEECH = auto()
-    """An utterance: audio is passed on at once, up to the end of the tail."""
-    PAUSE = auto()
-    """An utterance whose voice has been gone for longer: audio is held until it is back or the endpoint comes."""
-    SUSPENDED = auto()
-    """No utterance, though there is sound: no word was found in it."""
-
-
-WAITING, SPEECH, PAUSE, SUSPENDED = EndpointerState  # Python 3.11 looks a member up in its class ten times as slowly
 
 
 class Endpointer:
@@ -58,9 +37,7 @@ class Endpointer:
         self._voice = VoiceActivity(is_voice)
         self._parameters = parameters
         self.state = WAITING
-        self._track = ""
-        self._rest = bytearray()  # less than a step, not judged yet
-        self._next = 0  # the position behind the latest audio
+        self._steps = TrackSteps()
         self._passed_until = 0  # the position where what was passed last ended
         # Lengths in samples:
         self._silent = 0  # since the voice was last heard
@@ -85,7 +62,7 @@ class Endpointer:
         """Samples after which an utterance that goes on would be over, if they were silent."""
         if not self._open:
             return self._parameters.endpoint_samples
-        return max(0, self._limit - self._silent - len(self._rest))
+        return max(0, self._limit - self._silent - self._steps.rest_samples)
 
     @property
     def _open(self) -> bool:
@@ -112,31 +89,22 @@ class Endpointer:
 
         Goes on only as outputs are taken, so that after an EndOfUtterance it can be told what was found.
         """
-        if self._next == 0:
-            self._track = chunk.track
+        if self._steps.next == 0:
             self._passed_until = chunk.start_sample  # without an endpointer a track would be fed from here
-        elif abs(chunk.start_sample - self._next) >= STEP_SAMPLES:  # clocks drift by a sample now and then
+        elif abs(chunk.start_sample - self._steps.next) >= STEP_SAMPLES:  # clocks drift by a sample now and then
             self._jump(chunk.start_sample)
             yield from self._taken()
-        self._rest += chunk.payload
-        self._next = chunk.end_sample
-        begun = self._next - len(self._rest)
-        whole = len(self._rest) // STEP_SAMPLES * STEP_SAMPLES
-        audio = bytes(self._rest[:whole])
-        del self._rest[:whole]
-        pcm = expand(audio).tobytes()
-        for start in range(0, whole, STEP_SAMPLES):
-            step = AudioChunk(self._track, audio[start : start + STEP_SAMPLES], begun + start)
-            self._take(step, pcm[2 * start : 2 * (start + STEP_SAMPLES)])
+        for step, pcm in self._steps.push(chunk):
+            self._take(step, pcm)
             if self._outputs and isinstance(self._outputs[-1], EndOfUtterance):
                 yield from self._taken()
         yield from self._taken()
 
     def finish(self) -> list[EndpointerOutput]:
         """The track is over: the rest of an utterance that is going on, which needs no more silence to be decoded."""
-        if self._open and self._silent <= self._parameters.tail_samples and self._rest:
-            self._pass(self._rest_chunk())
-        self._rest.clear()
+        rest = self._steps.take_rest()
+        if rest is not None and self._open and self._silent <= self._parameters.tail_samples:
+            self._pass(rest)
         return self._taken()
 
     def end_utterance(self) -> list[EndpointerOutput]:
@@ -144,12 +112,33 @@ class Endpointer:
         self._break_off()
         return self._taken()
 
+    def snapshot(self) -> EndpointerSnapshot:
+        """All that it knows of the track, but what `is_voice` keeps, when all outputs were taken."""
+        return EndpointerSnapshot(
+            state=self.state,
+            steps=self._steps.snapshot(),
+            passed_until=self._passed_until,
+            silent=self._silent,
+            length=self._length,
+            wordless=self._wordless,
+            suspended=self._suspended,
+            voice=self._voice.snapshot(),
+            held=self._held.snapshot(),
+        )
+
+    def restore(self, snapshot: EndpointerSnapshot) -> None:
+        """Go on from there, on a new one. Raises ValueError."""
+        self.state = snapshot.state
+        self._steps.restore(snapshot.steps)
+        self._passed_until = snapshot.passed_until
+        self._silent, self._length = snapshot.silent, snapshot.length
+        self._wordless, self._suspended = snapshot.wordless, snapshot.suspended
+        self._voice.restore(snapshot.voice)
+        self._held.restore(snapshot.held, snapshot.steps.track)
+
     def _taken(self) -> list[EndpointerOutput]:
         outputs, self._outputs = self._outputs, []
         return outputs
-
-    def _rest_chunk(self) -> AudioChunk:
-        return AudioChunk(self._track, bytes(self._rest), self._next - len(self._rest))
 
     def _jump(self, start_sample: int) -> None:
         """The clock goes on elsewhere: nothing of this side of the gap reaches over it."""
@@ -161,15 +150,15 @@ class Endpointer:
         self._passed_until = start_sample
 
     def _break_off(self) -> None:
-        if self._rest:  # part of a step, judged like the one before
-            self._take(self._rest_chunk(), None)
-            self._rest.clear()
+        rest = self._steps.take_rest()
+        if rest is not None:  # part of a step, judged like the one before
+            self._take(rest, None)
         if self._voice.pause():
             if not self._open:
                 self._begin()
             self._hear_voice()
         if self._open:
-            self._end(self._next)
+            self._end(self._steps.next)
 
     def _take(self, step: AudioChunk, pcm: bytes | None) -> None:
         """A step, or without its PCM part of one."""
@@ -229,7 +218,7 @@ class Endpointer:
     def _end(self, until_sample: int | None = None) -> None:
         lacking = self._parameters.tail_samples - self._silent
         if lacking > 0:
-            self._pass(AudioChunk(self._track, bytes([SILENCE]) * lacking, self._passed_until))
+            self._pass(AudioChunk(self._steps.track, bytes([SILENCE]) * lacking, self._passed_until))
         self._outputs.append(EndOfUtterance(until_sample))
         self.state = SUSPENDED if self._suspended else WAITING
         self._voice.forget()
@@ -244,6 +233,6 @@ class Endpointer:
         self._wordless += len(speech.payload)
         last = self._outputs[-1] if self._outputs else None
         if isinstance(last, AudioChunk) and last.end_sample == speech.start_sample:
-            self._outputs[-1] = AudioChunk(self._track, last.payload + speech.payload, last.start_sample)
+            self._outputs[-1] = AudioChunk(last.track, last.payload + speech.payload, last.start_sample)
         else:
             self._outputs.append(speech)

@@ -2,30 +2,31 @@
 
 A recognizer that is asked for a result goes on with the next utterance, and keeps of the one before what its network
 looks back at, and what it has learnt of the speaker. Another one is in the same place when it was fed the end of what
-was fed before, and asked for a result, if it moves on at the same moments.
+was fed before, and asked for a result, if it moves on at the same moments: so only whole chunks are left out.
 """
 
 import msgspec
 
 from transcriber.audio.chunk import PCM_BYTES_PER_SAMPLE, SAMPLE_RATE_HZ, SAMPLES_PER_MS
 from transcriber.recognition.chunk_schedule import ChunkSchedule
+from transcriber.recognition.ports import Bookmark
 
 CONTEXT_SAMPLES = SAMPLE_RATE_HZ
 """Fed again from before an utterance, at least, in samples at 8 kHz."""
-UNKNOWN_EVERY = 600 * SAMPLES_PER_MS
-"""Where the chunks of a recognizer are not known: many lengths divide it."""
+UNKNOWN_EVERY = 1680 * SAMPLES_PER_MS
+"""Where the chunks of a recognizer are not known: of the lengths that models have, 210 and 240 ms divide it."""
 
 
 class Recipe(msgspec.Struct, frozen=True, array_like=True):
     """How another recognizer gets to the same place.
 
-    `context`: 16 kHz PCM, the end of what was fed up to a result, `fed_samples` (at 8 kHz) in all; `blocks`: what was
-    fed after it.
+    `context`: 16 kHz PCM, the end of what was fed up to a result, after which the recognizer gave `bookmark`; `blocks`:
+    what was fed since.
     """
 
     context: bytes
     blocks: list[bytes]
-    fed_samples: int
+    bookmark: Bookmark
 
     @property
     def samples(self) -> int:
@@ -43,15 +44,14 @@ class FedAudio:
         """The end of what was fed before `_blocks`."""
         self._blocks: list[bytes] = []
         """Fed in this turn, since the latest result in it."""
-        self._fed_samples = self._since_result = self._context = 0
-        """In samples at 8 kHz: all that was fed; what was since the latest result; what is needed from before it."""
+        self._bookmark: Bookmark = ()
+        """At the latest result; empty before there was one."""
+        self._context = 0
+        """Samples at 8 kHz that are needed from before it."""
+        self._open = False
+        """Whether anything was fed since then."""
         self.ended_utterance = False
         """Whether the recognizer was asked for a result in this turn."""
-
-    @property
-    def is_between_utterances(self) -> bool:
-        """Whether nothing was fed since the latest result."""
-        return self._since_result == 0
 
     def begin_turn(self) -> None:
         """What is fed from now on, and results, belong to another turn."""
@@ -61,13 +61,13 @@ class FedAudio:
     def feed(self, block: bytes) -> None:
         """The recognizer was fed a block."""
         self._blocks.append(block)
-        self._since_result += len(block) // PCM_BYTES_PER_SAMPLE
+        self._open = True
 
-    def end_utterance(self, schedule_samples: int) -> None:
-        """The recognizer was asked for a result. By its schedule it has been fed so many samples at 8 kHz."""
+    def end_utterance(self, bookmark: Bookmark, schedule_samples: int) -> None:
+        """The recognizer was asked for a result. Since it began anew it has been fed so many samples at 8 kHz."""
         self._keep()
-        self._fed_samples += self._since_result
-        self._since_result = 0
+        self._bookmark = bookmark
+        self._open = False
         self.ended_utterance = True
         spare = (schedule_samples - CONTEXT_SAMPLES) % self._every
         self._context = min(schedule_samples, CONTEXT_SAMPLES + spare)
@@ -75,18 +75,18 @@ class FedAudio:
     @property
     def recipe(self) -> Recipe | None:
         """None: the utterance that runs began in an earlier turn."""
-        if not self.ended_utterance and not self.is_between_utterances:
+        if not self.ended_utterance and self._open:
             return None
         begin = len(self._latest) - PCM_BYTES_PER_SAMPLE * self._context
-        return Recipe(bytes(self._latest[begin:]), list(self._blocks), self._fed_samples)
+        return Recipe(bytes(self._latest[begin:]), list(self._blocks), self._bookmark)
 
     def resume(self, recipe: Recipe) -> None:
         """The recognizer was, or will be, brought there by it."""
         self._latest[:] = recipe.context
-        self._blocks = list(recipe.blocks)
         self._context = len(recipe.context) // PCM_BYTES_PER_SAMPLE
-        self._fed_samples = recipe.fed_samples
-        self._since_result = recipe.samples - self._context
+        self._blocks = list(recipe.blocks)
+        self._open = bool(recipe.blocks)
+        self._bookmark = recipe.bookmark
 
     def _keep(self) -> None:
         self._latest += b"".join(self._blocks)

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from transcriber.audio.chunk import AudioChunk
 from transcriber.audio.g711 import SILENCE
-from transcriber.recognition.endpointer import EndOfUtterance, EndpointerOutput
 from transcriber.recognition.endpointer_parameters import DEFAULTS
+from transcriber.recognition.endpointer_state import EndOfUtterance, EndpointerOutput, ModelEndpointerSnapshot
 from transcriber.telephony.track_clock import MIN_GAP_SAMPLES
 
 
@@ -48,3 +48,11 @@ class ModelEndpointer:
 
     def on_empty_utterance(self) -> None:
         """Changes nothing."""
+
+    def snapshot(self) -> ModelEndpointerSnapshot:
+        """Where the track is."""
+        return ModelEndpointerSnapshot(self.utterance_open, self._track, self._next)
+
+    def restore(self, snapshot: ModelEndpointerSnapshot) -> None:
+        """Go on from there."""
+        self.utterance_open, self._track, self._next = snapshot.utterance_open, snapshot.track, snapshot.next

@@ -6,12 +6,24 @@ load.
 
 from collections.abc import Iterator
 
+import msgspec
+
 from transcriber.audio.chunk import PCM_BYTES_PER_SAMPLE, SAMPLES_PER_MS, Band
+from transcriber.audio.resampler import UpsamplerSnapshot
 from transcriber.audio.upsampling import upsampler
 from transcriber.recognition.chunk_schedule import RESTART_SAMPLES, ChunkSchedule
 
 BLOCK_SAMPLES = 100 * SAMPLES_PER_MS
 """Fed at a time where no schedule is known, as by a plain client of Vosk."""
+
+
+class ChunkerSnapshot(msgspec.Struct, frozen=True, array_like=True):
+    """`pcm`: upsampled, and not fed."""
+
+    fed_samples: int
+    resampler: UpsamplerSnapshot
+    pcm: bytes
+    held_back: int
 
 
 class PcmChunker:
@@ -47,10 +59,22 @@ class PcmChunker:
         while self._pcm:
             yield self._cut()
 
-    def end_utterance(self) -> None:
-        """The recognizer was asked for a result: after much audio it begins anew."""
-        if self.fed_samples > RESTART_SAMPLES:
+    def end_utterance(self) -> bool:
+        """The recognizer was asked for a result. Whether it has been fed so much that it is to begin anew now."""
+        begins_anew = self.fed_samples > RESTART_SAMPLES
+        if begins_anew:
             self.fed_samples = 0
+        return begins_anew
+
+    def snapshot(self) -> ChunkerSnapshot:
+        """All that it has heard and not given out."""
+        return ChunkerSnapshot(self.fed_samples, self._resampler.snapshot(), bytes(self._pcm), self._held_back)
+
+    def restore(self, snapshot: ChunkerSnapshot) -> None:
+        """Go on from there. Raises ValueError: it is of another band."""
+        self.fed_samples, self._held_back = snapshot.fed_samples, snapshot.held_back
+        self._resampler.restore(snapshot.resampler)
+        self._pcm = bytearray(snapshot.pcm)
 
     @property
     def _block_bytes(self) -> int:

@@ -6,6 +6,9 @@ from typing import Protocol
 from transcriber.audio.chunk import Band
 from transcriber.recognition.utterance_tracker import Hypothesis
 
+Bookmark = tuple[float, ...]
+"""A recognizer's own numbers, some. Empty: of one that has heard nothing."""
+
 
 class Recognizer(Protocol):
     """Decodes one track. Never used by two threads at once; every method may take long."""
@@ -19,9 +22,11 @@ class Recognizer(Protocol):
     def result(self) -> Hypothesis:
         """End the utterance: what it was. What the recognizer learnt about the speaker stays."""
 
-    def resume(self, context: bytes, *, fed_ms: float) -> None:
-        """Before anything was fed: go on as if it had been fed `fed_ms` milliseconds, the end of them this PCM, and had
-        been asked for a result then. Later times count from the beginning of all that."""
+    def bookmark(self) -> Bookmark:
+        """Right after a result, what another recognizer must know to go on from here, besides the latest audio."""
+
+    def resume(self, context: bytes, bookmark: Bookmark) -> None:
+        """Before anything was fed: go on as the one that gave the bookmark, after this PCM. What it said is dropped."""
 
     def finish(self) -> Hypothesis:
         """End the track: what was still unsaid. Afterwards nothing of this track is left in the recognizer."""

@@ -3,6 +3,8 @@
 from collections import deque
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from transcriber.audio.chunk import SAMPLES_PER_MS, AudioChunk
 from transcriber.recognition.chunk_schedule import ChunkSchedule
 from transcriber.recognition.stationary_sound import STEP_SAMPLES
@@ -25,6 +27,13 @@ PAUSE_SAMPLES = PRE_ROLL_SAMPLES + GRID_SAMPLES
 """Held in a pause within an utterance."""
 OPENING_SAMPLES = STEP_SAMPLES * OPEN_WINDOW.bit_length()
 """The voice is noticed so much after its beginning, at most."""
+
+
+class HeldStep(msgspec.Struct, frozen=True, array_like=True):
+    """A piece of a track's mu-law, and its position."""
+
+    payload: bytes
+    start_sample: int
 
 
 class PreRoll:
@@ -67,6 +76,15 @@ class PreRoll:
         """Nothing is held any more."""
         self._held.clear()
         self._samples = 0
+
+    def snapshot(self) -> list[HeldStep]:
+        """What is held."""
+        return [HeldStep(step.payload, step.start_sample) for step in self._held]
+
+    def restore(self, held: Sequence[HeldStep], track: str) -> None:
+        """Go on with what was held of the track."""
+        self._held = deque(AudioChunk(track, step.payload, step.start_sample) for step in held)
+        self._samples = sum(len(step.payload) for step in held)
 
     def _scheduled_start(self, schedule: ChunkSchedule, voice_sample: int, aligned_to: int) -> int:
         """Where to begin so that the recognizer moves on as soon as the first word should be known."""

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from transcriber.audio.chunk import PCM_BYTES_PER_SAMPLE, SAMPLES_PER_MS, Band
 from transcriber.events.schema import Word
+from transcriber.recognition.ports import Bookmark
 from transcriber.recognition.utterance_tracker import Hypothesis
 
 WORD_MS = 250
@@ -73,12 +74,14 @@ class ScriptedRecognizer:
         ]
         return Hypothesis(" ".join(said), tuple(words))
 
-    def resume(self, context: bytes, *, fed_ms: float) -> None:
-        """On to the line that is said then; a result always ends with a line's last word."""
-        self._fed_ms = fed_ms
-        while self._since_ms + WORD_MS * len(self._script[self._line]) <= fed_ms:
-            self._since_ms += WORD_MS * len(self._script[self._line])
-            self._line = (self._line + 1) % len(self._script)
+    def bookmark(self) -> Bookmark:
+        """The line, milliseconds of audio fed, and when the line began."""
+        return (float(self._line), self._fed_ms, self._since_ms)
+
+    def resume(self, context: bytes, bookmark: Bookmark) -> None:
+        """On with the line. What the context says was said before. Raises ValueError."""
+        line, self._fed_ms, self._since_ms = bookmark or (0.0, 0.0, 0.0)
+        self._line = int(line) % len(self._script)
 
     def finish(self) -> Hypothesis:
         """What was said of the last utterance; then back to the beginning."""

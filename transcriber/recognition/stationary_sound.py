@@ -7,10 +7,12 @@ so, too: only what does it again and again, or for long, counts. The tones of te
 
 from collections import deque
 
+import msgspec
 import numpy as np
 from numpy import fft  # now: a worker cannot read modules from files any more
 from numpy.typing import NDArray
 
+from transcriber.audio import float_bytes
 from transcriber.audio.chunk import SAMPLE_RATE_HZ, SAMPLES_PER_MS
 from transcriber.audio.g711 import expand
 
@@ -60,6 +62,22 @@ _COLUMNS = [round(hz * FFT_SIZE / SAMPLE_RATE_HZ) - LOWEST_BIN for hz in KEY_COL
 _BANDS = np.arange(0, FFT_SIZE // 2 - LOWEST_BIN, 32)
 
 
+class StationarySnapshot(msgspec.Struct, frozen=True, array_like=True):
+    """The detector's attributes; floats as `float_bytes`."""
+
+    is_stationary: bool
+    steps: list[bytes]
+    voiced: bool
+    shape: bytes
+    levels: bytes
+    run: int
+    key: bool
+    recent: list[bool]
+    doubtful: list[bool]
+    stretch: int
+    quiet: int
+
+
 class StationarySoundDetector:
     """Judges one track, step by step, in order. One thread at a time."""
 
@@ -107,6 +125,34 @@ class StationarySoundDetector:
         self._quiet = PAUSE_BLOCKS
         self._conclude()
         return was_stationary and not self.is_stationary
+
+    def snapshot(self) -> StationarySnapshot:
+        """All that it knows of the track."""
+        return StationarySnapshot(
+            is_stationary=self.is_stationary,
+            steps=self._steps,
+            voiced=self._voiced,
+            shape=float_bytes.pack(self._shape),
+            levels=float_bytes.pack(self._levels),
+            run=self._run,
+            key=self._key,
+            recent=[bool(each) for each in self._recent],
+            doubtful=[bool(each) for each in self._doubtful],
+            stretch=self._stretch,
+            quiet=self._quiet,
+        )
+
+    def restore(self, snapshot: StationarySnapshot) -> None:
+        """Go on from there, on a new one. Raises ValueError."""
+        self.is_stationary = snapshot.is_stationary
+        self._steps = list(snapshot.steps)
+        self._voiced = snapshot.voiced
+        self._shape = float_bytes.unpack(snapshot.shape, *self._shape.shape)
+        self._levels = float_bytes.unpack(snapshot.levels, *self._levels.shape)
+        self._run, self._key = snapshot.run, snapshot.key
+        self._recent.extend(snapshot.recent)
+        self._doubtful.extend(snapshot.doubtful)
+        self._stretch, self._quiet = snapshot.stretch, snapshot.quiet
 
     def _compare(self, samples: NDArray[np.int16]) -> bool:
         """Take note of a block, unless it is too soft."""

@@ -2,8 +2,19 @@
 
 from bisect import bisect_left, bisect_right
 
+import msgspec
+
 from transcriber.audio.chunk import SAMPLES_PER_MS
 from transcriber.telephony.track_clock import MIN_GAP_SAMPLES
+
+
+class TimestampSnapshot(msgspec.Struct, frozen=True, array_like=True):
+    """`fed` and `start` are the anchors' positions, in samples."""
+
+    fed_samples: int
+    fed: list[int]
+    start: list[int]
+    gap_fed: int
 
 
 class TimestampMapper:
@@ -65,6 +76,17 @@ class TimestampMapper:
         """Nothing earlier will be asked for: keeps the map small over a long call."""
         keep = max(0, bisect_right(self._fed, round(fed_ms * SAMPLES_PER_MS)) - 1)
         del self._fed[:keep], self._start[:keep]
+
+    def snapshot(self) -> TimestampSnapshot:
+        """The map."""
+        return TimestampSnapshot(self.fed_samples, self._fed, self._start, self._gap_fed)
+
+    def restore(self, snapshot: TimestampSnapshot) -> None:
+        """Go on from there. Raises ValueError."""
+        if len(snapshot.fed) != len(snapshot.start):
+            raise ValueError("half of an anchor")
+        self.fed_samples, self._gap_fed = snapshot.fed_samples, snapshot.gap_fed
+        self._fed, self._start = list(snapshot.fed), list(snapshot.start)
 
     def __len__(self) -> int:
         """Anchors that are kept."""

@@ -3,14 +3,13 @@
 Everything here blocks; one worker thread at a time.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-
-import msgspec
+from collections.abc import Iterable, Sequence
 
 from transcriber.audio.chunk import PCM_BYTES_PER_SAMPLE, SAMPLE_RATE_HZ, SAMPLES_PER_MS, AudioChunk, joined
-from transcriber.recognition import object_state
-from transcriber.recognition.endpointer import Endpointer, EndpointerOutput
+from transcriber.recognition.checkpoint import Checkpoint, DecodingProgress, decode, encode
+from transcriber.recognition.endpointer import Endpointer
 from transcriber.recognition.endpointer_parameters import EndpointerParameters
+from transcriber.recognition.endpointer_state import EndpointerOutput, EndpointerSnapshot
 from transcriber.recognition.fed_audio import FedAudio, Recipe
 from transcriber.recognition.hints import Hints
 from transcriber.recognition.model_endpointer import ModelEndpointer
@@ -36,18 +35,6 @@ UNSEEN_PARTIAL_MS = 1000
 _Results = list[PartialResult | FinalResult | None]
 
 
-class Progress:
-    """Where a decoder is between its endpointer and its recognizer."""
-
-    def __init__(self) -> None:
-        self.held_over_ms = 0.0
-        """For so long the model's own rules have held the utterance to be over."""
-        self.look_at_ms = 0.0
-        """Without partials: when to look at the utterance next, in milliseconds fed."""
-        self.found_words = False
-        """Whether people said something since the endpointer's last EndOfUtterance."""
-
-
 class TrackDecoder:
     """Decodes one track with a recognizer of the pool, borrowed when there is speech and given back at the end."""
 
@@ -66,11 +53,14 @@ class TrackDecoder:
         """How the next recognizer is brought to where that of the checkpoint was."""
         self._unsaved_samples = 0
         """Of the track, since the latest checkpoint."""
-        self._progress = Progress()
+        self._heard_before = 0
+        """Samples at 8 kHz that were fed to others before this recognizer."""
+        self._over = False
+        self._progress = DecodingProgress()
         self._model_endpoint_ms = options.endpoint_ms - ENDPOINT_MS if options.vad_enabled else 0
         """The model's own rules end an utterance when they have held it to be over for longer than this."""
         if checkpoint is not None:
-            self._resume(checkpoint)
+            self._resume(decode(checkpoint, pool.engine.model))
 
     def feed(
         self, chunks: Sequence[AudioChunk], *, last: bool, end_utterance: bool = False, skip_lattice: bool = False
@@ -83,6 +73,7 @@ class TrackDecoder:
         results: _Results = []
         fed_samples = self._chunker.fed_samples
         self._fed.begin_turn()
+        self._over |= last
         for chunk in joined(chunks):
             self._unsaved_samples += len(chunk.payload)
             results += self._take(self._endpointer.push(chunk))
@@ -97,16 +88,29 @@ class TrackDecoder:
         return [result for result in results if isinstance(result, wanted)]
 
     def checkpoint(self) -> bytes | None:
-        """After a `feed`, what another decoder needs to go on as this one would; None: not now.
+        """After a `feed`: what another decoder of the same model and options needs to go on as this one will.
 
-        There is one when an utterance has ended, and every CHECKPOINT_SAMPLES between utterances: so long, or as an
-        utterance may be (30 s; without VAD as long as the model's own rules let it be), is what has to be kept.
+        None: none is due. There is one after a `feed` in which an utterance ended, and then every CHECKPOINT_SAMPLES,
+        until audio is fed to the recognizer again. In between lies an utterance with its pauses at most: of its audio
+        30 s are fed, the last 10 s of them without pauses of more than 200 ms (`EndpointerParameters`); with sound in
+        which there is no word 10 s. Without VAD the model's own rules decide, mostly 20 s.
         """
         due = self._fed.ended_utterance or self._unsaved_samples >= CHECKPOINT_SAMPLES
-        if not due or (recipe := self._fed.recipe) is None:
+        if self._over or not due or (recipe := self._fed.recipe) is None:
             return None
         self._unsaved_samples = 0
-        return object_state.encode((object_state.save(self._parts), recipe))
+        return encode(
+            Checkpoint(
+                model=self._pool.engine.model,
+                vad=self._vad.snapshot(),
+                endpointer=self._endpointer.snapshot(),
+                chunker=self._chunker.snapshot(),
+                tracker=self._tracker.snapshot(),
+                latest_words=self._evidence.snapshot(),
+                progress=self._progress,
+                recipe=recipe,
+            )
+        )
 
     @property
     def utterance_open(self) -> bool:
@@ -165,10 +169,13 @@ class TrackDecoder:
 
     def _result(self, recognizer: Recognizer, until_sample: int | None = None) -> PartialResult | FinalResult | None:
         self._progress.held_over_ms = 0.0
-        self._chunker.end_utterance()
-        self._fed.end_utterance(self._chunker.fed_samples)
+        heard, bookmark = recognizer.result(), recognizer.bookmark()
+        if self._chunker.end_utterance():
+            recognizer.finish()
+            recognizer.resume(b"", bookmark)
+        self._fed.end_utterance(bookmark, self._chunker.fed_samples)
         until_ms = until_sample and until_sample // SAMPLES_PER_MS
-        result = self._tracker.end_utterance(recognizer.result(), until_ms=until_ms)
+        result = self._tracker.end_utterance(heard, until_ms=until_ms)
         if isinstance(result, FinalResult) and self._evidence.is_plausible(result):
             self._endpointer.on_word()
             self._progress.found_words = True
@@ -192,31 +199,30 @@ class TrackDecoder:
             self._recognizer = self._pool.take(self._options.grammar)
         recipe, self._recipe = self._recipe, None
         if recipe is not None:
-            self._recognizer.resume(recipe.context, fed_ms=recipe.fed_samples / SAMPLES_PER_MS)
+            self._recognizer.resume(recipe.context, recipe.bookmark)
             for block in recipe.blocks:
                 self._recognizer.accept(block)
         return self._recognizer
 
-    @property
-    def _parts(self) -> Mapping[str, object]:
-        """What has a state, besides the recognizer."""
-        return {
-            "vad": self._vad,
-            "chunker": self._chunker,
-            "endpointer": self._endpointer,
-            "tracker": self._tracker,
-            "evidence": self._evidence,
-            "progress": self._progress,
-        }
-
-    def _resume(self, checkpoint: bytes) -> None:
-        state, recipe = object_state.decode(checkpoint)
-        object_state.load(self._parts, state)
-        found = msgspec.convert(recipe, Recipe)
-        self._fed.resume(found)
-        self._chunker.fed_samples = found.samples
-        if found.fed_samples or found.blocks:
-            self._recipe = found
+    def _resume(self, checkpoint: Checkpoint) -> None:
+        endpointer = self._endpointer
+        if isinstance(endpointer, Endpointer):
+            if not isinstance(checkpoint.endpointer, EndpointerSnapshot):
+                raise ValueError("a checkpoint of a track without voice activity detection")
+            endpointer.restore(checkpoint.endpointer)
+        elif isinstance(checkpoint.endpointer, EndpointerSnapshot):
+            raise ValueError("a checkpoint of a track with voice activity detection")
+        else:
+            endpointer.restore(checkpoint.endpointer)
+        self._vad.restore(checkpoint.vad)
+        self._chunker.restore(checkpoint.chunker)
+        self._tracker.restore(checkpoint.tracker)
+        self._evidence.restore(checkpoint.latest_words)
+        self._progress = checkpoint.progress
+        self._fed.resume(checkpoint.recipe)
+        self._heard_before = checkpoint.tracker.timestamps.fed_samples - checkpoint.recipe.samples
+        if checkpoint.recipe.bookmark or checkpoint.recipe.blocks:
+            self._recipe = checkpoint.recipe
 
     def _close(self) -> _Results:
         results: _Results = [self._accept(block) for block in self._chunker.flush()]
@@ -228,5 +234,7 @@ class TrackDecoder:
         if self._options.grammar:
             self._pool.drop(recognizer)
         else:
-            self._pool.give(recognizer, heard_s=self._tracker.timestamps.fed_samples / SAMPLE_RATE_HZ)
+            self._pool.give(
+                recognizer, heard_s=(self._tracker.timestamps.fed_samples - self._heard_before) / SAMPLE_RATE_HZ
+            )
         return results

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from transcriber.events.schema import Word
 from transcriber.recognition.hints import NO_HINTS, Hints
-from transcriber.recognition.timestamp_mapper import TimestampMapper
+from transcriber.recognition.timestamp_mapper import TimestampMapper, TimestampSnapshot
 
 STABLE_CONFIDENCE = 0.9
 ONSET_MS = 500
@@ -57,6 +57,19 @@ class FinalResult(msgspec.Struct, frozen=True, tag=1, array_like=True):
 
 
 RecognitionResults = Sequence[PartialResult | FinalResult]
+
+
+class TrackerSnapshot(msgspec.Struct, frozen=True, array_like=True):
+    """The tracker's attributes."""
+
+    timestamps: TimestampSnapshot
+    stable_words_changed: int
+    utterance: int
+    revision: int
+    text: str
+    stable: list[str]
+    start_ms: int
+    earliest_ms: int
 
 
 class UtteranceTracker:
@@ -116,6 +129,27 @@ class UtteranceTracker:
         self._revision, self._text, self._stable = 0, "", []
         self.timestamps.forget_before(self.timestamps.fed_ms)
         return result
+
+    def snapshot(self) -> TrackerSnapshot:
+        """What was reported so far, and the map of times."""
+        return TrackerSnapshot(
+            timestamps=self.timestamps.snapshot(),
+            stable_words_changed=self.stable_words_changed,
+            utterance=self._utterance,
+            revision=self._revision,
+            text=self._text,
+            stable=self._stable,
+            start_ms=self._start_ms,
+            earliest_ms=self._earliest_ms,
+        )
+
+    def restore(self, snapshot: TrackerSnapshot) -> None:
+        """Go on from there. Raises ValueError."""
+        self.timestamps.restore(snapshot.timestamps)
+        self.stable_words_changed = snapshot.stable_words_changed
+        self._utterance, self._revision = snapshot.utterance, snapshot.revision
+        self._text, self._stable = snapshot.text, list(snapshot.stable)
+        self._start_ms, self._earliest_ms = snapshot.start_ms, snapshot.earliest_ms
 
     def _partial(self, text: str, end_ms: int) -> PartialResult:
         self._revision += 1

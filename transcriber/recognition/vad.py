@@ -1,28 +1,30 @@
 """The voice activity detector of WebRTC: what tells voice from other sound, 20 ms at a time."""
 
-import ctypes
+from functools import cache
 
+import msgspec
 import webrtcvad
 
 from transcriber.audio.chunk import SAMPLE_RATE_HZ
+from transcriber.recognition import vad_memory
 
 MODE, STRICT_MODE = 2, 3
 """Of 0 (hears voice in much) to 3 (in little); chosen with OPEN_WINDOW and STAY_WINDOW of `voice_activity`."""
-STATE_BYTES = 736
-"""`VadInstT` of WebRTC's common_audio/vad/vad_core.h: whole numbers in one piece, no pointers …"""
-INITIALISED = (42).to_bytes(4, "little")
-"""… the last of which is `init_flag`; it says that the structure is as long as we take it to be."""
-_CAPSULE = b"WebRtcVadPtr"
-_pointer_of = ctypes.pythonapi.PyCapsule_GetPointer
-_pointer_of.argtypes, _pointer_of.restype = (ctypes.py_object, ctypes.c_char_p), ctypes.c_void_p
+
+
+class VadSnapshot(msgspec.Struct, frozen=True, array_like=True):
+    """`memory` is empty where the build of the library is not known."""
+
+    memory: bytes
+    strict: bool
 
 
 class WebRtcVad:
     """A track's. One thread at a time."""
 
     def __init__(self) -> None:
-        self._vad = webrtcvad.Vad(MODE)
         self._strict = False
+        self._vad = webrtcvad.Vad(MODE)
 
     def is_voice(self, pcm: bytes, strict: bool) -> bool:
         """Whether 16-bit little-endian PCM at 8 kHz sounds like a voice; where `strict`, surely so."""
@@ -31,20 +33,19 @@ class WebRtcVad:
             self._vad.set_mode(STRICT_MODE if strict else MODE)
         return bool(self._vad.is_speech(pcm, SAMPLE_RATE_HZ))
 
-    def state(self) -> bytes:
-        """All that it has learnt of the track; it keeps its estimates in C, and its wrapper does not give them out."""
-        state = ctypes.string_at(self._address(), STATE_BYTES)
-        if not state.endswith(INITIALISED):
-            raise RuntimeError("this build of webrtcvad keeps another state than the one that was looked at")
-        return state + bytes([self._strict])
+    def snapshot(self) -> VadSnapshot:
+        """All that it has learnt of the track."""
+        return VadSnapshot(vad_memory.read(self._vad._vad) if build_is_known() else b"", self._strict)
 
-    def restore(self, state: bytes) -> None:
-        """Go on as the one whose state it is. Raises ValueError."""
-        if len(state) != STATE_BYTES + 1 or not state[:STATE_BYTES].endswith(INITIALISED) or state[-1] > 1:
-            raise ValueError("not the state of a voice activity detector")
-        ctypes.memmove(self._address(), state, STATE_BYTES)
-        self._strict = bool(state[-1])
+    def restore(self, snapshot: VadSnapshot) -> None:
+        """Go on from there; without its memory as a new one. Raises ValueError."""
+        self._strict = snapshot.strict
+        self._vad.set_mode(STRICT_MODE if snapshot.strict else MODE)
+        if snapshot.memory and build_is_known():
+            vad_memory.write(self._vad._vad, snapshot.memory)
 
-    def _address(self) -> int:
-        address: int = _pointer_of(self._vad._vad, _CAPSULE)
-        return address
+
+@cache
+def build_is_known() -> bool:
+    """Whether the memory of this build of the library can be copied."""
+    return vad_memory.is_known(getattr(webrtcvad.Vad(MODE), "_vad", None))

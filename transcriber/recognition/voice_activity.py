@@ -2,11 +2,21 @@
 
 from collections.abc import Callable
 
-from transcriber.recognition.stationary_sound import STEP_SAMPLES, StationarySoundDetector
+import msgspec
+
+from transcriber.recognition.stationary_sound import STEP_SAMPLES, StationarySnapshot, StationarySoundDetector
 
 VOICED_TO_OPEN, OPEN_WINDOW = 2, 0b11111
 VOICED_TO_STAY, STAY_WINDOW = 2, 0b111
 """How many of the latest steps (as bits) must be voiced."""
+
+
+class VoiceActivitySnapshot(msgspec.Struct, frozen=True, array_like=True):
+    """Without what `is_voice` keeps."""
+
+    voiced: int
+    strict: int
+    stationary: StationarySnapshot
 
 
 class VoiceActivity:
@@ -79,3 +89,12 @@ class VoiceActivity:
     def forget(self) -> None:
         """What comes next counts by itself."""
         self._voiced = 0
+
+    def snapshot(self) -> VoiceActivitySnapshot:
+        """All that it knows of the track."""
+        return VoiceActivitySnapshot(self._voiced, self._strict, self._stationary.snapshot())
+
+    def restore(self, snapshot: VoiceActivitySnapshot) -> None:
+        """Go on from there, on a new one. Raises ValueError."""
+        self._voiced, self._strict = snapshot.voiced, snapshot.strict
+        self._stationary.restore(snapshot.stationary)

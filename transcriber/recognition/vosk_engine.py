@@ -15,6 +15,7 @@ from transcriber.catalog import ModelFolder, static_graph
 from transcriber.errors import ModelError
 from transcriber.events.schema import Word
 from transcriber.recognition.options import UNKNOWN, is_word
+from transcriber.recognition.ports import Bookmark
 from transcriber.recognition.utterance_tracker import Hypothesis
 from transcriber.runtime import blas_kernels
 
@@ -135,8 +136,13 @@ class VoskRecognizer:
         """The utterance; speaker adaptation goes on."""
         return self._words(self._recognizer.Result())
 
-    def resume(self, context: bytes, *, fed_ms: float) -> None:
-        """The library decodes the context as an utterance, which is dropped."""
+    def bookmark(self) -> Bookmark:
+        """The milliseconds of its track that it and those before it were fed."""
+        return (self._skipped_ms + self._fed_ms,)
+
+    def resume(self, context: bytes, bookmark: Bookmark) -> None:
+        """The library decodes the context as an utterance, which is dropped. Raises ValueError."""
+        [fed_ms] = bookmark or (0.0,)
         self._skipped_ms = fed_ms - len(context) / 2 / PCM_RATE_HZ * 1000
         if context:
             self.accept(context)

@@ -26,3 +26,11 @@ class WordEvidence:
         if final:
             self._latest = (latest if monotone else words)[-MONOTONE_WORDS:]
         return bool(words) and not (monotone and len(latest) >= MONOTONE_WORDS)
+
+    def snapshot(self) -> list[str]:
+        """What it remembers of the finals."""
+        return self._latest
+
+    def restore(self, snapshot: list[str]) -> None:
+        """Go on from there."""
+        self._latest = list(snapshot)
