@@ -2,25 +2,31 @@
 
 import zlib
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.speech import mulaw_tracks, needs_speech, telephone_files
 from transcriber.audio import sample_calls
 from transcriber.audio.chunk import PCM_RATE_HZ, SAMPLE_RATE_HZ, AudioChunk
 from transcriber.audio.g711 import compress
+from transcriber.audio.upsampling import upsample
 from transcriber.audio.wav import read_recording
 from transcriber.events.schema import Word
+from transcriber.recognition import pcm_chunker
+from transcriber.recognition.checkpoint import decode, encode
+from transcriber.recognition.fed_audio import CONTEXT_SAMPLES, UNKNOWN_EVERY
 from transcriber.recognition.options import RecognitionOptions
+from transcriber.recognition.ports import Bookmark
 from transcriber.recognition.recognizer_pool import RecognizerPool
 from transcriber.recognition.scripted_engine import ScriptedEngine
 from transcriber.recognition.track_decoder import CHECKPOINT_SAMPLES, TrackDecoder
 from transcriber.recognition.utterance_tracker import FinalResult, Hypothesis, PartialResult
+from transcriber.recognition.vad import VadSnapshot
 from transcriber.recognition.vosk_engine import VoskEngine
 from transcriber.recognition.warm_up_speech import warm_speech
 
@@ -97,6 +103,39 @@ def test_a_grammar_goes_on(vosk_engine: VoskEngine, sample: dict[str, bytes]) ->
     assert finals(told) == finals(expected) != []
 
 
+def test_both_begin_anew_at_the_same_moment(
+    pools: list[RecognizerPool], sample: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By itself the library would after ten minutes, by its own count."""
+    monkeypatch.setattr(pcm_chunker, "RESTART_SAMPLES", 10 * SAMPLE_RATE_HZ)
+    for vad_enabled in (True, False):
+        chosen = RecognitionOptions(vad_enabled=vad_enabled)
+        turns = cut(b"".join(sample.values()), 1600)
+        expected, _ = decoded(pools[:1], chosen, turns, resume=False)
+        told, checkpoints = decoded(pools, chosen, turns, resume=True)
+        assert checkpoints > 4
+        assert finals(told) == finals(expected) != []
+        assert [each[1:] for each in told] == [each[1:] for each in expected]
+
+
+def test_a_recognizer_begins_anew_without_a_word_of_what_was_before(vosk_engine: VoskEngine) -> None:
+    used, new = vosk_engine.create(), vosk_engine.create()
+    speech = SPEECH[: 10 * SAMPLE_RATE_HZ]
+    pcm, fed_ms = upsample(speech, "telephone"), 10_000
+    used.accept(pcm)
+    used.result()
+    assert used.bookmark() == (fed_ms,)
+    used.finish()
+    used.resume(b"", (fed_ms,))
+    for recognizer in (used, new):
+        recognizer.accept(pcm)
+    expected = new.result()
+    assert expected.words
+    heard = used.result().words
+    moved = [replace(word, start_ms=word.start_ms - fed_ms, end_ms=word.end_ms - fed_ms) for word in heard]
+    assert moved == list(expected.words)
+
+
 SPEECH = read_recording(sample_calls.path("08_short_wrong_department")).tracks["inbound"]
 
 
@@ -132,9 +171,12 @@ class Hashing:
         self._pcm.clear()
         return Hypothesis(" ".join(word.word for word in words), words)
 
-    def resume(self, context: bytes, *, fed_ms: float) -> None:
-        assert len(context) <= 4 * PCM_RATE_HZ
-        self._before_ms = fed_ms
+    def bookmark(self) -> Bookmark:
+        return (self._before_ms,)
+
+    def resume(self, context: bytes, bookmark: Bookmark) -> None:
+        assert len(context) <= 2 * PCM_RATE_HZ * (CONTEXT_SAMPLES + UNKNOWN_EVERY) // SAMPLE_RATE_HZ
+        [self._before_ms] = bookmark
 
     def finish(self) -> Hypothesis:
         last = self.result()
@@ -156,6 +198,7 @@ class HashingEngine(ScriptedEngine):
         return Hashing()
 
 
+SCRIPT = ("one two three four", "five", "six seven eight nine ten eleven twelve thirteen fourteen")
 pieces = st.tuples(
     st.sampled_from(["silence", "tone", "noise", "speech"]),
     st.integers(1, 6 * SAMPLE_RATE_HZ),
@@ -176,10 +219,11 @@ def test_odd_audio_is_told_turn_by_turn(
         position += gap + samples
         turns.append(([], ends))
     chosen = RecognitionOptions(vad_enabled=vad_enabled)
-    pools = [RecognizerPool(HashingEngine(), keep=1) for _ in range(2)]
-    expected, _ = decoded(pools[:1], chosen, turns, resume=False)
-    told, _ = decoded(pools, chosen, turns, resume=True)
-    assert told == expected
+    for engine in (HashingEngine, ScriptedEngine):
+        pools = [RecognizerPool(engine(SCRIPT), keep=1) for _ in range(2)]
+        expected, _ = decoded(pools[:1], chosen, turns, resume=False)
+        told, _ = decoded(pools, chosen, turns, resume=True)
+        assert told == expected
 
 
 def test_a_silent_track_has_a_checkpoint_now_and_then(pools: list[RecognizerPool]) -> None:
@@ -208,10 +252,36 @@ WHOLE = whole_checkpoint()
 
 @settings(max_examples=200)
 @given(at=st.integers(0, len(WHOLE) - 1), replaced=st.binary(min_size=1, max_size=8))
-def test_a_damaged_checkpoint_is_an_error_or_harmless(at: int, replaced: bytes) -> None:
-    with suppress(ValueError):
-        broken = WHOLE[:at] + replaced + WHOLE[at + len(replaced) :]
+def test_a_damaged_checkpoint_is_an_error(at: int, replaced: bytes) -> None:
+    broken = WHOLE[:at] + replaced + WHOLE[at + len(replaced) :]
+    assume(broken != WHOLE)
+    with pytest.raises(ValueError, match="damaged"):
         TrackDecoder(RecognizerPool(ScriptedEngine(), keep=1), RecognitionOptions(), broken)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_with_their_checksum_are_an_error(data: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        decode(zlib.crc32(data).to_bytes(4, "little") + data, "scripted")
+
+
+def test_a_checkpoint_of_something_else_is_an_error() -> None:
+    engine = ScriptedEngine()
+    pool = RecognizerPool(engine, keep=1)
+    with pytest.raises(ValueError, match="voice activity"):
+        TrackDecoder(pool, RecognitionOptions(vad_enabled=False), WHOLE)
+    checkpoint = decode(WHOLE, engine.model)
+    with pytest.raises(ValueError, match="format 0"):
+        decode(encode(replace(checkpoint, format=0)), engine.model)
+    with pytest.raises(ValueError, match="model 'scripted'"):
+        decode(WHOLE, "another")
+    engine.band = "wide"
+    with pytest.raises(ValueError, match="another band"):
+        TrackDecoder(pool, RecognitionOptions(), WHOLE)
+    short = VadSnapshot(checkpoint.vad.memory[:-4], strict=False)
+    engine.band = "telephone"
+    with pytest.raises(ValueError, match="voice activity detector"):
+        TrackDecoder(pool, RecognitionOptions(), encode(replace(checkpoint, vad=short)))
 
 
 @needs_speech
