@@ -5,6 +5,7 @@ import secrets
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from tests.models import ProcessOf
@@ -12,7 +13,9 @@ from tests.server.conftest import Running, Serve
 from transcriber.errors import ConfigError
 from transcriber.recognition.worker.protocol import ScriptedModel
 from transcriber.server.server import running
+from transcriber.server.tuning import Tuning
 from transcriber.settings.definition import Settings
+from transcriber.store.ports import StatusCallback
 
 CALLS = 24
 
@@ -103,3 +106,41 @@ async def test_a_port_of_somebody_else_is_still_an_error(serve: Serve, process_o
 def test_a_shared_port_wants_a_redis_that_is_shared() -> None:
     with pytest.raises(ConfigError, match="REDIS_URL"):
         Settings(reuse_port=True).require_safe()
+
+
+@pytest.mark.parametrize("event", ["stream-stopped", "stream-error"])
+async def test_a_status_callback_that_reaches_another_server_is_passed_on(
+    serve: Serve, tmp_path: Path, event: str
+) -> None:
+    prefix = f"test{secrets.token_hex(4)}"
+    tuning = Tuning(callback_grace_s=0.2)
+    having = await serve(redis_prefix=prefix, inactivity_s=1000, tuning=tuning)
+    other = await serve(redis_prefix=prefix, data_dir=tmp_path / "other", tuning=tuning)
+    async with having.phone.call() as made, aiohttp.ClientSession() as session:
+        await made.play(500)
+        form = {"StreamSid": made.stream_sid, "StreamEvent": event, "StreamError": "31941"}
+        url = f"{other.server.url}/v1/stream-status"
+        async with asyncio.timeout(20):
+            while made.close_code is None:  # it may not listen yet
+                async with session.post(url, data=form) as answer:
+                    assert answer.status == 204
+                await asyncio.sleep(0.1)
+        assert made.close_code == 1000
+        events = await having.ended(made.call_sid)
+    assert events[-1]["reason"] == "callback"
+    errors = [(one["code"], one["message"]) for one in events if one["type"] == "stream.error"]
+    assert errors == ([("twilio_error", "31941")] if event == "stream-error" else [])
+
+
+async def test_what_is_no_status_callback_is_logged(
+    serve: Serve, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    having = await serve(tuning=Tuning(callback_grace_s=0.2))
+    store = having.server.store
+    async with having.phone.call() as made, asyncio.timeout(20):
+        await made.play(500)
+        while made.close_code is None:
+            await store.client.publish(store.keys.status_callbacks, "junk")
+            await store.status_callbacks.pass_on(StatusCallback(made.stream_sid))
+            await asyncio.sleep(0.1)
+    assert "no status callback on" in caplog.text

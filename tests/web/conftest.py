@@ -73,6 +73,7 @@ def services(store: RedisStore, sessions: StubSessions) -> Services:
         history=store.history,
         feed=store.feed,
         tickets=store.tickets,
+        status_callbacks=store.status_callbacks,
         sessions=sessions,
         readiness=all_well,
         metrics=Metrics(),

@@ -14,7 +14,7 @@ from transcriber.observability.log_rate_limit import LogRateLimiter
 from transcriber.observability.metrics import Metrics
 from transcriber.outbox.ports import Outbox
 from transcriber.recognition.service import RecognitionService
-from transcriber.store.ports import Tickets
+from transcriber.store.ports import StatusCallback, Tickets
 from transcriber.telephony.media_stream import MediaStream
 from transcriber.telephony.outcomes import StreamFault, StreamRefused
 from transcriber.telephony.twilio.messages import Start
@@ -132,6 +132,12 @@ class SessionManager:
                 reason, self._timeouts.callback_grace_s, lambda: self._last_message_at.get(stream_sid, 0.0)
             )
         return session is not None
+
+    def heed_callback(self, callback: StatusCallback) -> bool:
+        """Take what Twilio says of a stream. False: not one of ours."""
+        if callback.error is not None:
+            self.report(callback.stream_sid, "twilio_error", callback.error)
+        return self.end(callback.stream_sid, "callback")
 
     def report(self, stream_sid: str, code: str, message: str) -> None:
         """Make something a stream.error event of the stream, if it is one of ours."""

@@ -83,12 +83,14 @@ async def running(
         outbox.takeover.recovery.set_result(JournalRecovery(store.history, partial(retranscribe, recognition.service)))
         parts = SessionParts(recognition=recognition.service, outbox=outbox, tickets=store.tickets, metrics=metrics)
         sessions = _open_sessions(settings, recognition.capacity, parts, tuning, stack)
+        run_in_background(stack, store.status_callbacks.run(sessions.heed_callback), name="taking status callbacks")
         services = Services(
             settings=settings,
             local_key=own_api_key,
             history=store.history,
             feed=store.feed,
             tickets=store.tickets,
+            status_callbacks=store.status_callbacks,
             sessions=sessions,
             readiness=readiness(settings, store, outbox),
             degradations=degradations(store, outbox),

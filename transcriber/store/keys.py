@@ -33,6 +33,11 @@ class Keys:
         """Where it is tried whether we may publish; no call's channel."""
         return f"{self.prefix}:probe"
 
+    @property
+    def status_callbacks(self) -> str:
+        """A channel on which servers pass on status callbacks of streams that they do not have."""
+        return f"{self.prefix}:stream-status"
+
     def parse_channel(self, name: str) -> tuple[str, Channel] | None:
         """(CallSid, kind) of one of our channels; None for any other name."""
         head, _, call_sid = name.rpartition(":")[0].partition(":")

@@ -5,6 +5,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+import msgspec
+
 from transcriber.store.search.query import Term
 
 Status = Literal["live", "ended", "interrupted"]
@@ -70,6 +72,20 @@ class Feed(Protocol):
         Once entered, nothing published later is missed, unless the reader falls behind its bound: then partials are
         dropped, and at last the iteration ends.
         """
+
+
+class StatusCallback(msgspec.Struct, frozen=True):
+    """Twilio says that it has ended a stream. `error`: in its words why; None: as it should be."""
+
+    stream_sid: str
+    error: str | None = None
+
+
+class StatusCallbacks(Protocol):
+    """From the server that was called back to the one that has the stream."""
+
+    async def pass_on(self, callback: StatusCallback) -> None:
+        """Tell all servers on the same Redis. Raises StoreError."""
 
 
 class Tickets(Protocol):

@@ -27,6 +27,7 @@ from transcriber.store.redis.database_guard import DatabaseGuard
 from transcriber.store.redis.errors import redis_failures
 from transcriber.store.search.index import SearchIndex
 from transcriber.store.secondary_write_health import SecondaryWriteHealth
+from transcriber.store.status_callbacks import RedisStatusCallbacks
 from transcriber.store.stored_events import StoredEvents
 from transcriber.store.tickets import RedisTickets
 
@@ -73,6 +74,7 @@ class RedisStore:
         self.history = RedisCallHistory(reading_client, keys, index, calls, self.deletions, events)
         self.feed = RedisFeed(client, keys, secondary_writes=self.secondary_writes)
         self.tickets = RedisTickets(client, keys)
+        self.status_callbacks = RedisStatusCallbacks(client, keys)
         self.database_guard = DatabaseGuard(client, keys)
         self._probe = client.register_script(scripts.PROBE)
         self._probe_key = keys.probe(owner)

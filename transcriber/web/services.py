@@ -10,7 +10,7 @@ from transcriber.calls.session_manager import SessionManager
 from transcriber.observability.log_rate_limit import LogRateLimiter
 from transcriber.observability.metrics import Metrics
 from transcriber.settings.definition import Settings
-from transcriber.store.ports import CallHistory, Feed, Tickets
+from transcriber.store.ports import CallHistory, Feed, StatusCallbacks, Tickets
 from transcriber.web.limits.client_limits import ClientLimits
 from transcriber.web.limits.history_reads import ReadLimits
 
@@ -34,6 +34,7 @@ class Services:
     feed: Feed
     """What is being published now."""
     tickets: Tickets
+    status_callbacks: StatusCallbacks
     sessions: SessionManager
     """The live streams, and in `sessions.admission` who may start one."""
     readiness: Callable[[], Awaitable[Mapping[str, str]]]

@@ -5,22 +5,12 @@ other's calls. Each one holds a subscription to `<prefix>:database:<n>`, and loo
 has one database, so nothing is shown there.
 """
 
-import asyncio
-import logging
-from contextlib import suppress
-
 from redis.asyncio import Redis
-from redis.asyncio.client import PubSub
 
-from transcriber.errors import StoreError
 from transcriber.store.keys import Keys
 from transcriber.store.redis.client import Client
 from transcriber.store.redis.errors import redis_failures
-
-log = logging.getLogger(__name__)
-CONFIRM_S = 5.0
-HEARTBEAT_S = 15.0
-RETRY_S = 5.0
+from transcriber.store.redis.subscription import Subscription
 
 
 class DatabaseGuard:
@@ -30,16 +20,11 @@ class DatabaseGuard:
         self._client = client
         self._keys = keys
         self.database = database(client)
-        self._pubsub: PubSub | None = None
+        self._shown = Subscription(client, keys.database(self.database))
 
-    async def announce(self) -> PubSub:
+    async def announce(self) -> None:
         """Be seen from now on; `run` goes on with it. Raises StoreError."""
-        pubsub = self._pubsub = self._client.pubsub()
-        with redis_failures("cannot show the database"):
-            await pubsub.subscribe(self._keys.database(self.database))
-            if await pubsub.get_message(timeout=CONFIRM_S) is None:
-                raise StoreError("Redis did not confirm the subscription", reason="away")
-        return pubsub
+        await self._shown.begin()
 
     async def other_databases(self) -> list[int]:
         """Other databases on which servers with our prefix are. Raises StoreError."""
@@ -52,37 +37,10 @@ class DatabaseGuard:
 
     async def run(self) -> None:
         """Be seen for ever, also after Redis was away."""
-        try:
-            while isinstance(self._client, Redis):
-                try:
-                    await _hold(self._pubsub or await self.announce())
-                except StoreError as error:
-                    log.debug("other databases cannot see us: %s", error)
-                await self._withdraw()
-                await asyncio.sleep(RETRY_S)
-        finally:
-            await self._withdraw()
-
-    async def _withdraw(self) -> None:
-        pubsub, self._pubsub = self._pubsub, None
-        if pubsub is not None:
-            with suppress(StoreError), redis_failures("cannot unsubscribe"):
-                await pubsub.aclose()  # type: ignore[no-untyped-call]
+        if isinstance(self._client, Redis):
+            await self._shown.run()
 
 
 def database(client: Client) -> int:
     """The number of the database that a client uses."""
     return int(client.connection_pool.connection_kwargs.get("db") or 0) if isinstance(client, Redis) else 0
-
-
-async def _hold(pubsub: PubSub) -> None:
-    """Until the subscription is lost: StoreError."""
-    asked = False
-    with redis_failures("the subscription was lost"):
-        while True:
-            message = await pubsub.get_message(timeout=HEARTBEAT_S)
-            if message is None and asked:
-                raise StoreError("Redis has gone silent", reason="away")
-            asked = message is None
-            if asked:
-                await pubsub.ping()

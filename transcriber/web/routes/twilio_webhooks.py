@@ -7,13 +7,14 @@ from aiohttp import web
 
 from transcriber.errors import StoreError
 from transcriber.settings.definition import Settings
+from transcriber.store.ports import StatusCallback
 from transcriber.telephony.twilio.messages import SID, clean
 from transcriber.telephony.twilio.signature import PublicAddress
 from transcriber.telephony.twilio.twiml import StreamTarget, voice_response
 from transcriber.web.access.ticket_issuer import TICKET_ISSUER
 from transcriber.web.access.twilio_requests import webhook_form
 from transcriber.web.api.errors import HttpRefusal
-from transcriber.web.services import SERVICES
+from transcriber.web.services import SERVICES, Services
 
 MEDIA = "/v1/media"
 STATUS = "/v1/stream-status"
@@ -57,7 +58,7 @@ async def twiml(request: web.Request) -> web.Response:
 
 
 async def stream_status(request: web.Request) -> web.Response:
-    """POST /v1/stream-status: what Twilio says about a stream. 204 also for streams that are not ours or over."""
+    """POST /v1/stream-status: what Twilio says about a stream. 204 also for streams that are not here or over."""
     form = await webhook_form(request)
     if isinstance(form, HttpRefusal):
         return form.response()
@@ -70,14 +71,23 @@ async def stream_status(request: web.Request) -> web.Response:
         return web.Response(status=204)
     match form.get("StreamEvent"):
         case "stream-stopped":
-            services.sessions.end(stream_sid, "callback")
+            await _heed(services, StatusCallback(stream_sid))
         case "stream-error":
             message = clean(form.get("StreamError", ""), MAX_REPORT_CHARS)
             text = "Twilio reports an error of stream %r: %r"
             services.log_limiter.log(log, logging.WARNING, "Twilio reports an error", text, stream_sid, message)
-            services.sessions.report(stream_sid, "twilio_error", message)
-            services.sessions.end(stream_sid, "callback")
+            await _heed(services, StatusCallback(stream_sid, message))
     return web.Response(status=204)
+
+
+async def _heed(services: Services, callback: StatusCallback) -> None:
+    """Take it, or pass it on to the server that may have the stream."""
+    if not services.sessions.heed_callback(callback):
+        try:
+            await services.status_callbacks.pass_on(callback)
+        except StoreError as error:  # the stream then ends with its socket, or by inactivity
+            text = "a status callback was not passed on: %s"
+            services.log_limiter.log(log, logging.INFO, "status callback not passed on", text, error)
 
 
 async def _target(request: web.Request, form: Mapping[str, str]) -> tuple[StreamTarget | None, str]:
