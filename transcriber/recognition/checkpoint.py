@@ -48,7 +48,7 @@ _decoder = msgspec.msgpack.Decoder(Checkpoint)
 
 
 def encode(checkpoint: Checkpoint) -> bytes:
-    """As bytes; usually 40 to 50 KB, of which the recognizer's context is the most."""
+    """As bytes: 8 to 50 KB, most of them the recognizer's context; up to 140 KB where its chunks are not known."""
     data = _encoder.encode(checkpoint)
     return zlib.crc32(data).to_bytes(_CRC_BYTES, "little") + data
 
