@@ -7,8 +7,11 @@ import pytest
 from tests.recognition.conftest import TracksOf
 from transcriber.audio.chunk import AudioChunk
 from transcriber.errors import RecognitionError
+from transcriber.recognition.load_monitor import LoadMonitor
+from transcriber.recognition.options import RecognitionOptions
+from transcriber.recognition.supervisor.track_queue import TrackQueue
 from transcriber.recognition.utterance_tracker import FinalResult, PartialResult
-from transcriber.recognition.worker.protocol import ScriptedModel
+from transcriber.recognition.worker.protocol import Answer, ScriptedModel
 
 SECOND = b"\xff" * 8000
 BROKEN = b"\x01\x02\x03\x04\x05\x06\x07\x08" * 20
@@ -110,3 +113,56 @@ async def test_a_failure_ends_its_track_alone(tracks_of: TracksOf, capfd: pytest
     assert [item.text for item in results if isinstance(item, FinalResult)] == ["fine"] * 4
     assert tracks.recognizers[0] == 0
     assert "recognition failed" in capfd.readouterr().err
+
+
+class Turns:
+    """A worker of which a test says what it answers, and when it dies."""
+
+    def __init__(self) -> None:
+        self.load = LoadMonitor()
+        self.lined_up = 0
+
+    def line_up(self, track: TrackQueue) -> None:
+        self.lined_up += 1
+
+    def close_track(self, track: TrackQueue) -> None:
+        """Nothing is to be done."""
+
+
+def said(text: str, *, stable: int) -> Answer:
+    partial = PartialResult(utterance=1, revision=1, text=text, stable=stable, start_ms=0, end_ms=0)
+    return Answer(0, [partial], utterance_open=True, due_samples=800, began_at=0, cpu_s=0, idle=0, lent=1)
+
+
+async def test_a_partial_takes_nothing_back_when_workers_die_within_the_replay() -> None:
+    results: list[PartialResult | FinalResult] = []
+    queue = TrackQueue(
+        Turns(),
+        0,
+        RecognitionOptions(),
+        on_results=results.extend,
+        on_failure=lambda error: None,
+        expected_cost=0.01,
+    )
+    for second, answer in enumerate(
+        (said("one", stable=0), said("one two", stable=1), said("one two three", stable=2))
+    ):
+        queue.offer(chunk(SECOND, 8000 * second))
+        queue.next_turn()
+        queue.take_answer(answer)
+    for answers in ((said("one", stable=0),), (said("one", stable=0), said("one two", stable=1))):
+        queue.reopen()
+        queue.go_on()
+        for answer in answers:
+            queue.next_turn()
+            queue.take_answer(answer)
+        queue.next_turn()  # and in this one the next worker dies
+    queue.reopen()
+    queue.go_on()
+    queue.offer(chunk(SECOND, 24_000))
+    for text in ("one", "one two", "one two three", "one two three four"):
+        queue.next_turn()
+        queue.take_answer(said(text, stable=0))
+    partials = [(item.text, item.revision, item.stable) for item in results if isinstance(item, PartialResult)]
+    assert partials == [("one", 1, 0), ("one two", 2, 1), ("one two three", 3, 2), ("one two three four", 4, 2)]
+    assert queue.pending_samples == 0

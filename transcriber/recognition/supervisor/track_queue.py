@@ -81,10 +81,8 @@ class TrackQueue:
         self._turn: Turn | None = None
         """In flight, or lined up."""
         self.turn_samples = 0
-        self.replay_samples = 0
-        """What is still to be heard again of what was heard before."""
-        self._heard_samples = self._died_at_samples = 0
-        """Of the track so far; and at the end of the turn that a worker died of."""
+        self._heard_samples = self._furthest_samples = self._died_at_samples = 0
+        """Of the track by this worker; by any worker; and at the end of the turn that a worker died of."""
         self._partials = PartialSequence()
         self._due_samples = FIRST_DUE_SAMPLES
         """What makes it line up."""
@@ -95,6 +93,11 @@ class TrackQueue:
     def cost(self) -> float:
         """CPU seconds for a second of its audio."""
         return self._cpu_s / self._audio_s
+
+    @property
+    def replay_samples(self) -> int:
+        """What is still to be heard again of what was heard before."""
+        return self._furthest_samples - self._heard_samples
 
     def offer(self, chunk: AudioChunk) -> bool:
         """False: the backlog is full, or recognition has failed; the chunk was not taken."""
@@ -163,10 +166,9 @@ class TrackQueue:
 
     def reopen(self) -> OpenTrack:
         """Its worker is another process: how that one begins. What was sent since the checkpoint is sent again."""
-        again = sum(len(chunk.payload) for chunk in self._kept)
-        self.replay_samples = again - self.turn_samples
-        self.pending_samples += self.replay_samples
-        self._heard_samples -= self.replay_samples
+        again = sum(len(chunk.payload) for chunk in self._kept) - self.turn_samples
+        self.pending_samples += again
+        self._heard_samples -= again
         self._audio.extendleft(reversed(self._kept))
         self._kept.clear()
         self._turn, self.turn_samples = None, 0
@@ -207,11 +209,11 @@ class TrackQueue:
 
     def _note_progress(self, samples: int, cpu_s: float) -> None:
         self._heard_samples += samples
+        self._furthest_samples = max(self._furthest_samples, self._heard_samples)
         if self._heard_samples >= self._died_at_samples:
             self.deaths = 0
         self._cpu_s += cpu_s
         self._audio_s += samples / SAMPLE_RATE_HZ
-        self.replay_samples = max(0, self.replay_samples - samples)
 
     def _report(self, results: RecognitionResults) -> None:
         replaying = self.replay_samples > 0
