@@ -8,16 +8,15 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
-import transcriber
 from transcriber.errors import ModelError
 from transcriber.recognition.options import is_word
+from transcriber.recognition.supervisor.environment import environment
 from transcriber.recognition.worker.protocol import (
     Done,
     EndWorker,
@@ -34,7 +33,7 @@ from transcriber.recognition.worker.protocol import (
     Unknown,
     frame,
 )
-from transcriber.runtime import allocator
+from transcriber.runtime.cancellation import cancel
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +43,6 @@ LOAD_WITHIN_S = 600.0
 ANSWER_WITHIN_S = 5.0
 """A model process that has loaded does next to nothing: one that takes longer is stuck, and is ended."""
 EXIT_WITHIN_S = 2.0
-INHERITED = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
-INHERITED_PREFIXES = ("LC_", "PYTHON", "OPENBLAS_", "MIMALLOC_", "MALLOC_")
-"""Of the server's environment. Its secrets are none of a decoder's business."""
 
 Expected = TypeVar("Expected", bound=Reply)
 Outcome = TypeVar("Outcome")
@@ -70,6 +66,9 @@ class ModelProcess:
         self._frames = FrameReader()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = asyncio.Lock()
+        self._asked: set[asyncio.Task[Any]] = set()
+        """One that runs, and those that wait for their turn."""
+        self._closed = False
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(Reply)
 
@@ -80,24 +79,26 @@ class ModelProcess:
 
     async def start(self) -> Loaded:
         """Load the model in a new process. Raises ModelError."""
-        return await self._alone(self._start())
+        return await self._alone(self._start)
 
     async def fork_worker(self, *, replaces: int = 0) -> tuple[socket.socket, Forked]:
         """A new worker, and our end of its socket. Loads the model again if its process has died. Raises ModelError."""
-        return await self._alone(self._fork_worker(replaces))
+        return await self._alone(lambda: self._fork_worker(replaces))
 
     async def unknown(self, words: Sequence[str]) -> tuple[str, ...]:
         """Those of the words that the model has never heard of, in order. Raises ModelError."""
         written = tuple(word for word in words if is_word(word))  # no other reaches native code, or is text at all
-        missing = set(await self._alone(self._unknown(written)) if written else ())
+        missing = set(await self._alone(lambda: self._unknown(written)) if written else ())
         return tuple(word for word in words if word in missing or word not in written)
 
     async def end_worker(self, pid: int) -> None:
         """End a worker that does not answer. Raises ModelError."""
-        await self._alone(self._ask(EndWorker(pid), Done))
+        await self._alone(lambda: self._ask(EndWorker(pid), Done))
 
     async def close(self) -> None:
-        """End the process, and with it its workers."""
+        """End the process, and with it its workers, for good; what is being asked fails."""
+        self._closed = True
+        await cancel(*(task for task in self._asked if not task.done()))
         process, self._process = self._process, None
         if self._control is not None:
             self._control.close()
@@ -105,17 +106,28 @@ class ModelProcess:
         if process is not None:
             await asyncio.to_thread(_end, process)
 
-    async def _alone(self, asked: Coroutine[Any, Any, Outcome]) -> Outcome:
+    async def _alone(self, ask: Callable[[], Coroutine[Any, Any, Outcome]]) -> Outcome:
         """One question at a time, each to its answer: who asked may be gone before it comes."""
         loop = asyncio.get_running_loop()
         if self._loop is not loop:  # a lock belongs to one loop, and tests have many
-            self._loop, self._lock = loop, asyncio.Lock()
+            self._loop, self._lock, self._asked = loop, asyncio.Lock(), set()
 
         async def in_turn() -> Outcome:
             async with self._lock:
-                return await asked
+                return await ask()
 
-        return await asyncio.shield(asyncio.create_task(in_turn(), name="asking a model process"))
+        task = asyncio.create_task(in_turn(), name="asking a model process")
+        self._asked.add(task)
+        task.add_done_callback(self._answered)
+        await asyncio.wait((task,))
+        if task.cancelled():
+            raise ModelError(f"{self._name} is closed")
+        return task.result()
+
+    def _answered(self, task: asyncio.Task[Any]) -> None:
+        self._asked.discard(task)
+        if not task.cancelled():
+            task.exception()  # retrieved: who asked may be gone
 
     async def _ensure_running(self) -> None:
         if self._process is None or self._process.poll() is not None:
@@ -137,6 +149,8 @@ class ModelProcess:
             raise
 
     async def _start(self) -> Loaded:
+        if self._closed:
+            raise ModelError(f"{self._name} is closed")
         ours, theirs = socket.socketpair()
         with theirs:
             parent = os.getpid() if threading.current_thread() is threading.main_thread() else 0
@@ -144,7 +158,7 @@ class ModelProcess:
                 [sys.executable, "-P", "-m", PROGRAM, str(theirs.fileno()), str(parent)],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
-                env=_environment(),
+                env=environment(),
                 start_new_session=True,  # Ctrl-C is for the server, which lets calls end
             )
         ours.setblocking(False)
@@ -233,12 +247,3 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 def _growth_bytes() -> int:
     """Far more than recognizers of any load take, and little enough that one worker cannot take the machine down."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-
-
-def _environment() -> dict[str, str]:
-    """The model process's: none of the server's secrets, this package, a cheap allocator."""
-    kept = {
-        name: value for name, value in os.environ.items() if name in INHERITED or name.startswith(INHERITED_PREFIXES)
-    }
-    path = (str(Path(transcriber.__file__).parents[1]), kept.get("PYTHONPATH", ""))
-    return allocator.environment() | kept | {"PYTHONPATH": os.pathsep.join(filter(None, path))}

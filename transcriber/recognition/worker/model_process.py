@@ -13,6 +13,7 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -209,7 +210,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if parent_pid := int(sys.argv[2]):
         sandbox.end_with(parent_pid)
-    ModelProcess(socket.socket(fileno=int(sys.argv[1]))).run()
+    with suppress(ConnectionError):  # the server has gone, or gave up waiting
+        ModelProcess(socket.socket(fileno=int(sys.argv[1]))).run()
 
 
 if __name__ == "__main__":
