@@ -13,12 +13,9 @@ LIBRARY = "cmeel.prefix/lib/libmimalloc.so"
 
 
 def environment() -> dict[str, str]:
-    """What to start a decoding process with: an LD_PRELOAD that this process was given counts, an empty one, too.
-
-    No huge pages: of one that processes share, the first write to any of it makes 2 MB private.
-    """
+    """What to start a decoding process with: an LD_PRELOAD that this process was given counts, an empty one, too."""
     chosen = os.environ.get(PRELOAD_VARIABLE, mimalloc_path())
-    return {} if chosen is None else {PRELOAD_VARIABLE: chosen, "MIMALLOC_ALLOW_THP": "0"}
+    return {} if chosen is None else {PRELOAD_VARIABLE: chosen}
 
 
 def available() -> bool:
