@@ -292,3 +292,16 @@ async def test_nonsense_loses_no_audio_and_touches_nobody(serve: Serve) -> None:
     assert not [event for event in told[1] if event["type"] == "stream.error"]
     stopped = next(event for event in told[0] if event["type"] == "stream.stopped")
     assert stopped["errors"]["bad_base64"] == 50
+
+
+async def test_too_many_parameters_are_told_and_the_ticket_behind_them_counts(serve: Serve) -> None:
+    running = await serve(require_ticket=True)
+    ids = CallIds()
+    parameters = {f"p{n}": "x" for n in range(120)}
+    parameters["ticket"] = await running.server.store.tickets.issue(ids.call)
+    async with running.phone.call(ids=ids, parameters=parameters) as call:
+        await call.play(100)
+        assert await call.hang_up() == 1000
+    events = await running.ended(ids.call)
+    assert [event["code"] for event in events if event["type"] == "stream.error"] == ["too_many_parameters"]
+    assert events[-2]["errors"] == {"too_many_parameters": 1}

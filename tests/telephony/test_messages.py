@@ -173,3 +173,16 @@ bodies = st.dictionaries(keys, json_values | st.dictionaries(keys, json_values, 
 @given(events, bodies)
 def test_no_object_raises(event: str, body: dict[str, Any]) -> None:
     assert messages.parse_message(json.dumps({**body, "event": event})) is not None
+
+
+def test_parameters_beyond_the_99th_are_told_and_a_ticket_is_kept() -> None:
+    given = {f"p{n}": "x" for n in range(150)} | {"ticket": "t"}
+    start = decode(start_message(customParameters=given))
+    assert isinstance(start, messages.Start)
+    assert start.parameters == {f"p{n}": "x" for n in range(99)} | {"ticket": "t"}
+    assert [fault.code for fault in start.faults] == ["too_many_parameters"]
+    assert "151 parameters" in start.faults[0].message
+    start = decode(start_message(customParameters={f"p{n}": "x" for n in range(98)} | {"ticket": "t"}))
+    assert isinstance(start, messages.Start)
+    assert len(start.parameters) == 99
+    assert start.faults == ()

@@ -75,7 +75,7 @@ class Session:
         self._stalled_ticks = max(STALLED_TICKS, math.ceil(recognition.options.endpoint_ms / 1000 / TICK_S))
         self._progress = dict.fromkeys(start.tracks, (0, 0))
         """By track: milliseconds of audio received up to the latest tick, and for how many ticks there was no more."""
-        for fault in recognition.faults:
+        for fault in (*start.faults, *recognition.faults):
             self.report(fault)
 
     @property

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -22,6 +23,8 @@ SID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 SID_FORM = "1 to 64 letters, digits, dots, dashes or underscores, the first a letter or digit"
 Counter = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 """A counter, sent as a string or a number."""
+MAX_PARAMETERS = 99
+"""What Twilio's REST API takes. Of more the first are kept, and a ticket in any case."""
 MAX_STREAM_MS = 4 * 24 * 3600 * 1000
 
 _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufff9-\ufffb]")
@@ -37,7 +40,7 @@ class Connected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """What the stream is. `tracks` are of TRACKS, `parameters` the customParameters."""
+    """What the stream is. `tracks` are of TRACKS, `parameters` the customParameters, `faults` what was passed over."""
 
     sequence: int | None
     stream_sid: str
@@ -48,6 +51,7 @@ class Start:
     sample_rate: int
     channels: int
     parameters: Mapping[str, str]
+    faults: tuple[StreamFault, ...] = ()
 
 
 class Media(msgspec.Struct, frozen=True, gc=False):
@@ -194,6 +198,7 @@ def _parse_start(data: dict[str, Any], sequence: int | None) -> Message:
     names = tuple(t.removesuffix("_track") for t in tracks if isinstance(t, str)) if isinstance(tracks, list) else ()
     if not names or len(names) != len(set(names)) or not set(names) <= set(TRACKS):
         return StreamFault("bad_start", "the start message announces no usable tracks")
+    parameters, faults = _parameters(start.get("customParameters"))
     return Start(
         sequence=sequence,
         stream_sid=str(stream_sid),
@@ -203,7 +208,8 @@ def _parse_start(data: dict[str, Any], sequence: int | None) -> Message:
         encoding=clean(_string(form.get("encoding"), "audio/x-mulaw"), 64),
         sample_rate=_counter(form.get("sampleRate", 8000)) or 0,
         channels=_counter(form.get("channels", 1)) or 0,
-        parameters=_parameters(start.get("customParameters")),
+        parameters=parameters,
+        faults=faults,
     )
 
 
@@ -216,12 +222,15 @@ def _parse_dtmf(data: dict[str, Any], sequence: int | None) -> Message:
     return Dtmf(sequence, track if track in TRACKS else "inbound", digit.upper())
 
 
-def _parameters(raw: object) -> dict[str, str]:
-    """Custom parameters, cleaned; Twilio allows 500 characters each and 99 of them."""
-    if not isinstance(raw, dict):
-        return {}
-    pairs = [(clean(name, 128), clean(value)) for name, value in raw.items() if isinstance(value, str)]
-    return dict(pairs[:99])
+def _parameters(raw: object) -> tuple[dict[str, str], tuple[StreamFault, ...]]:
+    """Custom parameters, cleaned, and what is said of those that are ignored. Twilio allows 500 characters each."""
+    given = raw.items() if isinstance(raw, dict) else ()
+    cleaned = {clean(name, 128): clean(value) for name, value in given if isinstance(value, str)}
+    kept = dict(islice(cleaned.items(), MAX_PARAMETERS)) | {n: v for n, v in cleaned.items() if n == "ticket"}
+    if len(kept) == len(cleaned):
+        return kept, ()
+    why = f"{len(cleaned)} parameters came with the start message, of which the first {MAX_PARAMETERS} are kept"
+    return kept, (StreamFault("too_many_parameters", why),)
 
 
 def _counter(value: object) -> int | None:
