@@ -166,3 +166,12 @@ def test_a_reader_that_went_away_is_no_drama(argv: list[str]) -> None:
     )
     os.close(writing)
     assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize("closed", [">&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams_are_nobody_who_reads(closed: str, tmp_path: Path) -> None:
+    for arguments, status in (("models list", 0), ("replay --list", 0), ("calls --url http://127.0.0.1:9", 1)):
+        shell = f"{sys.executable} -m transcriber {arguments} {closed}"
+        environment = os.environ | {"TRANSCRIBER_DATA_DIR": str(tmp_path)}
+        done = subprocess.run(shell, shell=True, env=environment, stderr=subprocess.PIPE, check=False)
+        assert (done.returncode, b"internal error" in done.stderr) == (status, False)

@@ -29,6 +29,7 @@ def main(argv: Sequence[str] | None = None, *, commands: Sequence[Command] = ())
     """
     # Without a handler Python would write warnings of the adapters on stderr; `serve` sets up its own log.
     logging.getLogger("transcriber").addHandler(logging.NullHandler())
+    _open_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # any language's words, whatever the terminal can show
     try:
@@ -50,6 +51,17 @@ def main(argv: Sequence[str] | None = None, *, commands: Sequence[Command] = ())
         logging.getLogger("transcriber").debug("internal error", exc_info=True)
         print_status(f"internal error, please report it: {type(error).__name__}: {error}")
         return FAILED
+
+
+def _open_closed_streams() -> None:
+    """Where a standard stream is closed (`>&-`) there is nobody: no reader, and no file that is opened later."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:  # the lowest free one is opened
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - until the end
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
 def build_parser(commands: Sequence[Command] = ()) -> argparse.ArgumentParser:
