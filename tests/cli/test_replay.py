@@ -16,6 +16,7 @@ from aiohttp.test_utils import TestServer
 
 from tests.recording_server import RecordingServer, final
 from tests.telephony.test_simulator import wav
+from transcriber.telephony.twilio import signature
 
 Serve = Callable[[Any], Awaitable[TestServer]]
 SCRIPT = [
@@ -92,7 +93,7 @@ async def test_many_calls_at_once(aiohttp_server: Serve, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("ours", [True, False])
-async def test_the_settings_sign_and_identify_to_their_own_server_only(
+async def test_calls_are_signed_as_twilio_would_and_the_key_is_for_ones_own_server(
     aiohttp_server: Serve, tmp_path: Path, *, ours: bool
 ) -> None:
     recording_server = RecordingServer(events=SCRIPT)
@@ -108,7 +109,8 @@ async def test_the_settings_sign_and_identify_to_their_own_server_only(
     )
     await output(process)
     headers = {name.lower(): value for name, value in recording_server.headers[0].items()}
-    assert len(headers.get("x-twilio-signature", "")) == (28 if ours else 0)
+    dialled = "wss://media.example.net" if ours else f"ws://{server.host}:{server.port}"
+    assert headers["x-twilio-signature"] == signature.compute("12345", f"{dialled}/v1/media")
     assert headers.get("authorization") == ("Bearer k1" if ours else None)
 
 

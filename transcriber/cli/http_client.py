@@ -41,8 +41,8 @@ class ConnectionLost(ServerUnreachable):
 class Server:
     """Where the HTTP API is (`http(s)://host[:port][/prefix]`) and the key it wants.
 
-    `ours`: the settings are about this server, so that it may see what they would sign with. `fingerprint`: SHA-256
-    of the only certificate that is taken for the server's; without it a common TLS check.
+    `ours`: the settings are about this server, so that it may see their key. `fingerprint`: SHA-256 of the only
+    certificate that is taken for the server's; without it a common TLS check.
     """
 
     url: str
@@ -77,9 +77,10 @@ def find_server(args: argparse.Namespace) -> tuple[Server, Settings]:
     settings = load_settings(config=args.config).settings
     if args.url is None and settings.port == 0:
         raise ConfigError("port 0 in the settings means any free one: say with --url where the server is")
-    url = _base_url(args.url or settings.local_url)
-    ours = url in (_base_url(settings.local_url), settings.public_url and _base_url(settings.public_url))
-    here = url == _base_url(settings.local_url)
+    local_url = _base_url(settings.local_url)
+    url = _base_url(args.url) if args.url else local_url
+    ours = url in (local_url, settings.public_url and _base_url(settings.public_url))
+    here = url == local_url
     key = _given_key(args) or (_own_key(settings, here=here) if ours else None)
     return Server(url, key, ours, fingerprint_of(settings.tls_cert) if here and settings.tls_cert else None), settings
 

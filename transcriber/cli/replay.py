@@ -70,15 +70,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def target_of(server: Server, settings: Settings) -> Target:
-    """What to dial: signed with the settings' first token over their public address, as Twilio would.
+    """What to dial: signed with the settings' first token, as Twilio would.
 
-    A request to somebody else's server is not signed: the signature would be valid at ours, too.
+    Over the public address for the settings' own server, and over the address that is dialled for any other: such a
+    signature is of no use at ours.
     """
     return Target(
         url=server.url,
         fingerprint=server.fingerprint,
-        auth_token=next(iter(settings.twilio_auth_token), None) if server.ours else None,
-        public_url=settings.public_url or None,
+        auth_token=next(iter(settings.twilio_auth_token), None),
+        public_url=settings.public_url if server.ours and settings.public_url else None,
         api_key=server.api_key,
     )
 
