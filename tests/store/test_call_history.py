@@ -214,3 +214,19 @@ async def test_calls_that_have_expired_leave_the_list_by_and_by(store: RedisStor
     await store.client.delete(*(store.keys.call(f"CA{number}") for number in range(3)))
     await ended_call(store, "CA9")
     assert await store.client.zrange(store.keys.calls, 0, -1) == ["CA3", "CA4", "CA9"]
+
+
+async def test_a_call_that_begins_while_it_is_looked_for_is_read(
+    store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exists = store.reading.exists
+
+    async def late(*keys: str) -> int:
+        if not await exists(*keys):
+            await ended_call(store, "CA1")
+        return int(await exists(*keys))
+
+    monkeypatch.setattr(store.reading, "exists", late)
+    events = await store.history.events("CA1")
+    assert json.loads(events[0])["type"] == "call.started"
+    assert await store.history.events("CA1", after=len(events)) == []

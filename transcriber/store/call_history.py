@@ -83,11 +83,15 @@ class RedisCallHistory:
         """The JSON of the events with seq > `after`, in order, some at a time. Raises CallNotFound, StoreError."""
         empty = True
         with redis_failures("cannot read the events"):
-            async for page in self._events.pages(call_sid, after=after):
-                empty = False
-                yield page
-            if empty and not await self._client.exists(self._keys.events(call_sid)):
-                raise CallNotFound(f"no call {call_sid}")
+            while empty:
+                async for page in self._events.pages(call_sid, after=after):
+                    empty = False
+                    yield page
+                if empty and not await self._client.exists(self._keys.events(call_sid)):
+                    raise CallNotFound(f"no call {call_sid}")
+                if after > 0:
+                    break
+                # A stream is never empty: one that was not there and is has just begun, so it is read again.
 
     async def events(self, call_sid: str, *, after: int = 0) -> Sequence[str]:
         """All of them. Raises CallNotFound, StoreError."""
