@@ -229,6 +229,27 @@ async def test_a_ticket_that_cannot_be_issued_is_told_until_it_can(
     assert "<Start" in await (await client.post("/v1/twiml", data=CALL)).text()
 
 
+async def test_while_redis_is_known_to_be_away_it_is_not_asked_for_tickets_too(web_client: WebClient) -> None:
+    class Counting(NoTickets):
+        asked = 0
+
+        async def issue(self, call_sid: str) -> str:
+            self.asked += 1
+            return await super().issue(call_sid)
+
+    async def redis_is_away() -> Mapping[str, str]:
+        return {"redis": "away: no answer"}
+
+    tickets = Counting()
+    client = await web_client({"tickets": tickets, "readiness": redis_is_away}, require_ticket=True)
+    assert (await (await client.get("/readyz")).json())["problems"] == {"redis": "away"}
+    assert (await client.post("/v1/twiml", data=CALL)).status == 200
+    assert tickets.asked == 1
+    for _ in range(3):
+        assert (await (await client.get("/readyz")).json())["problems"] == {"redis": "away", "tickets": "away"}
+    assert tickets.asked == 1
+
+
 async def test_a_form_of_endless_fields_is_not_even_read(web_client: WebClient) -> None:
     headers = {"Content-Type": FORM_TYPE}
     answer = await (await web_client()).post("/v1/twiml", data=b"&".join(b"a=1" for _ in range(5000)), headers=headers)

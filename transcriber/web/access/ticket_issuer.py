@@ -25,9 +25,9 @@ class TicketIssuer:
         self._failed = False
         return ticket
 
-    async def fails(self) -> bool:
-        """Whether the last ticket could not be issued, nor can one now."""
-        if self._failed:
+    async def fails(self, *, redis_is_away: bool) -> bool:
+        """Whether the last ticket could not be issued, nor can one now: while Redis is away it is not asked."""
+        if self._failed and not redis_is_away:
             with suppress(StoreError):
                 await self._tickets.spend(await self.issue(PROBE))
         return self._failed

@@ -27,8 +27,10 @@ async def ready(request: web.Request) -> web.Response:
     services = request.app[SERVICES]
     problems = _words(services, await services.readiness())
     # Redis may take what `readiness` tries and refuse tickets: its rights are by key.
-    if services.settings.require_ticket and await request.app[TICKET_ISSUER].fails():
-        problems["tickets"] = "away"
+    if services.settings.require_ticket:
+        issuer = request.app[TICKET_ISSUER]
+        if await issuer.fails(redis_is_away="redis" in problems):
+            problems["tickets"] = "away"
     admission = services.sessions.admission
     if admission.draining:
         problems["draining"] = "stopping"
