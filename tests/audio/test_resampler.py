@@ -1,15 +1,17 @@
 """Telephone audio: the mu-law table, and an upsampler that does not care how its input is cut."""
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from numpy.typing import NDArray
 from scipy.signal import firwin
 
 from transcriber.audio.chunk import Band
 from transcriber.audio.g711 import MULAW, expand
-from transcriber.audio.resampler import ONE, half_band
+from transcriber.audio.resampler import ONE, UpsamplerSnapshot, half_band
 from transcriber.audio.sample_calls import path
 from transcriber.audio.upsampling import upsampler
 from transcriber.audio.wav import read_recording
@@ -61,6 +63,29 @@ def test_flush_leaves_nothing_behind(band: Band) -> None:
     resampler = upsampler(band)
     first = resampler.push(tone(440)) + resampler.flush()
     assert resampler.push(tone(440)) + resampler.flush() == first
+
+
+@pytest.mark.parametrize("band", ["telephone", "wide"])
+@given(mulaw=st.binary(max_size=3000), at=st.integers(0, 3000), heard=st.binary(max_size=900))
+def test_another_one_goes_on_from_a_snapshot(mulaw: bytes, at: int, heard: bytes, band: Band) -> None:
+    original, other = upsampler(band), upsampler(band)
+    other.push(heard)
+    original.push(mulaw[:at])
+    other.restore(msgspec.msgpack.decode(msgspec.msgpack.encode(original.snapshot()), type=UpsamplerSnapshot))
+    assert other.push(mulaw[at:]) + other.flush() == original.push(mulaw[at:]) + original.flush()
+
+
+def test_a_snapshot_of_another_band_or_shape_is_refused() -> None:
+    wide, telephone = upsampler("wide"), upsampler("telephone")
+    wide.push(bytes(2000))
+    snapshot = wide.snapshot()
+    with pytest.raises(ValueError, match="band"):
+        telephone.restore(snapshot)
+    assert snapshot.extender is not None
+    with pytest.raises(ValueError, match=r"."):
+        wide.restore(replace(snapshot, extender=replace(snapshot.extender, tail=bytes(8))))
+    with pytest.raises(ValueError, match=r"."):
+        wide.restore(replace(snapshot, held=b"odd"))
 
 
 def test_telephone_samples_stay_where_they_were() -> None:
