@@ -4,14 +4,16 @@ Every recording of the speech folder in the model's language, offline at full sp
 pooled recognizers that have heard other tracks; `--joined`: all of a speaker's recordings in one track, a second of
 silence between them, so that there is something to have adapted to. Prints for the speech gate on and off how many
 finals (text, words, times, confidences) and tracks (text) are those of a first run without a checkpoint: of a second
-run without, and of runs with a resume at every checkpoint, for each length of the context that is heard again. Errors
-are words; in Korean, characters. Then the size of checkpoints, and what making one and feeding costs.
+run without, and of runs with a resume at every checkpoint, for each length of the context that is heard again (and
+of what models that adapt to the speaker hear before). Errors are words; in Korean, characters. Then the size of
+checkpoints, and what making one and feeding costs.
 """
 
 import statistics
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from unittest.mock import patch
 
 from bench import recordings
@@ -46,7 +48,10 @@ def main() -> None:
     """Entry point."""
     parser = recordings.parser(__doc__)
     parser.add_argument("--joined", action="store_true", help="a track for each speaker")
-    parser.add_argument("--contexts", type=float, nargs="+", default=[1.0], metavar="S")
+    parser.add_argument("--contexts", type=float, nargs="+", default=[1.0], metavar="S", help="heard again exactly")
+    parser.add_argument(
+        "--adaptations", type=float, nargs="+", default=[8.0], metavar="S", help="heard again before that"
+    )
     args = parser.parse_args()
     folder = recordings.model(args.model)
     recordings.heading(folder)
@@ -64,10 +69,12 @@ def main() -> None:
         first = run(pools, tracks, options)
         report(f"gate {'on' if gate else 'off'}, first run", first, first, tracks, characters=korean)
         report("  second run", run(pools, tracks, options), first, tracks, characters=korean)
-        for context_s in args.contexts:
-            with patch.object(fed_audio, "CONTEXT_SAMPLES", round(context_s * SAMPLE_RATE_HZ)):
+        for context_s, before_s in product(args.contexts, args.adaptations if engine.adapts else [0.0]):
+            lengths = [round(seconds * SAMPLE_RATE_HZ) for seconds in (context_s, before_s)]
+            with patch.multiple(fed_audio, CONTEXT_SAMPLES=lengths[0], ADAPTATION_SAMPLES=lengths[1]):
                 resumed = run(pools, tracks, options, resume=True)
-            report(f"  resumed, {context_s:g} s of context", resumed, first, tracks, characters=korean)
+            name = f"  resumed, {context_s:g} s of context after {before_s:g} s"
+            report(name, resumed, first, tracks, characters=korean)
             describe_cost(resumed)
 
 

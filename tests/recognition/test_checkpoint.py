@@ -12,14 +12,14 @@ from msgspec.structs import replace
 
 from tests.speech import mulaw_tracks, needs_speech, telephone_files
 from transcriber.audio import sample_calls
-from transcriber.audio.chunk import PCM_RATE_HZ, SAMPLE_RATE_HZ, AudioChunk
+from transcriber.audio.chunk import PCM_BYTES_PER_SAMPLE, PCM_RATE_HZ, SAMPLE_RATE_HZ, SAMPLES_PER_MS, AudioChunk
 from transcriber.audio.g711 import compress
 from transcriber.audio.upsampling import upsample
 from transcriber.audio.wav import read_recording
 from transcriber.events.schema import Word
 from transcriber.recognition import pcm_chunker
 from transcriber.recognition.checkpoint import decode, encode
-from transcriber.recognition.fed_audio import CONTEXT_SAMPLES, UNKNOWN_EVERY
+from transcriber.recognition.fed_audio import ADAPTATION_SAMPLES, CONTEXT_SAMPLES, UNKNOWN_EVERY
 from transcriber.recognition.options import RecognitionOptions
 from transcriber.recognition.ports import Bookmark
 from transcriber.recognition.recognizer_pool import RecognizerPool
@@ -32,7 +32,7 @@ from transcriber.recognition.warm_up_speech import warm_speech
 
 Turn = tuple[list[AudioChunk], bool]
 Told = tuple[list[PartialResult | FinalResult], bool, int]
-MAX_CHECKPOINT_BYTES = 140_000
+MAX_CHECKPOINT_BYTES = 250_000
 """Where the chunks of a model are not known; with those of the demo model half of it."""
 
 
@@ -152,11 +152,18 @@ def sound(kind: str, samples: int) -> bytes:
     return b"\xff" * samples
 
 
+LEFT_BYTES = PCM_BYTES_PER_SAMPLE * CONTEXT_SAMPLES
+
+
 class Hashing:
-    """A recognizer whose words are made of the very samples that it is fed, and that ends an utterance after 3 s."""
+    """A recognizer whose words are made of the very samples that it is fed, and that ends an utterance after 3 s.
+
+    The first word depends on what it was fed before the utterance, too.
+    """
 
     def __init__(self) -> None:
         self._pcm = bytearray()
+        self._left = b""
         self._before_ms = 0.0
 
     def accept(self, pcm: bytes) -> bool:
@@ -169,6 +176,7 @@ class Hashing:
     def result(self) -> Hypothesis:
         words = self._words()
         self._before_ms += len(self._pcm) / (2 * PCM_RATE_HZ) * 1000
+        self._left = (self._left + self._pcm)[-LEFT_BYTES:]
         self._pcm.clear()
         return Hypothesis(" ".join(word.word for word in words), words)
 
@@ -176,24 +184,33 @@ class Hashing:
         return (self._before_ms,)
 
     def resume(self, context: bytes, bookmark: Bookmark) -> None:
-        assert len(context) <= 2 * PCM_RATE_HZ * (CONTEXT_SAMPLES + UNKNOWN_EVERY) // SAMPLE_RATE_HZ
+        whole = CONTEXT_SAMPLES + UNKNOWN_EVERY + ADAPTATION_SAMPLES
+        assert len(context) <= PCM_BYTES_PER_SAMPLE * whole
         [self._before_ms] = bookmark
+        left_out = round(self._before_ms * SAMPLES_PER_MS) - len(context) // PCM_BYTES_PER_SAMPLE
+        assert left_out % UNKNOWN_EVERY == 0
+        self._left = context[-LEFT_BYTES:]
 
     def finish(self) -> Hypothesis:
         last = self.result()
         self._before_ms = 0.0
+        self._left = b""
         return last
 
     def _words(self) -> tuple[Word, ...]:
         size = PCM_RATE_HZ // 2
         whole = range(0, len(self._pcm) - size + 1, size)
-        spoken = [f"w{zlib.crc32(self._pcm[at : at + size])}" for at in whole]
+        spoken = [f"w{zlib.crc32((b'' if at else self._left) + self._pcm[at : at + size])}" for at in whole]
         ends = [round(self._before_ms + 250 * (number + 1)) for number in range(len(spoken))]
         return tuple(Word(word, end - 250, end, 1.0) for word, end in zip(spoken, ends, strict=True))
 
 
 class HashingEngine(ScriptedEngine):
     """Makes them."""
+
+    def __init__(self, *, adapts: bool) -> None:
+        super().__init__()
+        self.adapts = adapts
 
     def create(self, grammar: Sequence[str] = ()) -> Hashing:  # type: ignore[override]
         return Hashing()
@@ -220,8 +237,8 @@ def test_odd_audio_is_told_turn_by_turn(
         position += gap + samples
         turns.append(([], ends))
     chosen = RecognitionOptions(vad_enabled=vad_enabled)
-    for engine in (HashingEngine, ScriptedEngine):
-        pools = [RecognizerPool(engine(SCRIPT), keep=1) for _ in range(2)]
+    for engine in (HashingEngine(adapts=False), HashingEngine(adapts=True), ScriptedEngine(SCRIPT)):
+        pools = [RecognizerPool(engine, keep=1) for _ in range(2)]
         expected, _ = decoded(pools[:1], chosen, turns, resume=False)
         told, _ = decoded(pools, chosen, turns, resume=True)
         assert told == expected

@@ -42,6 +42,10 @@ class Engine(Protocol):
     @property
     def band(self) -> Band: ...
     @property
+    def adapts(self) -> bool:
+        """Whether its recognizers adapt to the speaker, over the whole track."""
+
+    @property
     def takes_grammar(self) -> bool:
         """Whether `create` can close the vocabulary."""
 

@@ -21,6 +21,7 @@ class ScriptedEngine:
         self.model = "scripted"
         self.language = "en"
         self.band: Band = "telephone"
+        self.adapts = False
         self.created = 0
         self._script = [line.split() for line in script]
         self._create_s = create_s

@@ -6,6 +6,7 @@ Everything here blocks; one worker thread at a time.
 from collections.abc import Iterable, Sequence
 
 from transcriber.audio.chunk import PCM_BYTES_PER_SAMPLE, SAMPLE_RATE_HZ, SAMPLES_PER_MS, AudioChunk, joined
+from transcriber.audio.upsampling import upsample
 from transcriber.recognition.checkpoint import Checkpoint, DecodingProgress, decode, encode
 from transcriber.recognition.endpointer import Endpointer
 from transcriber.recognition.endpointer_parameters import EndpointerParameters
@@ -48,7 +49,7 @@ class TrackDecoder:
         self._tracker = UtteranceTracker(Hints(options.hints))
         self._evidence = WordEvidence()
         self._recognizer: Recognizer | None = None
-        self._fed = FedAudio(pool.chunk_schedule)
+        self._fed = FedAudio(pool.chunk_schedule, adapts=pool.engine.adapts)
         self._recipe: Recipe | None = None
         """How the next recognizer is brought to where that of the checkpoint was."""
         self._unsaved_samples = 0
@@ -141,6 +142,7 @@ class TrackDecoder:
         for output in outputs:
             if isinstance(output, AudioChunk):
                 self._tracker.timestamps.feed(len(output.payload), output.start_sample)
+                self._fed.hear(output.payload)
                 results += map(self._accept, self._chunker.push(output.payload))
             else:
                 results += self._end_of_utterance(output.until_sample)
@@ -199,7 +201,8 @@ class TrackDecoder:
             self._recognizer = self._pool.take(self._options.grammar)
         recipe, self._recipe = self._recipe, None
         if recipe is not None:
-            self._recognizer.resume(recipe.context, recipe.bookmark)
+            adaptation = upsample(recipe.heard[: recipe.adaptation_samples], self._pool.engine.band)
+            self._recognizer.resume(adaptation + recipe.context, recipe.bookmark)
             for block in recipe.blocks:
                 self._recognizer.accept(block)
         return self._recognizer

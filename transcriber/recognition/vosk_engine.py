@@ -49,6 +49,7 @@ class VoskEngine:
         self._takes_grammar = folder.dynamic
         self.model = folder.name
         self.language = folder.language
+        self.adapts = (path / "ivector" / "final.ie").is_file()
         self.band = folder.band
 
     @property
