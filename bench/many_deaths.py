@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.process_tree import Footprint, footprint, model_process, replaced, tree_of, workers
+from bench.process_tree import Footprint, at_rest, footprint, model_process, replaced, tree_of, workers
 from bench.published_calls import recordings
 from bench.stage import Plan, Stage
 from transcriber.store.feed import RedisFeed
@@ -30,10 +30,13 @@ HEADING = f"{'deaths':>6} {'server MB':>10} {'files':>6} {'model MB':>10} {'file
 
 @dataclass(slots=True)
 class Deaths:
-    """What was seen: seconds from a death to another worker, to the next event of a call, and what was held."""
+    """What was seen: seconds from a death to another worker, to the next event of a call and until all is
+    heard again, and what was held. `errors`: stream.error events."""
 
     replaced_s: list[float] = field(default_factory=list)
     heard_s: list[float] = field(default_factory=list)
+    caught_up_s: list[float] = field(default_factory=list)
+    errors: int = 0
     readings: list[tuple[int, Footprint, Footprint, Footprint]] = field(default_factory=list)
     """After so many deaths: the server, its model process, all processes."""
 
@@ -50,14 +53,14 @@ class Deaths:
 
 
 async def measure(deaths: int, *, calls: int) -> bool:
-    """So many, the next as soon as an event followed the last; whether no file, process or zombie is left."""
+    """So many, the next when an event followed the last and the worker rests; whether nothing is left of them."""
     seen = Deaths()
     with tempfile.TemporaryDirectory(prefix="deaths-") as directory:
         stage = Stage(Plan(), Path(directory), None, recordings(1, 1)[0])
         async with stage.server("data", "--workers", "1") as (server, url), stage.store() as store:
             news, over = asyncio.Event(), asyncio.Event()
             async with asyncio.TaskGroup() as group:
-                listening = group.create_task(_listen(store, news))
+                listening = group.create_task(_listen(store, news, seen))
                 for recording in recordings(calls, deaths * LONGEST_S):
                     group.create_task(dial(Target(url=url), recording, ids=CallIds(), hang_up=over))
                 await _next(news)
@@ -71,8 +74,10 @@ async def measure(deaths: int, *, calls: int) -> bool:
                 listening.cancel()
     print(_quantiles("another worker after", seen.replaced_s))
     print(_quantiles("the next event after", seen.heard_s))
+    print(_quantiles("all heard again after", seen.caught_up_s))
+    print(f"{seen.errors} stream.error events")
     first, last = seen.readings[1:-1][0], seen.readings[-1]
-    return all(
+    return not seen.errors and all(
         (one.files, one.processes, one.zombies) == (other.files, other.processes, other.zombies)
         for one, other in zip(first[1:], last[1:], strict=True)
     )
@@ -85,6 +90,8 @@ async def _die(server: int, news: asyncio.Event, seen: Deaths) -> None:
     seen.replaced_s.append(await replaced(server, before))
     await _next(news)
     seen.heard_s.append(time.monotonic() - died_s)
+    await at_rest(server)  # else tracks are never heard as far as their next checkpoint, and what is kept grows
+    seen.caught_up_s.append(time.monotonic() - died_s)
 
 
 async def _next(news: asyncio.Event) -> None:
@@ -93,7 +100,7 @@ async def _next(news: asyncio.Event) -> None:
         await news.wait()
 
 
-async def _listen(store: RedisStore, news: asyncio.Event) -> None:
+async def _listen(store: RedisStore, news: asyncio.Event, seen: Deaths) -> None:
     """Tell of each partial and final."""
     feed = RedisFeed(store.client, store.keys, max_waiting=MOST_WAITING)
     try:
@@ -101,6 +108,7 @@ async def _listen(store: RedisStore, news: asyncio.Event) -> None:
             async for message in messages:
                 if message.channel in ("partial", "final"):
                     news.set()
+                seen.errors += '"type":"stream.error"' in message.json
     finally:
         await feed.aclose()
 

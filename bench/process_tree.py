@@ -12,6 +12,7 @@ import psutil
 from transcriber.recognition.supervisor.model_process import PROGRAM
 
 LOOK_S = 0.005
+RESTS_AFTER_LOOKS = 5
 KB = 1024
 MB = 1e6
 GONE = (psutil.NoSuchProcess, psutil.ZombieProcess, FileNotFoundError, ProcessLookupError)
@@ -66,6 +67,15 @@ async def replaced(server: int, before: list[int], *, within_s: float = 20) -> f
     return time.monotonic() - began_s
 
 
+async def at_rest(server: int, *, within_s: float = 60) -> None:
+    """Until all workers wait for something to do: they sleep each time that one looks. Raises TimeoutError."""
+    looks = 0
+    async with asyncio.timeout(within_s):
+        while looks < RESTS_AFTER_LOOKS:
+            await asyncio.sleep(LOOK_S)
+            looks = looks + 1 if all(map(_sleeps, workers(server))) else 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Footprint:
     """What a process, or several of them, hold. `pss_mb`: what is shared is divided by those who share it."""
@@ -117,6 +127,12 @@ def tree_of(server: int) -> Footprint:
     """Of the server and all below it, but its Redis."""
     below = [pid for pid in descendants(server) if not _runs(pid, "redis-server")]
     return footprint(server, *below)
+
+
+def _sleeps(pid: int) -> bool:
+    with suppress(*GONE):
+        return bool(psutil.Process(pid).status() == psutil.STATUS_SLEEPING)
+    return False
 
 
 def _runs(pid: int, words: str) -> bool:
