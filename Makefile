@@ -130,7 +130,7 @@ audit: setup ## known vulnerabilities in what is locked; fails where no database
 not_audited = echo "audit: NOT DONE, $(1)$(if $(OFFLINE),,; with OFFLINE=1 that is no failure)"; exit $(if $(OFFLINE),0,1)
 
 .PHONY: chaos
-chaos: setup ## the ring that kills Redis and servers under live calls (figures: python -m bench.chaos)
+chaos: setup ## the ring that kills Redis, servers and recognition workers under live calls (figures: python -m bench.chaos)
 	$(BIN)/python -m pytest -m chaos --timeout 120
 
 .PHONY: browser
