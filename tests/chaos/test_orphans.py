@@ -45,9 +45,14 @@ async def none_is_left(server: int) -> None:
     assert len(below) >= 2
     psutil.Process(server).kill()
     end_at = time.monotonic() + GONE_WITHIN_S
-    while left := [pid for pid in below if is_alive(pid)]:
-        assert time.monotonic() < end_at, [psutil.Process(pid).cmdline() for pid in left]
-        await asyncio.sleep(0.01)
+    try:
+        while left := [pid for pid in below if is_alive(pid)]:
+            assert time.monotonic() < end_at, [psutil.Process(pid).cmdline() for pid in left]
+            await asyncio.sleep(0.01)
+    finally:
+        for pid in below:
+            with suppress(psutil.NoSuchProcess):
+                psutil.Process(pid).kill()
 
 
 @pytest.mark.parametrize(
