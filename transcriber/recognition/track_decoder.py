@@ -92,9 +92,9 @@ class TrackDecoder:
         """After a `feed`: what another decoder of the same model and options needs to go on as this one will.
 
         None: none is due. There is one after a `feed` in which an utterance ended, and then every CHECKPOINT_SAMPLES,
-        until audio is fed to the recognizer again. In between lies an utterance with its pauses at most: of its audio
-        30 s are fed, the last 10 s of them without pauses of more than 200 ms (`EndpointerParameters`); with sound in
-        which there is no word 10 s. Without VAD the model's own rules decide, mostly 20 s.
+        until audio is fed to the recognizer again. So at most an utterance lies in between: 30 s, of sound without a
+        word 10 s, without VAD what the model's own rules allow, mostly 20 s. Pauses shorter than `endpoint_ms` come on
+        top as far as they are not fed: with the longest, 10 s, it can be 200 s in all (1.6 MB of mu-law).
         """
         due = self._fed.ended_utterance or self._unsaved_samples >= CHECKPOINT_SAMPLES
         if self._over or not due or (recipe := self._fed.recipe) is None:
