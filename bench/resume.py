@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--joined", action="store_true", help="a track for each speaker")
     parser.add_argument("--contexts", type=float, nargs="+", default=[1.0], metavar="S", help="heard again exactly")
     parser.add_argument(
-        "--adaptations", type=float, nargs="+", default=[8.0], metavar="S", help="heard again before that"
+        "--adaptations", type=float, nargs="+", default=[4.0], metavar="S", help="heard again before that"
     )
     args = parser.parse_args()
     folder = recordings.model(args.model)

@@ -32,8 +32,8 @@ from transcriber.recognition.warm_up_speech import warm_speech
 
 Turn = tuple[list[AudioChunk], bool]
 Told = tuple[list[PartialResult | FinalResult], bool, int]
-MAX_CHECKPOINT_BYTES = 250_000
-"""Where the chunks of a model are not known; with those of the demo model half of it."""
+MAX_CHECKPOINT_BYTES = 200_000
+"""Where the chunks of a model are not known; with those of the demo model a quarter of it."""
 
 
 def decoded(

@@ -14,7 +14,7 @@ from transcriber.recognition.ports import Bookmark
 
 CONTEXT_SAMPLES = SAMPLE_RATE_HZ
 """Fed again from before an utterance, at least, in samples at 8 kHz."""
-ADAPTATION_SAMPLES = 8 * SAMPLE_RATE_HZ
+ADAPTATION_SAMPLES = 4 * SAMPLE_RATE_HZ
 """Before that, by models that adapt to the speaker, at most."""
 UNKNOWN_EVERY = 1680 * SAMPLES_PER_MS
 """Where the chunks of a recognizer are not known: of the lengths that models have, 210 and 240 ms divide it."""
