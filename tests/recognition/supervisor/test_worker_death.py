@@ -127,6 +127,21 @@ async def test_audio_that_ends_two_workers_ends_its_track_alone(
     assert [[item.text for item in finals(results)] for results in others] == [["fine"] * 16] * 3
 
 
+async def test_a_checkpoint_that_is_none_fails_its_track_and_no_worker(tracks_of: TracksOf) -> None:
+    tracks = await tracks_of(ScriptedModel(("one",)), workers=1)
+    broken, healthy = tracks.open(lambda results: None), tracks.open(lambda results: None)
+    broken._checkpoint = b"nothing of the kind"
+    await kill(tracks, signal.SIGKILL)
+    [worker] = tracks.model.workers
+    pid = worker.pid
+    for queue in (broken, healthy):
+        queue.offer(chunk(SECOND, 0))
+    with pytest.raises(RecognitionError, match="checkpoint"):
+        await broken.finish()
+    await healthy.finish()
+    assert worker.pid == pid
+
+
 async def test_a_stopped_worker_is_replaced(tracks_of: TracksOf) -> None:
     tracks = await tracks_of(ScriptedModel(("one",)), workers=1)
     results: Results = []

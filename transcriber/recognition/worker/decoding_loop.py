@@ -12,6 +12,7 @@ import msgspec
 from transcriber.audio.chunk import AudioChunk
 from transcriber.recognition.recognizer_pool import RecognizerPool
 from transcriber.recognition.track_decoder import TrackDecoder
+from transcriber.recognition.utterance_tracker import RecognitionResults
 from transcriber.recognition.worker.protocol import (
     Answer,
     CloseTrack,
@@ -41,6 +42,8 @@ class DecodingLoop:
         self._pool = pool
         self._faults = faults
         self._tracks: dict[int, TrackDecoder] = {}
+        self._opened: dict[int, OpenTrack] = {}
+        """Those that had no turn yet."""
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(Request)
 
@@ -56,16 +59,17 @@ class DecodingLoop:
             case Turn():
                 self._connection.sendall(frame(self._encoder, self._answer(request)))
             case OpenTrack():
-                self._tracks[request.track] = TrackDecoder(self._pool, request.options, request.checkpoint)
+                self._opened[request.track] = request
             case CloseTrack():
                 self._forget(request.track)
 
     def _answer(self, turn: Turn) -> Answer:
         began_at, before_s = time.monotonic(), time.process_time()
-        decoder = self._tracks[turn.track]
         chunks = [AudioChunk("", payload, start_sample) for start_sample, payload in turn.audio]
-        checkpoint, error = None, ""
+        results: RecognitionResults = ()
+        checkpoint, error, due_samples, utterance_open = None, "", 0, False
         try:
+            decoder = self._decoder_of(turn.track)
             for fault, marker in self._faults:
                 if any(marker in payload for _, payload in turn.audio):
                     _do(fault)
@@ -73,12 +77,12 @@ class DecodingLoop:
                 chunks, last=turn.last, end_utterance=turn.end_utterance, skip_lattice=turn.skip_lattice
             )
             checkpoint = None if turn.last else decoder.checkpoint()
+            due_samples, utterance_open = decoder.due_samples, decoder.utterance_open
         except Exception as problem:  # a worker outlives a track; the session learns of it
             if _tells_of_the_worker(problem):
                 raise
             log.exception("recognition failed")
-            results, error = (), f"{type(problem).__name__}: {problem}"
-        due_samples, utterance_open = decoder.due_samples, decoder.utterance_open
+            error = f"{type(problem).__name__}: {problem}"
         if turn.last or error:
             self._forget(turn.track)
         return Answer(
@@ -94,7 +98,14 @@ class DecodingLoop:
             error=error,
         )
 
+    def _decoder_of(self, track: int) -> TrackDecoder:
+        """Made for its first turn. Raises ValueError if its checkpoint is none."""
+        if (opened := self._opened.pop(track, None)) is not None:
+            self._tracks[track] = TrackDecoder(self._pool, opened.options, opened.checkpoint)
+        return self._tracks[track]
+
     def _forget(self, track: int) -> None:
+        self._opened.pop(track, None)
         if (decoder := self._tracks.pop(track, None)) is not None:
             decoder.give_up()
 
