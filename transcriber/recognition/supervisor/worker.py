@@ -166,7 +166,7 @@ class Worker:
             self._blame(suspect, reason, by_fault=hung or status not in ENDED_BY_OTHERS)
         seconds = self._open_again()
         log.error(
-            "a recognition worker died (%s); its %d tracks go on in another, which hears %.1f s of audio again",
+            "a recognition worker died (%s); its tracks (%d) go on in another, which hears %.1f s of audio again",
             reason,
             len(self._tracks),
             seconds,
