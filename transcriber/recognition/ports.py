@@ -33,7 +33,7 @@ class Recognizer(Protocol):
 
 
 class Engine(Protocol):
-    """A loaded model that makes recognizers. `create` may be called from any thread, never from the event loop."""
+    """A loaded model that makes recognizers. `create` may take long, so never on the event loop."""
 
     @property
     def model(self) -> str: ...

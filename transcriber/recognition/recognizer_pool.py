@@ -1,10 +1,9 @@
 """Warm recognizers, lent to one track after another: the last one given back is the first to go out again.
 
-All of it blocks; only worker threads may call in here.
+All of it blocks, and belongs to one thread.
 """
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Sequence
 
@@ -37,7 +36,6 @@ class RecognizerPool:
         self._keep = keep
         self._least = least
         self._clock = clock
-        self._lock = threading.Lock()
         self._idle: list[tuple[Recognizer, float]] = []
         """Each with the time since when; the longest idle first."""
         self._heard_s: dict[Recognizer, float] = {}
@@ -58,10 +56,9 @@ class RecognizerPool:
 
         With a grammar always a new one, that is not given back but dropped.
         """
-        with self._lock:
-            self._lent += 1
-            if self._idle and not grammar:
-                return self._idle.pop()[0]
+        self._lent += 1
+        if self._idle and not grammar:
+            return self._idle.pop()[0]
         try:
             return self.engine.create(grammar)
         except BaseException:
@@ -71,21 +68,19 @@ class RecognizerPool:
     def give(self, recognizer: Recognizer, *, heard_s: float) -> None:
         """Take back a recognizer whose `finish` was called, and that has heard so many seconds of audio."""
         now = self._clock()
-        with self._lock:
-            self._lent -= 1
-            heard_s += self._heard_s.pop(recognizer, 0.0)
-            if heard_s < OLD_S and len(self._idle) < self._keep:
-                self._heard_s[recognizer] = heard_s
-                self._idle.append((recognizer, now))
-            while len(self._idle) > self._least and now - self._idle[0][1] > UNUSED_S:
-                del self._heard_s[self._idle.pop(0)[0]]
+        self._lent -= 1
+        heard_s += self._heard_s.pop(recognizer, 0.0)
+        if heard_s < OLD_S and len(self._idle) < self._keep:
+            self._heard_s[recognizer] = heard_s
+            self._idle.append((recognizer, now))
+        while len(self._idle) > self._least and now - self._idle[0][1] > UNUSED_S:
+            del self._heard_s[self._idle.pop(0)[0]]
 
     def drop(self, recognizer: Recognizer | None = None) -> None:
         """A lent recognizer will not come back, or could not be made."""
-        with self._lock:
-            self._lent -= 1
-            if recognizer is not None:
-                self._heard_s.pop(recognizer, None)
+        self._lent -= 1
+        if recognizer is not None:
+            self._heard_s.pop(recognizer, None)
 
     def warm(self, count: int, speech: bytes) -> None:
         """Make `count` recognizers and let each decode the speech (8 kHz mu-law) once.

@@ -1,6 +1,6 @@
 """The decoding of one track: what its endpointer passes goes to a recognizer, and what that hears becomes results.
 
-Everything here blocks; one worker thread at a time.
+Everything here blocks, and belongs to one thread.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,11 +1,10 @@
 """Vosk behind the Engine port; the only file that imports vosk.
 
 Vosk aborts the process on a folder it cannot read, so folders are looked at first. One `Model` is shared by all
-recognizers; a recognizer belongs to one thread at a time.
+recognizers. All of it belongs to one thread.
 """
 
 import json
-import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -44,7 +43,6 @@ class VoskEngine:
         self.dynamic = static_graph.is_dynamic(path)
         """Whether what was loaded composes its graph while it decodes."""
         self._folder = folder
-        self._lock = threading.Lock()
         self._dynamic = self._model if path == folder.path else None
         self._takes_grammar = folder.dynamic
         self.model = folder.name
@@ -77,10 +75,9 @@ class VoskEngine:
         """The dynamic graph: what was loaded, or, beside a static one, loaded when the first call asks for it."""
         if not self.takes_grammar:
             raise ModelError(f"model {self.model} has a fixed graph and takes no grammar")
-        with self._lock:
-            if self._dynamic is None:
-                self._dynamic = self._load(self._folder.path)
-            return self._dynamic
+        if self._dynamic is None:
+            self._dynamic = self._load(self._folder.path)
+        return self._dynamic
 
     def _load(self, path: Path) -> Any:
         try:
