@@ -92,7 +92,6 @@ class ModelLoader:
         await self._trials.ensure_tried(folder)
         size_mb = await asyncio.to_thread(lambda: folder.size_bytes / 1e6)
         self._report(f"model: loading {folder.name} ({size_mb:.0f} MB) from {folder.path}")
-        await asyncio.to_thread(folder.check)
         return await self._start(VoskModel(folder.name, str(folder.path), folder.language, folder.band))
 
     async def _load_dynamic(self, model: LoadedModel) -> LoadedModel:
