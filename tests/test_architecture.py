@@ -96,6 +96,7 @@ PURE = [
     "settings.host_address",
     "observability.url_credentials",
     "errors",
+    "runtime.bpf",
     "runtime.seccomp",
 ]
 IMPURE = {"asyncio", "threading", "concurrent", "subprocess", "time", "os", "pathlib", "socket", "importlib"}

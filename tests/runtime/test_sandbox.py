@@ -16,7 +16,7 @@ import pytest
 
 from tests.process import ROOT
 from tests.runtime.sandboxed import ALLOWED, REFUSED, supported
-from transcriber.runtime import allocator, seccomp
+from transcriber.runtime import allocator, bpf, seccomp
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the sandbox is one of Linux")
 needs_filter = pytest.mark.skipif(not supported(), reason="this kernel filters no system calls")
@@ -159,15 +159,15 @@ def judge(program: bytes, machine: int, number: int, arguments: tuple[int, ...] 
         code, then, otherwise, operand = lines[at]
         at += 1
         match code:
-            case seccomp.LOAD:
+            case bpf.LOAD:
                 [value] = struct.unpack_from("=I", data, operand)
-            case seccomp.RETURN:
+            case bpf.RETURN:
                 return int(operand)
-            case seccomp.EQUAL:
+            case bpf.EQUAL:
                 at += then if value == operand else otherwise
-            case seccomp.AT_LEAST:
+            case bpf.AT_LEAST:
                 at += then if value >= operand else otherwise
-            case seccomp.ANY_BIT:
+            case bpf.ANY_BIT:
                 at += then if value & operand else otherwise
 
 

@@ -9,6 +9,8 @@ import os
 import struct
 from typing import Any
 
+from transcriber.runtime.bpf import INSTRUCTION_BYTES
+
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NAME, PR_CAPBSET_DROP = 1, 4, 15, 24
 PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 22, 38
 SECCOMP_MODE_FILTER, SECCOMP_SET_MODE_FILTER = 2, 1
@@ -42,7 +44,7 @@ def drop_capabilities() -> None:
 
 def set_filter(program: bytes) -> None:
     """Let every further system call be judged by a seccomp filter; see `seccomp.program`. It stays for good."""
-    filter_ = ctypes.byref(_Program(len(program) // 8, program))
+    filter_ = ctypes.byref(_Program(len(program) // INSTRUCTION_BYTES, program))
     try:
         number = ctypes.c_long(SECCOMP_NUMBERS[os.uname().machine])
         _call("syscall", number, *_words(SECCOMP_SET_MODE_FILTER, SPEC_ALLOW), filter_)

@@ -6,8 +6,9 @@ the rest is what another C library or Python version would call for the same.
 """
 
 import errno
-import struct
 from collections.abc import Iterator, Mapping
+
+from transcriber.runtime.bpf import ANY_BIT, AT_LEAST, EQUAL, LOAD, RETURN, instruction
 
 ARCHITECTURES: Mapping[str, int] = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 """By `platform.machine()`: what the kernel calls the ABI of a system call."""
@@ -74,8 +75,6 @@ FIONBIO = 0x5421
 MADV_HWPOISON = 100
 """Advice from here on is about the machine's memory, not about one's own."""
 
-LOAD, RETURN = 0x20, 0x06
-EQUAL, AT_LEAST, ANY_BIT = 0x15, 0x35, 0x45
 NUMBER_AT, ARCHITECTURE_AT, ARGUMENTS_AT = 0, 4, 16
 ALLOW, FAIL = 0x7FFF0000, 0x00050000
 
@@ -85,13 +84,13 @@ def program(machine: str, pid: int) -> bytes | None:
     if machine not in ARCHITECTURES:
         return None
     column = list(ARCHITECTURES).index(machine)
-    refuse = _operation(RETURN, FAIL | errno.EPERM)
+    refuse = instruction(RETURN, FAIL | errno.EPERM)
     lines = [
-        _operation(LOAD, ARCHITECTURE_AT),
-        _operation(EQUAL, ARCHITECTURES[machine], then=1),
+        instruction(LOAD, ARCHITECTURE_AT),
+        instruction(EQUAL, ARCHITECTURES[machine], then=1),
         refuse,
-        _operation(LOAD, NUMBER_AT),
-        _operation(AT_LEAST, X32_BIT, otherwise=1),
+        instruction(LOAD, NUMBER_AT),
+        instruction(AT_LEAST, X32_BIT, otherwise=1),
         refuse,
         *_conditional(MMAP[column], 2, ANY_BIT, PROT_EXEC, refused=True),
         *_conditional(MPROTECT[column], 2, ANY_BIT, PROT_EXEC, refused=True),
@@ -109,8 +108,8 @@ def program(machine: str, pid: int) -> bytes | None:
 
 def _only(number: int, answer: int) -> Iterator[bytes]:
     """One answer to one system call, whatever its arguments are."""
-    yield _operation(EQUAL, number, otherwise=1)
-    yield _operation(RETURN, answer)
+    yield instruction(EQUAL, number, otherwise=1)
+    yield instruction(RETURN, answer)
 
 
 def _conditional(number: int, argument: int, test: int, value: int, *, refused: bool) -> Iterator[bytes]:
@@ -118,13 +117,8 @@ def _conditional(number: int, argument: int, test: int, value: int, *, refused: 
 
     The kernel takes no more than that half of any of these arguments.
     """
-    yield _operation(EQUAL, number, otherwise=4)
-    yield _operation(LOAD, ARGUMENTS_AT + 8 * argument)
-    yield _operation(test, value, otherwise=1)
-    yield _operation(RETURN, FAIL | errno.EPERM if refused else ALLOW)
-    yield _operation(RETURN, ALLOW if refused else FAIL | errno.EPERM)
-
-
-def _operation(code: int, value: int, *, then: int = 0, otherwise: int = 0) -> bytes:
-    """One instruction; a test skips `then` instructions when it is passed, or else `otherwise`."""
-    return struct.pack("=HBBI", code, then, otherwise, value)
+    yield instruction(EQUAL, number, otherwise=4)
+    yield instruction(LOAD, ARGUMENTS_AT + 8 * argument)
+    yield instruction(test, value, otherwise=1)
+    yield instruction(RETURN, FAIL | errno.EPERM if refused else ALLOW)
+    yield instruction(RETURN, ALLOW if refused else FAIL | errno.EPERM)

@@ -10,27 +10,27 @@ import socket
 import struct
 from contextlib import suppress
 
+from transcriber.runtime.bpf import AND, EQUAL, LOAD_BYTE, RETURN, instruction
+
 SETTLE_S = 0.3
 """So long may a handshake that has begun still take. It must be well below a second: then clients ask again."""
 SO_ATTACH_FILTER = 26
 FLAGS_AT = 13
 """Where the flags stand in a TCP header."""
 SYN, ACK = 0x02, 0x10
-LOAD_BYTE, AND, EQUAL, RETURN = 0x30, 0x54, 0x15, 0x06
-"""Operations of the kernel's packet filters, which `tcpdump` uses too."""
 WHOLE = 0xFFFFFFFF
 
 
 def ignore_newcomers(listening: socket.socket) -> None:
     """Drop every packet that begins a connection from now on, and no other. Nothing happens where this is unknown."""
     instructions = (
-        (LOAD_BYTE, 0, 0, FLAGS_AT),
-        (AND, 0, 0, SYN | ACK),
-        (EQUAL, 0, 1, SYN),
-        (RETURN, 0, 0, 0),
-        (RETURN, 0, 0, WHOLE),
+        instruction(LOAD_BYTE, FLAGS_AT),
+        instruction(AND, SYN | ACK),
+        instruction(EQUAL, SYN, otherwise=1),
+        instruction(RETURN, 0),
+        instruction(RETURN, WHOLE),
     )
-    program = array.array("B", b"".join(struct.pack("=HBBI", *instruction) for instruction in instructions))
+    program = array.array("B", b"".join(instructions))
     count_and_address = struct.pack("HP", len(instructions), program.buffer_info()[0])
     with suppress(OSError):
         listening.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, count_and_address)
