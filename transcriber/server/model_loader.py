@@ -20,6 +20,7 @@ from transcriber.recognition.model_registry import ModelRegistry
 from transcriber.recognition.supervisor.loaded_model import LoadedModel
 from transcriber.recognition.supervisor.model_process import ModelProcess
 from transcriber.recognition.worker.protocol import ModelSource, VoskModel
+from transcriber.runtime.machine import memory_bytes
 from transcriber.settings.definition import Settings
 
 log = logging.getLogger(__name__)
@@ -52,13 +53,12 @@ class ModelLoader:
 
     def models(self, default: LoadedModel) -> ModelRegistry:
         """The default and whatever else is installed and asked for."""
-        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         return ModelRegistry(
             default,
             installed=lambda: installed(self._settings.data_dir),
             load=self._load_folder,
             load_dynamic=self._load_dynamic,
-            budget_bytes=self._settings.models_memory_mb << 20 or machine // 2,
+            budget_bytes=self._settings.models_memory_mb << 20 or memory_bytes() // 2,
         )
 
     async def change(self, models: ModelRegistry, capacity: Capacity) -> None:

@@ -34,6 +34,7 @@ from transcriber.recognition.worker.protocol import (
     frame,
 )
 from transcriber.runtime.cancellation import cancel
+from transcriber.runtime.machine import memory_bytes
 
 log = logging.getLogger(__name__)
 
@@ -246,4 +247,4 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 def _growth_bytes() -> int:
     """Far more than recognizers of any load take, and little enough that one worker cannot take the machine down."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    return memory_bytes() // 2
