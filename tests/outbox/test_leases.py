@@ -24,7 +24,8 @@ def open_server(open_server: OpenServer) -> OpenServer:
 
 def lease_monitor(server: OutboxServer, *, audit_s: float = AUDIT_S) -> LeaseMonitor:
     """One that looks often."""
-    return LeaseMonitor(server.outbox, server.store.event_log, renew_s=LEASE_S / 10, audit_s=audit_s)
+    store = server.store
+    return LeaseMonitor(server.outbox, store.event_log, store.lease_audit, renew_s=LEASE_S / 10, audit_s=audit_s)
 
 
 async def status(server: OutboxServer, call_sid: str = "CA1") -> Any:

@@ -11,6 +11,7 @@ from tests.models import ProcessOf
 from tests.sample_events import until
 from tests.server.conftest import Running, Serve, serving
 from transcriber.server.tuning import Tuning
+from transcriber.store.leases import Lease
 from transcriber.telephony.simulator import CallIds
 
 
@@ -50,7 +51,7 @@ async def test_a_stream_that_outlives_its_deleted_call_is_closed_with_1008(serve
         await one.known(ids.call)
         assert await delete(other, ids.call) == 409
         store = other.server.store
-        [lease] = [lease for lease in await store.event_log.streams.live() if lease.stream_sid == ids.stream]
+        lease = Lease(one.server.store.owner, ids.call, ids.stream)
 
         async def erased() -> bool:
             """As long as the stream has something to say, it resumes its call."""

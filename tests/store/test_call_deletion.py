@@ -104,7 +104,7 @@ async def test_an_idle_stream_of_a_deleted_call_is_found_by_its_lease(open_serve
     await written(slow, publisher, "before")
     await other.outbox.takeover.interrupt(publisher.lease)
     await other.store.history.delete("CA1")
-    await LeaseMonitor(slow.outbox, slow.store.event_log).run_once()
+    await LeaseMonitor(slow.outbox, slow.store.event_log, slow.store.lease_audit).run_once()
     await asyncio.wait_for(publisher.task, 10)
     await assert_gone(slow)
 

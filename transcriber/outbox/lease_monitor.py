@@ -11,12 +11,14 @@ import time
 from transcriber.errors import StoreError
 from transcriber.outbox.outbox import Outbox
 from transcriber.store.event_log import RedisEventLog
+from transcriber.store.lease_audit import LeaseAudit
 from transcriber.store.redis.errors import redis_failures
 
 log = logging.getLogger(__name__)
 RENEW_S = 4.0
 """With the length of leases it bounds how long a dead server's call stays live: about 20 s."""
 AUDIT_S = 60.0
+"""How often one of all servers looks for streams without a lease."""
 MISSED_ROUNDS = 3
 """A pause between two rounds that is as long as so many means that the machine slept."""
 
@@ -25,13 +27,19 @@ class LeaseMonitor:
     """Runs beside the server; belongs to the event loop's thread."""
 
     def __init__(
-        self, outbox: Outbox, event_log: RedisEventLog, *, renew_s: float = RENEW_S, audit_s: float = AUDIT_S
+        self,
+        outbox: Outbox,
+        event_log: RedisEventLog,
+        audit: LeaseAudit,
+        *,
+        renew_s: float = RENEW_S,
+        audit_s: float = AUDIT_S,
     ) -> None:
         self._renew_s = renew_s
         self._audit_s = audit_s
         self._outbox = outbox
         self._secondary_writes = event_log.secondary_writes
-        self._event_log = event_log
+        self._audit = audit
         self._leases = event_log.leases
         self._audited = time.time()
         self._redis_since: float | None = None
@@ -61,7 +69,7 @@ class LeaseMonitor:
                 await self._sweep()
                 if now - self._audited >= self._audit_s:
                     self._audited = now
-                    await self._audit()
+                    await self._audit.run_once(every_s=self._audit_s)
         except StoreError as error:
             self._redis_since = None
             log.debug("no leases are kept: %s", error)
@@ -80,12 +88,6 @@ class LeaseMonitor:
         self._secondary_writes.succeeded("leases")
         for lease in lost:
             ours[lease].verify()
-
-    async def _audit(self) -> None:
-        """Streams without a lease get one: whoever lives renews it, and the others are found by its end."""
-        live = await self._event_log.streams.live()
-        with redis_failures("cannot read the leases"):
-            await self._leases.renew(await self._leases.missing(live))
 
     async def _sweep(self) -> None:
         with redis_failures("cannot read the leases"):

@@ -98,5 +98,6 @@ async def _open_outbox(
     run_in_background(stack, set_aside.run(), name="clearing away what was set aside")
     if not await outbox.takeover.settled(within_s=DELIVER_S):
         report(f"outbox: {outbox.waiting} events of an earlier server are still being delivered")
-    run_in_background(stack, LeaseMonitor(outbox, store.event_log).run(), name="keeping the leases")
+    monitor = LeaseMonitor(outbox, store.event_log, store.lease_audit)
+    run_in_background(stack, monitor.run(), name="keeping the leases")
     return outbox

@@ -71,6 +71,11 @@ class Keys:
         return f"{self.prefix}:leases"
 
     @property
+    def lease_audit(self) -> str:
+        """The server that looks for streams without a lease; it expires when it is time to look again."""
+        return f"{self.prefix}:leases:audit"
+
+    @property
     def search(self) -> str:
         """The first part of the search index's keys; the braces put them all into one Redis Cluster slot."""
         return f"{self.prefix}:{{{self.prefix}:search}}:"

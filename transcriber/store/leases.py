@@ -87,9 +87,10 @@ class Leases:
 
     async def missing(self, leases: Sequence[Lease]) -> Sequence[Lease]:
         """Those of them that are not there."""
-        members: Any = await self._client.zrange(self._key, 0, -1) if leases else []
-        there = set(members)
-        return [lease for lease in leases if lease.member not in there]
+        if not leases:
+            return []
+        until: Any = await self._client.zmscore(self._key, [lease.member for lease in leases])
+        return [lease for lease, score in zip(leases, until, strict=True) if score is None]
 
     async def of_owner(self, owner: str) -> Sequence[Lease]:
         """All leases of one server."""

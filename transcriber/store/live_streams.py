@@ -1,7 +1,5 @@
 """What the calls' hashes say of their streams, for a server that takes over another one's. Raises StoreError."""
 
-from typing import Any
-
 from transcriber.store.keys import Keys
 from transcriber.store.leases import Lease, renamed
 from transcriber.store.redis.client import Client
@@ -27,14 +25,3 @@ class LiveStreams:
         with redis_failures("cannot read the stream"):
             written, closed = await self._client.hmget(self._keys.call(lease.call_sid), names)
         return int(written or 0) if closed is None else None
-
-    async def live(self) -> list[Lease]:
-        """What the live calls say of their streams, for a Redis that has lost leases."""
-        found = []
-        with redis_failures("cannot read the live calls"):
-            calls: Any = await self._client.zrange(self._keys.live, 0, -1)
-            for call_sid in calls:
-                stored: Any = await self._client.hgetall(self._keys.call(call_sid))
-                live = {name.partition(":")[2]: owner for name, owner in stored.items() if name.startswith("live:")}
-                found += [Lease(owner, call_sid, stream_sid) for stream_sid, owner in live.items()]
-        return found

@@ -19,6 +19,7 @@ from transcriber.store.event_log import RedisEventLog
 from transcriber.store.feed import RedisFeed
 from transcriber.store.index_repair import IndexRepair
 from transcriber.store.keys import Keys
+from transcriber.store.lease_audit import LeaseAudit
 from transcriber.store.leases import LEASE_S
 from transcriber.store.redis import acl_check
 from transcriber.store.redis.batching import CommandBatches
@@ -70,6 +71,7 @@ class RedisStore:
         self.event_log = RedisEventLog(
             client, keys, index, calls, self.index_repair, self.secondary_writes, batches, ttl_s=ttl_s, lease_s=lease_s
         )
+        self.lease_audit = LeaseAudit(client, keys, self.event_log.leases, owner=owner)
         self.deletions = CallDeletion(client, keys, index, calls, events)
         self.history = RedisCallHistory(reading_client, keys, index, calls, self.deletions, events)
         self.feed = RedisFeed(client, keys, secondary_writes=self.secondary_writes)
