@@ -40,6 +40,20 @@ async def test_no_call_and_no_stream_is_named(serve: Serve) -> None:
     assert 'transcriber_track_lag_seconds{track="inbound"} 0.0' in text
 
 
+async def test_a_server_says_that_it_drains(serve: Serve) -> None:
+    running = await serve()
+    url = running.server.url + "/metrics"
+    async with running.phone.call() as call:
+        await running.live(1)
+        assert "transcriber_draining 0.0" in (await text_of(url))[1].splitlines()
+        draining = asyncio.create_task(running.server.sessions.drain(60))
+        async with asyncio.timeout(20):
+            while "transcriber_draining 1.0" not in (await text_of(url))[1].splitlines():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert await call.hang_up() == 1000
+        await draining
+
+
 async def test_the_figures_may_have_a_listener_of_their_own(tmp_path: object) -> None:
     async with process("--data-dir", str(tmp_path), "--metrics-address", "127.0.0.1:0") as child:
         own = (await wait_for_line(child, b"metrics: on ")).split(b"metrics: on ")[1].decode().strip()

@@ -27,6 +27,7 @@ class SessionMetrics:
         self._live = live
         self._admission = admission
         self._recognition = recognition
+        metrics.draining.set_function(lambda: admission.draining)
         metrics.sockets_unproved.set_function(lambda: admission.pending.unauthenticated)
 
     def update(self) -> None:

@@ -40,6 +40,7 @@ class Metrics:
         self.tracks_capacity = self._gauge(
             "tracks_capacity", "How many live tracks this server estimates that it can carry"
         )
+        self.draining = self._gauge("draining", "1 while the server shuts down and admits no call, else 0")
         self.track_lag_seconds = self._gauge(
             "track_lag_seconds", "Audio received and not yet recognised, of the live track that has most of it", "track"
         )
