@@ -1,11 +1,14 @@
 """Alive, ready, and the numbers."""
 
+import re
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
 from tests.web.conftest import StubSessions, WebClient
 from transcriber import __version__
+from transcriber.web.routes.health import CHECKS
 from transcriber.web.services import Services
 
 
@@ -36,6 +39,47 @@ async def test_not_ready_without_room(web_client: WebClient, sessions: StubSessi
     answer = await (await web_client()).get("/readyz")
     assert answer.status == 503
     assert list((await answer.json())["problems"]) == [state]
+
+
+@pytest.mark.parametrize(
+    ("query", "left"),
+    [
+        ("", ["draining", "full"]),
+        ("?exclude=", ["draining", "full"]),
+        ("?exclude=room", ["draining"]),
+        ("?exclude=full", ["draining"]),
+        ("?exclude=draining&exclude=redis", ["full"]),
+        ("?exclude=redis,%20outbox", ["draining", "full"]),
+        ("?exclude=room,draining", []),
+        ("?_=1", ["draining", "full"]),
+    ],
+)
+async def test_checks_may_be_left_out(
+    web_client: WebClient, sessions: StubSessions, query: str, left: list[str]
+) -> None:
+    sessions.admission.draining = sessions.admission.full = True
+    answer = await (await web_client()).get(f"/readyz{query}")
+    assert answer.status == (503 if left else 200)
+    assert list((await answer.json()).get("problems", {})) == left
+
+
+async def test_what_is_left_out_does_not_degrade_either(web_client: WebClient) -> None:
+    client = await web_client({"degradations": redis_is_away})
+    assert await (await client.get("/readyz?exclude=redis")).json() == {"status": "ready", "live_tracks": 0}
+
+
+async def test_a_check_that_is_none_is_named(web_client: WebClient) -> None:
+    answer = await (await web_client()).get("/readyz?exclude=room,rooom")
+    error = (await answer.json())["error"]
+    assert (answer.status, error["code"]) == (400, "bad_request")
+    assert "no check rooom; there are calls, channels, draining, " in error["message"]
+
+
+def test_every_check_stands_in_the_reference() -> None:
+    text = (Path(__file__).parents[2] / "docs/pages/reference/errors.md").read_text()
+    readiness = text.partition("\n## Readiness\n")[2]
+    rows = re.findall(r"^\| (`[a-z`, ]+`) \|", readiness.partition("| word |")[0], re.MULTILINE)
+    assert set(re.findall(r"`([a-z]+)`", " ".join(rows))) == CHECKS
 
 
 async def test_not_ready_without_its_parts(web_client: WebClient) -> None:

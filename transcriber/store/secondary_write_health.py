@@ -14,6 +14,8 @@ from transcriber.store.redis.errors import failure_reason
 
 log = logging.getLogger(__name__)
 INDEXES = ("calls", "live", "search", "leases", "unindexed")
+PARTS = ("channels", "subscription", "expiry", *INDEXES)
+"""`channels`: publishing; `expiry`: times to live."""
 
 
 @dataclass(slots=True)
@@ -23,7 +25,7 @@ class _Problem:
 
 
 class SecondaryWriteHealth:
-    """By part: `channels` (publishing), `expiry` (times to live), `subscription`, and each of INDEXES.
+    """By part, see PARTS.
 
     Belongs to the event loop's thread.
     """

@@ -198,7 +198,8 @@ PATHS: Json = {
     "/readyz": {
         "get": _operation(
             "Whether a new call would be transcribed",
-            {"200": _answer("yes", ref("Health")), "503": _answer("what is wrong", ref("Health"))},
+            {"200": _answer("yes", ref("Health")), "503": _answer("what is wrong", ref("Health")), **BAD},
+            _query("exclude", "checks to be left out, between commas: see the problems; `room` stands for `full`"),
             tag="operation",
             **OPEN,
         )

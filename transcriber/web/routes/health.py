@@ -2,13 +2,20 @@
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from transcriber.errors import BadRequest
+from transcriber.store.secondary_write_health import PARTS
 from transcriber.web.access.ticket_issuer import TICKET_ISSUER
 from transcriber.web.services import SERVICES, Services
+
+ROOM = "room"
+"""The check whose problem is `full`; it goes by either name."""
+CHECKS = frozenset({"redis", "outbox", "tickets", "draining", "full", ROOM, *PARTS})
+"""What `/readyz` looks at, by the names of the problems."""
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +30,21 @@ async def ready(request: web.Request) -> web.Response:
 
     Anybody may ask, so of what is wrong one word is said (`redis: away`).
     200 with status `degraded`: it would, though something is wrong. A load balancer shall not drop the only server.
+    `?exclude=room,draining` leaves out what the asker does not care for.
     """
+    services, excluded = request.app[SERVICES], _excluded(request)
+    tracks = services.sessions.admission.live_tracks
+    if problems := _without(await _problems(request), excluded):
+        error = {"code": "not_ready", "message": "; ".join(f"{part}: {what}" for part, what in problems.items())}
+        body = {"status": "not_ready", "problems": problems, "live_tracks": tracks, "error": error}
+        return web.json_response(body, status=503)
+    if degraded := _without(_words(services, await services.degradations()), excluded):
+        return web.json_response({"status": "degraded", "problems": degraded, "live_tracks": tracks})
+    return web.json_response({"status": "ready", "live_tracks": tracks})
+
+
+async def _problems(request: web.Request) -> Mapping[str, str]:
+    """What keeps new calls out."""
     services = request.app[SERVICES]
     problems = _words(services, await services.readiness())
     # Redis may take what `readiness` tries and refuse tickets: its rights are by key.
@@ -36,14 +57,20 @@ async def ready(request: web.Request) -> web.Response:
         problems["draining"] = "stopping"
     if admission.full:
         problems["full"] = "busy"
-    tracks = admission.live_tracks
-    if problems:
-        error = {"code": "not_ready", "message": "; ".join(f"{part}: {what}" for part, what in problems.items())}
-        body = {"status": "not_ready", "problems": problems, "live_tracks": tracks, "error": error}
-        return web.json_response(body, status=503)
-    if degraded := _words(services, await services.degradations()):
-        return web.json_response({"status": "degraded", "problems": degraded, "live_tracks": tracks})
-    return web.json_response({"status": "ready", "live_tracks": tracks})
+    return problems
+
+
+def _excluded(request: web.Request) -> Set[str]:
+    """The checks to be left out: `exclude` with names between commas, or once for each, as Kubernetes has it."""
+    given = ",".join(request.query.getall("exclude", ()))
+    names = {name.strip() for name in given.split(",")} - {""}
+    if unknown := sorted(names - CHECKS):
+        raise BadRequest(f"exclude: there is no check {', '.join(unknown)}; there are {', '.join(sorted(CHECKS))}")
+    return {"full" if name == ROOM else name for name in names}
+
+
+def _without(problems: Mapping[str, str], excluded: Set[str]) -> Mapping[str, str]:
+    return {part: word for part, word in problems.items() if part not in excluded}
 
 
 def _words(services: Services, problems: Mapping[str, str]) -> dict[str, str]:
