@@ -149,6 +149,16 @@ proxy: setup ## the ring of real proxies in front of a server (installs Debian's
 	  $$S apt-get install -q -y --no-install-recommends nginx haproxy caddy iproute2; }
 	$(BIN)/python -m pytest -m proxy --timeout 120
 
+# Programs that the ring of deploy/ wants, and the Debian packages that bring them.
+DEPLOY_TOOLS = promtool:prometheus
+
+.PHONY: deploy
+deploy: setup ## the ring of the files of deploy/: rules, boards, units, charts (installs Debian's programs for them)
+	@missing=$$(PATH=$$PATH:/usr/sbin:/sbin; for tool in $(DEPLOY_TOOLS); do command -v $${tool%:*} >/dev/null || echo $${tool#*:}; done); \
+	  test -z "$$missing" || { S=$$([ "$$(id -u)" = 0 ] || echo sudo); $$S apt-get update -q && \
+	  $$S apt-get install -q -y --no-install-recommends $$missing; }
+	$(BIN)/python -m pytest -m deploy --timeout 300
+
 .PHONY: bench-ring
 bench-ring: setup ## the ring that runs every section of `transcriber bench` once, briefly
 	$(BIN)/python -m pytest -m bench --timeout 300
@@ -162,7 +172,7 @@ node: setup ## the ring of the Node example (skipped without node and npm, or wh
 	$(BIN)/python -m pytest -m node --timeout 300
 
 .PHONY: ci
-ci: check test bench-ring compile node api browser docs hostile proxy chaos soak speech korean ## what the CI runs
+ci: check test bench-ring compile node api browser docs hostile proxy deploy chaos soak speech korean ## what the CI runs
 	$(BIN)/transcriber demo --speed 4
 
 .PHONY: clean
