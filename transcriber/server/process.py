@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 
+from transcriber.runtime import service_manager
 from transcriber.runtime.background import run_in_background
 from transcriber.server.server import Server, running
 from transcriber.settings.definition import Settings
@@ -41,6 +42,7 @@ async def serve_until_signalled(
                 report(line)
             run_in_background(stack, _reload_on(reload, server), name="heeding SIGHUP")
             _keep_start_out_of_collections()
+            service_manager.ready(f"on {server.url}")
             await stop.wait()
     except asyncio.CancelledError:
         if not stop.is_set():
@@ -60,6 +62,7 @@ def _stop(stop: asyncio.Event, server: Server, report: Callable[[str], None]) ->
         return
     stop.set()
     live = server.sessions.live_streams
+    service_manager.stopping(f"{live} live streams")
     if live:
         report(f"stopping: {live} live streams may go on for {server.settings.drain_s} s; a second signal hurries")
 
@@ -67,9 +70,11 @@ def _stop(stop: asyncio.Event, server: Server, report: Callable[[str], None]) ->
 async def _reload_on(requested: asyncio.Event, server: Server) -> None:
     while await requested.wait():
         requested.clear()
+        service_manager.reloading()
         if server.certificate is not None:
             server.certificate.refresh()
         await server.recognition.change_model()
+        service_manager.ready(f"on {server.url}")
 
 
 def _allow_many_files() -> None:
