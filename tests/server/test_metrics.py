@@ -2,14 +2,28 @@
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
 
+from bench.own_redis import OwnRedis, own_redis
 from tests.process import process, wait_for_line, wait_until_ready
+from tests.sample_events import until
 from tests.server.conftest import Serve
+from tests.server.test_clock import caller_speech
+from tests.server.troubled import metric
+from transcriber.audio.wav import Recording
 from transcriber.errors import ConfigError
+from transcriber.recognition.supervisor.model_process import ModelProcess
 from transcriber.settings.definition import load_settings
+
+
+@pytest.fixture
+async def redis() -> AsyncIterator[OwnRedis]:
+    """A redis-server of this test's own."""
+    async with own_redis() as server:
+        yield server
 
 
 async def text_of(url: str) -> tuple[int, str]:
@@ -52,6 +66,33 @@ async def test_a_server_says_that_it_drains(serve: Serve) -> None:
                 await asyncio.sleep(0.01)
         assert await call.hang_up() == 1000
         await draining
+
+
+async def test_how_late_finals_and_writes_are_is_counted(
+    redis: OwnRedis, serve: Serve, demo_model: ModelProcess
+) -> None:
+    """A final that Redis held up is as late as its reader had it."""
+    speech = Recording({"inbound": caller_speech()})
+    running = await serve(model=demo_model, redis_url=redis.url)
+
+    async def waits() -> bool:
+        return await metric(running, "transcriber_outbox_events ") > 0
+
+    async with running.phone.call(speech, parameters={"partials": "false"}) as call:
+        await running.known(call.call_sid)
+        redis.stall()
+        await call.play()
+        assert await call.hang_up() == 1000
+        await until(waits)
+        await asyncio.sleep(1.2)
+        redis.wake()
+        events = await running.ended(call.call_sid)
+    finals = [event for event in events if event["type"] == "final"]
+    assert await metric(running, "transcriber_final_delay_seconds_count") == len(finals) > 0
+    assert await metric(running, "transcriber_final_delay_seconds_sum") > 0
+    writes = await metric(running, "transcriber_write_seconds_count")
+    assert writes == len(events) - 2, "a stream's start and its end are one write each, of two events"
+    assert await metric(running, 'transcriber_write_seconds_bucket{le="1.0"}') < writes
 
 
 async def test_the_figures_may_have_a_listener_of_their_own(tmp_path: object) -> None:

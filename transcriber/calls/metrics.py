@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from transcriber.audio.chunk import TRACKS
 from transcriber.calls.admission import AdmissionPolicy
+from transcriber.calls.final_delay import FinalDelay
 from transcriber.calls.session import Session
 from transcriber.observability.metrics import Metrics
 from transcriber.recognition.service import RecognitionService
@@ -29,6 +30,10 @@ class SessionMetrics:
         self._recognition = recognition
         metrics.draining.set_function(lambda: admission.draining)
         metrics.sockets_unproved.set_function(lambda: admission.pending.unauthenticated)
+
+    def final_delay(self, endpoint_ms: int) -> FinalDelay:
+        """For a new stream."""
+        return FinalDelay(self._metrics.final_delay_seconds, endpoint_ms=endpoint_ms)
 
     def update(self) -> None:
         """Set the gauges to what is true now."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum, auto
 
 from transcriber.audio.chunk import SAMPLE_RATE_HZ, AudioChunk
+from transcriber.calls.final_delay import FinalDelay
 from transcriber.errors import RecognitionError
 from transcriber.events.factory import Fact, StreamEventFactory
 from transcriber.events.schema import iso_time
@@ -49,6 +50,7 @@ class Session:
         recognition: StreamRecognition,
         outbox: Outbox,
         speakers: Mapping[str, str],
+        delay: FinalDelay,
     ) -> None:
         model = recognition.model.info
         self.start = start
@@ -56,6 +58,7 @@ class Session:
         self.state = SessionState.LIVE
         self.ending: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         """Done, with the reason, when somebody other than the sender ends the stream."""
+        self._delay = delay
         self._faults: Counter[str] = Counter()
         self._ending_soon: asyncio.Task[None] | None = None
         self._event_factory = StreamEventFactory(
@@ -67,7 +70,11 @@ class Session:
         )
         call_started, stream_started = self._event_factory.started(_now())
         self._sink = outbox.open_stream(
-            call_started, stream_started, at_ms=time.time_ns() // 1_000_000, on_refused=self.end
+            call_started,
+            stream_started,
+            at_ms=time.time_ns() // 1_000_000,
+            on_refused=self.end,
+            on_final=delay.published,
         )
         self._queues: dict[str, TrackQueue] = {
             track: recognition.track_queue(self._results_of(track), self._recognition_failed) for track in start.tracks
@@ -112,6 +119,7 @@ class Session:
 
         Ticks are counted, not seconds: when this process was held up, the frames are there and not read yet.
         """
+        self._delay.tick(self.received.end_ms)
         for track, audio_ms in self.received.audio_ms().items():
             known_ms, ticks = self._progress[track]
             ticks = ticks + 1 if audio_ms == known_ms else 0

@@ -98,7 +98,12 @@ class SessionManager:
         if (refused := self.admission.refusal(start, reserved_tracks=reserved_tracks)) is not None:
             return refused
         session = Session(
-            start, received, recognition=recognition, outbox=self._outbox, speakers=self._speakers.of(start)
+            start,
+            received,
+            recognition=recognition,
+            outbox=self._outbox,
+            speakers=self._speakers.of(start),
+            delay=self._metrics.final_delay(recognition.options.endpoint_ms),
         )
         self._report_shared_tracks(session)
         self._live[start.stream_sid] = session

@@ -1,11 +1,13 @@
 """The server's Prometheus metrics, in a registry of their own."""
 
 import platform
+from collections.abc import Sequence
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
+    Histogram,
     Info,
     PlatformCollector,
     ProcessCollector,
@@ -15,6 +17,8 @@ from prometheus_client import (
 from transcriber import __version__
 
 PREFIX = "transcriber"
+FINAL_DELAY_BUCKETS_S = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30)
+WRITE_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a library-wide switch: creation times would double every counter
 
 
@@ -64,6 +68,14 @@ class Metrics:
         self._add_store_metrics()
 
     def _add_store_metrics(self) -> None:
+        self.final_delay_seconds = self._histogram(
+            "final_delay_seconds",
+            "From the end of speech as recognised to the final that Redis has confirmed, less ENDPOINT_MS",
+            FINAL_DELAY_BUCKETS_S,
+        )
+        self.write_seconds = self._histogram(
+            "write_seconds", "From handing a write to Redis to its confirmation", WRITE_BUCKETS_S
+        )
         self.publish_failures = self._counter("publish_failures", "Writes to Redis that failed")
         self.index_failures = self._counter("index_failures", "Index writes that failed, made up for later", "index")
         self.events_lost = self._counter("events_lost", "Events given up: neither Redis nor the disk took them")
@@ -103,6 +115,9 @@ class Metrics:
 
     def _gauge(self, name: str, doc: str, *labels: str) -> Gauge:
         return Gauge(name, doc, labels, namespace=PREFIX, registry=self.registry)
+
+    def _histogram(self, name: str, doc: str, buckets: Sequence[float]) -> Histogram:
+        return Histogram(name, doc, namespace=PREFIX, registry=self.registry, buckets=buckets)
 
     def _counter(self, name: str, doc: str, *labels: str) -> Counter:
         return Counter(name, doc, labels, namespace=PREFIX, registry=self.registry)

@@ -5,7 +5,7 @@ import asyncio
 from transcriber.events.schema import CallStarted, StreamStarted
 from transcriber.observability.metrics import Metrics
 from transcriber.outbox.audio_journal import AudioJournal
-from transcriber.outbox.ports import OnRefused
+from transcriber.outbox.ports import OnFinal, OnRefused
 from transcriber.outbox.publishers import Publishers
 from transcriber.outbox.server_directory import ServerDirectory
 from transcriber.outbox.spool import MAX_FILE_BYTES, StreamSpool
@@ -39,14 +39,20 @@ class Outbox:
         self._max_spool_bytes = max_spool_bytes
 
     def open_stream(
-        self, call: CallStarted, stream: StreamStarted, *, at_ms: int, on_refused: OnRefused | None = None
+        self,
+        call: CallStarted,
+        stream: StreamStarted,
+        *,
+        at_ms: int,
+        on_refused: OnRefused | None = None,
+        on_final: OnFinal | None = None,
     ) -> StreamPublisher:
         """See `ports.Outbox`."""
         lease = Lease(self._directory.owner, call.call_sid, stream.stream_sid)
         header = StreamOpened(call=call, stream=stream, at_ms=at_ms)
         journal = self._new_journal(header) if self._journals else None
         spool = StreamSpool(self._directory.spool_path(stream.stream_sid), header, max_bytes=self._max_spool_bytes)
-        return self.publishers.start(lease, spool, journal=journal, on_refused=on_refused)
+        return self.publishers.start(lease, spool, journal=journal, on_refused=on_refused, on_final=on_final)
 
     def _new_journal(self, header: StreamOpened) -> AudioJournal:
         path = self._directory.journal_path(header.stream.stream_sid)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Literal, Protocol
 
 from transcriber.audio.chunk import AudioChunk
-from transcriber.events.schema import CallEnded, CallStarted, Partial, Persisted, StreamStarted, StreamStopped
+from transcriber.events.schema import CallEnded, CallStarted, Final, Partial, Persisted, StreamStarted, StreamStopped
 
 
 class EventSink(Protocol):
@@ -29,13 +29,21 @@ class EventSink(Protocol):
 Refusal = Literal["duplicate", "deleted"]
 """Why a stream that was admitted is refused after all: it is live on another server, or its call was deleted."""
 OnRefused = Callable[[Refusal], None]
+OnFinal = Callable[[Final], None]
+"""Is told of each final that the store has confirmed, with the times of the stream."""
 
 
 class Outbox(Protocol):
     """Where a session's events go."""
 
     def open_stream(
-        self, call: CallStarted, stream: StreamStarted, *, at_ms: int, on_refused: OnRefused | None = None
+        self,
+        call: CallStarted,
+        stream: StreamStarted,
+        *,
+        at_ms: int,
+        on_refused: OnRefused | None = None,
+        on_final: OnFinal | None = None,
     ) -> EventSink:
         """A new stream. `at_ms`: epoch milliseconds of its zero. `on_refused`: called if it may not be one.
 

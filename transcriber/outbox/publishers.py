@@ -3,10 +3,12 @@
 import asyncio
 import logging
 from collections.abc import Iterator
+from functools import partial
 
+from transcriber.events.schema import Final
 from transcriber.observability.metrics import Metrics
 from transcriber.outbox.audio_journal import AudioJournal
-from transcriber.outbox.ports import OnRefused
+from transcriber.outbox.ports import OnFinal, OnRefused
 from transcriber.outbox.spool import StreamSpool
 from transcriber.outbox.stream_publisher import StreamPublisher
 from transcriber.store.event_log import RedisEventLog
@@ -37,6 +39,7 @@ class Publishers:
         journal: AudioJournal | None = None,
         finished: bool = False,
         on_refused: OnRefused | None = None,
+        on_final: OnFinal | None = None,
     ) -> StreamPublisher:
         """One more; see `StreamPublisher`."""
         publisher = StreamPublisher(
@@ -48,11 +51,18 @@ class Publishers:
             journal=journal,
             finished=finished,
             on_refused=on_refused,
+            on_final=partial(self._count, on_final),
         )
         self._running.add(publisher)
         publisher.task.add_done_callback(report_failure)
         publisher.task.add_done_callback(lambda _: self._running.discard(publisher))
         return publisher
+
+    def _count(self, on_final: OnFinal | None, final: Final) -> None:
+        self._metrics.finals.inc()
+        self._metrics.words.inc(len(final.words))
+        if on_final is not None:
+            on_final(final)
 
     @property
     def waiting(self) -> int:

@@ -19,7 +19,7 @@ from transcriber.observability.metrics import Metrics
 from transcriber.outbox.audio_journal import AudioJournal
 from transcriber.outbox.dropped_events import DroppedEvents
 from transcriber.outbox.pending_partials import PendingPartials
-from transcriber.outbox.ports import OnRefused, Refusal
+from transcriber.outbox.ports import OnFinal, OnRefused, Refusal
 from transcriber.outbox.spool import StreamSpool
 from transcriber.outbox.stream_naming import duplicate_error, event_as, header_as
 from transcriber.outbox.stream_writes import EventAppended, StreamClosed, Write, shifted
@@ -39,7 +39,7 @@ class StreamPublisher:
     """Implements `EventSink`. All methods belong to the event loop's thread.
 
     `lease`: whose stream it is. `others`: the publishers of its call's other streams. `finished`: nothing will be sent
-    any more. `on_refused`: see `ports.Outbox`.
+    any more. `on_refused`, `on_final`: see `ports`.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class StreamPublisher:
         *,
         metrics: Metrics,
         others: Callable[[Lease], Iterable["StreamPublisher"]],
+        on_final: OnFinal,
         journal: AudioJournal | None = None,
         finished: bool = False,
         on_refused: OnRefused | None = None,
@@ -58,7 +59,7 @@ class StreamPublisher:
         self.spool = spool
         self._event_log = event_log
         self._metrics = metrics
-        self._others = others
+        self._others, self._on_final = others, on_final
         self._journal = journal
         self._finished = finished
         self._on_refused = on_refused
@@ -199,8 +200,7 @@ class StreamPublisher:
             case EventAppended(number, _, event):
                 await self._retry.attempt(self._event_log.append(self.lease, number, self._on_call_clock(event)))
                 if isinstance(event, Final):
-                    self._metrics.finals.inc()
-                    self._metrics.words.inc(len(event.words))
+                    self._on_final(event)
             case StreamClosed(number, _, stream, call):
                 # A stream that came before this one's end keeps the call from ending, however slow Redis is.
                 for other in self._others(self.lease):

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable
 from contextlib import suppress
 from typing import TypeVar
@@ -32,11 +33,14 @@ class WriteRetry:
 
     async def attempt(self, writing: Awaitable[T]) -> T:
         """Never cancelled: an answer would be left on the connection."""
+        began_s = time.monotonic()
         task = asyncio.ensure_future(writing)
         done, _ = await asyncio.wait((task,), timeout=SLOW_WRITE_S)
         if not done:
             self._spool.spill()
-        return await task
+        answer = await task
+        self._metrics.write_seconds.observe(time.monotonic() - began_s)
+        return answer
 
     def succeeded(self) -> None:
         """The store took a write."""

@@ -73,6 +73,11 @@ class MediaStream:
         """Milliseconds of audio received, by track."""
         return {track: clock.received_samples // SAMPLES_PER_MS for track, clock in self._clocks.items()}
 
+    @property
+    def end_ms(self) -> int:
+        """Where the audio received ends on the stream's clock, of the track that is ahead."""
+        return max((clock.end_sample for clock in self._clocks.values()), default=0) // SAMPLES_PER_MS
+
     def _wait(self, message: messages.Message) -> list[Outcome]:
         match message:
             case messages.Start():
@@ -114,8 +119,7 @@ class MediaStream:
                 self.frames += 1
                 outcomes += self._media(message)
             case messages.Dtmf():
-                end_sample = max(clock.end_sample for clock in self._clocks.values())
-                key = DtmfReceived(message.track, message.digit, end_sample // SAMPLES_PER_MS)
+                key = DtmfReceived(message.track, message.digit, self.end_ms)
                 outcomes += self._within_budget(key)
             case messages.Stop():
                 self.state = MediaStreamState.OVER
