@@ -27,7 +27,7 @@ from transcriber.store.redis_store import RedisStore, open_store
 from transcriber.webhooks.client import WebhookClient
 from transcriber.webhooks.dead_letters import DeadLetters
 from transcriber.webhooks.deliverer import DeliveryContext
-from transcriber.webhooks.dispatcher import CHANNELS, WebhookDispatcher
+from transcriber.webhooks.dispatcher import WebhookDispatcher
 from transcriber.webhooks.metrics import WebhookMetrics
 from transcriber.webhooks.queue import WebhookQueue
 
@@ -67,7 +67,7 @@ def receive(pipe: Any) -> None:
 async def send(store: RedisStore, url: str, wanted: int) -> tuple[float, float]:
     """Wall and CPU seconds of the sender until `wanted` events are delivered."""
     queue = WebhookQueue(store.client, store.keys, name="bench", consumer="bench", lease_s=30)
-    metrics, feed = WebhookMetrics(), RedisFeed(store.client, store.keys, kinds=CHANNELS)
+    metrics, feed = WebhookMetrics(), RedisFeed(store.client, store.keys)
     await queue.register(born_ms=0)
     async with WebhookClient(url, [key_of(SECRET)], timeout_s=15, concurrency=CONCURRENCY) as client:
         context = DeliveryContext(

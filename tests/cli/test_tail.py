@@ -62,7 +62,7 @@ async def test_one_call_to_its_end_across_a_restart_of_redis(tmp_path: Path) -> 
             task, shown, said = await stack.enter_async_context(following(settings, "CA1"))
             await arrived(redis, shown)
             await publish(redis, "transcripts:CA1:final", "not json")
-            await publish(redis, "transcripts:CA2:final", json.dumps(final("of another call")))
+            await redis.publish("transcripts:CA2:final", json.dumps(final("of another call")))
             await publish(redis, "transcripts:CA1:final", json.dumps(final("one")))
             while (event := await next_of(shown)) == {"type": "greeting"}:
                 pass

@@ -3,15 +3,20 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import pytest
 from msgspec.structs import replace
 
+from bench.own_redis import own_redis
 from tests.sample_events import append, final, opened, partial, until
+from tests.server.troubled import user
 from transcriber.errors import StoreError
-from transcriber.store.feed import BEHIND_MESSAGES, RedisFeed
+from transcriber.store.feed import RedisFeed
+from transcriber.store.followers import BEHIND_MESSAGES
 from transcriber.store.ports import PublishedEvent
 from transcriber.store.redis.private_server import PrivateRedis
+from transcriber.store.redis.topics import MAX_IDLE
 from transcriber.store.redis_store import RedisStore, open_store
 
 
@@ -199,3 +204,136 @@ async def answers(store: RedisStore) -> bool:
     except StoreError:
         return False
     return True
+
+
+async def subscribed(store: RedisStore) -> list[tuple[int, int]]:
+    """How many channels and patterns each connection of this store's readers is subscribed to."""
+    clients = await store.client.client_list(_type="pubsub")
+    return [(int(client["sub"]), int(client["psub"])) for client in clients]
+
+
+async def test_only_what_is_read_is_subscribed_to(store: RedisStore) -> None:
+    assert await subscribed(store) == []
+    async with store.feed.follow("CA1"), store.feed.follow("CA1"), store.feed.follow("CA2", partials=False):
+        assert await subscribed(store) == [(5, 0)]
+        async with store.feed.follow(partials=False):
+            assert await subscribed(store) == [(5, 2)]
+        async with store.feed.follow():
+            assert await subscribed(store) == [(5, 3)]
+
+
+async def test_what_nobody_reads_any_more_is_left_after_a_while(store: RedisStore) -> None:
+    feed = RedisFeed(store.client, store.keys, linger_s=0.05)
+    async with feed.follow("CA1"):
+        async with feed.follow("CA2"), feed.follow():
+            assert await subscribed(store) == [(6, 3)]
+        await until(lambda: is_subscribed(store, [(3, 0)]))
+    await until(lambda: is_subscribed(store, []))
+    async with feed.follow("CA1") as messages:
+        await store.event_log.publish(partial("CA1", "again"))
+        assert texts(await take(messages, 1)) == ["again"]
+    await feed.aclose()
+
+
+async def is_subscribed(store: RedisStore, expected: list[tuple[int, int]]) -> bool:
+    return await subscribed(store) == expected
+
+
+async def test_a_reader_who_comes_back_soon_finds_the_subscription(store: RedisStore) -> None:
+    feed = RedisFeed(store.client, store.keys, linger_s=60)
+    await store.client.config_resetstat()
+    for _ in range(20):
+        async with feed.follow("CA1"):
+            pass
+    asked = await store.client.info("commandstats")
+    assert asked["cmdstat_subscribe"]["calls"] == 1
+    assert "cmdstat_unsubscribe" not in asked
+    await feed.aclose()
+
+
+async def test_topics_that_nobody_reads_are_bounded(store: RedisStore) -> None:
+    feed = RedisFeed(store.client, store.keys, linger_s=60)
+    async with feed.follow("CA"):
+        for batch in range(0, 2 * MAX_IDLE, 100):
+            readers = [feed.follow(f"CA{batch + n}") for n in range(100)]
+            async with AsyncExitStack() as stack:
+                await asyncio.gather(*(stack.enter_async_context(reader) for reader in readers))
+        [(channels, _)] = await subscribed(store)
+        assert channels <= MAX_IDLE + 3
+    await feed.aclose()
+
+
+async def test_a_reader_of_everything_and_one_of_a_call_each_get_a_message_once(store: RedisStore) -> None:
+    await opened(store, "CA1")
+    async with store.feed.follow() as everything, store.feed.follow("CA1") as one:
+        for number in (1, 2, 3):
+            await append(store, number, final("CA1", str(number)))
+        assert texts(await take(everything, 3)) == ["1", "2", "3"]
+        assert texts(await take(one, 3)) == ["1", "2", "3"]
+
+
+async def test_readers_without_partials_get_none(store: RedisStore) -> None:
+    await opened(store, "CA1")
+    async with store.feed.follow(partials=False) as everything, store.feed.follow("CA1", partials=False) as one:
+        await store.event_log.publish(partial("CA1", "partial"))
+        await append(store, 1, final("CA1", "final"))
+        assert texts(await take(everything, 1)) == texts(await take(one, 1)) == ["final"]
+
+
+async def test_a_storm_of_readers_misses_nothing(store: RedisStore) -> None:
+    """Readers come and go while everybody publishes: each gets what is published after it entered, in order."""
+    feed = RedisFeed(store.client, store.keys, linger_s=0.0)
+    await asyncio.gather(*(reads_its_own(store, feed, f"CA{reader % 7}", reader) for reader in range(60)))
+    await until(lambda: is_subscribed(store, []))
+    await feed.aclose()
+
+
+async def reads_its_own(store: RedisStore, feed: RedisFeed, call_sid: str, reader: int) -> None:
+    for turn in range(5):
+        mine = [f"{reader} {turn} {number}" for number in range(3)]
+        async with feed.follow(call_sid if reader % 10 else None) as messages:
+            for text in mine:
+                await store.client.publish(store.keys.channel(call_sid, "final"), json.dumps({"text": text}))
+            heard: list[str] = []
+            while len(heard) < len(mine):
+                heard += [text for text in texts(await take(messages, 1)) if text in mine]
+            assert heard == mine
+
+
+RULES: dict[tuple[str, ...], tuple[int, int]] = {
+    ("&p:*", "+@all"): (3, 0),
+    ("&p:*", "+@all", "-subscribe"): (0, 1),
+    ("&p:*", "+@all", "-psubscribe"): (3, 0),
+    ("&p:*:partial", "&p:*:final", "&p:*:event", "+@all", "-subscribe"): (0, 3),
+    ("&p:*", "+@all", "-unsubscribe"): (3, 0),
+}
+
+
+@pytest.mark.parametrize("rules", RULES)
+async def test_a_reader_of_a_call_takes_what_its_rights_allow(rules: tuple[str, ...]) -> None:
+    async with own_redis() as redis:
+        url = await user(redis, "~p:*", *rules)
+        async with await open_store(url, prefix="p", ttl_s=60) as store:
+            feed = RedisFeed(store.client, store.keys, linger_s=0.0)
+            for _ in range(2):
+                async with feed.follow("CA1") as one, feed.follow("CA2"):
+                    await store.event_log.publish(partial("CA2", "of another call"))
+                    await store.event_log.publish(partial("CA1", "own"))
+                    assert texts(await take(one, 1)) == ["own"]
+            assert await subscribed(store) in ([], [RULES[rules]], [tuple(2 * n for n in RULES[rules])])
+            await feed.aclose()
+
+
+@pytest.mark.parametrize("rules", [("+@all",), ("&p:*", "+@all", "-subscribe", "-psubscribe")])
+async def test_without_the_right_to_subscribe_nobody_follows(rules: tuple[str, ...]) -> None:
+    async with own_redis() as redis:
+        url = await user(redis, "~p:*", *rules)
+        async with await open_store(url, prefix="p", ttl_s=60) as store:
+            for call_sid in ("CA1", None):
+                with pytest.raises(StoreError, match="cannot follow") as refused:
+                    async with store.feed.follow(call_sid):
+                        pass
+                assert refused.value.reason == "refused"
+            assert store.secondary_writes.problems == {"subscription": "refused"}
+            await user(redis, "~p:*", "&p:*", "+@all")
+            await until(lambda: asyncio.sleep(0, not store.secondary_writes.problems))

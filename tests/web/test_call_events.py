@@ -80,9 +80,11 @@ class ThisFeed:
         self.followed = 0
 
     @asynccontextmanager
-    async def follow(self, call_sid: str | None = None) -> AsyncIterator[AsyncIterator[PublishedEvent]]:
+    async def follow(
+        self, call_sid: str | None = None, *, partials: bool = True
+    ) -> AsyncIterator[AsyncIterator[PublishedEvent]]:
         self.followed += 1
-        async with self._feed.follow(call_sid) as messages:
+        async with self._feed.follow(call_sid, partials=partials) as messages:
             if self._tricks:
                 await self._tricks.pop(0)()
             yield self._picked(messages)

@@ -22,7 +22,7 @@ from transcriber.store.redis_store import RedisStore
 from transcriber.webhooks.client import WebhookClient
 from transcriber.webhooks.dead_letters import DeadLetters
 from transcriber.webhooks.deliverer import DeliveryContext
-from transcriber.webhooks.dispatcher import CHANNELS, WebhookDispatcher
+from transcriber.webhooks.dispatcher import WebhookDispatcher
 from transcriber.webhooks.metrics import WebhookMetrics
 from transcriber.webhooks.queue import WebhookQueue
 
@@ -131,7 +131,7 @@ def send(store: RedisStore, receiving: Receiving) -> Send:
         queue = WebhookQueue(store.client, store.keys, name=name, consumer=consumer, lease_s=lease_s)
         dead_letters = DeadLetters(store.client, store.keys, name=name, ttl_s=3600)
         await queue.register(born_ms=born_ms)
-        feed = RedisFeed(store.client, store.keys, kinds=CHANNELS)
+        feed = RedisFeed(store.client, store.keys)
         async with WebhookClient(receiving.url, [key_of(SECRET)], timeout_s=timeout_s, concurrency=AT_ONCE) as client:
             context = DeliveryContext(
                 queue=queue,

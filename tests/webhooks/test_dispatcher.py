@@ -49,7 +49,9 @@ class Chatter:
     """A feed on which a call has news in every turn of the loop."""
 
     @asynccontextmanager
-    async def follow(self, call_sid: str | None = None) -> AsyncIterator[AsyncIterator[PublishedEvent]]:
+    async def follow(
+        self, call_sid: str | None = None, *, partials: bool = True
+    ) -> AsyncIterator[AsyncIterator[PublishedEvent]]:
         yield self._messages(call_sid or "CA1")
 
     async def _messages(self, call_sid: str) -> AsyncIterator[PublishedEvent]:
@@ -321,7 +323,7 @@ async def test_a_call_deleted_while_its_event_waits_is_forgotten(
 
 
 class BrokenFeed:
-    def follow(self, call_sid: str | None = None) -> Any:
+    def follow(self, call_sid: str | None = None, *, partials: bool = True) -> Any:
         raise RuntimeError("the feed is broken")
 
 

@@ -8,8 +8,8 @@ import re
 import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from prometheus_client import start_http_server
 
@@ -21,13 +21,12 @@ from transcriber.errors import ConfigError
 from transcriber.observability import logs
 from transcriber.settings.definition import Settings, load_settings
 from transcriber.settings.signing_secret import key_of
-from transcriber.store.feed import RedisFeed
 from transcriber.store.redis_store import RedisStore
 from transcriber.webhooks.client import WebhookClient, checked_url
 from transcriber.webhooks.dead_letter_redelivery import redeliver_dead_letters
 from transcriber.webhooks.dead_letters import DeadLetters
 from transcriber.webhooks.deliverer import DeliveryContext
-from transcriber.webhooks.dispatcher import CHANNELS, WebhookDispatcher
+from transcriber.webhooks.dispatcher import WebhookDispatcher
 from transcriber.webhooks.metrics import OUTCOMES, WebhookMetrics
 from transcriber.webhooks.queue import WebhookQueue
 
@@ -119,7 +118,6 @@ async def _send(args: argparse.Namespace, settings: Settings) -> None:
     async with (
         await open_servers_store(settings) as store,
         _client(args, settings) as client,
-        _feed(store) as feed,
     ):
         queue = _queue(args, store)
         new = await queue.register(born_ms=0 if args.all else None)
@@ -132,7 +130,7 @@ async def _send(args: argparse.Namespace, settings: Settings) -> None:
             max_attempts=args.attempts,
             lease_s=args.takeover_s,
         )
-        dispatcher = WebhookDispatcher(context, feed)
+        dispatcher = WebhookDispatcher(context, store.feed)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, dispatcher.stop)
         with _metrics(args, metrics):
@@ -184,15 +182,6 @@ def _dead_letters(args: argparse.Namespace, settings: Settings, store: RedisStor
 def _client(args: argparse.Namespace, settings: Settings) -> WebhookClient:
     keys = [key_of(secret) for secret in settings.webhook_secret]
     return WebhookClient(args.url, keys, timeout_s=args.timeout_s, concurrency=args.concurrency)
-
-
-@asynccontextmanager
-async def _feed(store: RedisStore) -> AsyncIterator[RedisFeed]:
-    feed = RedisFeed(store.client, store.keys, kinds=CHANNELS)
-    try:
-        yield feed
-    finally:
-        await feed.aclose()
 
 
 @contextmanager

@@ -19,6 +19,10 @@ class Keys:
     def channel(self, call_sid: str, kind: Channel) -> str:
         return f"{self.prefix}:{call_sid}:{kind}"
 
+    def shard_channel(self, call_sid: str, kind: Channel) -> str:
+        """The same for SPUBLISH: in the slot of the call's keys, so that the script that writes them may publish it."""
+        return f"{self.prefix}:{{{call_sid}}}:{kind}"
+
     def patterns(self, kinds: Iterable[Channel] = CHANNELS) -> tuple[str, ...]:
         """PSUBSCRIBE patterns that together are every message of these kinds, of every call."""
         return tuple(self.channel("*", kind) for kind in kinds)
@@ -39,10 +43,11 @@ class Keys:
         return f"{self.prefix}:stream-status"
 
     def parse_channel(self, name: str) -> tuple[str, Channel] | None:
-        """(CallSid, kind) of one of our channels; None for any other name."""
+        """(CallSid, kind) of one of our channels, also of a shard's; None for any other name."""
         head, _, call_sid = name.rpartition(":")[0].partition(":")
+        call_sid = call_sid[1:-1] if call_sid[:1] + call_sid[-1:] == "{}" else call_sid
         for kind in CHANNELS:
-            if head == self.prefix and call_sid and name == self.channel(call_sid, kind):
+            if head == self.prefix and call_sid and name.endswith(f":{kind}"):
                 return call_sid, kind
         return None
 

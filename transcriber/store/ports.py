@@ -66,8 +66,10 @@ class PublishedEvent:
 class Feed(Protocol):
     """What is being published now, by any server on the same Redis."""
 
-    def follow(self, call_sid: str | None = None) -> AbstractAsyncContextManager[AsyncIterator[PublishedEvent]]:
-        """Live messages of one call or of all.
+    def follow(
+        self, call_sid: str | None = None, *, partials: bool = True
+    ) -> AbstractAsyncContextManager[AsyncIterator[PublishedEvent]]:
+        """Live messages of one call or of all, with or without partials.
 
         Once entered, nothing published later is missed, unless the reader falls behind its bound: then partials are
         dropped, and at last the iteration ends.

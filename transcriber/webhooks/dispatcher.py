@@ -9,13 +9,11 @@ import time
 from contextlib import suppress
 
 from transcriber.errors import ReceiverGone, StoreError
-from transcriber.events.schema import Channel
 from transcriber.runtime.cancellation import cancel
 from transcriber.store.ports import Feed, PublishedEvent
 from transcriber.webhooks.client import LeaseLost
 from transcriber.webhooks.deliverer import CallDeliverer, DeliveryContext, Stopping
 
-CHANNELS: tuple[Channel, ...] = ("final", "event")
 MAX_HELD_CALLS = 2_000
 """Calls held at once, those that wait for another try included; the others wait in Redis, where nothing is lost."""
 MAX_READY_CALLS = 10_000
@@ -149,7 +147,7 @@ class WebhookDispatcher:
         """Whatever is published wakes its call; whenever we begin to listen, what came before is looked for."""
         while True:
             try:
-                async with self._feed.follow() as messages:
+                async with self._feed.follow(partials=False) as messages:
                     self._sweep_now.set()
                     async for message in messages:
                         if _matters(message):

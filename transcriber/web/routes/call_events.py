@@ -56,9 +56,9 @@ async def _follow_all(request: web.Request, answer: SseResponse, *, partials: bo
     outage = ""
     while not closing.is_set():
         try:
-            async with services.feed.follow() as messages:
+            async with services.feed.follow(partials=partials) as messages:
                 outage = ""
-                await _send_all(messages, answer, request, partials=partials)
+                await _send_all(messages, answer, request)
         except StoreError as error:
             if error.reason != outage:
                 outage = error.reason
@@ -68,13 +68,11 @@ async def _follow_all(request: web.Request, answer: SseResponse, *, partials: bo
         await pause(answer, closing, services.sse_retry_s)
 
 
-async def _send_all(
-    messages: AsyncIterator[PublishedEvent], answer: SseResponse, request: web.Request, *, partials: bool
-) -> None:
+async def _send_all(messages: AsyncIterator[PublishedEvent], answer: SseResponse, request: web.Request) -> None:
     every_s = request.app[SERVICES].heartbeat_s
     async with aclosing(with_heartbeats(messages, every_s=every_s, closing=request.app[CLOSING])) as arriving:
         async for message in arriving:
             if message is None:
                 await answer.heartbeat()
-            elif partials or message.channel != "partial":
+            else:
                 await answer.send(message.json, kind=parse(message.json).get("type"))

@@ -43,7 +43,7 @@ class CallEventStream:
             live = False
             try:
                 # Follow first, then read: what is published in between comes twice, and never not at all.
-                async with self._services.feed.follow(self._call_sid) as messages:
+                async with self._services.feed.follow(self._call_sid, partials=self._partials) as messages:
                     live, outage = True, ""
                     if await self._read(messages):
                         return
@@ -103,7 +103,7 @@ class CallEventStream:
     async def _send_published(self, message: PublishedEvent) -> bool:
         event = parse(message.json)
         if message.channel == "partial":
-            if self._partials and not self._stale(event):
+            if not self._stale(event):
                 await self._answer.send(message.json, kind=event.get("type"))
             return False
         seq = event.get("seq")
