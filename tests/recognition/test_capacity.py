@@ -10,15 +10,20 @@ def spent(load: RecognitionLoad, *, audio_s: float, cores_a_track: float) -> Non
     load.group(1)[0].record(waited_s=0.0, cpu_s=audio_s * cores_a_track, audio_s=audio_s)
 
 
-def capacity(load: RecognitionLoad, *, speech_cost: float = 0.05, gated: bool = True, workers: int = 2) -> Capacity:
-    return Capacity(load, workers=workers, speech_cost=speech_cost, vad_enabled=gated)
+def capacity(load: RecognitionLoad, *, speech_cost: float = 0.05, gated: bool = True, cores: float = 2) -> Capacity:
+    return Capacity(load, cores=cores, speech_cost=speech_cost, vad_enabled=gated)
 
 
-def test_room_goes_with_the_workers_and_against_the_cost() -> None:
+def test_room_goes_with_the_cores_and_against_the_cost() -> None:
     usual = capacity(RecognitionLoad()).tracks()
-    assert capacity(RecognitionLoad(), workers=4).tracks() > 2 * usual
+    assert capacity(RecognitionLoad(), cores=4).tracks() > 2 * usual
     assert capacity(RecognitionLoad(), speech_cost=0.1).tracks() < usual
     assert capacity(RecognitionLoad(), gated=False).tracks() < usual
+
+
+def test_a_quota_of_half_a_core_leaves_about_half_the_room_of_a_core() -> None:
+    one = capacity(RecognitionLoad(), cores=1).tracks()
+    assert 0.35 * one < capacity(RecognitionLoad(), cores=0.5).tracks() <= 0.5 * one
 
 
 def test_few_dear_tracks_leave_more_to_spare_than_many_cheap_ones() -> None:
@@ -65,4 +70,4 @@ def test_another_model_begins_anew() -> None:
 
 
 def test_one_call_always_finds_room() -> None:
-    assert capacity(RecognitionLoad(), speech_cost=100.0, workers=1).tracks() == 2
+    assert capacity(RecognitionLoad(), speech_cost=100.0, cores=1).tracks() == 2

@@ -6,20 +6,20 @@ from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
-import psutil
-
 from transcriber import __version__
 from transcriber.benchmark.section_report import Value
 from transcriber.catalog import ModelFolder, static_graph
+from transcriber.runtime.machine import Share
 
 
 def describe_machine(model: ModelFolder) -> Mapping[str, Value]:
     """Name and value, as they are to be shown. `others_load`: what else ran here in the last minute, in cores."""
     name = model.name if model.name != "model" else f"{model.path.parent.name}/{model.name}"
+    share = Share.now()
     return {
         "cpu": _cpu(),
-        "cores": os.cpu_count(),
-        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
+        "cores": round(share.cores, 2),
+        "memory_gb": round(share.memory / 1e9, 1),
         "others_load": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
         "transcriber": __version__,

@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import dataclasses
 import json
-import os
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from transcriber.cli.arguments import count, positive
 from transcriber.cli.command import Subparsers, add_command
 from transcriber.cli.terminal_text import print_status
 from transcriber.errors import AudioFileError, ConfigError
+from transcriber.runtime.machine import cpu_cores
 from transcriber.settings.definition import load_settings
 
 SECTIONS = ("parity", "accuracy", "cost", "capacity", "latency", "memory")
@@ -149,7 +149,7 @@ def _progress() -> Iterator[Callable[[str], None]]:
 
 
 def _draw(path: Path, result: capacity.CapacityResult, plan: Plan) -> None:
-    title = f"{plan.model.name}, {os.cpu_count()} cores"
+    title = f"{plan.model.name}, {cpu_cores():.3g} cores"
     try:
         path.write_text(chart.svg(result.steps, bound_ms=plan.bound_ms, title=title))
     except OSError as error:

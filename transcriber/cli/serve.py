@@ -10,6 +10,7 @@ from transcriber.cli.setting_flags import add_setting_flags, settings_of
 from transcriber.cli.terminal_text import print_status
 from transcriber.observability import logs
 from transcriber.runtime import allocator
+from transcriber.runtime.machine import Share
 from transcriber.server.process import serve_until_signalled
 from transcriber.server.server import Server
 from transcriber.settings import local_key
@@ -44,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
 def _greeting(server: Server) -> list[str]:
     model, tracks = server.recognition.model, server.sessions.admission.max_tracks
     lines = [f"model: {model.name}, language {model.language}; room for {tracks} tracks at once"]
+    lines += [f"machine: {line}" for line in Share.now().limits()]
     if model.name == catalog.DEMO:
         lines.append(
             "model: this is the small demo model: about 2,250 words of call-centre English, good for trying things "

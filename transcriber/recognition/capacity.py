@@ -19,11 +19,15 @@ FORGET_S = 6_000.0
 
 
 class Capacity:
-    """An estimate that follows the calls. `speech_cost`: CPU seconds for a second of speech, recognised in one go."""
+    """An estimate that follows the calls.
 
-    def __init__(self, load: RecognitionLoad, *, workers: int, speech_cost: float, vad_enabled: bool) -> None:
+    `cores`: what recognition may use at once, parts of a core too; `speech_cost`: CPU seconds for a second of speech,
+    recognised in one go.
+    """
+
+    def __init__(self, load: RecognitionLoad, *, cores: float, speech_cost: float, vad_enabled: bool) -> None:
         self._load = load
-        self._workers = workers
+        self._cores = cores
         self._share = SPEECH_SHARE if vad_enabled else 1.0
         self.restart(speech_cost=speech_cost)
 
@@ -41,7 +45,7 @@ class Capacity:
         self._seen = (audio_s, cpu_s)
         if self._audio_s > FORGET_S:
             self._audio_s, self._cpu_s = self._audio_s / 2, self._cpu_s / 2
-        return max(2, _tracks(self._workers, self._cpu_s / self._audio_s + INGEST_CORES))
+        return max(2, _tracks(self._cores, self._cpu_s / self._audio_s + INGEST_CORES))
 
 
 def _tracks(cores: float, cost: float) -> int:

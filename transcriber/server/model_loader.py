@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +19,7 @@ from transcriber.recognition.model_registry import ModelRegistry
 from transcriber.recognition.supervisor.loaded_model import LoadedModel
 from transcriber.recognition.supervisor.model_process import ModelProcess
 from transcriber.recognition.worker.protocol import ModelSource, VoskModel
-from transcriber.runtime.machine import memory_bytes
+from transcriber.runtime.machine import Share
 from transcriber.settings.definition import Settings
 
 log = logging.getLogger(__name__)
@@ -35,7 +34,11 @@ class ModelLoader:
     """
 
     def __init__(self, settings: Settings, metrics: Metrics, *, report: Callable[[str], None]) -> None:
-        self.workers = settings.workers or os.cpu_count() or 1
+        share = Share.now()
+        self.workers = settings.workers or share.whole_cores
+        self.cores = min(self.workers, share.cores)
+        """What the workers can use at once."""
+        self._memory = share.memory
         self.load = RecognitionLoad()
         self._metrics = metrics
         self._settings = settings
@@ -58,7 +61,7 @@ class ModelLoader:
             installed=lambda: installed(self._settings.data_dir),
             load=self._load_folder,
             load_dynamic=self._load_dynamic,
-            budget_bytes=self._settings.models_memory_mb << 20 or memory_bytes() // 2,
+            budget_bytes=self._settings.models_memory_mb << 20 or self._memory // 2,
         )
 
     async def change(self, models: ModelRegistry, capacity: Capacity) -> None:

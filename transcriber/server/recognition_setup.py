@@ -61,7 +61,7 @@ async def open_recognition(
     )
     capacity = Capacity(
         model_loader.load,
-        workers=model_loader.workers,
+        cores=model_loader.cores,
         speech_cost=model.info.speech_cost,
         vad_enabled=settings.speech_gate,
     )

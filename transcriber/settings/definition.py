@@ -121,7 +121,7 @@ class Settings:
     models_memory_mb: int = _setting(
         values.integer(0, 10_000_000),
         0,
-        "MB of memory for models that calls ask for, besides the default; 0 = half of the machine's",
+        "MB of memory for models that calls ask for, besides the default; 0 = half of what the server may use",
     )
     strict_model: bool = _setting(
         values.flag, False, "refuse streams that ask for a model or language that is not installed"
@@ -135,7 +135,7 @@ class Settings:
         "milliseconds of silence that end an utterance",
     )
     workers: int = _setting(
-        values.integer(0, 1024), 0, "recognition processes, which share one loaded model; 0 = one per core"
+        values.integer(0, 1024), 0, "recognition processes, which share one loaded model; 0 = one per core it may use"
     )
     max_tracks: int = _setting(
         values.integer(0, 100_000), 0, "live tracks admitted; 0 = from the capacity measured at start and by calls"

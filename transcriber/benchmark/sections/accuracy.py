@@ -1,6 +1,5 @@
 """Section `accuracy`: word and character errors against the transcripts, with the VAD on and off, and a peer's."""
 
-import os
 from collections.abc import Sequence
 
 from transcriber.benchmark import load
@@ -8,6 +7,7 @@ from transcriber.benchmark.call_result import CallResult
 from transcriber.benchmark.plan import Plan
 from transcriber.benchmark.section_report import Row, SectionReport
 from transcriber.recognition.word_errors import Errors, word_errors, words_of
+from transcriber.runtime.machine import whole_cores
 
 NOTHING_SAID = "accuracy needs to know what is said: a .json with the turns beside each recording, or --manifest"
 
@@ -19,7 +19,7 @@ async def measure(plan: Plan) -> SectionReport:
     for opened in plan.systems(gate_off_first=True):
         async with opened as system:
             plan.report(f"accuracy: {system.name}, {len(calls)} recordings")
-            outcome = await load.play_at_full_speed(system, calls, at_once=2 * (os.cpu_count() or 1))
+            outcome = await load.play_at_full_speed(system, calls, at_once=2 * whole_cores())
         rows.append(_row(system.name, outcome.require_success().results))
     return SectionReport(
         section="accuracy",

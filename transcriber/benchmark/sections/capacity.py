@@ -1,7 +1,6 @@
 """Section `capacity`: the most two-track calls in real time whose finals still come within a bound."""
 
 import asyncio
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from transcriber.benchmark.section_report import Row, SectionReport, percentile
 from transcriber.benchmark.sections.latency import NOTES, source_of_turns
 from transcriber.benchmark.system_under_test import SystemUnderTest
 from transcriber.errors import ServerUnreachable
+from transcriber.runtime.machine import cpu_cores
 
 MIN_MEASURED_SHARE = 0.5
 """A step in which the delays of fewer turns than this share could be measured fails, however short they were."""
@@ -139,7 +139,7 @@ def _row(name: str, most: int, steps: Sequence[Step]) -> Row:
         "side": name,
         "calls": most,
         "too_many": bad,
-        "tracks_per_core": round(2 * most / (os.cpu_count() or 1), 1),
+        "tracks_per_core": round(2 * most / cpu_cores(), 1),
         "p50_ms": at_most.p50_ms if at_most else None,
         "p95_ms": at_most.p95_ms if at_most else None,
         "cores_used": at_most.cores if at_most else None,

@@ -1,12 +1,11 @@
 """Section `cost`: CPU seconds that a second of one track costs, in real time, against Vosk alone in the same run."""
 
-import os
-
 from transcriber.audio import sample_calls
 from transcriber.audio.wav import read_recording
 from transcriber.benchmark import bare_vosk, load
 from transcriber.benchmark.plan import Plan
 from transcriber.benchmark.section_report import Row, SectionReport, ratio, rounded
+from transcriber.runtime.machine import whole_cores
 
 LOAD_SHARE = 0.5
 """Of the load: bare Vosk and a service with its VAD off must keep up as well."""
@@ -27,7 +26,7 @@ async def measure(plan: Plan) -> SectionReport:
             plan.model.band,
             tracks,
             warm_on=other if warm else None,
-            threads=os.cpu_count() or 1,
+            threads=whole_cores(),
         )
         costs[name] = (value, None)
     for opened in plan.systems(gate_off_first=True):

@@ -1,7 +1,6 @@
 """Section `memory`: a server's start, what it needs at rest and for a live track, what calls leave behind."""
 
 import asyncio
-import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +10,7 @@ from transcriber.benchmark.material import Call
 from transcriber.benchmark.plan import Plan
 from transcriber.benchmark.section_report import Row, SectionReport, rounded
 from transcriber.benchmark.system_under_test import SystemUnderTest
+from transcriber.runtime.machine import whole_cores
 
 MB = 1e6
 BATCHES = 20
@@ -69,7 +69,7 @@ async def _slope(system: SystemUnderTest, excerpts: Sequence[Call]) -> float:
 
 
 def _calls_per_batch() -> int:
-    return 2 * (os.cpu_count() or 1)
+    return 2 * whole_cores()
 
 
 def _row(

@@ -1,6 +1,5 @@
 """Section `parity`: the words that come out of the service are those of Vosk alone; what the VAD changes."""
 
-import os
 from collections.abc import Sequence
 
 from transcriber.benchmark import bare_vosk, load
@@ -9,6 +8,7 @@ from transcriber.benchmark.plan import Plan
 from transcriber.benchmark.section_report import Row, SectionReport
 from transcriber.benchmark.transcriber_service import run_service
 from transcriber.recognition.word_errors import Errors, word_errors, words_of
+from transcriber.runtime.machine import whole_cores
 
 Texts = dict[tuple[int, str], list[str]]
 """Words by number of the call and track."""
@@ -26,7 +26,7 @@ async def measure(plan: Plan) -> SectionReport:
     for speech_gate in (False, True):
         async with run_service(plan.model, speech_gate=speech_gate) as system:
             plan.report(f"parity: {system.name}")
-            outcome = await load.play_at_full_speed(system, calls, at_once=2 * (os.cpu_count() or 1))
+            outcome = await load.play_at_full_speed(system, calls, at_once=2 * whole_cores())
         recognized[system.name] = words_by_track(outcome.require_success().results)
     rows = [_row(plan, name, expected, found) for name, found in (("bare Vosk", expected), *recognized.items())]
     return SectionReport(

@@ -4,6 +4,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from transcriber.runtime import machine
+
 GRAPH_FACTOR = 0.05
 """Composed graph / (language model x lexicon per word), all in bytes: 0.031 (en-demo), 0.047 (ko)."""
 MEMORY_FACTOR = 3.3
@@ -13,7 +15,6 @@ WORKING_FACTOR = 2.0
 BYTES_PER_S = 7e6
 """Composed graph made in a second of the whole work: 7 MB (ko)."""
 BASE_BYTES = 64 << 20
-CGROUP = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,9 @@ class Machine:
     @classmethod
     def now(cls, folder: Path) -> "Machine":
         """Memory this process may still take (a container's limit counts), disk where `folder` lies."""
-        return cls(min(_memory_available(), _container_room()), shutil.disk_usage(folder).free)
+        room = machine.memory_room()
+        free = _memory_available() if room is None else min(_memory_available(), room)
+        return cls(free, shutil.disk_usage(folder).free)
 
     def lacks(self, needs: Needs) -> list[str]:
         """What there is too little of, in words."""
@@ -68,15 +71,3 @@ def _memory_available() -> int:
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) * 1024
     return 1 << 62
-
-
-def _container_room() -> int:
-    """Bytes up to the control group's limit; the page cache it counts as used would be given back."""
-    try:
-        limit = int((CGROUP / "memory.max").read_text())  # "max": none
-        used = int((CGROUP / "memory.current").read_text())
-        lines = (CGROUP / "memory.stat").read_text().splitlines()
-    except (OSError, ValueError):
-        return 1 << 62
-    cache = sum(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
-    return max(0, limit - used + cache)
