@@ -111,6 +111,15 @@ async def test_what_is_missing_is_named(web_client: WebClient, sessions: StubSes
     assert (await client.post(f"/v1/calls/{LIVE}/attach")).status == 503
 
 
+async def test_where_the_proxy_has_other_servers_one_without_room_may_be_asked(
+    web_client: WebClient, twilio: tuple[TwilioRest, dict[str, Any]], sessions: StubSessions
+) -> None:
+    sessions.admission.full = True
+    client = await web_client(**twilio[1])
+    assert (await client.post(f"/v1/calls/{LIVE}/attach")).status == 503
+    assert (await client.post(f"/v1/calls/{LIVE}/attach", headers={"X-Other-Servers": "yes"})).status == 201
+
+
 @pytest.mark.parametrize(
     "body", ["[]", "{", '{"track":"all"}', '{"track":[]}', '{"name":"a b"}', '{"other":1}', '{"parameters":{"a":1}}']
 )

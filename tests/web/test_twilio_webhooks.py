@@ -107,6 +107,19 @@ async def test_without_room_the_call_goes_on(web_client: WebClient, sessions: St
     assert [child.tag for child in root] == ["Pause"]
 
 
+@pytest.mark.parametrize("state", ["draining", "full"])
+async def test_without_room_the_stream_goes_to_another_server_if_the_proxy_has_one(
+    web_client: WebClient, sessions: StubSessions, state: str
+) -> None:
+    setattr(sessions.admission, state, True)
+    client = await web_client(**SIGNED)
+    for said, started in (("yes", True), ("no", False), ("", False)):
+        request = signed("/v1/twiml", CALL)
+        request["headers"]["X-Other-Servers"] = said
+        answer = await client.post("/v1/twiml", **request)
+        assert (b"<Start>" in await answer.read()) == started
+
+
 async def test_without_tickets_the_stream_goes_without(web_client: WebClient) -> None:
     root = await answered(await web_client({"tickets": NoTickets()}))
     assert root.find("Start/Stream") is not None

@@ -16,6 +16,7 @@ from transcriber.settings.host_address import is_loopback
 PROXY_HEADERS = (
     *("via", "forwarded", "max-forwards", "proxy-", "cdn-loop", "surrogate-"),
     *("x-forward", "x-original-", "x-real-", "x-client-", "x-cluster-", "x-remote-", "x-proxy", "x-rewrite-", "x-host"),
+    "x-other-servers",
     *("client-ip", "true-client-ip", "x-true-client-ip", "remote-", "x-source-ip", "x-ssl-", "ssl-client-", "x-cache"),
     *("x-request-start", "x-http-host-override", "z-forwarded-", "x-coming-", "wl-proxy-", "disguised-host"),
     *("cf-", "cloudfront-", "x-amz-cf-", "x-amzn-", "fastly-", "akamai-", "x-akamai-", "incap-", "x-sucuri-", "fly-"),

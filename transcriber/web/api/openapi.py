@@ -73,19 +73,26 @@ def _static() -> Json:
     }
 
 
-def _attachment(summary: str, status: str, wish: str) -> Json:
+def _attachment(summary: str, status: str, wish: str, *more: Json) -> Json:
     refusals = {"409": _error("not in progress, no track left, or not configured"), "502": _error("Twilio fails")}
     return {
         "post": _operation(
             summary,
             {status: _answer("done", ref("Attached")), **refusals, **SLOW, **BAD, **NONE, **CLOSED},
             CALL_SID,
+            *more,
             tag="Twilio",
             requestBody={"content": {"application/json": {"schema": ref(wish)}}},
         )
     }
 
 
+OTHER_SERVERS: Json = {
+    "name": "X-Other-Servers",
+    "in": "header",
+    "schema": {"type": "string", "enum": ["yes"]},
+    "description": "set by a proxy: if this server has no room, another one may take the stream",
+}
 FORM: Json = {
     "requestBody": {
         "content": {"application/x-www-form-urlencoded": {"schema": {"type": "object"}}},
@@ -156,7 +163,9 @@ PATHS: Json = {
             tag="live",
         )
     },
-    "/v1/calls/{call_sid}/attach": _attachment("Start a stream on a call in progress at Twilio", "201", "Attach"),
+    "/v1/calls/{call_sid}/attach": _attachment(
+        "Start a stream on a call in progress at Twilio", "201", "Attach", OTHER_SERVERS
+    ),
     "/v1/calls/{call_sid}/detach": _attachment("Stop that stream; the call goes on", "200", "Detach"),
     "/v1/events": {
         "get": _operation(
@@ -169,6 +178,7 @@ PATHS: Json = {
         "post": _operation(
             "Voice webhook: TwiML that starts a stream of both tracks",
             {"200": _answer("TwiML", media="application/xml"), **UNSIGNED},
+            OTHER_SERVERS,
             tag="Twilio",
             **FORM,
         )

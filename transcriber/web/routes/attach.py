@@ -11,7 +11,7 @@ from transcriber.telephony.twilio.rest_api import MAX_PARAMETERS, StreamRequest,
 from transcriber.telephony.twilio.signature import PublicAddress
 from transcriber.web.access.ticket_issuer import TICKET_ISSUER
 from transcriber.web.api.parameters import call_sid_of, json_body
-from transcriber.web.routes.twilio_webhooks import STATUS, media_path
+from transcriber.web.routes.twilio_webhooks import STATUS, media_path, others_may_take
 from transcriber.web.services import SERVICES, Services
 
 NAME = "transcriber"
@@ -23,7 +23,7 @@ MAX_PARAMETER_CHARS = 499
 
 
 async def attach(request: web.Request) -> web.Response:
-    """Start a stream to this server, with a one-time ticket and the status callback."""
+    """Start a stream to this server (or whichever a proxy chooses), with a one-time ticket and the status callback."""
     services = request.app[SERVICES]
     call_sid = call_sid_of(request)
     body = await _body(request, "name", "track", "parameters")
@@ -33,7 +33,8 @@ async def attach(request: web.Request) -> web.Response:
     parameters = _parameters(body.get("parameters", {}))
     name = _name(body)
     twilio_api = _twilio_api(services)
-    if services.sessions.admission.draining or services.sessions.admission.full:
+    admission = services.sessions.admission
+    if (admission.draining or admission.full) and not others_may_take(request):
         raise TelephonyError(503, "unavailable", "this server has no room for another call; try again later")
     # First: whatever Twilio might leave out, it is not the ticket.
     ticket = await request.app[TICKET_ISSUER].issue(call_sid)

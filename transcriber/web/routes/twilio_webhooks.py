@@ -18,6 +18,7 @@ from transcriber.web.services import SERVICES, Services
 
 MEDIA = "/v1/media"
 STATUS = "/v1/stream-status"
+OTHER_SERVERS = "X-Other-Servers"
 MAX_REPORT_CHARS = 500
 MAX_SID_CHARS = 64
 WHY = {
@@ -96,7 +97,7 @@ async def _target(request: web.Request, form: Mapping[str, str]) -> tuple[Stream
     if not SID.fullmatch(call_sid):
         return None, "no_call"
     admission = services.sessions.admission
-    if admission.draining or admission.full:
+    if (admission.draining or admission.full) and not others_may_take(request):
         services.metrics.refusals.labels(status="503").inc()
         return None, "draining" if admission.draining else "full"
     ticket = ""
@@ -109,6 +110,11 @@ async def _target(request: web.Request, form: Mapping[str, str]) -> tuple[Stream
             return None, "no_ticket"
     url = _public(request, "ws") + media_path(services.settings, ticket)
     return StreamTarget(url, _public(request, "http") + STATUS, ticket), ""
+
+
+def others_may_take(request: web.Request) -> bool:
+    """Whether the proxy in front says that it has other servers for a stream that this one has no room for."""
+    return request.headers.get(OTHER_SERVERS, "") == "yes"
 
 
 def media_path(settings: Settings, ticket: str) -> str:
