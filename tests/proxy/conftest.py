@@ -5,6 +5,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -15,8 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from tests.proxy.configurations import CONFIGURATIONS
+from tests.proxy.shipped import NAME, SHIPPED, Place
+from transcriber.telephony.simulator.certificate_pinning import fingerprint_of
 
 WITHIN_S = 40.0
 
@@ -60,12 +64,14 @@ def network() -> Iterator[Network]:
 class Outsider:
     """Somebody on the other machine."""
 
-    def __init__(self, child: asyncio.subprocess.Process) -> None:
+    def __init__(self, child: asyncio.subprocess.Process, here: str) -> None:
+        self.here = here
+        """The address at which this machine is reached from there."""
         self._child = child
 
-    async def ask(self, address: tuple[str, int], raw: str) -> int:
+    async def ask(self, address: tuple[str, int], raw: str, *, tls: bool = False) -> int:
         """The status that exactly these bytes are answered with."""
-        return int((await self._do({"address": address, "raw": raw}))["status"])
+        return int((await self._do({"address": address, "raw": raw, "tls": tls}))["status"])
 
     async def call(self, **target: str) -> dict[str, Any]:
         """A call: `{"closed": code}` or `{"refused": why}`."""
@@ -88,7 +94,7 @@ async def outsider(network: Network) -> AsyncIterator[Outsider]:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
-    yield Outsider(child)
+    yield Outsider(child, network.here)
     assert child.stdin is not None
     child.stdin.close()
     await asyncio.wait_for(child.wait(), WITHIN_S)
@@ -107,18 +113,14 @@ async def proxy(network: Network, tmp_path: Path) -> AsyncIterator[OpenProxy]:
             found = CONFIGURATIONS[kind]
             if shutil.which(found.program) is None:
                 pytest.skip(f"{found.program} is not here: make proxy")
-            with socket.create_server((network.here, 0)) as free:
-                port = int(free.getsockname()[1])
+            port = free_port(network.here)
             folder = tmp_path / kind.replace(" ", "-")
             folder.mkdir()
             file = folder / "configuration"
             file.write_text(found.text(f"{network.here}:{port}", server_url.removeprefix("http://"), folder))
             argv = (found.program, *(flag.format(file=file, folder=folder) for flag in found.flags))
             child = await stack.enter_async_context(_running(*argv, home=folder))
-            async with asyncio.timeout(WITHIN_S):
-                while not _listens(network.here, port):
-                    assert child.returncode is None, f"{kind} does not start"
-                    await asyncio.sleep(0.02)
+            await _listening(child, (network.here, port))
             return network.here, port
 
         yield start
@@ -127,9 +129,11 @@ async def proxy(network: Network, tmp_path: Path) -> AsyncIterator[OpenProxy]:
 @asynccontextmanager
 async def _running(*argv: str, home: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     """Asked to end, not killed: a master takes its workers with it."""
-    nowhere = asyncio.subprocess.DEVNULL
     environment = os.environ | {"XDG_CONFIG_HOME": str(home), "XDG_DATA_HOME": str(home)}
-    child = await asyncio.create_subprocess_exec(*argv, stdin=nowhere, stdout=nowhere, stderr=nowhere, env=environment)
+    with (home / "said.log").open("wb") as said:
+        child = await asyncio.create_subprocess_exec(
+            *argv, stdin=asyncio.subprocess.DEVNULL, stdout=said, stderr=said, env=environment
+        )
     try:
         yield child
     finally:
@@ -138,6 +142,74 @@ async def _running(*argv: str, home: Path) -> AsyncIterator[asyncio.subprocess.P
         await asyncio.wait_for(child.wait(), WITHIN_S)
 
 
+async def _listening(child: asyncio.subprocess.Process, address: Address) -> None:
+    async with asyncio.timeout(WITHIN_S):
+        while not _listens(*address):
+            assert child.returncode is None, "the proxy does not start"
+            await asyncio.sleep(0.02)
+
+
 def _listens(host: str, port: int) -> bool:
     with socket.socket() as line:
         return line.connect_ex((host, port)) == 0
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """One that nobody listens on."""
+    with socket.create_server((host, 0)) as free:
+        return int(free.getsockname()[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """A running proxy with a file of deploy/, by name; `fingerprint` is that of its certificate."""
+
+    kind: str
+    address: Address
+    plain: Address
+    metrics: Address
+    fingerprint: bytes
+    child: asyncio.subprocess.Process
+    folder: Path
+
+    @property
+    def url(self) -> str:
+        """With TLS."""
+        return f"https://{self.address[0]}:{self.address[1]}"
+
+    def reload(self) -> bool:
+        """Let it read its file again, as after a change; whether it can."""
+        name = SHIPPED[self.kind].reload
+        if name:
+            self.child.send_signal(signal.Signals[name])
+        return bool(name)
+
+
+OpenFront = Callable[..., Awaitable[Front]]
+
+
+@pytest.fixture
+async def front(tmp_path: Path) -> AsyncIterator[OpenFront]:
+    """Starts one: `await front("nginx", ("127.0.0.1:1", "127.0.0.1:2"), host="127.0.0.1")`."""
+    pair = trustme.CA().issue_cert(NAME, "localhost", "127.0.0.1")
+    certificate, key = tmp_path / "public.crt", tmp_path / "public.key"
+    certificate.write_bytes(b"".join(blob.bytes() for blob in pair.cert_chain_pems))
+    key.write_bytes(pair.private_key_pem.bytes())
+    async with AsyncExitStack() as stack:
+
+        async def start(kind: str, servers: tuple[str, str], *, host: str = "127.0.0.1") -> Front:
+            found = SHIPPED[kind]
+            if shutil.which(found.program) is None:
+                pytest.skip(f"{found.program} is not here: make proxy")
+            folder = tmp_path / f"front-{kind}"
+            folder.mkdir()
+            tls, plain, inside = (host, free_port(host)), (host, free_port(host)), ("127.0.0.1", free_port())
+            places = [f"{name}:{port}" for name, port in (tls, plain, inside)]
+            file = folder / "configuration"
+            file.write_text(found.text(Place(places[0], places[1], places[2], servers, certificate, key, folder)))
+            argv = (found.program, *(flag.format(file=file, folder=folder) for flag in found.flags))
+            child = await stack.enter_async_context(_running(*argv, home=folder))
+            await _listening(child, tls)
+            return Front(kind, tls, plain, inside, fingerprint_of(str(certificate)), child, folder)
+
+        yield start
