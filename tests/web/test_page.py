@@ -1,6 +1,7 @@
 """The page's files and what it asks of the server."""
 
 import re
+import socket
 
 import aiohttp
 import pytest
@@ -95,19 +96,47 @@ async def test_no_sample_without_room_or_key(web_client: WebClient, sessions: St
         {"require_ticket": True, "twilio_account_sid": ("AC" + "5" * 32,)},
         {"twilio_auth_token": ("t" * 32,), "public_url": "https://media.example.net/voice"},
         {"public_url": "https://media.example.net/voice"},
+        {"api_keys": (KEY,)},
+        {"api_keys": (KEY,), "require_ticket": True},
+        {"insecure": True},
     ],
 )
 async def test_a_sample_call_comes_in_by_the_front_door(serve: Serve, settings: dict[str, object]) -> None:
-    running = await serve(**settings)
-    key = {"X-API-Key": running.server.services.local_key}
+    """Also at an address that other machines reach, as a pod's is."""
+    exposed = bool(settings)
+    running = await serve(**settings, host="0.0.0.0" if exposed else "127.0.0.1")
+    url = (
+        f"http://{outer_address() if exposed else '127.0.0.1'}:{running.server.url.rpartition(':')[2]}/v1/sample-calls"
+    )
+    key = {"X-API-Key": running.server.services.local_key or KEY}
     async with aiohttp.ClientSession(headers=key) as http:
-        answer = await http.post(f"{running.server.url}/v1/sample-calls", data='{"name":"08_short_wrong_department"}')
+        answer = await http.post(url, data='{"name":"08_short_wrong_department"}')
         call = await answer.json()
         assert (answer.status, call["name"]) == (202, "08_short_wrong_department")
         for _ in range(3):
-            await http.post(f"{running.server.url}/v1/sample-calls")
-        refused = await http.post(f"{running.server.url}/v1/sample-calls")
+            await http.post(url)
+        refused = await http.post(url)
         assert (refused.status, (await refused.json())["error"]["code"]) == (429, "too_many")
     await running.live(4)
     summary = await running.known(call["call_sid"])
     assert summary["parameters"] == {"sample": "08_short_wrong_department"}
+
+
+async def test_a_sample_call_that_is_refused_is_told(serve: Serve) -> None:
+    """The key that asks dials, too, and may do so twice."""
+    running = await serve(api_keys=(KEY,), rate_per_key=1)
+    async with aiohttp.ClientSession(headers={"X-API-Key": KEY}) as http:
+        answers = [await http.post(f"{running.server.url}/v1/sample-calls") for _ in range(2)]
+        bodies = [await answer.json() for answer in answers]
+    refused = [body["error"]["message"] for answer, body in zip(answers, bodies, strict=True) if answer.status == 503]
+    assert any("the sample call failed: " in message and "429" in message for message in refused)
+
+
+def outer_address() -> str:
+    """An address of this machine that is not the loopback's, where it has one. Nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return "127.0.0.1"
+        return str(probe.getsockname()[0])

@@ -23,6 +23,8 @@ from transcriber.web.services import SERVICES
 NO_JSON = 'the body must be JSON such as {"name":"02_dental_appointment"}, or empty'
 MAX_CONCURRENT = 4
 """More are refused with 429: the samples are for looking, not for load."""
+TAKEN_MS = 200
+"""When so much of a call was taken, it was not refused."""
 
 
 class PlayingCalls(set[asyncio.Task[None]]):
@@ -35,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 async def play(request: web.Request) -> web.Response:
-    """Begin a call; its CallSid is answered at once. The body names one of the bundled calls, or is empty."""
+    """Begin a call; its CallSid is answered once it is not refused. The body names a bundled call, or is empty."""
     services, playing = request.app[SERVICES], request.app[PLAYING_CALLS]
     name = _name(await json_body(request, malformed=NO_JSON))
     if services.sessions.admission.draining or services.sessions.admission.full:
@@ -57,9 +59,12 @@ async def play(request: web.Request) -> web.Response:
         # Of several servers on one port another one may answer: it knows what this request has shown.
         api_key=None if settings.twilio_auth_token else given_key(request) or None,
     )
-    task = asyncio.create_task(_dial(target, name, ids, parameters), name=f"sample-{ids.call}")
+    refusal: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(_dial(target, name, ids, parameters, refusal), name=f"sample-{ids.call}")
     playing.add(task)
     task.add_done_callback(playing.discard)
+    if why := await refusal:
+        return error_response(503, f"the sample call failed: {why}", headers={"Retry-After": "10"})
     return web.json_response({"call_sid": ids.call, "name": name}, status=202)
 
 
@@ -68,12 +73,27 @@ async def stop_all(app: web.Application) -> None:
     await cancel(*app[PLAYING_CALLS])
 
 
-async def _dial(target: Target, name: str, ids: CallIds, parameters: dict[str, str]) -> None:
+async def _dial(
+    target: Target, name: str, ids: CallIds, parameters: dict[str, str], refusal: "asyncio.Future[str]"
+) -> None:
+    """Play the call. `refusal` gets why it is none, or nothing once its beginning was taken."""
+
+    def settle(why: str) -> None:
+        if not refusal.done():
+            refusal.set_result(why)
+
+    def played(until_ms: int) -> None:
+        if until_ms >= TAKEN_MS:
+            settle("")
+
     try:
         recording = await asyncio.to_thread(read_recording, sample_calls.path(name))
-        await dial(target, recording, ids=ids, parameters=parameters)
+        await dial(target, recording, ids=ids, parameters=parameters, on_position=played)
     except TranscriberError as error:
         log.warning("sample call %s: %s", name, error)
+        settle(str(error))
+    finally:
+        settle("it was broken off")
 
 
 def _name(body: Any) -> str:
