@@ -1,9 +1,12 @@
 """TLS served directly: who gets in, HSTS, a certificate replaced while a call goes on, and files that are of no use."""
 
 import asyncio
+import math
 import os
+import re
 import signal
 import ssl
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
@@ -13,6 +16,7 @@ import trustme
 from tests.phone import Phone
 from tests.process import command, process, wait_until_ready
 from tests.server.conftest import Serve
+from tests.server.troubled import metric
 from transcriber.cli.http_client import Connection, Server
 from transcriber.errors import ConfigError
 from transcriber.settings.api_keys import settings_entry
@@ -34,9 +38,9 @@ class Issuer:
     def settings(self) -> dict[str, str]:
         return {"tls_cert": str(self.cert), "tls_key": str(self.key)}
 
-    def issue(self, name: str) -> None:
+    def issue(self, name: str, *, not_after: datetime | None = None) -> None:
         """Put a new pair for localhost and that name in place, each file in one step."""
-        pair = self._authority.issue_cert("localhost", "127.0.0.1", name)
+        pair = self._authority.issue_cert("localhost", "127.0.0.1", name, not_after=not_after)
         for path, blobs in (
             (self.key, [pair.private_key_pem]),
             (self.cert, pair.cert_chain_pems),
@@ -77,8 +81,27 @@ async def test_https_is_served_with_hsts_and_old_protocols_are_not(serve: Serve,
         await asyncio.open_connection("127.0.0.1", int(running.server.url.rsplit(":", 1)[1]), ssl=old)
 
 
+async def test_the_metrics_say_when_the_certificate_in_use_ends(serve: Serve, issuer: Issuer) -> None:
+    running = await serve(**issuer.settings)
+    for days in (1, 90):
+        ends = datetime.now(UTC).replace(microsecond=0) + timedelta(days=days)
+        issuer.issue(f"{days}.example", not_after=ends)
+        async with asyncio.timeout(20):
+            while f"{days}.example" not in await issuer.shown(running.server.url):
+                pass
+        async with (
+            aiohttp.ClientSession() as http,
+            http.get(f"{running.server.url}/metrics", ssl=issuer.trust) as answer,
+        ):
+            text = await answer.text()
+        found = re.search(r"^transcriber_certificate_expiry_timestamp_seconds (\S+)$", text, re.MULTILINE)
+        assert found is not None
+        assert float(found[1]) == ends.timestamp()
+
+
 async def test_without_a_certificate_there_is_no_hsts(serve: Serve) -> None:
     running = await serve()
+    assert math.isnan(await metric(running, "transcriber_certificate_expiry_timestamp_seconds"))
     async with aiohttp.ClientSession() as http, http.get(f"{running.server.url}/healthz") as answer:
         assert "Strict-Transport-Security" not in answer.headers
 

@@ -1,5 +1,6 @@
 """The server's Prometheus metrics, in a registry of their own."""
 
+import math
 import platform
 from collections.abc import Sequence
 
@@ -106,6 +107,10 @@ class Metrics:
             "Connections cut: no request in time, a bad handshake, an answer not read, no place left",
             "reason",
         )
+        self.certificate_expiry = self._gauge(
+            "certificate_expiry_timestamp_seconds", "When the certificate of TLS_CERT ends; NaN without one"
+        )
+        self.certificate_expiry.set(math.nan)
         self.sockets_unproved = self._gauge(
             "sockets_unproved", "Media sockets without a start that showed neither signature nor key nor ticket"
         )

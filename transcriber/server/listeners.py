@@ -84,6 +84,7 @@ async def serve_http(
     run_in_background(stack, connections.watch(), name="cutting overdue connections")
     if certificate is not None:
         run_in_background(stack, certificate.watch(), name="looking at the certificate")
+        services.metrics.certificate_expiry.set_function(lambda: certificate.expiry_s)
     proxies = networks(services.settings.trusted_proxies)
     runner = await _set_up(create_app(services), stack)
     context = certificate.context if certificate else None

@@ -2,10 +2,13 @@
 
 import asyncio
 import logging
+import math
 import os
 import ssl
+from pathlib import Path
 
 from transcriber.errors import ConfigError
+from transcriber.web.transport.certificate_expiry import expiry_s
 
 LOOK_EVERY_S = 1.0
 
@@ -18,6 +21,8 @@ class Certificate:
     def __init__(self, cert: str, key: str = "") -> None:
         self._cert = cert
         self._key = key or cert
+        self.expiry_s = math.nan
+        """Epoch seconds at which the certificate that new connections get ends; not a number if that is not known."""
         self._stamp = self._looked_at()
         self._current = self._loaded()
         self.context = self._loaded()
@@ -60,10 +65,18 @@ class Certificate:
             raise ConfigError(
                 f"TRANSCRIBER_TLS_CERT {self._cert} and TRANSCRIBER_TLS_KEY {self._key} cannot be used: {why}"
             ) from None
+        self.expiry_s = _expiry_s(self._cert)
         return context
 
     def _looked_at(self) -> tuple[tuple[int, int, int] | None, ...]:
         return tuple(_stamp(path) for path in (self._cert, self._key))
+
+
+def _expiry_s(path: str) -> float:
+    try:
+        return expiry_s(Path(path).read_text("ascii", "replace"))
+    except (OSError, ValueError):
+        return math.nan  # OpenSSL takes it all the same
 
 
 def _stamp(path: str) -> tuple[int, int, int] | None:
