@@ -51,8 +51,8 @@ def _greeting(server: Server) -> list[str]:
             "model: this is the small demo model: about 2,250 words of call-centre English, good for trying things "
             "out; `transcriber models pull en` gets an official one for real calls"
         )
-    if not allocator.available():
-        lines.append("memory: the C library's allocator; with mimalloc (package cmeel-mimalloc) decoding costs less")
+    if shortfall := allocator.shortfall():
+        lines.append(f"memory: the C library's allocator; {shortfall}")
     lines += _access(server)
     lines.append(f"ready on {server.url}; try it from a second terminal with: transcriber replay{_flags(server)}")
     return lines
