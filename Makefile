@@ -176,6 +176,16 @@ chart: setup $(CHART_STAMP) ## the ring of the Helm chart, in Helm 3 and 4, agai
 chart-files: ## copy the rules and the board of deploy/ into the chart
 	cp deploy/prometheus/rules.yml deploy/grafana/transcriber.json deploy/helm/transcriber/files/
 
+# The program is in Debian's redis-tools; redis-server adds a service. Under this name it is a server.
+REDIS7 := $(VENV)/redis7
+
+.PHONY: redis7
+redis7: setup ## the ring of PUBSUB=sharded (where no redis-server is found: installs Debian's redis-tools)
+	@command -v redis-server >/dev/null || command -v redis-check-rdb >/dev/null || { \
+	  S=$$([ "$$(id -u)" = 0 ] || echo sudo); $$S apt-get update -q && $$S apt-get install -q -y --no-install-recommends redis-tools; }
+	@mkdir -p $(REDIS7) && ln -sf "$$(command -v redis-server || command -v redis-check-rdb)" $(REDIS7)/redis-server
+	PATH="$(CURDIR)/$(REDIS7):$$PATH" $(BIN)/python -m pytest -m redis7 --timeout 120
+
 .PHONY: bench-ring
 bench-ring: setup ## the ring that runs every section of `transcriber bench` once, briefly
 	$(BIN)/python -m pytest -m bench --timeout 300
@@ -189,7 +199,7 @@ node: setup ## the ring of the Node example (skipped without node and npm, or wh
 	$(BIN)/python -m pytest -m node --timeout 300
 
 .PHONY: ci
-ci: check test bench-ring compile node api browser docs hostile proxy deploy chart chaos soak speech korean ## what the CI runs
+ci: check test bench-ring compile node api browser docs hostile proxy deploy redis7 chart chaos soak speech korean ## what the CI runs
 	$(BIN)/transcriber demo --speed 4
 
 .PHONY: clean

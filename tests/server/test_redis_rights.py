@@ -128,7 +128,8 @@ async def test_what_may_not_be_published_is_kept_and_told(
 
 async def test_what_check_tries_is_all_that_is_used(serve: Serve, redis: OwnRedis, receiving: Receiving) -> None:
     rules = {f"+{words[0].split()[0].lower()}" for words in commands(Keys("transcripts"), "x")}
-    url = await user(redis, "~transcripts:*", "&transcripts:*", *rules, "+publish", "+subscribe", "+psubscribe")
+    channels = ("+publish", "+subscribe", "+psubscribe", "+unsubscribe", "+punsubscribe")
+    url = await user(redis, "~transcripts:*", "&transcripts:*", *rules, *channels)
     receiving.rule = lambda event, tries: 400 if event["type"] == "final" and len(receiving.tried) < 4 else 200
     running = await serve(redis_url=url, redis_prefix="transcripts", rate_per_address=0)
     async with command(receiving.url, "--all", url=url, prefix="transcripts"):

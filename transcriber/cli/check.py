@@ -101,7 +101,9 @@ def _redis(settings: Settings) -> str:
 
 async def _try_redis(settings: Settings) -> None:
     url, prefix, ttl_s = settings.redis_url, settings.redis_prefix, settings.history_ttl_s
-    async with await open_store(url, prefix=prefix, ttl_s=ttl_s) as store:
+    sharded = settings.pubsub == "sharded"
+    async with await open_store(url, prefix=prefix, ttl_s=ttl_s, sharded=sharded) as store:
+        await store.check_sharded()
         await store.check_acl()
         await store.check_database()
 

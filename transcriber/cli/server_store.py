@@ -10,7 +10,9 @@ async def open_servers_store(settings: Settings) -> RedisStore:
     """On the Redis of the settings, or the private one of the server on their data directory. Raises StoreError."""
     url = settings.redis_url or socket_url(settings.data_dir / "redis")
     try:
-        return await open_store(url, prefix=settings.redis_prefix, ttl_s=settings.history_ttl_s)
+        return await open_store(
+            url, prefix=settings.redis_prefix, ttl_s=settings.history_ttl_s, sharded=settings.pubsub == "sharded"
+        )
     except StoreError:
         if settings.redis_url:
             raise

@@ -58,11 +58,19 @@ async def _open_store(
         url = (await stack.enter_async_context(PrivateRedis(redis_directory))).url
         report(f"redis: a private server of our own, data in {redis_directory}")
     store = await stack.enter_async_context(
-        await open_store(url, prefix=settings.redis_prefix, ttl_s=settings.history_ttl_s, owner=owner, metrics=metrics)
+        await open_store(
+            url,
+            prefix=settings.redis_prefix,
+            ttl_s=settings.history_ttl_s,
+            owner=owner,
+            metrics=metrics,
+            sharded=settings.pubsub == "sharded",
+        )
     )
     if settings.redis_url:
         await _check_foreign_redis(store, stack, report)
     else:
+        await store.check_sharded()
         aof_rewrite = AofRewrite(store.client, redis_directory, metrics, quiet_s=quiet_s)
         store.deletions.around.append(aof_rewrite.around_deletion)
         stack.push_async_callback(aof_rewrite.finish)
@@ -72,7 +80,7 @@ async def _open_store(
 
 async def _check_foreign_redis(store: RedisStore, stack: AsyncExitStack, report: Callable[[str], None]) -> None:
     """On a Redis that is not our own: may we do what we need, and are we its only user? Raises ConfigError if not."""
-    for check in (store.check_acl, store.database_guard.announce, store.check_database):
+    for check in (store.check_sharded, store.check_acl, store.database_guard.announce, store.check_database):
         try:
             await check()
         except StoreError as error:  # it may be granted while we run; until then /readyz says it

@@ -102,6 +102,11 @@ class Settings:
         url=True,
     )
     redis_prefix: str = _setting(values.text, "transcripts", "first part of every key and channel")
+    pubsub: str = _setting(
+        values.choice("global", "sharded"),
+        "global",
+        "global: PUBLISH; sharded: SPUBLISH to the call's node, for a large Redis Cluster (Redis 7.0)",
+    )
     history_ttl_s: int = _setting(
         values.integer(0, 10**9), THIRTY_DAYS_S, "seconds that a call is kept after its last event; 0 = for ever"
     )

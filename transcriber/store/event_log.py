@@ -154,8 +154,10 @@ class RedisEventLog:
         """Publish without keeping. Raises StoreError."""
         try:
             with redis_failures("cannot publish a partial"):
-                channel = self._keys.channel(partial.call_sid, partial.channel)
-                await self._batches.execute("PUBLISH", channel, to_json(partial))
+                command, channel_of = "PUBLISH", self._keys.channel
+                if self._keys.sharded:
+                    command, channel_of = "SPUBLISH", self._keys.shard_channel
+                await self._batches.execute(command, channel_of(partial.call_sid, partial.channel), to_json(partial))
         except StoreError as error:
             if error.reason == "refused":
                 self.secondary_writes.failed("channels", error)

@@ -9,11 +9,13 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 
 from transcriber.errors import StoreError
+from transcriber.events.schema import Channel
 from transcriber.runtime.cancellation import cancel
 from transcriber.store.followers import Follower
 from transcriber.store.keys import CHANNELS, Keys
 from transcriber.store.ports import PublishedEvent
 from transcriber.store.redis.client import Client
+from transcriber.store.redis.pubsub_nodes import node_of, opener
 from transcriber.store.redis.topic_connection import LINGER_S, TopicConnection
 from transcriber.store.redis.topics import Topic
 from transcriber.store.secondary_write_health import SecondaryWriteHealth
@@ -30,7 +32,8 @@ class RedisFeed:
     """Implements `Feed`. `linger_s`: how long what nobody reads any more stays subscribed.
 
     What the user's rights refuse is asked for in another way: instead of a call's channels the patterns of all calls,
-    instead of a pattern for each kind the one for all channels.
+    instead of a pattern for each kind the one for all channels. With channels of shards, readers of a call subscribe at
+    its node, and readers of everything get no partials: Redis has no patterns for those.
     """
 
     def __init__(
@@ -49,7 +52,8 @@ class RedisFeed:
         self._max_waiting = max_waiting
         self._confirm_s = confirm_s
         self._linger_s = linger_s
-        self._connection: TopicConnection[Follower] | None = None
+        self._connections: dict[str, TopicConnection[Follower]] = {}
+        """By the names of nodes; all but the channels of a cluster's shards are at any node."""
         self._retrying: asyncio.Task[None] | None = None
         """Looks whether what was refused is granted by now."""
 
@@ -64,11 +68,7 @@ class RedisFeed:
         """
         kinds = [kind for kind in CHANNELS if partials or kind != "partial"]
         follower = Follower(call_sid, frozenset(kinds), self._max_waiting)
-        patterns = [Topic("pattern", name) for name in self._keys.patterns(kinds)]
-        ways = [patterns, [Topic("pattern", self._keys.every_channel)]]
-        if call_sid is not None:
-            ways.insert(0, [Topic("channel", self._keys.channel(call_sid, kind)) for kind in kinds])
-        connection, topics = await self._subscribe(follower, ways)
+        connection, topics = await self._subscribe(follower, self._ways(call_sid, kinds))
         try:
             yield follower.messages()
         finally:
@@ -78,8 +78,18 @@ class RedisFeed:
         """Unsubscribe; followers get StoreError."""
         if self._retrying is not None:
             await cancel(self._retrying)
-        if self._connection is not None:
-            await self._connection.aclose(StoreError("the server is closing"))
+        for connection in self._connections.values():
+            await connection.aclose(StoreError("the server is closing"))
+
+    def _ways(self, call_sid: str | None, kinds: Sequence[Channel]) -> list[Sequence[Topic]]:
+        """What to subscribe to; what comes later is for when that is refused."""
+        if call_sid is not None and self._keys.sharded:
+            return [[Topic("shard", self._keys.shard_channel(call_sid, kind)) for kind in kinds]]
+        patterns = [Topic("pattern", name) for name in self._keys.patterns(kinds)]
+        ways: list[Sequence[Topic]] = [patterns, [Topic("pattern", self._keys.every_channel)]]
+        if call_sid is not None:
+            ways.insert(0, [Topic("channel", self._keys.channel(call_sid, kind)) for kind in kinds])
+        return ways
 
     async def _subscribe(self, follower: Follower, ways: Sequence[Sequence[Topic]]) -> Subscribed:
         """Return when Redis has confirmed one of the ways. Raises StoreError when it refuses all, and after a time."""
@@ -88,7 +98,7 @@ class RedisFeed:
             async with asyncio.timeout(self._confirm_s):
                 for failures in range(10**6):
                     try:
-                        return await self._try(follower, ways)
+                        return await self._try(follower, ways, again=failures > 0)
                     except StoreError as error:
                         failure = error
                         if error.reason == "refused":
@@ -99,11 +109,9 @@ class RedisFeed:
             pass
         raise StoreError(f"cannot follow: {failure}", reason=failure.reason)
 
-    async def _try(self, follower: Follower, ways: Sequence[Sequence[Topic]]) -> Subscribed:
+    async def _try(self, follower: Follower, ways: Sequence[Sequence[Topic]], *, again: bool) -> Subscribed:
         for last, topics in enumerate(ways, 1 - len(ways)):
-            if self._connection is None or self._connection.over:
-                self._connection = TopicConnection(self._client.pubsub, self._deliver, linger_s=self._linger_s)
-            connection = self._connection
+            connection = self._connection(await node_of(self._client, topics[0], ask=again))
             try:
                 await connection.listen(topics, follower)
             except StoreError as error:
@@ -114,6 +122,16 @@ class RedisFeed:
                     self._secondary_writes.succeeded("subscription")
                 return connection, topics
         raise AssertionError("there is always a way to try")
+
+    def _connection(self, node: str) -> TopicConnection[Follower]:
+        connection = self._connections.get(node)
+        if connection is None or connection.over:
+            for name in [name for name, other in self._connections.items() if other.over]:
+                del self._connections[name]
+            open_pubsub = opener(self._client, node)
+            connection = TopicConnection(open_pubsub, self._deliver, linger_s=self._linger_s)
+            self._connections[node] = connection
+        return connection
 
     def _deliver(self, followers: Collection[Follower], channel: str, text: str) -> None:
         name = self._keys.parse_channel(channel)
@@ -135,7 +153,7 @@ class RedisFeed:
         while True:
             await asyncio.sleep(BACKOFF_S[-1])
             try:
-                connection, topics = await self._try(nobody, ways)
+                connection, topics = await self._try(nobody, ways, again=True)
             except StoreError as error:
                 log.debug("still not subscribed: %s", error)
             else:

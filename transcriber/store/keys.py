@@ -12,9 +12,13 @@ CHANNELS: tuple[Channel, ...] = get_args(Channel)
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """All names below one prefix. The braces make a call's keys share a Redis Cluster slot."""
+    """All names below one prefix. The braces make a call's keys share a Redis Cluster slot.
+
+    `sharded`: messages are published on the channels of shards.
+    """
 
     prefix: str
+    sharded: bool = False
 
     def channel(self, call_sid: str, kind: Channel) -> str:
         return f"{self.prefix}:{call_sid}:{kind}"

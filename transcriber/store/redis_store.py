@@ -109,7 +109,9 @@ class RedisStore:
     async def _try_to_write(self) -> str:
         try:
             with redis_failures("Redis does not take writes"):
-                refused = await self._probe(keys=[self._probe_key], args=[self.keys.probe_channel, PROBE_TTL_S])
+                shard_channel = self._probe_key if self.keys.sharded else ""
+                args: list[str | int] = [self.keys.probe_channel, PROBE_TTL_S, shard_channel]
+                refused = await self._probe(keys=[self._probe_key], args=args)
         except StoreError as error:
             return error.reason
         self.secondary_writes.answered("channels", refused)
@@ -123,6 +125,19 @@ class RedisStore:
                 f"the Redis user may not do all that is needed; grant it: {grant}",
                 reason="refused",
             )
+
+    async def check_sharded(self) -> None:
+        """Raises ConfigError if this Redis is too old for channels of shards; StoreError."""
+        if not self.keys.sharded:
+            return
+        try:
+            with redis_failures("cannot publish on a shard's channel"):
+                await self._client.execute_command("SPUBLISH", self._probe_key, "")
+        except StoreError as error:
+            if error.reason == "error":  # it does not know the command
+                raise ConfigError("TRANSCRIBER_PUBSUB=sharded needs Redis 7.0 or newer: set global") from error
+            if error.reason != "refused":  # see `check_acl`
+                raise
 
     async def check_database(self) -> None:
         """Raises ConfigError when another database of this Redis has servers with our prefix; StoreError."""
@@ -159,12 +174,13 @@ async def open_store(
     metrics: Metrics | None = None,
     lease_s: float = LEASE_S,
     slice_s: float = SLICE_S,
+    sharded: bool = False,
 ) -> RedisStore:
     """A store on the Redis at `url`, which has answered. `ttl_s`: how long calls are kept, 0 = for ever.
 
     `owner`: a name, one word, that no other server has, for whoever writes streams. `metrics`: where it counts.
     `lease_s`: how long a stream is held to be alive without a sign of its server. `slice_s`: how long reading a long
-    history may hold the event loop at a time.
+    history may hold the event loop at a time. `sharded`: what is published goes to the channels of shards.
 
     Raises ConfigError for a malformed URL, StoreError when Redis does not answer.
     """
@@ -172,7 +188,7 @@ async def open_store(
     store = RedisStore(
         connect(url),
         reading,
-        Keys(prefix),
+        Keys(prefix, sharded),
         ttl_s=ttl_s,
         owner=owner,
         metrics=metrics or Metrics(),

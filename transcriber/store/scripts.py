@@ -59,8 +59,8 @@ IS_DELETED = _WAS_DELETED + "return was_deleted(KEYS[1], ARGV[1], ARGV[2], ARGV[
 
 # KEYS: events stream, call hash, deleted. ARGV: step (open, skip, append, close, interrupt), stream sid, write number,
 # owner, least seq, beginning (epoch ms), ttl s, ttl s while live, age of the stream (ms), number of entries; per entry
-# guard, channel, head, tail, number of changes; per change command, field, value. The number of open and skip is that
-# behind which the stream goes on; skip gives up what Redis lacks before it.
+# guard, channel, shard channel ('' = none), head, tail, number of changes; per change command, field, value. The number
+# of open and skip is that behind which the stream goes on; skip gives up what Redis lacks before it.
 # The hash holds for each stream `owner:<sid>`, `live:<sid>` (the same while it is live), `written:<sid>` (its last
 # write) and, once it was closed, `was_last:<sid>`. A sid of another owner or with another beginning (`began:<sid>`) is
 # another stream: it has to wait for the end of the one that is live, and its owner's late writes are refused.
@@ -115,8 +115,9 @@ end
 local holds = {always = true, new = new, first = seq == 0, resumed = seq > 0 and before == 0, last = live == 0}
 local messages = {}
 for _ = 1, entries do
-  local guard, channel, head, tail, changes = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4])
-  at = at + 5
+  local guard, channel, shard, head, tail = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
+  local changes = tonumber(ARGV[at + 5])
+  at = at + 6
   if holds[guard] then
     seq = seq + 1
     local json = head .. seq .. tail
@@ -126,7 +127,8 @@ for _ = 1, entries do
       local there = redis.call('XRANGE', events, seq .. '-0', seq .. '-0')[1]
       if not (there and there[2][2] == json) then return added end
     end
-    messages[#messages + 1] = {channel, json}
+    messages[#messages + 1] = {'PUBLISH', channel, json}
+    if shard ~= '' then messages[#messages + 1] = {'SPUBLISH', shard, json} end
     for i = at, at + 3 * (changes - 1), 3 do
       if ARGV[i] == 'HDEL' then
         redis.call('HDEL', call, ARGV[i + 1])
@@ -165,16 +167,18 @@ for _, key in ipairs({events, call}) do
   if type(done) == 'table' then unlimited = done.err or 'error' end
 end
 for _, message in ipairs(messages) do
-  local heard = redis.pcall('PUBLISH', message[1], message[2])
+  local heard = redis.pcall(message[1], message[2], message[3])
   if type(heard) == 'table' then unpublished = heard.err or 'error' end
 end
 return {1, number, seq, was_last, unpublished, unlimited}
 """
 )
 
-# KEYS: probe. ARGV: channel, seconds the key lives. Answers what Redis said against publishing, '' = nothing.
+# KEYS: probe. ARGV: channel, seconds the key lives, shard channel in the key's slot ('' = none).
+# Answers what Redis said against publishing, '' = nothing.
 PROBE = """
 redis.call('SET', KEYS[1], 1, 'EX', ARGV[2])
 local heard = redis.pcall('PUBLISH', ARGV[1], '')
+if type(heard) ~= 'table' and ARGV[3] ~= '' then heard = redis.pcall('SPUBLISH', ARGV[3], '') end
 return type(heard) == 'table' and (heard.err or 'error') or ''
 """

@@ -38,7 +38,9 @@ def entry_arguments(keys: Keys, entries: Sequence[Entry]) -> Iterator[str | int]
     for entry in entries:
         event = entry.event
         made = [*changes(event), *entry.more]
-        yield from (entry.guard, keys.channel(event.call_sid, event.channel), *json_around_seq(event), len(made))
+        shard = keys.shard_channel(event.call_sid, event.channel) if keys.sharded else ""
+        yield from (entry.guard, keys.channel(event.call_sid, event.channel), shard)
+        yield from (*json_around_seq(event), len(made))
         for change in made:
             yield from (change.command, change.field, change.value)
 

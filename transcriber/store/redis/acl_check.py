@@ -11,6 +11,9 @@ from transcriber.errors import StoreError
 from transcriber.store.keys import Keys
 from transcriber.store.redis.client import Client
 from transcriber.store.redis.errors import redis_failures
+from transcriber.store.redis.pubsub_nodes import node_of, opener
+from transcriber.store.redis.topic_connection import COMMANDS
+from transcriber.store.redis.topics import Topic
 
 CONFIRM_S = 5.0
 
@@ -49,6 +52,8 @@ def places(keys: Keys, token: str) -> Iterator[Sequence[str]]:
     for key in (keys.ticket(token), keys.events(sid), keys.call(sid), keys.deleted(sid), *of_webhook):
         yield "DEL", key
     yield "PUBLISH", keys.probe_channel, ""
+    if keys.sharded:
+        yield "SPUBLISH", keys.shard_channel(sid, "final"), ""
 
 
 async def missing_rules(client: Client, keys: Keys) -> list[str]:
@@ -91,20 +96,24 @@ def _granting(refusal: str, command: str, keys: Keys) -> str:
 
 
 async def _not_followed(client: Client, keys: Keys) -> list[str]:
-    """The same of subscriptions."""
+    """The same of subscriptions, and of leaving them."""
+    topics = [Topic("pattern", keys.every_channel), Topic("channel", keys.probe_channel)]
+    if keys.sharded:
+        topics.append(Topic("shard", keys.shard_channel("check", "final")))
     found = []
-    pubsub = client.pubsub()
-    try:
-        for subscribe, name in ((pubsub.psubscribe, keys.every_channel), (pubsub.subscribe, keys.probe_channel)):
-            try:
-                with redis_failures("cannot follow"):
-                    await subscribe(name)
-                    await pubsub.get_message(timeout=CONFIRM_S)
-            except StoreError as error:
-                if error.reason != "refused":
-                    raise
-                found.append(_granting(str(error), subscribe.__name__, keys))
-    finally:
-        with suppress(StoreError), redis_failures("cannot unsubscribe"):
-            await pubsub.aclose()  # type: ignore[no-untyped-call]
+    for topic in topics:
+        pubsub = opener(client, await node_of(client, topic, ask=True))()
+        try:
+            for name in (COMMANDS[topic.kind, True], COMMANDS[topic.kind, False]):
+                try:
+                    with redis_failures("cannot follow"):
+                        await getattr(pubsub, name)(topic.name)
+                        await pubsub.get_message(timeout=CONFIRM_S)
+                except StoreError as error:
+                    if error.reason != "refused":
+                        raise
+                    found.append(_granting(str(error), name, keys))
+        finally:
+            with suppress(StoreError), redis_failures("cannot unsubscribe"):
+                await pubsub.aclose()  # type: ignore[no-untyped-call]
     return found

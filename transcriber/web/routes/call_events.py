@@ -6,7 +6,7 @@ from contextlib import aclosing, suppress
 
 from aiohttp import web
 
-from transcriber.errors import StoreError
+from transcriber.errors import BadRequest, StoreError
 from transcriber.events.schema import parse
 from transcriber.store.ports import PublishedEvent
 from transcriber.web.api import parameters
@@ -17,6 +17,7 @@ from transcriber.web.sse.heartbeats import CLOSING, UNAVAILABLE, pause, with_hea
 from transcriber.web.sse.response import SseResponse
 from transcriber.web.sse.resume import ResumeRequest
 
+PARTIALS_ELSEWHERE = "partials come at /v1/calls/{call_sid}/events"
 log = logging.getLogger(__name__)
 
 
@@ -39,13 +40,18 @@ async def call_events(request: web.Request) -> web.StreamResponse:
 async def all_events(request: web.Request) -> web.StreamResponse:
     """GET /v1/events: what is published about any call from now on. Numbers are per call, so there is no `id:`."""
     asked = ResumeRequest.of(request, "partials")
-    partials = parameters.flag(asked.rest, "partials", default=True)
+    sharded = request.app[SERVICES].settings.pubsub == "sharded"
+    partials = parameters.flag(asked.rest, "partials", default=not sharded)
+    if partials and sharded:
+        raise BadRequest(f"with TRANSCRIBER_PUBSUB=sharded this has no partials: {PARTIALS_ELSEWHERE}")
     with event_streams.slot(request) as refusal:
         if refusal is not None:
             return refusal.response()
         answer = SseResponse(request)
         with suppress(ConnectionError):
             await answer.open(padded=asked.padded)
+            if sharded:
+                await answer.comment(PARTIALS_ELSEWHERE)
             await _follow_all(request, answer, partials=partials)
         return answer.response
 
