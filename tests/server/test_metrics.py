@@ -17,6 +17,7 @@ from transcriber.audio.wav import Recording
 from transcriber.errors import ConfigError
 from transcriber.recognition.supervisor.model_process import ModelProcess
 from transcriber.settings.definition import load_settings
+from transcriber.settings.safety import require_safe
 
 
 @pytest.fixture
@@ -119,4 +120,4 @@ def test_an_address_that_is_none_is_refused(address: str) -> None:
 def test_the_servers_own_address_is_none_for_the_metrics() -> None:
     settings = load_settings(environ={"TRANSCRIBER_METRICS_ADDRESS": "127.0.0.1:8080"}).settings
     with pytest.raises(ConfigError, match="TRANSCRIBER_METRICS_ADDRESS is the address of the server itself"):
-        settings.require_safe()
+        require_safe(settings)

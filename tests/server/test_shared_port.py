@@ -15,6 +15,7 @@ from transcriber.recognition.worker.protocol import ScriptedModel
 from transcriber.server.server import running
 from transcriber.server.tuning import Tuning
 from transcriber.settings.definition import Settings
+from transcriber.settings.safety import require_safe
 from transcriber.store.ports import StatusCallback
 
 CALLS = 24
@@ -105,7 +106,7 @@ async def test_a_port_of_somebody_else_is_still_an_error(serve: Serve, process_o
 
 def test_a_shared_port_wants_a_redis_that_is_shared() -> None:
     with pytest.raises(ConfigError, match="REDIS_URL"):
-        Settings(reuse_port=True).require_safe()
+        require_safe(Settings(reuse_port=True))
 
 
 @pytest.mark.parametrize("event", ["stream-stopped", "stream-error"])

@@ -21,6 +21,7 @@ from transcriber.cli.http_client import Connection, Server
 from transcriber.errors import ConfigError
 from transcriber.settings.api_keys import settings_entry
 from transcriber.settings.definition import Settings
+from transcriber.settings.safety import require_safe
 from transcriber.telephony.simulator.certificate_pinning import fingerprint_of
 from transcriber.web.transport.certificate import Certificate
 
@@ -201,4 +202,4 @@ def test_one_file_may_hold_both(issuer: Issuer) -> None:
 
 def test_a_key_without_a_certificate_is_refused() -> None:
     with pytest.raises(ConfigError, match="TRANSCRIBER_TLS_CERT"):
-        Settings(tls_key="/key.pem").require_safe()
+        require_safe(Settings(tls_key="/key.pem"))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from transcriber.settings import sources
 from transcriber.settings.definition import LoadedSettings, Settings, load_settings
+from transcriber.settings.safety import require_safe
 
 FLAGS = [item.name for item in dataclasses.fields(Settings)]
 FLAGS += [item.name + sources.FILE_SUFFIX for item in dataclasses.fields(Settings) if sources.has_file(item)]
@@ -28,5 +29,5 @@ def settings_of(args: argparse.Namespace) -> LoadedSettings:
     """The settings of a command with `add_setting_flags`. Raises ConfigError."""
     flags = {name: value for name in FLAGS if (value := getattr(args, name)) is not None}
     loaded = load_settings(config=args.config, flags=flags)
-    loaded.settings.require_safe()
+    require_safe(loaded.settings)
     return loaded

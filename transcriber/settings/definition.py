@@ -163,31 +163,6 @@ class Settings:
         if not self.redis_prefix or any(c in self.redis_prefix for c in "{}*?[]: \t\n"):
             raise ConfigError("redis_prefix must be a word without spaces, colons, braces or wildcards")
 
-    def require_safe(self) -> None:
-        """What a server needs besides, and a client does not. Raises ConfigError."""
-        if self.tls_key and not self.tls_cert:
-            raise ConfigError("TRANSCRIBER_TLS_KEY is set but TRANSCRIBER_TLS_CERT is not: a certificate is needed too")
-        if self.twilio_auth_token and not self.public_url:
-            raise ConfigError(
-                "TRANSCRIBER_TWILIO_AUTH_TOKEN is set but TRANSCRIBER_PUBLIC_URL is not: "
-                "signatures cover the address Twilio dials, so set it (for example https://media.example.net)"
-            )
-        if self.reuse_port and not self.redis_url:
-            raise ConfigError(
-                "TRANSCRIBER_REUSE_PORT is set but TRANSCRIBER_REDIS_URL is not: servers that share a port need one "
-                "Redis, or each would know only its own calls"
-            )
-        if self.port and self.metrics_address == f"{self.host}:{self.port}":
-            raise ConfigError(
-                "TRANSCRIBER_METRICS_ADDRESS is the address of the server itself: name another port, or leave it empty "
-                "to have the metrics there"
-            )
-        if not (self.insecure or self.twilio_auth_token or self.api_keys or is_loopback(self.host)):
-            raise ConfigError(
-                f"listening on {self.host} without TRANSCRIBER_TWILIO_AUTH_TOKEN or TRANSCRIBER_API_KEYS would let "
-                "anybody in: set one of them, or TRANSCRIBER_INSECURE=1 if the network is yours"
-            )
-
     @property
     def exposed(self) -> bool:
         """Whether clients beyond this machine are expected, perhaps through a proxy that looks like a local one."""
