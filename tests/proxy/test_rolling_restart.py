@@ -111,7 +111,7 @@ async def undisturbed(servers: Pair, name: str) -> Texts:
     async with aiohttp.ClientSession(headers=HEADERS) as http:
         url = f"http://{servers.servers[0]}/v1/calls/{call.call_sid}/events?partials=0"
         async with http.get(url) as live:
-    XX
+            return texts([event async for line in live.content for event in event_of(line)])
 
 
 async def test_no_call_is_refused_and_no_word_lost(redis_url: str, tmp_path: Path, front: OpenFront) -> None:
