@@ -71,4 +71,5 @@ def environment(container: Document) -> dict[str, str]:
 
 def selects(selector: dict[str, str], pod: Document) -> bool:
     """Whether the labels of a selector are those of a pod."""
-    return selector.items() <= pod["metadata"]["labels"].items()
+    labels: dict[str, str] = pod["metadata"]["labels"]
+    return selector.items() <= labels.items()
