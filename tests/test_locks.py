@@ -12,7 +12,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-LOCKS = ("constraints.txt", "constraints-build.txt", "constraints-docs.txt", "constraints-korean.txt")
+SERVER = "constraints-server.txt"
+LOCKS = ("constraints.txt", SERVER, "constraints-build.txt", "constraints-docs.txt", "constraints-korean.txt")
 CHECKSUM = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 
 
@@ -52,6 +53,12 @@ def test_the_locks_hold_what_the_project_asks_for(lock: str, wanted: list[str]) 
     versions = {canonicalize_name(found.name): str(found.specifier)[2:] for found, _ in locked(lock)}
     for requirement in map(Requirement, wanted):
         assert requirement.specifier.contains(versions[canonicalize_name(requirement.name)]), requirement
+
+
+def test_a_server_gets_the_versions_that_are_tested() -> None:
+    """The lock of the container image: nothing that the tests do not run on."""
+    tested = {(line.name, str(line.specifier)) for line, _ in locked("constraints.txt")}
+    assert {(line.name, str(line.specifier)) for line, _ in locked(SERVER)} < tested
 
 
 def test_what_runs_here_is_what_is_locked() -> None:
