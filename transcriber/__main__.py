@@ -2,7 +2,8 @@
 
 It obeys SIGTERM and SIGINT before it imports anything that takes long. The kernel drops signals without a handler that
 are sent to the first process of a container (pid_namespaces(7)), so that one sent while modules are imported would be
-lost, and the container would stay until its grace period is over.
+lost, and the container would stay until its grace period is over. SIGINT becomes KeyboardInterrupt only when everything
+is imported: raised in the middle of an extension module's import it has ended the process by SIGSEGV.
 """
 
 import os
@@ -25,9 +26,11 @@ def main() -> int:
         signal.signal(signal.SIGINT, _end if first else signal.SIG_DFL)
     from transcriber.cli.main import main as run  # only now: this is what takes long
 
-    if interruptible:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    return run()
+    def begin() -> None:
+        if interruptible:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    return run(begin=begin)
 
 
 def _end(number: int, _: object) -> None:

@@ -62,7 +62,7 @@ async def test_the_first_process_of_a_container_ends_whenever_it_is_told(
 @needs_namespaces
 async def test_a_command_that_takes_no_signals_ends_too() -> None:
     """An init container that pulls a model is one."""
-    slow = "cli.main = lambda: time.sleep(60)"
+    slow = "cli.main = lambda **_: time.sleep(60)"
     code = f"import time, transcriber.__main__ as program, transcriber.cli.main as cli; {slow}; program.main()"
     async with program(*UNSHARE, sys.executable, "-c", code) as child:
         first = await obeys_sigterm(child)

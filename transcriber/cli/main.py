@@ -5,7 +5,7 @@ import io
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import cast
 
@@ -22,10 +22,12 @@ COMMANDS = (
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 
-def main(argv: Sequence[str] | None = None, *, commands: Sequence[Command] = ()) -> int:
+def main(
+    argv: Sequence[str] | None = None, *, commands: Sequence[Command] = (), begin: Callable[[], None] = lambda: None
+) -> int:
     """Run one of `commands`, or of COMMANDS: 0 done, 1 failed, 2 wrong settings, 130 interrupted.
 
-    Usage errors leave as argparse does.
+    `begin` is called when the command is imported and its arguments are read. Usage errors leave as argparse does.
     """
     # Without a handler Python would write warnings of the adapters on stderr; `serve` sets up its own log.
     logging.getLogger("transcriber").addHandler(logging.NullHandler())
@@ -35,6 +37,7 @@ def main(argv: Sequence[str] | None = None, *, commands: Sequence[Command] = ())
     try:
         try:
             args = build_parser(commands or _asked_for(argv)).parse_args(argv)
+            begin()
             return int(args.run(args))
         finally:
             sys.stdout.flush()
