@@ -46,6 +46,7 @@ def test_every_command_is_there() -> None:
         "key",
         "webhook",
         "check",
+        "health",
         "reindex",
         "bench",
     ]
