@@ -42,5 +42,13 @@ def capacity_of(url: str) -> int:
     return int(float(next(line for line in lines if line.startswith(GAUGE)).split()[-1]))
 
 
+def room_and_start() -> tuple[int, float]:
+    """Of a server with the bundled model: the tracks it has room for at start, and the seconds until it is ready."""
+    began_s = time.monotonic()
+    with served("transcriber", "serve", "--model", "en-demo", room=0) as (url, _):
+        ready_s = time.monotonic() - began_s
+        return capacity_of(url), ready_s
+
+
 if __name__ == "__main__":
     main()
