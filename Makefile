@@ -151,7 +151,7 @@ proxy: setup ## the ring of real proxies in front of a server (installs Debian's
 	$(BIN)/python -m pytest -m proxy --timeout 120
 
 # Programs that the ring of deploy/ wants, and the Debian packages that bring them.
-DEPLOY_TOOLS = promtool:prometheus systemd-analyze:systemd
+DEPLOY_TOOLS = promtool:prometheus prometheus-redis-exporter:prometheus-redis-exporter systemd-analyze:systemd
 
 .PHONY: deploy
 deploy: setup ## the ring of the files of deploy/: rules, boards, units, charts (installs Debian's programs for them)

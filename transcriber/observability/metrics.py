@@ -117,6 +117,18 @@ class Metrics:
         self.http_requests = self._counter(
             "http_requests", "HTTP requests by route template", "route", "method", "status"
         )
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        """The series that alerts count by: Prometheus sees no increase of one that begins with its first event."""
+        for counter, values in (
+            (self.refusals, ("503", "1013")),
+            (self.calls_untranscribed, ("draining", "full", "no_call", "no_ticket", "error")),
+            (self.worker_deaths, ("SIGABRT", "SIGKILL", "SIGSEGV", "exit", "hang")),
+            (self.index_failures, ("calls", "live", "search", "leases", "unindexed")),
+        ):
+            for value in values:
+                counter.labels(value)
 
     def _gauge(self, name: str, doc: str, *labels: str) -> Gauge:
         return Gauge(name, doc, labels, namespace=PREFIX, registry=self.registry)

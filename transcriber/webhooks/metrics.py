@@ -15,6 +15,8 @@ class WebhookMetrics:
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         self.events = Counter("events", "Events settled, by outcome", ["outcome"], namespace=PREFIX, registry=registry)
+        for outcome in OUTCOMES:
+            self.events.labels(outcome)
         self.attempts = Counter(
             "attempts", "Requests, by HTTP status or kind of failure", ["status"], namespace=PREFIX, registry=registry
         )
