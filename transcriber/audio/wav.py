@@ -1,6 +1,5 @@
 """Wav files of any common kind as telephone audio: 8 kHz mu-law, one track a channel. Reading only."""
 
-import math
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from transcriber.audio.chunk import SAMPLE_RATE_HZ, TRACKS
 from transcriber.audio.g711 import MULAW, SILENCE, compress
+from transcriber.audio.polyphase import resample
 from transcriber.errors import AudioFileError
 
 PCM, FLOAT, ALAW, MULAW_TAG, EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
@@ -145,9 +145,5 @@ def _alaw_table() -> NDArray[np.float64]:
 
 def _at_8k(samples: NDArray[np.float64], rate_hz: int) -> NDArray[np.int16]:
     if rate_hz != SAMPLE_RATE_HZ:
-        # scipy's one use at run time: a filter for any rate, designed anew. Slow to import; most recordings need none.
-        from scipy.signal import resample_poly
-
-        common = math.gcd(rate_hz, SAMPLE_RATE_HZ)
-        samples = resample_poly(samples, SAMPLE_RATE_HZ // common, rate_hz // common)
+        samples = resample(samples, rate_hz, SAMPLE_RATE_HZ)
     return np.clip(np.round(samples), -32768, 32767).astype(np.int16)
