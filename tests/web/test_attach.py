@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestServer
+from twilio.http.http_client import TwilioHttpClient
+from twilio.rest import Client as SdkClient
 
 from tests.twilio_rest import ACCOUNT, BUSY, CROWDED, ENDED, LIVE, TOKEN, TwilioRest
 from tests.web.conftest import Client, StubSessions, WebClient
@@ -220,3 +222,52 @@ async def test_the_commands(
     out, err = capsys.readouterr()
     assert [line.rpartition(" was ")[2] for line in out.splitlines()] == ["started", "stopped"]
     assert err.startswith(f"transcriber: call {ENDED} is not in progress")
+
+
+async def test_twilios_own_client_sends_the_same(
+    web_client: WebClient, twilio: tuple[TwilioRest, dict[str, Any]]
+) -> None:
+    """The SDK is the second opinion on paths, fields and the signature of a request."""
+    rest, settings = twilio
+    client = await web_client(**settings)
+    await client.post(f"/v1/calls/{LIVE}/attach", json={"parameters": {"a b": "ü&="}})
+    await client.post(f"/v1/calls/{LIVE}/detach")
+    ours = dict(rest.started[0])
+
+    class Local(TwilioHttpClient):  # type: ignore[misc,unused-ignore]
+        def request(self, method: str, url: str, *args: Any, **more: Any) -> Any:
+            return super().request(
+                method, url.replace("https://api.twilio.com", settings["twilio_api_url"]), *args, **more
+            )
+
+    def sdk() -> None:
+        streams = SdkClient(ACCOUNT, TOKEN, http_client=Local()).calls(LIVE).streams
+        streams.create(
+            url=ours["Url"],
+            name=ours["Name"],
+            track=ours["Track"],
+            status_callback=ours["StatusCallback"],
+            status_callback_method="POST",
+            parameter1_name="ticket",
+            parameter1_value=ours["Parameter1.Value"],
+            parameter2_name="a b",
+            parameter2_value="ü&=",
+        )
+        SdkClient(ACCOUNT, TOKEN, http_client=Local()).calls(LIVE).streams("transcriber").update(status="stopped")
+
+    await asyncio.to_thread(sdk)
+    assert rest.started == [ours, ours]
+    assert rest.stopped == ["transcriber", "transcriber"]
+
+
+async def test_a_netrc_and_a_password_in_the_address_do_not_come_between(
+    web_client: WebClient,
+    twilio: tuple[TwilioRest, dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "netrc").write_text("default login other password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    address = twilio[1]["twilio_api_url"].replace("http://", "http://other:secret@")
+    client = await web_client(**twilio[1] | {"twilio_api_url": address})
+    assert (await client.post(f"/v1/calls/{LIVE}/attach")).status == 201

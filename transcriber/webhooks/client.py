@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
 from transcriber import __version__
 from transcriber.errors import ConfigError
 from transcriber.observability.log_rate_limit import LogRateLimiter
+from transcriber.settings.environment_proxy import proxy_for
 from transcriber.settings.host_address import is_loopback
 from transcriber.webhooks import retry_policy, signing
 from transcriber.webhooks.queue import WebhookEvent
@@ -60,13 +60,6 @@ def checked_url(url: str, *, allow_http: bool) -> str:
     return url
 
 
-def _proxy(url: str) -> str | None:
-    """The environment's proxy for the URL. Asked once: aiohttp would ask in a thread, for every request."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    return None if is_loopback(host) or proxy_bypass(host) else getproxies().get(parts.scheme)
-
-
 class WebhookClient:
     """An async context manager: it holds the HTTP session. `keys`: of the secrets; `concurrency`: POSTs at once."""
 
@@ -86,7 +79,7 @@ class WebhookClient:
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"Content-Type": "application/json", "User-Agent": f"transcriber/{__version__}"},
             timeout=self._timeout,
-            proxy=_proxy(self.url),
+            proxy=proxy_for(self.url),  # asked once: aiohttp would ask in a thread, for every request
         )
         return self
 

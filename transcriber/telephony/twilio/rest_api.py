@@ -1,24 +1,29 @@
-"""Twilio's REST resource of streams: starting and stopping one on a call in progress, with Twilio's own helper library.
+"""Twilio's REST resource of streams: starting and stopping one on a call in progress. One signed POST each (Basic)."""
 
-The library blocks: its requests run on a thread, with a deadline.
-"""
-
-import asyncio
+import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Literal
 
+import aiohttp
+from yarl import URL
+
+from transcriber import __version__
 from transcriber.errors import TelephonyError
+from transcriber.settings.environment_proxy import proxy_for
 from transcriber.telephony.twilio.messages import SID, clean
 
 log = logging.getLogger(__name__)
 Tracks = Literal["both_tracks", "inbound_track", "outbound_track"]
-DEADLINE_S = 10.0
+DEADLINE = aiohttp.ClientTimeout(total=10.0)
+HEADERS = {"Accept": "application/json", "User-Agent": f"transcriber/{__version__}"}
+MAX_ANSWER_BYTES = 64 * 1024
 MAX_PARAMETERS = 99
 MAX_SAID_CHARACTERS, MAX_CODE_CHARACTERS = 300, 20
 OFFICIAL_URL = "https://api.twilio.com"
+VERSION_PATH = "2010-04-01"
 NOT_IN_PROGRESS_CODE = "21220"
 """Twilio's code for a call that has ended or has not begun."""
 
@@ -39,83 +44,83 @@ class TwilioRestApi:
     """The calls of one account. `base_url`: another API address, for an edge, a region or a test."""
 
     def __init__(self, account_sid: str, auth_token: str, *, base_url: str = OFFICIAL_URL) -> None:
-        self._account_sid = account_sid
-        self._auth_token = auth_token
-        self._base_url = base_url.rstrip("/")
+        self._headers = HEADERS | {"Authorization": aiohttp.encode_basic_auth(account_sid, auth_token)}
+        self._calls = URL(base_url).with_user(None) / VERSION_PATH / "Accounts" / account_sid / "Calls"
+        self._proxy = proxy_for(base_url)
 
     async def start(self, request: StreamRequest) -> str:
         """Start a stream; its sid. Raises TelephonyError."""
-        pairs = list(request.parameters.items())
-        if len(pairs) > MAX_PARAMETERS:
-            raise ValueError(f"a stream takes {MAX_PARAMETERS} parameters, not {len(pairs)}")
-        named = {f"parameter{n}_name": name for n, (name, _) in enumerate(pairs, 1)}
-        named |= {f"parameter{n}_value": value for n, (_, value) in enumerate(pairs, 1)}
-
-        def create(client: Any) -> Any:
-            return client.calls(request.call_sid).streams.create(
-                url=request.url,
-                name=request.name,
-                track=request.track,
-                status_callback=request.status_callback,
-                status_callback_method="POST",
-                **named,
-            )
-
-        return await self._ask(create, request.call_sid)
+        if len(request.parameters) > MAX_PARAMETERS:
+            raise ValueError(f"a stream takes {MAX_PARAMETERS} parameters, not {len(request.parameters)}")
+        form = {
+            "Url": request.url,
+            "Name": request.name,
+            "Track": request.track,
+            "StatusCallback": request.status_callback,
+            "StatusCallbackMethod": "POST",
+        }
+        for number, (name, value) in enumerate(request.parameters.items(), 1):
+            form |= {f"Parameter{number}.Name": name, f"Parameter{number}.Value": value}
+        return await self._ask(request.call_sid, "Streams.json", form)
 
     async def stop(self, call_sid: str, name: str) -> str:
         """Stop the stream of that name or sid; its sid. Raises TelephonyError."""
-        return await self._ask(lambda client: client.calls(call_sid).streams(name).update(status="stopped"), call_sid)
+        return await self._ask(call_sid, f"Streams/{name}.json", {"Status": "stopped"})
 
-    async def _ask(self, call: Callable[[Any], Any], call_sid: str) -> str:
+    async def _ask(self, call_sid: str, resource: str, form: Mapping[str, str]) -> str:
         """The sid of the stream that Twilio answers with."""
         try:
-            return await asyncio.to_thread(self._blocking, call, call_sid)
+            status, body = await self._post(self._calls / call_sid / resource, form)
+            if not 200 <= status < 300:
+                raise _translated(status, _object(body), call_sid)
+            return _sid(body)
         except TelephonyError as error:
             log.warning("Twilio and call %s: %s", call_sid, error)
             raise
 
-    def _blocking(self, call: Callable[[Any], Any], call_sid: str) -> str:
-        # Here, not above: the library takes a while to load, and most servers never ask.
-        from requests.exceptions import RequestException  # type: ignore[import-untyped,unused-ignore]
-        from twilio.base.exceptions import TwilioRestException, TwilioServiceException
-        from twilio.rest import Client
-
-        client = Client(self._account_sid, self._auth_token, http_client=_http_client(self._base_url))
+    async def _post(self, url: URL, form: Mapping[str, str]) -> tuple[int, bytes]:
+        """The answer's status, and its body as far as it is worth reading. Redirects are not followed."""
+        # A session each: requests are rare. No `trust_env`: a .netrc would come between.
+        session = aiohttp.ClientSession(headers=self._headers, timeout=DEADLINE, proxy=self._proxy)
         try:
-            sid = call(client).sid
-        except TwilioRestException as error:
-            raise _translated(error.status, error.code, error.msg, call_sid) from None
-        except TwilioServiceException as error:  # the newer shape, whose status is Twilio's to write
-            status = error.status if isinstance(error.status, int) else HTTPStatus.BAD_GATEWAY
-            raise _translated(status, error.code, error.detail or error.title, call_sid) from None
-        except (RequestException, OSError) as error:
+            async with session, session.post(url, data=form, allow_redirects=False) as answer:
+                return answer.status, await _body(answer)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise TelephonyError(502, "twilio_unreachable", f"Twilio cannot be asked: {type(error).__name__}") from None
-        except Exception as error:  # the library trusts what it is answered: anything may come of another shape
-            raise _not_understood(type(error).__name__) from None
-        if not isinstance(sid, str) or not SID.fullmatch(sid):
-            raise _not_understood("no stream sid in it")
-        return sid
 
 
-def _http_client(base_url: str) -> Any:
-    from twilio.http.http_client import TwilioHttpClient
-
-    class Redirected(TwilioHttpClient):  # type: ignore[misc,unused-ignore]
-        def request(self, method: str, url: str, *args: Any, **more: Any) -> Any:
-            return super().request(method, url.replace(OFFICIAL_URL, base_url, 1), *args, **more)
-
-    return Redirected(timeout=DEADLINE_S)
-
-
-def _not_understood(why: str) -> TelephonyError:
-    return TelephonyError(502, "twilio_failed", f"Twilio's answer cannot be understood ({why}); see what it did there")
+async def _body(answer: aiohttp.ClientResponse) -> bytes:
+    body = b""
+    async for piece in answer.content.iter_chunked(MAX_ANSWER_BYTES):
+        body += piece
+        if len(body) > MAX_ANSWER_BYTES:
+            break
+    return body
 
 
-def _translated(status: int, code: object, message: object, call_sid: str) -> TelephonyError:
-    """`code` and `message` are Twilio's and may be anything."""
-    said = clean(str(message).removeprefix("Unable to create record: "), MAX_SAID_CHARACTERS)
-    said = f"Twilio says: {said} (code {clean(str(code), MAX_CODE_CHARACTERS)})"
+def _object(body: bytes) -> dict[str, Any]:
+    """The JSON object of the body, empty if it is none."""
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _sid(body: bytes) -> str:
+    sid = _object(body).get("sid")
+    if not isinstance(sid, str) or not SID.fullmatch(sid):
+        why = "Twilio's answer cannot be understood (no stream sid in it); see what it did there"
+        raise TelephonyError(502, "twilio_failed", why)
+    return sid
+
+
+def _translated(status: int, error: Mapping[str, Any], call_sid: str) -> TelephonyError:
+    """What is in `error` is Twilio's and may be anything: `message`, or in the newer shape `detail` or `title`."""
+    message = next((error[name] for name in ("message", "detail", "title") if error.get(name)), _reason(status))
+    said = clean(str(message), MAX_SAID_CHARACTERS)
+    code = clean(str(error.get("code", "none")), MAX_CODE_CHARACTERS)
+    said = f"Twilio says: {said} (code {code})"
     match status:
         case 401 | 403:
             return TelephonyError(
@@ -128,7 +133,7 @@ def _translated(status: int, code: object, message: object, call_sid: str) -> Te
             return TelephonyError(404, "not_found", f"Twilio knows no such call or stream of {call_sid}. {said}")
         case 429:
             return TelephonyError(503, "twilio_busy", f"too many requests to Twilio; try again in some seconds. {said}")
-        case _ if str(code) == NOT_IN_PROGRESS_CODE:
+        case _ if code == NOT_IN_PROGRESS_CODE:
             return TelephonyError(409, "call_not_in_progress", f"call {call_sid} is not in progress. {said}")
         case _ if 400 <= status < 500:
             return TelephonyError(
@@ -137,3 +142,11 @@ def _translated(status: int, code: object, message: object, call_sid: str) -> Te
                 f"the stream cannot be started or stopped; a call has at most four streamed tracks. {said}",
             )
     return TelephonyError(502, "twilio_failed", said)
+
+
+def _reason(status: int) -> str:
+    """The status as people know it."""
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
