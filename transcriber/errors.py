@@ -9,6 +9,10 @@ class ConfigError(TranscriberError):
     """A setting is unknown, malformed or contradicts another one."""
 
 
+class ExtraMissing(TranscriberError):
+    """A command needs a package that the server does not; the message names the extra that brings it."""
+
+
 class ModelError(TranscriberError):
     """A model folder is absent, incomplete or of a kind Vosk would abort on."""
 

@@ -3,23 +3,26 @@
 import io
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 from tests.recording_server import final
-from transcriber.cli.caption_display import Captions
+from transcriber.cli.caption_lines import final_line
+from transcriber.cli.event_display import EventDisplay
+from transcriber.cli.rich_terminal.captions import Captions
 from transcriber.cli.terminal_text import clock_time, json_line, printable
 
 HOSTILE = "a\x1b[2Jb\r\nc \x9b31m [bold red]d[/] \u202ee\u2028 :smile: \x07"
 
 
-def screen(*, width: int = 80, terminal: bool = True) -> tuple[Console, io.StringIO]:
+def screen(*, width: int = 80) -> tuple[Console, io.StringIO]:
     out = io.StringIO()
-    return Console(file=out, force_terminal=terminal, width=width, color_system="standard" if terminal else None), out
+    return Console(file=out, force_terminal=True, width=width, color_system="standard"), out
 
 
 def drawn(captions: Captions, console: Console) -> str:
     with console.capture() as capture:
-        console.print(captions.partials())
+        console.print(captions.unfinished())
     return capture.get()
 
 
@@ -40,15 +43,17 @@ def test_clock() -> None:
     assert [clock_time(ms) for ms in (-5, 0, 65_999, 3_605_000)] == ["00:00", "00:00", "01:05", "1:00:05"]
 
 
-def test_a_pipe_gets_one_plain_line_for_each_final_and_nothing_else() -> None:
-    console, out = screen(width=30, terminal=False)
-    captions = Captions(console)
-    captions.show({"type": "call.started", "call_sid": "CA1"})
-    captions.show(partial("my num"))
-    captions.show(final("my number is four two and it goes on and on and on", start_ms=12_340))
-    captions.show({"type": "dtmf", "digit": "5", "start_ms": 1})
-    captions.show({"type": "call.ended", "call_sid": "CA1", "reason": "stop"})
-    assert out.getvalue() == "00:12  caller   my number is four two and it goes on and on and on\n"
+def test_a_pipe_gets_one_plain_line_for_each_final_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    display = EventDisplay(as_json=False)
+    with display.live():
+        display.show({"type": "call.started", "call_sid": "CA1"})
+        display.show(partial("my num"))
+        display.show(final("my number is four two and it goes on and on and on", start_ms=12_340))
+        display.show({"type": "dtmf", "digit": "5", "start_ms": 1})
+        display.show({"type": "call.ended", "call_sid": "CA1", "reason": "stop"})
+    out, err = capsys.readouterr()
+    assert out == "00:12  caller   my number is four two and it goes on and on and on\n"
+    assert err == ""
 
 
 def test_hostile_text_is_drawn_as_text() -> None:
@@ -126,6 +131,14 @@ def test_two_sides_on_wide_terminals_only() -> None:
 
 
 def test_many_calls_are_told_apart() -> None:
-    console, out = screen(terminal=False)
-    Captions(console, ids=True).show(final("hello") | {"call_sid": "CA0123456789"})
-    assert out.getvalue() == "CA012345  00:00  caller   hello\n"
+    event = final("hello") | {"call_sid": "CA0123456789"}
+    assert final_line(event, ids=True) == "CA012345  00:00  caller   hello"
+    console, out = screen()
+    Captions(console, ids=True).show(event)
+    assert out.getvalue().startswith("\x1b[2mCA012345  \x1b[0m")
+
+
+def test_hostile_text_is_plain_in_lines() -> None:
+    line = final_line(final(HOSTILE, speaker="\x1b]0;title\x07"), ids=False)
+    assert line.isprintable()
+    assert "[bold red]d[/]" in line

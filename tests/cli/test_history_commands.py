@@ -11,8 +11,9 @@ from aiohttp.test_utils import TestServer
 from rich.console import Console
 
 from tests.recording_server import RecordingServer
-from transcriber.cli.calls import _table
+from transcriber.cli.calls import table_of
 from transcriber.cli.main import main
+from transcriber.cli.rich_terminal.table import draw
 
 Serve = Callable[[Any], Awaitable[TestServer]]
 CALL: dict[str, Any] = {
@@ -59,7 +60,7 @@ async def test_a_search_shows_where_the_words_are(aiohttp_server: Serve, capsys:
 def test_the_table_fits_80_columns() -> None:
     console = Console(width=80, file=io.StringIO())
     with console.capture() as capture:
-        console.print(_table([CALL], gap=1))
+        draw(table_of([CALL]), console)
     header, first, second = capture.get().splitlines()
     assert header.split() == ["call", "started", "length", "status", "tracks", "finals", "words"]
     assert CALL["call_sid"] in first

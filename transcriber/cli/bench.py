@@ -1,33 +1,15 @@
-"""`transcriber bench`: what to measure, and how reports look. How it is measured lives in `transcriber.benchmark`."""
+"""`transcriber bench`: what to measure. How it is measured lives in `transcriber.benchmark`."""
 
 import argparse
-import asyncio
-import dataclasses
-import json
-import textwrap
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
-from rich.console import Console
-from rich.text import Text
-
-from transcriber.benchmark import chart, machine, material, transcriber_service, vosk_server_peer
-from transcriber.benchmark.plan import Plan
-from transcriber.benchmark.section_report import Row, SectionReport, Value
-from transcriber.benchmark.sections import accuracy, capacity, cost, latency, memory, parity
-from transcriber.catalog import ModelFolder, find
 from transcriber.cli.arguments import count, positive
 from transcriber.cli.command import Subparsers, add_command
-from transcriber.cli.terminal_text import print_status
-from transcriber.errors import AudioFileError, ConfigError
-from transcriber.runtime.machine import cpu_cores
-from transcriber.settings.definition import load_settings
+from transcriber.errors import ExtraMissing
 
 SECTIONS = ("parity", "accuracy", "cost", "capacity", "latency", "memory")
 """In the order in which they run: latency wants to know the capacity."""
-WIDTH = 110
-SIMPLE = {"parity": parity, "accuracy": accuracy, "cost": cost, "memory": memory}
 
 
 def add(subparsers: Subparsers) -> None:
@@ -74,111 +56,8 @@ def run(args: argparse.Namespace) -> int:
     chosen = [name for name in SECTIONS if name in args.section or not args.section]
     if args.picture and "capacity" not in chosen:
         args.usage_error("--picture shows the capacity section: ask for that too")
-    settings = load_settings().settings
-    model = find(args.model or settings.model, settings.data_dir)
-    model.check()
-    if args.peer and not vosk_server_peer.is_url(args.peer):
-        vosk_server_peer.command(args.peer, 0)
-    calls = _material(args)
-    if "accuracy" in chosen and not any(any(call.transcripts.values()) for call in calls):
-        if args.section:
-            raise AudioFileError(accuracy.NOTHING_SAID)
-        chosen.remove("accuracy")
-        print_status(f"without accuracy: {accuracy.NOTHING_SAID}")
-    described = machine.describe_machine(model)
-    if not args.json:
-        print(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in described.items()), flush=True)
-    reports = asyncio.run(_measure(args, chosen, model, calls))
-    if args.json:
-        sections = {report.section: dataclasses.asdict(report) for report in reports}
-        print(json.dumps({"machine": described, "sections": sections}))
-    return 0
+    if find_spec("psutil") is None:
+        raise ExtraMissing("`transcriber bench` reads CPU and memory with psutil: pip install 'transcriber[bench]'")
+    from transcriber.cli.bench_run import measure_and_print
 
-
-def _material(args: argparse.Namespace) -> list[material.Call]:
-    if args.manifest:
-        return material.from_manifest(args.manifest)
-    return [material.from_recording(path) for path in args.audio] if args.audio else material.from_sample_calls()
-
-
-async def _measure(
-    args: argparse.Namespace, chosen: Sequence[str], model: ModelFolder, calls: Sequence[material.Call]
-) -> list[SectionReport]:
-    reports = []
-    with _progress() as report_progress:
-        report_progress("how many tracks there is room for")
-        plan = Plan(
-            model=model,
-            material=calls,
-            report=report_progress,
-            seconds=args.seconds,
-            calls=args.calls,
-            load=args.load,
-            bound_ms=args.bound_ms,
-            budget_s=args.budget_s,
-            most_tracks=await transcriber_service.measure_max_tracks(model),
-            peer=args.peer,
-            peer_rate=args.peer_rate,
-        )
-        most_calls = plan.most_tracks / 2
-        for name in chosen:
-            if name == "capacity":
-                result = await capacity.measure(plan)
-                most_calls, report = result.most_calls, result.report
-                if args.picture:
-                    _draw(args.picture, result, plan)
-            elif name == "latency":
-                report = await latency.measure(plan, most_calls=most_calls)
-            else:
-                report = await SIMPLE[name].measure(plan)
-            reports.append(report)
-            if not args.json:
-                _show(report)
-    return reports
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
-    """The current step, on stderr: redrawn in place on a terminal, else a line each."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield print_status
-        return
-    with console.status("") as status:
-        yield lambda text: status.update(Text(text))
-
-
-def _draw(path: Path, result: capacity.CapacityResult, plan: Plan) -> None:
-    title = f"{plan.model.name}, {cpu_cores():.3g} cores"
-    try:
-        path.write_text(chart.svg(result.steps, bound_ms=plan.bound_ms, title=title))
-    except OSError as error:
-        raise ConfigError(f"--picture {path}: {error.strerror or error}") from None
-
-
-def _show(report: SectionReport) -> None:
-    print(f"\n{report.section}: {report.about}")
-    for rows in (report.rows, report.steps):
-        if rows:
-            print(_table(rows))
-    for note in report.notes:
-        print(textwrap.fill(note, WIDTH, initial_indent="  - ", subsequent_indent="    "), flush=True)
-
-
-def _table(rows: Sequence[Row]) -> str:
-    """Names to the left, figures to the right, as wide as they need be."""
-    lines = [[name.replace("_", " ") for name in rows[0]], *([_cell(value) for value in row.values()] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    left = [all(isinstance(row[name], str) for row in rows) for name in rows[0]]
-    return "\n".join(
-        "  "
-        + "  ".join(
-            cell.ljust(width) if to_left else cell.rjust(width)
-            for cell, width, to_left in zip(line, widths, left, strict=True)
-        ).rstrip()
-        for line in lines
-    )
-
-
-def _cell(value: Value) -> str:
-    return "-" if value is None else str(value)
+    return measure_and_print(args, chosen)

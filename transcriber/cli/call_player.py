@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 
-from rich.text import Text
-
 from transcriber.audio.sample_calls import Turn
 from transcriber.audio.wav import Recording
 from transcriber.cli.event_display import EventDisplay
@@ -116,10 +114,9 @@ class _Progress:
         """One of the calls has come to that position."""
         self._at_ms = max(self._at_ms, at_ms)
 
-    def line(self) -> Text:
+    def line(self) -> str:
         """The display's last line."""
-        text = f"▶ {clock_time(self._at_ms)} / {self._total}  {self._calls}Ctrl-C hangs up"
-        return Text(text, style="dim", no_wrap=True, overflow="ellipsis")
+        return f"▶ {clock_time(self._at_ms)} / {self._total}  {self._calls}Ctrl-C hangs up"
 
 
 @contextmanager

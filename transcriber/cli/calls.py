@@ -7,20 +7,16 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from transcriber.cli.command import Subparsers, add_command
 from transcriber.cli.http_client import Connection, Server, add_flags, find_server
-from transcriber.cli.terminal_text import clock_time, json_line, printable
+from transcriber.cli.table import Table
+from transcriber.cli.table_display import print_table
+from transcriber.cli.terminal_text import clock_time, draws, json_line, printable
 from transcriber.errors import ServerUnreachable
 
 STATUSES = ("live", "ended", "interrupted")
 COLOURS = {"live": "green", "interrupted": "yellow"}
 PAGE = 200
-ROOMY_WIDTH = 100
-PIPE_WIDTH = 200
 Call = Mapping[str, Any]
 
 
@@ -56,10 +52,9 @@ def run(args: argparse.Namespace) -> int:
         for call in found:
             print(json_line(call))
     elif found:
-        console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
-        console.print(_table(found, gap=2 if console.width >= ROOMY_WIDTH else 1))
+        print_table(table_of(found))
         for call in found:
-            console.print(*_matches(call), sep="", end="")
+            _print_matches(call)
     else:
         print("no calls")
     return 0
@@ -83,56 +78,49 @@ async def _fetch(server: Server, wanted: Mapping[str, str], limit: int) -> list[
     return found
 
 
-def _table(found: Sequence[Call], *, gap: int) -> Table:
-    """Fits 80 columns: only the moment wraps, into date and time."""
-    table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold")
-    for name in ("call", "started", "length", "status", "tracks", "finals", "words"):
-        right = name in ("length", "finals", "words")
-        table.add_column(name, justify="right" if right else "left", no_wrap=name != "started")
-    for call in found:
-        status = printable(str(call.get("status", "")))
-        table.add_row(
-            _cell(call, "call_sid"),
-            _started(call),
-            _length(call),
-            Text(status, style=COLOURS.get(status, "")),
-            _tracks(call),
-            _cell(call, "finals"),
-            _cell(call, "words"),
-        )
-    return table
+def table_of(calls: Sequence[Call]) -> Table:
+    """Fits 80 columns where it is drawn: only the moment wraps, into date and time."""
+    return Table(
+        columns=("call", "started", "length", "status", "tracks", "finals", "words"),
+        rows=[_row(call) for call in calls],
+        right=("length", "finals", "words"),
+        wrapping=("started",),
+        colours={"status": COLOURS},
+    )
 
 
-def _matches(call: Call) -> list[Text]:
+def _row(call: Call) -> list[str]:
+    cells = (call.get("call_sid", ""), _started(call), _length(call), call.get("status", ""), _tracks(call))
+    return [printable(str(cell)) for cell in (*cells, call.get("finals", ""), call.get("words", ""))]
+
+
+def _print_matches(call: Call) -> None:
     """Where a search found its words, a line each."""
-    lines = []
     for match in call.get("matches") or ():
-        text = Text(printable(str(match["text"])))
-        for start, end in match["marks"]:
-            text.stylize("bold yellow", start, end)
-        who = printable(f"{call.get('call_sid', '')} {clock_time(match['start_ms'])} {match['speaker']}: ")
-        lines.append(Text.assemble((who, "dim"), text, "\n"))
-    return lines
+        head = printable(f"{call.get('call_sid', '')} {clock_time(match['start_ms'])} {match['speaker']}: ")
+        text = printable(str(match["text"]))
+        if draws(sys.stdout):
+            from transcriber.cli.rich_terminal.marked_text import print_marked
+
+            print_marked(head, text, match["marks"])
+        else:
+            print(head + text)
 
 
-def _cell(call: Call, name: str) -> Text:
-    return Text(printable(str(call.get(name, ""))))
-
-
-def _tracks(call: Call) -> Text:
+def _tracks(call: Call) -> str:
     tracks = call.get("tracks")
     names = list(map(str, tracks)) if isinstance(tracks, (dict, list)) else []
-    return Text("both" if len(names) == 2 else printable(", ".join(names)))
+    return "both" if len(names) == 2 else ", ".join(names)
 
 
-def _started(call: Call) -> Text:
+def _started(call: Call) -> str:
     """In this machine's time zone."""
     try:
-        return Text(datetime.fromisoformat(str(call.get("started_at"))).astimezone().strftime("%Y-%m-%d %H:%M"))
+        return datetime.fromisoformat(str(call.get("started_at"))).astimezone().strftime("%Y-%m-%d %H:%M")
     except (ValueError, OverflowError):
-        return Text("")
+        return ""
 
 
-def _length(call: Call) -> Text:
+def _length(call: Call) -> str:
     duration_ms = call.get("duration_ms")
-    return Text(clock_time(duration_ms) if isinstance(duration_ms, int) else "")
+    return clock_time(duration_ms) if isinstance(duration_ms, int) else ""

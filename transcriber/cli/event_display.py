@@ -1,55 +1,59 @@
 """Where the events of live calls go: a display redrawn in place, plain lines of finals, or JSON lines."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.text import Text
+from transcriber.cli.caption_lines import Event, final_line, note
+from transcriber.cli.terminal_text import draws, json_line, print_status
 
-from transcriber.cli.caption_display import Captions, Event
-from transcriber.cli.terminal_text import json_line
+if TYPE_CHECKING:
+    from transcriber.cli.rich_terminal.captions import Captions
 
-REFRESH_HZ = 12
+NOT_DRAWN = "captions come when they are final; to see them grow: pip install 'transcriber[terminal]'"
 
 
 class EventDisplay:
     """Draws on a terminal and prints finals elsewhere; `as_json`: every event as one line of JSON, everywhere.
 
-    `sides` and `ids` as for Captions. `footer` is asked for the line below the partials at each redrawing.
+    `sides`: inbound left, outbound right, where the terminal is wide. `ids`: lines begin with their call's short id.
+    `footer` is asked for the line below the partials at each redrawing. A terminal without rich gets plain lines.
     """
 
     def __init__(
-        self, *, as_json: bool, sides: bool = False, ids: bool = False, footer: Callable[[], Text] | None = None
+        self, *, as_json: bool, sides: bool = False, ids: bool = False, footer: Callable[[], str] | None = None
     ) -> None:
         self._as_json = as_json
-        self._console = Console()
-        self._captions = Captions(self._console, sides=sides, ids=ids)
-        self._footer = footer
-        self._live: Live | None = None
+        self._ids = ids
+        self._is_terminal = sys.stdout.isatty()
+        drawn = not as_json and draws(sys.stdout)
+        self._captions = _drawn(sides=sides, ids=ids, footer=footer) if drawn else None
 
     @contextmanager
     def live(self) -> Iterator[None]:
         """Redraw partials and footer in place while inside, if there is a terminal; nothing of them stays."""
-        if self._as_json or not self._console.is_terminal:
-            yield
+        if self._captions is not None:
+            with self._captions.live():
+                yield
             return
-        with Live(
-            get_renderable=self._unfinished, console=self._console, refresh_per_second=REFRESH_HZ, transient=True
-        ) as self._live:
-            yield
-        self._live = None
+        if self._is_terminal and not self._as_json:
+            print_status(NOT_DRAWN)
+        yield
 
     def show(self, event: Event) -> None:
         """Take in one event."""
         if self._as_json:
             print(json_line(event), flush=True)
-            return
-        self._captions.show(event)
-        if self._live is not None and event.get("type") == "final":
-            # Printing redraws what was there before, with the partial that the final has just replaced.
-            self._live.refresh()
+        elif self._captions is not None:
+            self._captions.show(event)
+        elif event.get("type") == "final":
+            print(final_line(event, ids=self._ids), flush=True)
+        elif self._is_terminal and (sentence := note(event)):
+            print(sentence, flush=True)
 
-    def _unfinished(self) -> RenderableType:
-        partials = self._captions.partials()
-        return Group(partials, self._footer()) if self._footer else partials
+
+def _drawn(*, sides: bool, ids: bool, footer: Callable[[], str] | None) -> "Captions":
+    from transcriber.cli.rich_terminal.captions import Captions
+
+    return Captions(sides=sides, ids=ids, footer=footer)

@@ -2,13 +2,19 @@
 
 import json
 import sys
-from typing import Any
+from importlib.util import find_spec
+from typing import Any, TextIO
 
 from transcriber.observability.url_credentials import without_credentials
 
 JOINERS = "\u200c\u200d"
 TAGS = range(0xE0020, 0xE0080)
 """What some flags are written with."""
+
+
+def draws(stream: TextIO) -> bool:
+    """Whether more than plain lines may be written: it is a terminal, and rich (the extra `terminal`) is installed."""
+    return stream.isatty() and find_spec("rich") is not None
 
 
 def printable(text: str) -> str:

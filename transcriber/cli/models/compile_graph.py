@@ -6,16 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
 from transcriber import catalog
 from transcriber.audio import sample_calls
 from transcriber.catalog.compile import EquivalenceReport, GraphCompiler, Machine, Needs, OpenFst
 from transcriber.catalog.compile.graph_compiler import ReportProgress
 from transcriber.cli.command import Subparsers, add_command
 from transcriber.cli.setting_flags import add_setting_flags, settings_of
-from transcriber.cli.terminal_text import printable
+from transcriber.cli.terminal_text import draws, printable
 from transcriber.errors import CompileError
 
 
@@ -99,19 +96,12 @@ def _verdict(result: EquivalenceReport) -> str:
 @contextmanager
 def _progress() -> Iterator[ReportProgress]:
     """A bar for each step on a terminal, a line for each step elsewhere."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    if not draws(sys.stderr):
         yield _lines()
         return
-    columns = (TextColumn("{task.description:<28}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bars:
-        tasks = {}
+    from transcriber.cli.rich_terminal.progress import step_bars
 
-        def report(step: str, share: float) -> None:
-            if step not in tasks:
-                tasks[step] = bars.add_task(step, total=1.0)
-            bars.update(tasks[step], completed=share)
-
+    with step_bars() as report:
         yield report
 
 

@@ -1,13 +1,9 @@
 """`transcriber models list`: what is here and what can be had."""
 
 import argparse
-import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-
-from rich.console import Console
-from rich.table import Table
 
 from transcriber import catalog
 from transcriber.catalog import manifest
@@ -18,15 +14,16 @@ from transcriber.cli.models.shared import (
     ProgressDisplay,
     add_flags,
     catalogue_of,
-    cell,
     default_of,
     megabytes,
     settings_of,
 )
-from transcriber.cli.terminal_text import json_line
+from transcriber.cli.table import Table
+from transcriber.cli.table_display import print_table
+from transcriber.cli.terminal_text import json_line, printable
 from transcriber.settings.definition import Settings
 
-PIPE_WIDTH = 200
+COLUMNS = ("model", "language", "size", "band", "licence", "here")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         for row in rows:
             print(json_line(asdict(row)))
     elif rows:
-        Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(_table(rows))
+        print_table(_table(rows))
     else:
         print("no models")
     return 0
@@ -126,17 +123,15 @@ def _is_wanted(row: Row, args: argparse.Namespace) -> bool:
 
 
 def _table(rows: Iterable[Row]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    for name in ("model", "language", "size", "band", "licence", "here"):
-        table.add_column(name, justify="right" if name == "size" else "left", overflow="fold")
-    for row in rows:
-        state = "default" if row.default else "installed" if row.installed else ""
-        table.add_row(
-            cell(row.name),
-            cell(row.language),
-            cell(megabytes(row.size)),
-            cell(row.band),
-            cell(row.licence or "not stated"),
-            cell(state, "green" if row.installed else ""),
-        )
-    return table
+    return Table(
+        columns=COLUMNS,
+        rows=[list(map(printable, _cells(row))) for row in rows],
+        right=("size",),
+        wrapping=COLUMNS,
+        colours={"here": {"default": "green", "installed": "green"}},
+    )
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    state = "default" if row.default else "installed" if row.installed else ""
+    return row.name, row.language, megabytes(row.size), row.band, row.licence or "not stated", state

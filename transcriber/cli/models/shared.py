@@ -5,22 +5,19 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.text import Text
-
 from transcriber import catalog
 from transcriber.catalog import entries, official_list
 from transcriber.catalog.download import ProgressReporter
 from transcriber.catalog.entries import Catalogue
 from transcriber.catalog.model_folder import ModelFolder
 from transcriber.cli.http_client import add_config_flag
-from transcriber.cli.terminal_text import printable
+from transcriber.cli.terminal_text import draws, printable
 from transcriber.errors import UnknownModel
 from transcriber.observability.url_credentials import without_credentials
 from transcriber.settings.definition import Settings, load_settings
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from transcriber.cli.rich_terminal.progress import DownloadBar
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -72,10 +69,14 @@ def megabytes(size: int) -> str:
 
 
 class ProgressDisplay:
-    """Lines on stderr, and below them a progress bar if stderr is a terminal. A `ProgressReporter`."""
+    """Lines on stderr, and below them a progress bar if stderr is a terminal; a line for each tenth without rich.
+
+    A `ProgressReporter`.
+    """
 
     def __init__(self) -> None:
-        self._bar: Progress | None = None
+        self._bar: DownloadBar | None = None
+        self._tenths = 0
 
     def __enter__(self) -> "ProgressDisplay":
         return self
@@ -92,26 +93,23 @@ class ProgressDisplay:
         """Move the bar."""
         if not sys.stderr.isatty():
             return
+        if not draws(sys.stderr):
+            self._count(done, total)
+            return
         if self._bar is None:
-            self._bar = _bar()
-            self._bar.start()
-            self._bar.add_task("", total=total)
-        self._bar.update(self._bar.task_ids[0], completed=done, total=total)
+            from transcriber.cli.rich_terminal.progress import DownloadBar
+
+            self._bar = DownloadBar()
+        self._bar.update(done, total)
+
+    def _count(self, done: int, total: int | None) -> None:
+        tenths = 10 * done // total if total else 0
+        if tenths > self._tenths:
+            print(f"{megabytes(done)} of {megabytes(total or 0)}", file=sys.stderr, flush=True)
+        self._tenths = tenths
 
     def _end(self) -> None:
+        self._tenths = 0
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
-
-
-def _bar() -> "Progress":
-    # Imported here: every other command, and the server, would wait for it too.
-    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
-
-    columns = (BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), transient=True)
-
-
-def cell(text: str, style: str = "") -> Text:
-    """A table's cell of foreign text."""
-    return Text(printable(text), style=style)

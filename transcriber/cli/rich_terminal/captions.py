@@ -1,70 +1,95 @@
 """Captions on a terminal: finals as lines, partials redrawn in place, one colour per speaker. Text is never markup."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.padding import Padding
 from rich.text import Text
 
-from transcriber.cli.terminal_text import clock_time, printable
+from transcriber.cli.caption_lines import Event, note, number, short_id, speaker, text
+from transcriber.cli.terminal_text import clock_time
 
 COLOURS = ("cyan", "yellow", "green", "magenta", "blue", "red")
 TWO_SIDED_WIDTH = 100
-ID_LENGTH = 8
-Event = Mapping[str, Any]
+REFRESH_HZ = 12
 
 
 class Captions:
     """Draws events as they come. `sides`: inbound left and outbound right, where the terminal is wide enough.
 
-    `ids`: each line begins with its call's short id. Partials are only kept; `partials` is what a live display shows.
+    `ids`: each line begins with its call's short id. `footer` is asked for the line below the partials.
     """
 
-    def __init__(self, console: Console, *, sides: bool = False, ids: bool = False) -> None:
-        self._console = console
+    def __init__(
+        self,
+        console: Console | None = None,
+        *,
+        sides: bool = False,
+        ids: bool = False,
+        footer: Callable[[], str] | None = None,
+    ) -> None:
+        self._console = console or Console()
         self._ids = ids
-        self._sides = sides and console.is_terminal and console.width >= TWO_SIDED_WIDTH
+        self._sides = sides and self._console.width >= TWO_SIDED_WIDTH
+        self._footer = footer
         self._colours: dict[str, str] = {}
         self._partials: dict[tuple[str, str, str], Event] = {}
+        self._live: Live | None = None
+
+    @contextmanager
+    def live(self) -> Iterator[None]:
+        """Redraw partials and footer in place while inside; nothing of them stays."""
+        with Live(
+            get_renderable=self.unfinished, console=self._console, refresh_per_second=REFRESH_HZ, transient=True
+        ) as self._live:
+            yield
+        self._live = None
 
     def show(self, event: Event) -> None:
         """Take in one event: print it if it is a line of its own."""
-        key = (_text(event, "call_sid"), _text(event, "stream_sid"), _text(event, "track"))
+        key = (text(event, "call_sid"), text(event, "stream_sid"), text(event, "track"))
         match event.get("type"):
             case "partial":
                 self._partials[key] = event
             case "final":
                 self._partials.pop(key, None)
-                self._print(self._line(event, Text(_text(event, "text"), style=self._colour(event))))
+                self._print(self._line(event, Text(text(event, "text"), style=self._colour(event))))
+                if self._live is not None:
+                    # Printing redraws what was there before, with the partial that the final has just replaced.
+                    self._live.refresh()
             case "stream.stopped" | "call.ended":
                 for other in [k for k in self._partials if k[0] == key[0] and key[1] in ("", k[1])]:
                     del self._partials[other]
-        if (note := _note(event)) and self._console.is_terminal:
-            self._print(Text.assemble(self._id(event), note, style="dim"))
+        if sentence := note(event):
+            self._print(Text.assemble(self._id(event), sentence, style="dim"))
 
-    def partials(self) -> RenderableType:
-        """The unfinished utterances: words that stay firm, words that may still change dim."""
-        return Group(*(self._line(event, self._unfinished(event)) for event in list(self._partials.values())))
+    def unfinished(self) -> RenderableType:
+        """The unfinished utterances (words that stay firm, words that may still change dim) and the footer."""
+        lines = [self._line(event, self._words(event)) for event in list(self._partials.values())]
+        if self._footer is not None:
+            lines.append(Text(self._footer(), style="dim", no_wrap=True, overflow="ellipsis"))
+        return Group(*lines)
 
-    def _unfinished(self, event: Event) -> Text:
-        words = _text(event, "text").split()
-        stable = max(0, _number(event, "stable"))
-        text = Text(" ".join(words[:stable]), style=self._colour(event))
+    def _words(self, event: Event) -> Text:
+        words = text(event, "text").split()
+        stable = max(0, number(event, "stable"))
+        shown = Text(" ".join(words[:stable]), style=self._colour(event))
         if words[stable:]:
-            text.append(" " * bool(stable) + " ".join(words[stable:]), style="dim")
-        return text
+            shown.append(" " * bool(stable) + " ".join(words[stable:]), style="dim")
+        return shown
 
-    def _line(self, event: Event, text: Text) -> RenderableType:
+    def _line(self, event: Event, words: Text) -> RenderableType:
         colour = self._colour(event)
         head = Text.assemble(
             self._id(event),
-            (clock_time(_number(event, "start_ms")), "dim"),
+            (clock_time(number(event, "start_ms")), "dim"),
             "  ",
-            (f"{_speaker(event):<7}", f"bold {colour}"),
+            (f"{speaker(event):<7}", f"bold {colour}"),
             "  ",
         )
-        line = head + text
+        line = head + words
         if not self._sides:
             return line
         margin = self._console.width // 3
@@ -74,40 +99,10 @@ class Captions:
         return Padding(line, (0, margin, 0, 0))
 
     def _id(self, event: Event) -> tuple[str, str]:
-        return (f"{_text(event, 'call_sid')[:ID_LENGTH]}  " if self._ids else "", "dim")
+        return (short_id(event) if self._ids else "", "dim")
 
     def _colour(self, event: Event) -> str:
-        return self._colours.setdefault(_speaker(event), COLOURS[len(self._colours) % len(COLOURS)])
+        return self._colours.setdefault(speaker(event), COLOURS[len(self._colours) % len(COLOURS)])
 
     def _print(self, line: RenderableType) -> None:
-        # Wrapping is for eyes; a pipe gets one line a final.
-        self._console.print(line, highlight=False, soft_wrap=not self._console.is_terminal)
-
-
-def _note(event: Event) -> str:
-    """A sentence for the lifecycle events people want to see."""
-    match event.get("type"):
-        case "dtmf":
-            return f"{clock_time(_number(event, 'start_ms'))}  key {_text(event, 'digit')}"
-        case "gap":
-            missing_ms = _number(event, "to_ms") - _number(event, "from_ms")
-            start = clock_time(_number(event, "from_ms"))
-            return f"{start}  {missing_ms} ms of audio missing ({_text(event, 'track')})"
-        case "stream.error":
-            return f"stream error: {_text(event, 'message')}"
-        case "call.ended":
-            return f"call ended ({_text(event, 'reason')})"
-    return ""
-
-
-def _speaker(event: Event) -> str:
-    return _text(event, "speaker") or _text(event, "track")
-
-
-def _text(event: Event, name: str) -> str:
-    return printable(str(event.get(name, "")))
-
-
-def _number(event: Event, name: str) -> int:
-    value = event.get(name, 0)
-    return int(value) if isinstance(value, int) else 0
+        self._console.print(line, highlight=False)
