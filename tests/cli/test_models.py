@@ -89,7 +89,7 @@ async def test_from_the_list_to_the_default_and_away_again(
     assert archive_server.requests[asked:] == [("list.json", "")]
     assert await run("rm", "xx") == 0
     assert f"removed {NAME} (4.3 MB); a running server keeps it in memory" in capsys.readouterr().out
-    assert [folder.name for folder in catalog.installed(data_dir)] == ["en-demo"]
+    assert [folder.name for folder in catalog.installed(data_dir / "models")] == ["en-demo"]
 
 
 async def test_licences_are_shown_with_what_they_forbid(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

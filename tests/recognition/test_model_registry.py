@@ -25,7 +25,7 @@ def test_the_demo_model_is_the_default_until_a_better_one_is_there(tmp_path: Pat
 
 
 def test_pulled_models_come_first(copied: Path, tmp_path: Path) -> None:
-    assert catalog.find("", tmp_path / "data").path == copied
+    assert catalog.find("", tmp_path / "data" / "models").path == copied
     assert catalog.find(str(copied), tmp_path).language == "xx"
 
 

@@ -6,6 +6,6 @@ Getting one: `pull` and `local_import`, by `download`, `pip_package`, `archive` 
 graphs ahead of time. Recognizing speech with a model lives in `recognition`.
 """
 
-from transcriber.catalog.model_folder import DEMO, ModelFolder, describe, find, home_of, installed
+from transcriber.catalog.model_folder import DEMO, ModelFolder, describe, find, installed
 
-__all__ = ["DEMO", "ModelFolder", "describe", "find", "home_of", "installed"]
+__all__ = ["DEMO", "ModelFolder", "describe", "find", "installed"]

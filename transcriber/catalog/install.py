@@ -17,7 +17,7 @@ from transcriber.catalog import manifest
 from transcriber.catalog.archive import Contents
 from transcriber.catalog.download import ProgressReporter
 from transcriber.catalog.entries import NAME
-from transcriber.catalog.model_folder import DEMO, ModelFolder, describe, home_of, installed
+from transcriber.catalog.model_folder import DEMO, ModelFolder, describe, installed
 from transcriber.catalog.trial import Trials
 from transcriber.errors import ModelError, NotEnoughSpace, UnknownModel
 
@@ -28,11 +28,11 @@ MARGIN_BYTES = 64 * 1024**2
 
 
 @contextmanager
-def lock_model(data_dir: Path, name: str) -> Iterator[Path]:
+def lock_model(home: Path, name: str) -> Iterator[Path]:
     """The folder for work in progress, while no other process installs or removes that model. Raises ModelError."""
     if not NAME.fullmatch(name) or name == DEMO:
         raise ModelError(f"{name!r} cannot be a model's name: letters, digits, dots and dashes, and not {DEMO}")
-    incoming = home_of(data_dir) / INCOMING
+    incoming = home / INCOMING
     try:
         incoming.mkdir(parents=True, exist_ok=True)
         lock = (incoming / f"{name}.lock").open("wb")
@@ -122,18 +122,17 @@ def _check(folder: ModelFolder, source_label: str, home: Path) -> None:
         raise ModelError(message.replace(folder.path.name, folder.name)) from None
 
 
-def remove(name: str, data_dir: Path) -> ModelFolder:
-    """Delete a model from the data directory; a running server goes on with what it has in memory.
+def remove(name: str, home: Path) -> ModelFolder:
+    """Delete a pulled model; a running server goes on with what it has in memory.
 
     Raises UnknownModel for one that is not installed, ModelError for one that did not come by `pull` or `import`.
     """
-    home = home_of(data_dir)
-    folder = next((folder for folder in installed(data_dir) if folder.name == name), None)
+    folder = next((folder for folder in installed(home) if folder.name == name), None)
     if folder is None:
         raise UnknownModel(f"no model {name!r} is installed: `transcriber models list` shows them")
     if folder.path.parent != home:
         raise ModelError(f"{name} belongs to the installation ({folder.path}): only pulled models can be removed")
-    with lock_model(data_dir, name) as incoming:
+    with lock_model(home, name) as incoming:
         removed = incoming / f"{name}.old"
         try:
             _clear(removed)

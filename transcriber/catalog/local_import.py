@@ -15,32 +15,30 @@ def name_of(path: Path) -> str:
     return path.resolve().name.removesuffix(".zip")
 
 
-def import_model(
-    path: Path, name: str, data_dir: Path, report: ProgressReporter, *, catalogue: Catalogue
-) -> ModelFolder:
+def import_model(path: Path, name: str, home: Path, report: ProgressReporter, *, catalogue: Catalogue) -> ModelFolder:
     """Copy or unpack it, check and install it. The archive of a known model is compared with its checksum.
 
     Raises ModelError, NotEnoughSpace.
     """
     entry = catalogue.find(name)
     if path.is_dir():
-        return _import_folder(path, name, data_dir, entry)
+        return _import_folder(path, name, home, entry)
     if not path.is_file():
         raise ModelError(f"{path} is not there: a folder or a zip archive with a Vosk model is expected")
     checked = _compared(path, entry)
     contents = archive.inspect(path)
-    with install.lock_model(data_dir, name) as incoming:
+    with install.lock_model(home, name) as incoming:
         fill = install.unpacker(contents, incoming, name, report)
         origin = _origin(path, entry, checked)
         return install.install(incoming, name, fill=fill, origin=origin, source_label=str(path))
 
 
-def _import_folder(path: Path, name: str, data_dir: Path, entry: Entry | None) -> ModelFolder:
+def _import_folder(path: Path, name: str, home: Path, entry: Entry | None) -> ModelFolder:
     if not looks_like_model(path):
         raise ModelError(f"{path} holds no Vosk model: no am/final.mdl")
     folder = describe(path)
     folder.check()
-    with install.lock_model(data_dir, name) as incoming:
+    with install.lock_model(home, name) as incoming:
         if (incoming.parent / name).resolve() == path.resolve():
             raise ModelError(f"{path} is already where it belongs")
         install.require_space(incoming, archive.size_of(path), what=name)

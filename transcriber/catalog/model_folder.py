@@ -43,20 +43,20 @@ class ModelFolder:
             raise ModelError(f"the model in {self.path} wants {rate:.0f} Hz audio; only 16000 Hz models are supported")
 
 
-def installed(data_dir: Path) -> list[ModelFolder]:
-    """All models, those pulled into the data directory first, the largest of them first; the demo model last."""
+def installed(home: Path) -> list[ModelFolder]:
+    """All models, those pulled into `home` first, the largest of them first; the demo model last. Raises ModelError."""
     found: dict[str, ModelFolder] = {}
-    for home in (home_of(data_dir), *bundled_homes()):
-        paths = list(home.iterdir()) if home.is_dir() else []
+    for place in (home, *bundled_homes()):
+        paths = _folders(place)
         folders = [describe(path) for path in paths if not path.name.startswith(".") and looks_like_model(path)]
         for folder in sorted(folders, key=lambda folder: folder.size_bytes, reverse=True):
             found.setdefault(folder.name, folder)
     return sorted(found.values(), key=lambda folder: folder.name == DEMO)
 
 
-def find(name: str, data_dir: Path) -> ModelFolder:
+def find(name: str, home: Path) -> ModelFolder:
     """The model of that name or path; the best one installed when the name is empty. Raises ModelError."""
-    models = installed(data_dir)
+    models = installed(home)
     if not name:
         if not models:
             raise ModelError("no model is installed: `transcriber models pull en` gets one")
@@ -80,15 +80,17 @@ def describe(path: Path) -> ModelFolder:
     return ModelFolder(path.name, path, language or _language(path.name), _band(path))
 
 
-def home_of(data_dir: Path) -> Path:
-    """Where pulled models live."""
-    return data_dir / "models"
-
-
 def bundled_homes() -> tuple[Path, Path]:
     """Where the models that come with the project may lie: in a checkout, in an installed package."""
     package = Path(__file__).parents[1]
     return package.parent / "models", package / "models"
+
+
+def _folders(home: Path) -> list[Path]:
+    try:
+        return list(home.iterdir()) if home.is_dir() else []
+    except OSError as error:
+        raise ModelError(f"{home} cannot be read: {error.strerror or error}") from None
 
 
 def looks_like_model(path: Path) -> bool:

@@ -24,7 +24,7 @@ def sources_of(entry: Entry, mirror: str) -> list[str]:
 
 def pull(
     entry: Entry,
-    data_dir: Path,
+    home: Path,
     report: ProgressReporter,
     *,
     mirror: str = "",
@@ -35,7 +35,7 @@ def pull(
     `max_unknown_bytes`: the most that is taken of an archive whose size is unknown. Each source that fails is reported.
     Raises NotEnoughSpace, or ModelError when no source is left.
     """
-    with install.lock_model(data_dir, entry.name) as incoming:
+    with install.lock_model(home, entry.name) as incoming:
         sources, max_bytes = sources_of(entry, mirror), entry.max_bytes(if_unknown=max_unknown_bytes)
         for source in sources:
             report.message(f"trying {without_credentials(source)}")

@@ -63,12 +63,16 @@ class Trial:
 
 
 class Trials:
-    """What is known of models that were tried. `home`: where the data directory keeps models."""
+    """What is known of models that were tried.
+
+    Noted in the first of the `homes` that can be written, and looked for in all: a folder with models may be shared,
+    read-only, and what filled it has tried them.
+    """
 
     def __init__(
-        self, home: Path, *, report: Callable[[str], None] = lambda _: None, limits: TrialLimits = TrialLimits()
+        self, *homes: Path, report: Callable[[str], None] = lambda _: None, limits: TrialLimits = TrialLimits()
     ) -> None:
-        self._notes = home / NOTES_FOLDER
+        self._notes = [home / NOTES_FOLDER for home in homes]
         self._report = report
         self._limits = limits
         self._failed: dict[Path, tuple[str, str]] = {}
@@ -101,14 +105,26 @@ class Trials:
         self._failed.clear()
 
     def _has_passed(self, path: Path, files_hash: str) -> bool:
-        return (self._notes / files_hash).is_file() or is_bundled(path)
+        return is_bundled(path) or any(_is_file(notes / files_hash) for notes in self._notes)
 
     def _note(self, folder: ModelFolder, files_hash: str, trial: Trial) -> None:
-        try:
-            self._notes.mkdir(parents=True, exist_ok=True)
-            (self._notes / files_hash).write_text(json.dumps({"model": folder.name} | asdict(trial)) + "\n", "utf-8")
-        except OSError as error:
-            self._report(f"model: cannot note in {self._notes} that {folder.name} was tried: {error.strerror or error}")
+        text, faults = json.dumps({"model": folder.name} | asdict(trial)) + "\n", []
+        for notes in self._notes:
+            try:
+                notes.mkdir(parents=True, exist_ok=True)
+                (notes / files_hash).write_text(text, "utf-8")
+            except OSError as error:
+                faults.append(f"{notes} ({error.strerror or error})")
+            else:
+                return
+        self._report(f"model: cannot note that {folder.name} was tried, in {' or '.join(faults)}")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a folder that may not be looked into
+        return False
 
 
 def fingerprint(path: Path) -> str:

@@ -2,7 +2,9 @@
 
 import argparse
 import asyncio
+import errno
 import ipaddress
+import os
 from collections.abc import Callable
 from functools import partial
 
@@ -50,6 +52,8 @@ def run(args: argparse.Namespace) -> int:
     print()
     settings = loaded.settings
     checks: list[tuple[str, Callable[[Settings], str]]] = [
+        ("data", _data),
+        ("models", _models),
         ("model", _model),
         *((f"model {folder.name}", partial(_other_model, folder)) for folder in _others(settings)),
         ("workers", _workers),
@@ -62,10 +66,31 @@ def run(args: argparse.Namespace) -> int:
     return print_checks((name, partial(check, settings)) for name, check in checks)
 
 
+def _data(settings: Settings) -> str:
+    """Whether a server could use the folder; none is made."""
+    there = settings.data_dir
+    try:
+        while not there.exists():
+            there = there.parent
+        if there.is_dir() and os.access(there, os.R_OK | os.W_OK | os.X_OK):
+            return f"{settings.data_dir} can be used" + ("" if there == settings.data_dir else "; it is not there yet")
+        reason = os.strerror(errno.EACCES if there.is_dir() else errno.ENOTDIR)
+    except OSError as error:
+        reason = error.strerror or str(error)
+    raise ConfigError(f"{settings.data_dir} cannot be used ({reason}): set another TRANSCRIBER_DATA_DIR")
+
+
+def _models(settings: Settings) -> str:
+    home = settings.models_home
+    pulled = sum(folder.path.parent == home for folder in catalog.installed(home))
+    kind = "may be written" if os.access(home, os.W_OK) else "read-only" if pulled or home.is_dir() else "not there yet"
+    return f"{pulled} pulled in {home} ({kind})"
+
+
 def _model(settings: Settings) -> str:
-    folder = catalog.find(settings.model, settings.data_dir)
+    folder = catalog.find(settings.model, settings.models_home)
     folder.check()
-    asyncio.run(Trials(catalog.home_of(settings.data_dir)).ensure_tried(folder))
+    asyncio.run(Trials(*settings.model_homes).ensure_tried(folder))
     note = ", the demo model: about 2,250 words" if folder.name == catalog.DEMO else ""
     warnings = "".join(f"; {warning}" for warning in validation.warnings(folder.path))
     kind = "dynamic" if static_graph.is_dynamic(static_graph.folder_to_load(folder.path)) else "static"
@@ -76,10 +101,13 @@ def _model(settings: Settings) -> str:
 def _others(settings: Settings) -> list[ModelFolder]:
     """Installed models besides the one that a server would load."""
     try:
-        chosen = catalog.find(settings.model, settings.data_dir).path
+        chosen = catalog.find(settings.model, settings.models_home).path
     except TranscriberError:
         chosen = None
-    return [folder for folder in catalog.installed(settings.data_dir) if folder.path != chosen]
+    try:
+        return [folder for folder in catalog.installed(settings.models_home) if folder.path != chosen]
+    except TranscriberError:  # the check of the model says it
+        return []
 
 
 def _other_model(folder: ModelFolder, _: Settings) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from transcriber.catalog import ModelFolder, find, home_of, installed, static_graph
+from transcriber.catalog import ModelFolder, find, installed, static_graph
 from transcriber.catalog.trial import Trials
 from transcriber.catalog.vosk_layout import layout_of
 from transcriber.errors import ModelError
@@ -44,7 +44,7 @@ class ModelLoader:
         self._settings = settings
         self._report = report
         self._loaded: ModelVersion | None = None
-        self._trials = Trials(home_of(settings.data_dir), report=report)
+        self._trials = Trials(*settings.model_homes, report=report)
         self._changing = asyncio.Lock()
 
     async def default(self, process: ModelProcess | None) -> LoadedModel:
@@ -58,7 +58,7 @@ class ModelLoader:
         """The default and whatever else is installed and asked for."""
         return ModelRegistry(
             default,
-            installed=lambda: installed(self._settings.data_dir),
+            installed=lambda: installed(self._settings.models_home),
             load=self._load_folder,
             load_dynamic=self._load_dynamic,
             budget_bytes=self._settings.models_memory_mb << 20 or self._memory // 2,
@@ -88,7 +88,7 @@ class ModelLoader:
 
     def _chosen(self) -> tuple[ModelFolder, ModelVersion]:
         """What the settings name now. Reads parts of its graphs: blocks. Raises ModelError, OSError."""
-        folder = find(self._settings.model, self._settings.data_dir)
+        folder = find(self._settings.model, self._settings.models_home)
         return folder, _version_of(folder)
 
     async def _load_folder(self, folder: ModelFolder) -> LoadedModel:

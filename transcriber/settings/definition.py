@@ -118,7 +118,10 @@ class Settings:
         values.http_url, "", "URL of a folder with model archives (NAME.zip), tried first", secret=True, url=True
     )
     data_dir: Path = _setting(
-        values.directory, _data_home, "folder of the private Redis, the outbox, the server's own key and pulled models"
+        values.directory, _data_home, "folder of the private Redis, the outbox and the server's own key"
+    )
+    models_dir: str = _setting(
+        values.file_path, "", "folder of pulled models, which servers may share, read-only too; empty: DATA_DIR/models"
     )
     journal: bool = _setting(
         values.flag, False, "keep live audio in the outbox (8 KB/s a track) until its stream ends, against a crash"
@@ -162,6 +165,17 @@ class Settings:
     def __post_init__(self) -> None:
         if not self.redis_prefix or any(c in self.redis_prefix for c in "{}*?[]: \t\n"):
             raise ConfigError("redis_prefix must be a word without spaces, colons, braces or wildcards")
+
+    @property
+    def models_home(self) -> Path:
+        """Where pulled models live."""
+        return self.model_homes[0]
+
+    @property
+    def model_homes(self) -> tuple[Path, ...]:
+        """The same, and where else it is noted which models were tried: beside the server's own data."""
+        own = self.data_dir / "models"
+        return (Path(self.models_dir), own) if self.models_dir else (own,)
 
     @property
     def exposed(self) -> bool:

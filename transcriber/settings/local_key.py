@@ -35,7 +35,10 @@ def load_or_create(data_dir: Path) -> str:
 def find(data_dir: Path) -> str | None:
     """The key, if one was made. Blocks. Raises ConfigError for a file that is of no use."""
     path = path_of(data_dir)
-    return _read(path) if path.exists() else None
+    try:
+        return _read(path) if path.exists() else None
+    except OSError as error:  # a folder of another user
+        raise ConfigError(f"the server's key in {path} cannot be read: {error.strerror or error}") from None
 
 
 def _read(path: Path) -> str:

@@ -44,7 +44,7 @@ def add(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compile, prove, install. Raises TranscriberError, and then nothing has changed."""
-    folder = catalog.find(args.name, settings_of(args).settings.data_dir)
+    folder = catalog.find(args.name, settings_of(args).settings.models_home)
     recordings = args.recording or [sample_calls.path(name) for name in sample_calls.names()]
     with GraphCompiler(folder, OpenFst.find()) as compiler:
         with _progress() as report:

@@ -34,11 +34,11 @@ def run(args: argparse.Namespace) -> int:
     """Install it. Raises ModelError, ConfigError."""
     settings = settings_of(args)
     name = args.name or local_import.name_of(args.path)
-    if not args.force and name in {folder.name for folder in catalog.installed(settings.data_dir)}:
+    if not args.force and name in {folder.name for folder in catalog.installed(settings.models_home)}:
         raise ModelError(f"{name} is already installed: --force replaces it, --name gives this one another name")
     with ProgressDisplay() as display:
         catalogue = catalogue_of(settings)
-        folder = local_import.import_model(args.path, name, settings.data_dir, display, catalogue=catalogue)
+        folder = local_import.import_model(args.path, name, settings.models_home, display, catalogue=catalogue)
     for line in installed_lines(folder, settings):
         print(line)
     return 0

@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
 def rows_of(settings: Settings, catalogue: Catalogue) -> list[Row]:
     """Installed ones first, then the rest of the catalogue."""
     default = default_of(settings)
-    here = catalog.installed(settings.data_dir)
+    here = catalog.installed(settings.models_home)
     names = {folder.name for folder in here}
     rows = [_installed_row(folder, catalogue.find(folder.name), default) for folder in here]
     return rows + [_catalogue_row(entry) for entry in catalogue.entries if entry.name not in names]

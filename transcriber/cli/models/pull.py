@@ -42,14 +42,14 @@ def run(args: argparse.Namespace) -> int:
     settings = settings_of(args)
     with ProgressDisplay() as display:
         entry = catalogue_of(settings, display).resolve(args.name)
-        here = next((folder for folder in catalog.installed(settings.data_dir) if folder.name == entry.name), None)
+        here = next((folder for folder in catalog.installed(settings.models_home) if folder.name == entry.name), None)
         if here and not args.force and _is_whole(here, display):
             print(f"{entry.name} is already installed in {here.path}; --force pulls it again")
             return 0
         for line in _terms(entry):
             display.message(line)
         try:
-            folder = pull.pull(entry, settings.data_dir, display, mirror=settings.model_mirror)
+            folder = pull.pull(entry, settings.models_home, display, mirror=settings.model_mirror)
         except KeyboardInterrupt:
             display.message("interrupted; what came so far is kept: the same command goes on from there")
             raise

@@ -27,6 +27,6 @@ def run(args: argparse.Namespace) -> int:
     settings = settings_of(args)
     folder = find_installed(args.name, settings, catalogue_of(settings))
     size = folder.size_bytes
-    install.remove(folder.name, settings.data_dir)
+    install.remove(folder.name, settings.models_home)
     print(f"removed {folder.name} ({megabytes(size)}); a running server keeps it in memory until it is restarted")
     return 0

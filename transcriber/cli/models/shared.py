@@ -21,20 +21,24 @@ if TYPE_CHECKING:
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """`--data-dir` and `--config`."""
-    parser.add_argument("--data-dir", type=Path, metavar="FOLDER", help="where pulled models live (in its models/)")
+    """`--models-dir`, `--data-dir` and `--config`."""
+    parser.add_argument("--models-dir", type=Path, metavar="FOLDER", help="where pulled models live")
+    parser.add_argument(
+        "--data-dir", type=Path, metavar="FOLDER", help="whose models/ that is where no MODELS_DIR is set"
+    )
     add_config_flag(parser)
 
 
 def settings_of(args: argparse.Namespace) -> Settings:
     """The settings, with the flags. Raises ConfigError."""
-    flags = {"data_dir": str(args.data_dir)} if args.data_dir else {}
+    given = {"models_dir": args.models_dir, "data_dir": args.data_dir}
+    flags = {name: str(folder) for name, folder in given.items() if folder}
     return load_settings(config=args.config, flags=flags).settings
 
 
 def catalogue_of(settings: Settings, report: ProgressReporter | None = None) -> Catalogue:
     """Ours and the official list: as it is now if there is a `report`, else as it was last fetched."""
-    home, url = catalog.home_of(settings.data_dir), settings.model_list_url
+    home, url = settings.models_home, settings.model_list_url
     listed = official_list.refreshed(home, url, report) if report else official_list.cached(home, url)
     return entries.load().merged_with(listed)
 
@@ -43,13 +47,13 @@ def default_of(settings: Settings) -> str:
     """The name of the model a server would load; empty when there is none."""
     if settings.model:
         return settings.model
-    found = catalog.installed(settings.data_dir)
+    found = catalog.installed(settings.models_home)
     return found[0].name if found else ""
 
 
 def find_installed(wanted: str, settings: Settings, catalogue: Catalogue) -> ModelFolder:
     """An installed model by its name, or by what the catalogue makes of the words. Raises UnknownModel."""
-    here = {folder.name: folder for folder in catalog.installed(settings.data_dir)}
+    here = {folder.name: folder for folder in catalog.installed(settings.models_home)}
     if wanted in here:
         return here[wanted]
     try:

@@ -6,7 +6,7 @@ from functools import partial
 
 from transcriber import catalog
 from transcriber.catalog import manifest, validation
-from transcriber.catalog.model_folder import ModelFolder, home_of
+from transcriber.catalog.model_folder import ModelFolder
 from transcriber.catalog.trial import Trials
 from transcriber.cli.check_report import print_checks
 from transcriber.cli.command import Subparsers, add_command
@@ -37,8 +37,8 @@ def run(args: argparse.Namespace) -> int:
     if args.name:
         folders = [find_installed(args.name, settings, catalogue_of(settings))]
     else:
-        folders = catalog.installed(settings.data_dir)
-    trials = Trials(home_of(settings.data_dir)) if args.load else None
+        folders = catalog.installed(settings.models_home)
+    trials = Trials(*settings.model_homes) if args.load else None
     return print_checks((folder.name, partial(verdict, folder, trials)) for folder in folders)
 
 
