@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from tests.deploy.promql import PROMETHEUS, metrics_named, promtool, records_named, served_by, try_promtool
+from tests.process import ROOT
 from tests.server.conftest import Serve, serve
 
 __all__ = ["serve"]
@@ -57,3 +58,15 @@ async def test_every_metric_they_name_is_served(serve: Serve, unused_tcp_port_fa
         assert records <= RECORDS.keys(), (name, records - RECORDS.keys())
         named |= metrics
     assert len(named) > 20
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_each_alert_says_what_to_do(alert: str) -> None:
+    rule, runbook = ALERTS[alert], (ROOT / "deploy/RUNBOOK.md").read_text()
+    assert rule["labels"]["severity"] in ("critical", "warning")
+    assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
+    assert rule["annotations"]["runbook_url"].endswith(f"/how-to/runbook.html#{alert.lower()}")
+    _, _, section = runbook.partition(f"\n### {alert}\n")
+    text = section.partition("\n### ")[0]
+    for part in ("**Means.** ", "**Users notice.** ", "**Look at.** ", "**Do.** ", "**Over when.** "):
+        assert f"\n{part}" in text, part
