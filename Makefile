@@ -185,8 +185,9 @@ chart: setup $(CHART_STAMP) ## the ring of the Helm chart, in Helm 3 and 4, agai
 	$(BIN)/python -m pytest -m chart --timeout 300
 
 .PHONY: chart-files
-chart-files: ## copy the rules and the board of deploy/ into the chart
+chart-files: setup ## copy the rules and the board of deploy/ into the chart, and write the table of its values anew
 	cp deploy/prometheus/rules.yml deploy/grafana/transcriber.json deploy/helm/transcriber/files/
+	$(BIN)/python -m tests.deploy.values_table
 
 # The program is in Debian's redis-tools; redis-server adds a service. Under this name it is a server.
 REDIS7 := $(VENV)/redis7

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.process import wait_for_line
 from tests.web.written_call import WrittenCall
 from tests.webhooks.conftest import SECRET, Receiving, command
 from transcriber.cli.main import main
@@ -81,6 +83,18 @@ async def test_redis_goes_and_comes_back(tmp_path: Path, receiving: Receiving, u
     assert b"Redis is back" in out
     assert b"Traceback" not in out
     assert SECRET.encode() not in out
+
+
+async def test_metrics_are_served_where_the_host_says(
+    store: RedisStore, redis_url: str, receiving: Receiving, unused_tcp_port: int
+) -> None:
+    arguments = (receiving.url, "--metrics-port", str(unused_tcp_port), "--metrics-host", "127.0.0.2")
+    async with command(*arguments, url=redis_url, prefix=store.keys.prefix) as child:
+        await wait_for_line(child, b"webhook default: new")
+        metrics = await asyncio.to_thread(_get, f"http://127.0.0.2:{unused_tcp_port}/metrics")
+        assert "transcriber_webhook_dead_letters" in metrics
+        with pytest.raises(urllib.error.URLError):
+            await asyncio.to_thread(_get, f"http://127.0.0.1:{unused_tcp_port}/metrics")
 
 
 @asynccontextmanager

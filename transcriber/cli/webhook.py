@@ -76,8 +76,12 @@ def add(subparsers: Subparsers) -> None:
         metavar="S",
         help=f"seconds until others send what a dead sender had taken (default: {TAKEOVER_S:g})",
     )
+    parser.add_argument("--metrics-port", type=int, metavar="PORT", help="serve Prometheus metrics on this port")
     parser.add_argument(
-        "--metrics-port", type=int, metavar="PORT", help="serve Prometheus metrics on this port of this machine"
+        "--metrics-host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="address of that port (default: 127.0.0.1, which is for this machine only)",
     )
     parser.add_argument("--allow-http", action="store_true", help="send unencrypted beyond this machine")
     add_config_flag(parser)
@@ -190,9 +194,11 @@ def _metrics(args: argparse.Namespace, metrics: WebhookMetrics) -> Iterator[None
         yield
         return
     try:
-        server, thread = start_http_server(args.metrics_port, addr="127.0.0.1", registry=metrics.registry)
+        server, thread = start_http_server(args.metrics_port, addr=args.metrics_host, registry=metrics.registry)
     except OSError as error:
-        raise ConfigError(f"cannot serve metrics on port {args.metrics_port}: {error.strerror}") from None
+        raise ConfigError(
+            f"cannot serve metrics on {args.metrics_host} port {args.metrics_port}: {error.strerror}"
+        ) from None
     try:
         yield
     finally:

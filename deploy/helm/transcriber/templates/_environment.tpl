@@ -31,11 +31,11 @@
 {{- $root := .root -}}
 {{ include "transcriber.commonEnvironment" (dict "root" $root "keys" (include "transcriber.serverSecretKeys" $root | fromJsonArray)) | trim }}
 - name: TRANSCRIBER_HOST
-  value: "0.0.0.0"
+  value: {{ $root.Values.listenHost | quote }}
 - name: TRANSCRIBER_PORT
   value: "8080"
 - name: TRANSCRIBER_METRICS_ADDRESS
-  value: "0.0.0.0:9464"
+  value: {{ ternary "[::]:9464" "0.0.0.0:9464" (eq $root.Values.listenHost "::") | quote }}
 - name: TRANSCRIBER_DATA_DIR
   value: /data
 - name: TRANSCRIBER_MODELS_DIR
