@@ -1,8 +1,7 @@
-"""The table of the chart's values, made from values.yaml and its comments: `python -m tests.deploy.values_table` writes it."""
+"""The chart's values with their comments, as a table: `python -m tests.deploy.values_table` writes it into the README."""
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import yaml
