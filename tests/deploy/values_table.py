@@ -1,4 +1,4 @@
-"""The chart's values with their comments, as a table: `python -m tests.deploy.values_table` writes it into the README."""
+"""The chart's values and their comments as a table: `python -m tests.deploy.values_table` writes it into the README."""
 
 import json
 import re
