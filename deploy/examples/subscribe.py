@@ -1,4 +1,7 @@
-"""Prints the finals of one call as they come and misses none: `python subscribe.py CALL_SID` (pip install redis)."""
+"""Prints the finals of one call as they come and misses none: `python subscribe.py CALL_SID` (pip install redis).
+
+`--sharded`: by the channels of shards, where the servers' PUBSUB is `sharded`; REDIS_URL is any node of the cluster.
+"""
 
 import json
 import os
@@ -10,14 +13,19 @@ import redis
 
 OURS = f"unix://{Path.home()}/.local/share/transcriber/redis/redis.sock"
 call_sid, seen = sys.argv[1], "0-0"
-client = redis.Redis.from_url(os.environ.get("REDIS_URL", OURS), decode_responses=True)
+sharded = "--sharded" in sys.argv
+connect = redis.RedisCluster.from_url if sharded else redis.Redis.from_url
+client = connect(os.environ.get("REDIS_URL", OURS), decode_responses=True)
 channels = client.pubsub()
 while True:
     try:
-        channels.subscribe(f"transcripts:{call_sid}:final", f"transcripts:{call_sid}:event")
+        if sharded:
+            channels.ssubscribe(f"transcripts:{{{call_sid}}}:final", f"transcripts:{{{call_sid}}}:event")
+        else:
+            channels.subscribe(f"transcripts:{call_sid}:final", f"transcripts:{call_sid}:event")
         while True:
             # News, a confirmation (after a reconnect, too) or five quiet seconds: the stream knows what is new.
-            channels.get_message(timeout=5)
+            channels.get_sharded_message(timeout=5) if sharded else channels.get_message(timeout=5)
             event = {}
             for entry, fields in client.xrange(f"transcripts:{{{call_sid}}}:events", min=f"({seen}"):
                 seen, event = entry, json.loads(fields["event"])

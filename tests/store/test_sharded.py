@@ -1,8 +1,10 @@
 """PUBSUB=sharded: what is published goes to the channels of shards. On Redis 7, and on a cluster of three of them."""
 
+import asyncio
 import json
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from redis.asyncio import Redis
 
 from bench.own_redis import OwnRedis, own_redis
+from tests.process import program
 from tests.sample_events import append, closed, final, opened, partial, until
 from tests.server.troubled import user
 from tests.store.test_feed import take, texts
@@ -220,3 +223,20 @@ async def test_webhook_news_and_ends_come_without_partials(sharded: RedisStore) 
         await closed(sharded, "CA1", number=1)
         heard = [json.loads(message.json)["type"] for message in await take(news, 4)]
     assert heard == ["call.started", "stream.started", "stream.stopped", "call.ended"]
+
+
+@pytest.mark.redis7
+async def test_the_example_of_a_subscriber_reads_a_call_of_a_cluster(on_cluster: OnCluster) -> None:
+    store, _, ports = on_cluster
+    await opened(store, "CA1")
+    await append(store, 1, final("CA1", "before"))
+    example = str(Path(__file__).parents[2] / "deploy/examples/subscribe.py")
+    url = f"redis://127.0.0.1:{ports[1]}"
+    async with program(sys.executable, example, "CA1", "--sharded", environment={"REDIS_URL": url}) as child:
+        assert child.stdout is not None
+        shown = [await asyncio.wait_for(child.stdout.readline(), 20)]
+        await append(store, 2, final("CA1", "live"))
+        shown.append(await asyncio.wait_for(child.stdout.readline(), 20))
+        await closed(store, "CA1", number=3)
+        assert await asyncio.wait_for(child.wait(), 20) == 0
+    assert [line.decode().rpartition(": ")[2] for line in shown] == ["before\n", "live\n"]
