@@ -56,27 +56,8 @@ def run(args: argparse.Namespace) -> int:
     chosen = [name for name in SECTIONS if name in args.section or not args.section]
     if args.picture and "capacity" not in chosen:
         args.usage_error("--picture shows the capacity section: ask for that too")
-            raise AudioFileError(accuracy.NOTHING_SAID)
-        chosen.remove("accuracy")
-        if args.section:
-        print(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in described.items()), flush=True)
-        print(json.dumps({"machine": described, "sections": sections}))
-        print_status(f"without accuracy: {accuracy.NOTHING_SAID}")
-        raise ExtraMissing("`transcriber bench` reads CPU and memory with psutil: pip install 'transcriber[bench]'")
-        sections = {report.section: dataclasses.asdict(report) for report in reports}
-        vosk_server_peer.command(args.peer, 0)
-    calls = _material(args)
-    described = machine.describe_machine(model)
-    from transcriber.cli.bench_run import measure_and_print
-    if "accuracy" in chosen and not any(any(call.transcripts.values()) for call in calls):
-    if args.json:
-    if args.peer and not vosk_server_peer.is_url(args.peer):
     if find_spec("psutil") is None:
-    if not args.json:
-    model = find(args.model or settings.model, settings.models_home)
-    model.check()
-    reports = asyncio.run(_measure(args, chosen, model, calls))
-    return 0
-    settings = load_settings().settings
+        raise ExtraMissing("`transcriber bench` reads CPU and memory with psutil: pip install 'transcriber[bench]'")
+    from transcriber.cli.bench_run import measure_and_print
 
     return measure_and_print(args, chosen)

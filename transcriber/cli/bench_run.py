@@ -29,7 +29,7 @@ def measure_and_print(args: argparse.Namespace, sections: Sequence[str]) -> int:
     """Measure these sections as the command's arguments say. Raises TranscriberError."""
     chosen = list(sections)
     settings = load_settings().settings
-    model = find(args.model or settings.model, settings.data_dir)
+    model = find(args.model or settings.model, settings.models_home)
     model.check()
     if args.peer and not vosk_server_peer.is_url(args.peer):
         vosk_server_peer.command(args.peer, 0)
