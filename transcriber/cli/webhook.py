@@ -76,6 +76,12 @@ def add(subparsers: Subparsers) -> None:
         metavar="S",
         help=f"seconds until others send what a dead sender had taken (default: {TAKEOVER_S:g})",
     )
+    _add_metrics_flags(parser)
+    parser.add_argument("--allow-http", action="store_true", help="send unencrypted beyond this machine")
+    add_config_flag(parser)
+
+
+def _add_metrics_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--metrics-port", type=int, metavar="PORT", help="serve Prometheus metrics on this port")
     parser.add_argument(
         "--metrics-host",
@@ -83,8 +89,6 @@ def add(subparsers: Subparsers) -> None:
         metavar="ADDRESS",
         help="address of that port (default: 127.0.0.1, which is for this machine only)",
     )
-    parser.add_argument("--allow-http", action="store_true", help="send unencrypted beyond this machine")
-    add_config_flag(parser)
 
 
 def run(args: argparse.Namespace) -> int:
