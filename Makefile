@@ -210,6 +210,12 @@ image-test: setup ## the ring of the container image: built, and run by podman w
 	  $$S apt-get install -q -y --no-install-recommends buildah podman crun mmdebstrap; }
 	$(BIN)/python -m pytest -m image --timeout 300
 
+.PHONY: fleet
+fleet: setup ## the ring of a small real fleet: servers that come and go behind HAProxy under 2,000 calls (installs Debian's HAProxy)
+	@(PATH=$$PATH:/usr/sbin:/sbin; command -v haproxy >/dev/null) || { \
+	  S=$$([ "$$(id -u)" = 0 ] || echo sudo); $$S apt-get update -q && $$S apt-get install -q -y --no-install-recommends haproxy; }
+	$(BIN)/python -m pytest -m fleet --timeout 400 -s
+
 .PHONY: bench-ring
 bench-ring: setup ## the ring that runs every section of `transcriber bench` once, briefly
 	$(BIN)/python -m pytest -m bench --timeout 300
@@ -223,7 +229,7 @@ node: setup ## the ring of the Node example (skipped without node and npm, or wh
 	$(BIN)/python -m pytest -m node --timeout 300
 
 .PHONY: ci
-ci: check test bench-ring compile node api browser docs hostile proxy deploy redis7 chart image-test chaos soak speech korean ## what the CI runs
+ci: check test bench-ring compile node api browser docs hostile proxy fleet deploy redis7 chart image-test chaos soak speech korean ## what the CI runs
 	$(BIN)/transcriber demo --speed 4
 
 .PHONY: clean

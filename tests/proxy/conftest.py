@@ -197,7 +197,7 @@ async def front(tmp_path: Path) -> AsyncIterator[OpenFront]:
     key.write_bytes(pair.private_key_pem.bytes())
     async with AsyncExitStack() as stack:
 
-        async def start(kind: str, servers: tuple[str, str], *, host: str = "127.0.0.1") -> Front:
+        async def start(kind: str, servers: tuple[str, ...], *, host: str = "127.0.0.1") -> Front:
             found = SHIPPED[kind]
             if shutil.which(found.program) is None:
                 pytest.skip(f"{found.program} is not here: make proxy")

@@ -1,5 +1,6 @@
 """The files of deploy/ as an operator takes them: only addresses, ports and paths are changed."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ class Place:
     tls: str
     plain: str
     metrics: str
-    servers: tuple[str, str]
+    servers: tuple[str, ...]
     certificate: Path
     key: Path
     folder: Path
@@ -51,7 +52,13 @@ def _haproxy(place: Place) -> str:
         "bind :443 ssl crt /etc/haproxy/media.example.net.pem": f"bind {place.tls} ssl crt {both}",
         "bind 127.0.0.1:8405": f"bind {place.metrics}",
     }
-    return swapped(file, changes | _servers(place))
+    return _more_servers(swapped(file, changes | _servers(place)), place)
+
+
+def _more_servers(text: str, place: Place) -> str:
+    """As an operator would write them down: a line more for each, below that of the second."""
+    more = "".join(f"\n  server more{number} {address}" for number, address in enumerate(place.servers[2:]))
+    return re.sub(rf"(\n  server two {re.escape(place.servers[1])}.*)", rf"\1{more}", text)
 
 
 def _nginx(place: Place) -> str:
@@ -89,7 +96,7 @@ def _caddy(place: Place) -> str:
 
 
 def _servers(place: Place) -> dict[str, str]:
-    return dict(zip(EXAMPLES, place.servers, strict=True))
+    return dict(zip(EXAMPLES, place.servers, strict=False))
 
 
 SHIPPED: Mapping[str, ShippedFile] = {

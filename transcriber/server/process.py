@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 
+from transcriber.recognition.supervisor.model_process import ModelProcess
 from transcriber.runtime import service_manager
 from transcriber.runtime.background import run_in_background
 from transcriber.server.server import Server, running
@@ -16,12 +17,16 @@ MAX_FILES = 65_536
 
 
 async def serve_until_signalled(
-    settings: Settings, *, greeting: Callable[[Server], Iterable[str]], report: Callable[[str], None]
+    settings: Settings,
+    *,
+    greeting: Callable[[Server], Iterable[str]],
+    report: Callable[[str], None],
+    model_process: ModelProcess | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT (a second one hurries); SIGHUP renews certificate and model.
 
     `report` is told, line by line, what happens at the start and the end, and the `greeting` once calls are accepted.
-    Raises ConfigError, ModelError, StoreError.
+    `model_process`: as `running` takes it. Raises ConfigError, ModelError, StoreError.
     """
     _allow_many_files()
     stop, reload = asyncio.Event(), asyncio.Event()
@@ -36,7 +41,7 @@ async def serve_until_signalled(
 
     _on_stop_signals(stop_early)
     try:
-        async with running(settings, report=report) as server, AsyncExitStack() as stack:
+        async with running(settings, model_process=model_process, report=report) as server, AsyncExitStack() as stack:
             _on_stop_signals(lambda: _stop(stop, server, report))
             for line in greeting(server):
                 report(line)
