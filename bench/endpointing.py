@@ -24,8 +24,8 @@ from transcriber.recognition.chunk_schedule import ChunkSchedule
 from transcriber.recognition.options import RecognitionOptions
 from transcriber.recognition.ports import Recognizer
 from transcriber.recognition.recognizer_pool import RecognizerPool
+from transcriber.recognition.results import FinalResult
 from transcriber.recognition.track_decoder import TrackDecoder
-from transcriber.recognition.utterance_tracker import FinalResult
 from transcriber.recognition.vosk_engine import VoskEngine
 from transcriber.recognition.warm_up_speech import warm_speech
 from transcriber.recognition.word_errors import Errors, word_errors, words_of

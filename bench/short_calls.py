@@ -12,8 +12,8 @@ import numpy as np
 from scipy.io import wavfile
 
 from bench import recordings
-from transcriber.audio.chunk import SAMPLE_RATE_HZ
-from transcriber.audio.g711 import SILENCE, expand
+from transcriber.audio.chunk import SAMPLE_RATE_HZ, SILENCE
+from transcriber.audio.g711 import expand
 
 PAUSE = bytes([SILENCE]) * (SAMPLE_RATE_HZ // 2)
 END = bytes([SILENCE]) * (SAMPLE_RATE_HZ * 5 // 2)

@@ -24,8 +24,7 @@ from bench import recordings
 from bench.growth import Growth, Watched
 from bench.stage import Event, Plan, Stage, until
 from transcriber.audio import sample_calls
-from transcriber.audio.chunk import SAMPLE_RATE_HZ, SAMPLES_PER_MS
-from transcriber.audio.g711 import SILENCE
+from transcriber.audio.chunk import SAMPLE_RATE_HZ, SAMPLES_PER_MS, SILENCE
 from transcriber.audio.wav import Recording, read_recording
 from transcriber.errors import ServerUnreachable
 from transcriber.telephony.simulator import CallIds, MessageBuilder, Target, connect, dial, frames

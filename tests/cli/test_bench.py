@@ -12,8 +12,8 @@ from xml.etree import ElementTree
 import pytest
 
 from transcriber.audio import sample_calls
-from transcriber.audio.chunk import SAMPLE_RATE_HZ
-from transcriber.audio.g711 import SILENCE, expand
+from transcriber.audio.chunk import SAMPLE_RATE_HZ, SILENCE
+from transcriber.audio.g711 import expand
 from transcriber.audio.wav import read_recording
 
 pytestmark = pytest.mark.timeout(300)

@@ -11,7 +11,7 @@ from transcriber.events.schema import Word
 from transcriber.outbox.audio_journal import MAX_PENDING_BYTES, AudioJournal, read_audio, read_header
 from transcriber.outbox.journal_recovery import JournalRecovery
 from transcriber.outbox.stream_writes import StreamOpened, line
-from transcriber.recognition.utterance_tracker import FinalResult
+from transcriber.recognition.results import FinalResult
 
 OPENING = StreamOpened(call=call_started("CA1"), stream=stream_started("CA1"), at_ms=STARTED_MS)
 

@@ -23,9 +23,9 @@ from transcriber.recognition.fed_audio import ADAPTATION_SAMPLES, CONTEXT_SAMPLE
 from transcriber.recognition.options import RecognitionOptions
 from transcriber.recognition.ports import Bookmark
 from transcriber.recognition.recognizer_pool import RecognizerPool
+from transcriber.recognition.results import FinalResult, Hypothesis, PartialResult
 from transcriber.recognition.scripted_engine import ScriptedEngine
 from transcriber.recognition.track_decoder import CHECKPOINT_SAMPLES, TrackDecoder
-from transcriber.recognition.utterance_tracker import FinalResult, Hypothesis, PartialResult
 from transcriber.recognition.vad import VadSnapshot
 from transcriber.recognition.vosk_engine import VoskEngine
 from transcriber.recognition.warm_up_speech import warm_speech

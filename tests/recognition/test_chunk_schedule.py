@@ -10,8 +10,8 @@ from transcriber.audio.upsampling import upsample
 from transcriber.recognition.chunk_schedule import ChunkSchedule, measure_chunk_schedule
 from transcriber.recognition.options import RecognitionOptions
 from transcriber.recognition.recognizer_pool import RecognizerPool
+from transcriber.recognition.results import PartialResult
 from transcriber.recognition.track_decoder import TrackDecoder
-from transcriber.recognition.utterance_tracker import PartialResult
 from transcriber.recognition.vosk_engine import VoskEngine
 
 FRAME = SAMPLE_RATE_HZ // 50

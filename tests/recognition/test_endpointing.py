@@ -10,7 +10,7 @@ from tests.recognition.conftest import TracksOf
 from tests.recognition.test_service import listen, settled, words
 from transcriber.audio.chunk import SAMPLE_RATE_HZ, AudioChunk
 from transcriber.audio.g711 import compress, expand
-from transcriber.recognition.utterance_tracker import FinalResult, PartialResult
+from transcriber.recognition.results import FinalResult, PartialResult
 from transcriber.recognition.word_errors import word_errors
 
 STEP = SAMPLE_RATE_HZ // 50

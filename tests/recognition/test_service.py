@@ -12,8 +12,8 @@ from tests.models import demo
 from tests.recognition.conftest import Tracks, TracksOf
 from transcriber.audio.chunk import AudioChunk, Band
 from transcriber.audio.upsampling import upsample
+from transcriber.recognition.results import FinalResult, PartialResult
 from transcriber.recognition.supervisor.track_queue import TrackQueue
-from transcriber.recognition.utterance_tracker import FinalResult, PartialResult
 
 
 def bare(model: Any, mulaw: bytes, *, band: Band = "telephone") -> list[tuple[str, int, int]]:

@@ -9,7 +9,7 @@ from tests.recognition.conftest import TracksOf
 from tests.recognition.test_service import bare, listen, settled, words
 from tests.speech import mulaw_tracks, needs_speech, telephone_files
 from transcriber.audio.chunk import AudioChunk
-from transcriber.recognition.utterance_tracker import FinalResult, PartialResult
+from transcriber.recognition.results import FinalResult, PartialResult
 
 FRAME_MS = 30
 pytestmark = [pytest.mark.speech, needs_speech, pytest.mark.timeout(600)]

@@ -1,7 +1,8 @@
 """What listeners are results: news only, firm words that stay, numbers that run on, times where words were spoken."""
 
 from transcriber.events.schema import Word
-from transcriber.recognition.utterance_tracker import FinalResult, Hypothesis, PartialResult, UtteranceTracker
+from transcriber.recognition.results import FinalResult, Hypothesis, PartialResult
+from transcriber.recognition.utterance_tracker import UtteranceTracker
 
 
 def words(text: str, *, confidence: float = 1.0, from_ms: int = 0) -> tuple[Word, ...]:

@@ -8,7 +8,7 @@ import pytest
 from tests.server.conftest import Event, Serve, subscribed
 from tests.server.test_calls import of
 from tests.server.test_clock import caller_speech
-from transcriber.audio.g711 import SILENCE
+from transcriber.audio.chunk import SILENCE
 from transcriber.audio.wav import Recording
 from transcriber.recognition.supervisor.model_process import ModelProcess
 from transcriber.telephony.simulator.message_builder import FIRST_TIMESTAMP_MS

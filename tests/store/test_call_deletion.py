@@ -19,7 +19,7 @@ from transcriber.outbox.lease_monitor import LeaseMonitor
 from transcriber.outbox.set_aside_audio import SetAsideAudio
 from transcriber.outbox.stream_publisher import StreamPublisher
 from transcriber.outbox.stream_writes import StreamOpened, line
-from transcriber.recognition.utterance_tracker import FinalResult
+from transcriber.recognition.results import FinalResult
 from transcriber.store.ports import CallQuery
 from transcriber.store.redis_store import RedisStore
 from transcriber.store.search.query import parse_query

@@ -14,6 +14,8 @@ PCM_RATE_HZ = 16_000
 """Samples per second of the 16-bit PCM that recognizers are fed."""
 PCM_BYTES_PER_SAMPLE = 2 * PCM_RATE_HZ // SAMPLE_RATE_HZ
 """Bytes of that PCM for each sample of telephone audio."""
+SILENCE = 0xFF
+"""The mu-law code of a sample of 0."""
 TRACKS = ("inbound", "outbound")
 """What the two sides of a call are called, in the order of a recording's channels."""
 

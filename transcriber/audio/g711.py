@@ -3,9 +3,6 @@
 import numpy as np
 from numpy.typing import NDArray
 
-SILENCE = 0xFF
-"""The code of a sample of 0."""
-
 
 def _mulaw_table() -> NDArray[np.int16]:
     """G.711 mu-law: sign, three exponent bits, four mantissa bits, all inverted; values +-32124."""

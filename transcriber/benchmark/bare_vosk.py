@@ -15,8 +15,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any, ParamSpec, TypeVar
 
-from transcriber.audio.chunk import SAMPLE_RATE_HZ, Band
-from transcriber.audio.g711 import SILENCE
+from transcriber.audio.chunk import SAMPLE_RATE_HZ, SILENCE, Band
 from transcriber.audio.upsampling import upsample
 from transcriber.errors import ModelError
 from transcriber.runtime import blas_kernels

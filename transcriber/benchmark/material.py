@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from transcriber.audio import sample_calls
-from transcriber.audio.chunk import SAMPLE_RATE_HZ, SAMPLES_PER_MS
-from transcriber.audio.g711 import SILENCE, expand
+from transcriber.audio.chunk import SAMPLE_RATE_HZ, SAMPLES_PER_MS, SILENCE
+from transcriber.audio.g711 import expand
 from transcriber.audio.sample_calls import Turn
 from transcriber.audio.wav import Recording, read_recording
 from transcriber.errors import AudioFileError

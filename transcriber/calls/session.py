@@ -18,9 +18,9 @@ from transcriber.errors import RecognitionError
 from transcriber.events.factory import Fact, StreamEventFactory
 from transcriber.events.schema import iso_time
 from transcriber.outbox.ports import Outbox
+from transcriber.recognition.results import FinalResult, RecognitionResults
 from transcriber.recognition.service import StreamRecognition
 from transcriber.recognition.supervisor.track_queue import TrackQueue
-from transcriber.recognition.utterance_tracker import FinalResult, RecognitionResults
 from transcriber.telephony.media_stream import MediaStream, Outcome
 from transcriber.telephony.outcomes import AudioGap, DtmfReceived, StreamFault
 from transcriber.telephony.twilio.messages import Start

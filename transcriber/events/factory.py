@@ -15,7 +15,7 @@ from transcriber.events.schema import (
     StreamStarted,
     StreamStopped,
 )
-from transcriber.recognition.utterance_tracker import FinalResult, PartialResult
+from transcriber.recognition.results import FinalResult, PartialResult
 from transcriber.telephony.outcomes import AudioGap, DtmfReceived, StreamFault
 from transcriber.telephony.twilio.messages import Start
 

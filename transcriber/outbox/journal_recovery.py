@@ -14,7 +14,7 @@ from transcriber.events.factory import StreamEventFactory
 from transcriber.events.schema import Persisted, iso_time, parse
 from transcriber.outbox.audio_journal import read_audio
 from transcriber.outbox.stream_writes import StreamOpened
-from transcriber.recognition.utterance_tracker import FinalResult
+from transcriber.recognition.results import FinalResult
 from transcriber.runtime.time_slices import TimeSlices
 from transcriber.store.ports import CallHistory
 from transcriber.telephony.twilio.messages import Start

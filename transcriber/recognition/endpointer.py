@@ -7,8 +7,7 @@ without a word for long is not worth decoding either: the endpointer is suspende
 
 from collections.abc import Callable, Iterator
 
-from transcriber.audio.chunk import AudioChunk
-from transcriber.audio.g711 import SILENCE
+from transcriber.audio.chunk import SILENCE, AudioChunk
 from transcriber.recognition.endpointer_parameters import DEFAULTS, EndpointerParameters
 from transcriber.recognition.endpointer_state import (
     PAUSE,

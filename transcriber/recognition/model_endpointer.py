@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from transcriber.audio.chunk import AudioChunk
-from transcriber.audio.g711 import SILENCE
+from transcriber.audio.chunk import SILENCE, AudioChunk
 from transcriber.recognition.endpointer_parameters import DEFAULTS
 from transcriber.recognition.endpointer_state import EndOfUtterance, EndpointerOutput, ModelEndpointerSnapshot
 from transcriber.telephony.track_clock import MIN_GAP_SAMPLES

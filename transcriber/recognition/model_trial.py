@@ -12,8 +12,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from transcriber.audio.chunk import SAMPLE_RATE_HZ
-from transcriber.audio.g711 import SILENCE
+from transcriber.audio.chunk import SAMPLE_RATE_HZ, SILENCE
 from transcriber.catalog.model_folder import describe
 from transcriber.catalog.static_graph import folder_to_load
 from transcriber.catalog.validation import faults

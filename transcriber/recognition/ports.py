@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from transcriber.audio.chunk import Band
-from transcriber.recognition.utterance_tracker import Hypothesis
+from transcriber.recognition.results import Hypothesis
 
 Bookmark = tuple[float, ...]
 """A recognizer's own numbers, some. Empty: of one that has heard nothing."""

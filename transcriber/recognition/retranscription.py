@@ -6,8 +6,8 @@ from functools import partial
 
 from transcriber.audio.chunk import SAMPLE_RATE_HZ, AudioChunk
 from transcriber.errors import ModelError
+from transcriber.recognition.results import FinalResult, RecognitionResults
 from transcriber.recognition.service import RecognitionService
-from transcriber.recognition.utterance_tracker import FinalResult, RecognitionResults
 from transcriber.telephony.outcomes import StreamRefused
 
 MAX_PENDING_SAMPLES = 60 * SAMPLE_RATE_HZ

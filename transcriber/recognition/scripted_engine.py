@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from transcriber.audio.chunk import PCM_BYTES_PER_SAMPLE, SAMPLES_PER_MS, Band
 from transcriber.events.schema import Word
 from transcriber.recognition.ports import Bookmark
-from transcriber.recognition.utterance_tracker import Hypothesis
+from transcriber.recognition.results import Hypothesis
 
 WORD_MS = 250
 

@@ -19,7 +19,8 @@ from transcriber.recognition.pcm_chunker import BLOCK_SAMPLES, PcmChunker
 from transcriber.recognition.ports import Recognizer
 from transcriber.recognition.pre_roll import PreRoll
 from transcriber.recognition.recognizer_pool import RecognizerPool
-from transcriber.recognition.utterance_tracker import FinalResult, PartialResult, RecognitionResults, UtteranceTracker
+from transcriber.recognition.results import FinalResult, PartialResult, RecognitionResults
+from transcriber.recognition.utterance_tracker import UtteranceTracker
 from transcriber.recognition.vad import WebRtcVad
 from transcriber.recognition.word_evidence import WordEvidence
 from transcriber.settings.endpoint_limits import ENDPOINT_MS

@@ -15,7 +15,7 @@ from transcriber.errors import ModelError
 from transcriber.events.schema import Word
 from transcriber.recognition.options import UNKNOWN, is_word
 from transcriber.recognition.ports import Bookmark
-from transcriber.recognition.utterance_tracker import Hypothesis
+from transcriber.recognition.results import Hypothesis
 from transcriber.runtime import blas_kernels
 
 LATTICE_EVERY_MS = 1000

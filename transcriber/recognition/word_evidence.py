@@ -1,6 +1,6 @@
 """Whether what a model makes of sound was said by people: of music models make words, too. Pure."""
 
-from transcriber.recognition.utterance_tracker import FinalResult, PartialResult
+from transcriber.recognition.results import FinalResult, PartialResult
 
 SURE_CONFIDENCE = 0.5
 """Mean confidence from which an utterance counts as words …"""

@@ -3,8 +3,7 @@
 Positions are samples at 8 kHz on the stream's clock (0 = the stream's start), so that nothing is rounded twice.
 """
 
-from transcriber.audio.chunk import SAMPLES_PER_MS, AudioChunk
-from transcriber.audio.g711 import SILENCE
+from transcriber.audio.chunk import SAMPLES_PER_MS, SILENCE, AudioChunk
 from transcriber.telephony.outcomes import AudioGap, StreamFault
 
 JITTER_SAMPLES = 10 * SAMPLES_PER_MS

@@ -9,8 +9,8 @@ from transcriber.audio.chunk import AudioChunk
 from transcriber.errors import RecognitionError
 from transcriber.recognition.load_monitor import LoadMonitor
 from transcriber.recognition.options import RecognitionOptions
+from transcriber.recognition.results import FinalResult, PartialResult
 from transcriber.recognition.supervisor.track_queue import TrackQueue
-from transcriber.recognition.utterance_tracker import FinalResult, PartialResult
 from transcriber.recognition.worker.protocol import Answer, ScriptedModel
 
 SECOND = b"\xff" * 8000

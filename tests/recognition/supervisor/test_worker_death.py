@@ -12,8 +12,8 @@ from tests.models import demo
 from tests.recognition.conftest import Tracks, TracksOf
 from transcriber.audio.chunk import AudioChunk
 from transcriber.errors import RecognitionError
+from transcriber.recognition.results import FinalResult, PartialResult
 from transcriber.recognition.supervisor import worker as worker_module
-from transcriber.recognition.utterance_tracker import FinalResult, PartialResult
 from transcriber.recognition.worker.protocol import ScriptedModel
 
 STEP = 1600

@@ -17,7 +17,7 @@ from transcriber.audio.wav import read_recording
 from transcriber.catalog import describe, static_graph
 from transcriber.catalog.vosk_layout import feature_options
 from transcriber.recognition.ports import Recognizer
-from transcriber.recognition.utterance_tracker import Hypothesis
+from transcriber.recognition.results import Hypothesis
 from transcriber.recognition.vosk_engine import VoskEngine
 
 BLOCK_SAMPLES = SAMPLE_RATE_HZ // 10

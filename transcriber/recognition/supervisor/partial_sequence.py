@@ -6,7 +6,7 @@ again and some say what was said before.
 
 from msgspec.structs import replace
 
-from transcriber.recognition.utterance_tracker import FinalResult, PartialResult
+from transcriber.recognition.results import FinalResult, PartialResult
 
 
 class PartialSequence:

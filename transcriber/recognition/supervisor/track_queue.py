@@ -14,8 +14,8 @@ from transcriber.audio.chunk import SAMPLE_RATE_HZ, SAMPLES_PER_MS, AudioChunk, 
 from transcriber.errors import RecognitionError
 from transcriber.recognition.load_monitor import LoadMonitor
 from transcriber.recognition.options import RecognitionOptions
+from transcriber.recognition.results import RecognitionResults
 from transcriber.recognition.supervisor.partial_sequence import PartialSequence
-from transcriber.recognition.utterance_tracker import RecognitionResults
 from transcriber.recognition.worker.protocol import Answer, OpenTrack, Turn
 
 log = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ import msgspec
 
 from transcriber.audio.chunk import AudioChunk
 from transcriber.recognition.recognizer_pool import RecognizerPool
+from transcriber.recognition.results import RecognitionResults
 from transcriber.recognition.track_decoder import TrackDecoder
-from transcriber.recognition.utterance_tracker import RecognitionResults
 from transcriber.recognition.worker.protocol import (
     Answer,
     CloseTrack,

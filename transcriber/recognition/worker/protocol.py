@@ -12,7 +12,7 @@ import msgspec
 
 from transcriber.audio.chunk import Band
 from transcriber.recognition.options import RecognitionOptions
-from transcriber.recognition.utterance_tracker import FinalResult, PartialResult
+from transcriber.recognition.results import FinalResult, PartialResult
 
 LENGTH_BYTES = 4
 MAX_FRAME_BYTES = 1 << 20

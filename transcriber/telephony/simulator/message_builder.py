@@ -6,8 +6,7 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from transcriber.audio.chunk import SAMPLES_PER_MS
-from transcriber.audio.g711 import SILENCE
+from transcriber.audio.chunk import SAMPLES_PER_MS, SILENCE
 from transcriber.audio.wav import Recording
 
 FRAME_MS = 20
