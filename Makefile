@@ -110,6 +110,7 @@ docs-serve: $(DOCS_STAMP) ## the site on http://127.0.0.1:8000, built anew while
 .PHONY: reference
 reference: setup ## write the tables of docs/pages/reference anew from the code
 	$(BIN)/python -m docs.reference
+	$(BIN)/python -m docs.sizing
 
 .PHONY: speech
 speech: setup ## the ring on recorded speech (skipped where it is not beside the project)

@@ -1,11 +1,8 @@
 """How many live tracks this machine carries: measured on speech at start, corrected by what real calls cost."""
 
-import math
-
 from transcriber.recognition.load_monitor import RecognitionLoad
+from transcriber.recognition.track_room import tracks_that_fit
 
-BURST_DEVIATIONS = 2.0
-"""Room is kept for so many standard deviations of what the tracks want at once: people speak in bursts."""
 INGEST_CORES = 0.006
 """What a track costs besides recognition: frames, events, Redis (bench/overhead.py)."""
 PACED_FACTOR = 1.15
@@ -45,14 +42,4 @@ class Capacity:
         self._seen = (audio_s, cpu_s)
         if self._audio_s > FORGET_S:
             self._audio_s, self._cpu_s = self._audio_s / 2, self._cpu_s / 2
-        return max(2, _tracks(self._cores, self._cpu_s / self._audio_s + INGEST_CORES))
-
-
-def _tracks(cores: float, cost: float) -> int:
-    """How many tracks of a mean `cost` (cores each) fit into the cores with room to spare for bursts.
-
-    A track costs twice its mean or nothing, about half of the time each, so that the deviation of n independent ones is
-    cost x sqrt(n); solved for n: n x cost + BURST_DEVIATIONS x cost x sqrt(n) = cores.
-    """
-    half = BURST_DEVIATIONS / 2
-    return int((math.sqrt(half * half + cores / cost) - half) ** 2)
+        return max(2, tracks_that_fit(self._cores, self._cpu_s / self._audio_s + INGEST_CORES))
