@@ -64,3 +64,10 @@ def test_the_tools_are_the_pinned_ones() -> None:
     assert "v3." in run("helm3", "version").stdout
     assert "v4." in run("helm", "version").stdout
     assert (TOOLS / "kubernetes-validate").exists()
+
+
+@pytest.mark.parametrize("name", ["prometheus/rules.yml", "grafana/transcriber.json"])
+def test_rules_and_board_are_those_of_deploy(name: str) -> None:
+    """`make chart-files` copies them."""
+    original = CHART.parents[1] / name
+    assert (CHART / "files" / original.name).read_text() == original.read_text()
