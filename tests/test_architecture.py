@@ -82,6 +82,7 @@ PURE = [
     "store.call_summary",
     "store.call_cursor",
     "store.scripts",
+    "store.redis.topics",
     "store.write_arguments",
     "store.search.script",
     "store.search.query",

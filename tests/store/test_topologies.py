@@ -240,6 +240,21 @@ async def test_on_a_cluster(tmp_path: Path) -> None:
         assert all([await client.dbsize() > 0 for client in clients])
 
 
+async def test_a_subscription_that_a_node_of_a_cluster_loses_is_told(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as (clients, ports):
+        url = f"redis+cluster://127.0.0.1:{ports[0]}"
+        async with await open_store(url, prefix="transcripts", ttl_s=3600) as store:
+            for call_sid in ("CA1", None):
+                async with store.feed.follow(call_sid) as reader:
+                    for client in clients:
+                        await command(client, "CLIENT", "KILL", "TYPE", "pubsub")
+                    with pytest.raises(StoreError):
+                        await asyncio.wait_for(anext(reader), 20)
+                async with store.feed.follow(call_sid) as reader:
+                    await store.event_log.publish(partial("CA1"))
+                    assert (await asyncio.wait_for(anext(reader), 20)).channel == "partial"
+
+
 async def test_a_call_that_moves_to_another_node_goes_on(tmp_path: Path) -> None:
     async with cluster(tmp_path) as (clients, ports):
         url = f"redis+cluster://127.0.0.1:{ports[0]}"

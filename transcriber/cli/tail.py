@@ -59,6 +59,8 @@ async def follow(
     `report` is told when Redis goes away and when it comes back; what is published in between is not seen. Raises
     StoreError when Redis cannot be reached at first.
     """
+    if call_sid is None and settings.pubsub == "sharded":
+        report("partials are shown of a single call only: TRANSCRIBER_PUBSUB is sharded")
     connected = away = False
     while True:
         trouble = "the connection ended, or this terminal fell behind"

@@ -90,7 +90,9 @@ DOCUMENT: Json = {
         "redis": {
             "host": "{redis}",
             "protocol": "redis",
-            "description": "The Redis of TRANSCRIBER_REDIS_URL, or a server's private one at its socket.",
+            "description": "The Redis of TRANSCRIBER_REDIS_URL, or a server's private one at its socket. With "
+            "TRANSCRIBER_PUBSUB=sharded everything goes by SPUBLISH to the channels with the CallSid in braces, and "
+            "what is kept by PUBLISH as well.",
             "variables": {"redis": {"default": "127.0.0.1:6379"}},
         },
         "http": {
