@@ -17,7 +17,7 @@ from transcriber.cli.setting_flags import add_setting_flags, settings_of
 from transcriber.cli.terminal_text import printable
 from transcriber.errors import ConfigError, TranscriberError
 from transcriber.runtime import sandbox
-from transcriber.settings import api_keys, local_key
+from transcriber.settings import api_keys, local_key, service_links
 from transcriber.settings.definition import Settings
 from transcriber.settings.host_address import is_loopback
 from transcriber.store.redis import binary
@@ -49,6 +49,8 @@ def run(args: argparse.Namespace) -> int:
     width = max(len(name) for name, _, _ in loaded.rows())
     for name, value, source in loaded.rows():
         print(f"{name:<{width}}  {printable(value) or '-':<28}  {source}")
+    if loaded.left_out:
+        print(service_links.notice(loaded.left_out))
     print()
     settings = loaded.settings
     checks: list[tuple[str, Callable[[Settings], str]]] = [

@@ -13,7 +13,7 @@ from transcriber.runtime import allocator
 from transcriber.runtime.machine import Share
 from transcriber.server.process import serve_until_signalled
 from transcriber.server.server import Server
-from transcriber.settings import local_key
+from transcriber.settings import local_key, service_links
 from transcriber.settings.definition import Settings
 from transcriber.telephony.twilio.signature import PublicAddress
 
@@ -36,8 +36,11 @@ def add(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or Ctrl-C (a second one hurries); SIGHUP renews model and certificate. TranscriberError."""
-    settings = settings_of(args).settings
+    loaded = settings_of(args)
+    settings = loaded.settings
     logs.set_up(settings.log_level, settings.log_format)
+    if loaded.left_out:
+        print_status(f"settings: {service_links.notice(loaded.left_out)}")
     asyncio.run(serve_until_signalled(settings, greeting=_greeting, report=print_status))
     return 0
 

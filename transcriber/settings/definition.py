@@ -12,10 +12,10 @@ from typing import Any
 
 from transcriber.errors import ConfigError
 from transcriber.observability.url_credentials import without_credentials
-from transcriber.settings import sources, values
+from transcriber.settings import service_links, sources, values
 from transcriber.settings.endpoint_limits import ENDPOINT_MS, MAX_ENDPOINT_MS, MIN_ENDPOINT_MS
 from transcriber.settings.host_address import is_loopback, url_of
-from transcriber.settings.values import redis_database
+from transcriber.settings.values import SHARED_CHANNELS, redis_database
 
 THIRTY_DAYS_S = 30 * 24 * 3600
 MODEL_LIST_URL = "https://alphacephei.com/vosk/models/model-list.json"
@@ -97,7 +97,8 @@ class Settings:
     redis_url: str = _setting(
         values.text,
         "",
-        "URL of Redis: redis://, rediss:// or unix://; empty: a private Redis of the server",
+        "URL of Redis: redis://, rediss://, unix://, redis+sentinel://HOST:PORT,HOST:PORT/SERVICE/DB or "
+        "redis+cluster://HOST:PORT,HOST:PORT (rediss+…: with TLS); empty: a private Redis of the server",
         secret=True,
         url=True,
     )
@@ -202,10 +203,11 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class LoadedSettings:
-    """The settings, and for each name where its value came from (`default`, `flag`, the file or the variable)."""
+    """The settings, where each came from (`default`, `flag`, file, variable), and variables that were `left_out`."""
 
     settings: Settings
     sources: Mapping[str, str]
+    left_out: tuple[str, ...] = ()
 
     def rows(self) -> list[tuple[str, str, str]]:
         """(name, value, source) of every setting; secrets are named but never shown, URLs without credentials."""
@@ -227,6 +229,8 @@ def load_settings(
     """Merge all sources. Raises ConfigError that names the setting, its source and what it must be."""
     known = {item.name: item for item in dataclasses.fields(Settings)}
     environ = os.environ if environ is None else environ
+    left_out = service_links.among(environ, sources.PREFIX)
+    environ = {name: text for name, text in environ.items() if name not in left_out}
     found = sources.gather(known, config=config, environ=environ, flags=flags or {})
     values = {}
     for name, given in found.items():
@@ -236,9 +240,6 @@ def load_settings(
             raise ConfigError(f"{name} (from {given.source}): {error}") from None
     settings = Settings(**values)
     if "redis_prefix" not in found and (number := redis_database(settings.redis_url)):
-        raise ConfigError(
-            f"TRANSCRIBER_REDIS_URL names database {number}, but Redis has its channels in common for all databases: "
-            f"another transcriber on it would hear these calls. set TRANSCRIBER_REDIS_PREFIX to a word of its own "
-            f"({settings.redis_prefix} only if there is no other)"
-        )
-    return LoadedSettings(settings, {name: found[name].source if name in found else "default" for name in known})
+        raise ConfigError(SHARED_CHANNELS.format(number, settings.redis_prefix))
+    origins = {name: found[name].source if name in found else "default" for name in known}
+    return LoadedSettings(settings, origins, left_out)

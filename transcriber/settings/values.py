@@ -11,6 +11,11 @@ from transcriber.settings.signing_secret import key_of
 
 QUOTES = "\"'"
 TWILIO_PATHS = ("/v1/media", "/v1/twiml", "/v1/stream-status")
+SHARED_CHANNELS = (
+    "TRANSCRIBER_REDIS_URL names database {}, but Redis has its channels in common for all databases: another "
+    "transcriber on it would hear these calls. set TRANSCRIBER_REDIS_PREFIX to a word of its own ({} only if there is "
+    "no other)"
+)
 _ACCOUNT = re.compile(r"ac[0-9a-f]{32}")
 _PROJECT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
