@@ -90,7 +90,7 @@ def _caddy(place: Place) -> str:
     file = (DEPLOY / "caddy" / "Caddyfile").read_text()
     host, _, plain_port = place.plain.rpartition(":")
     port = place.tls.rpartition(":")[2]
-    changes = {f"\n{NAME} {{": f"\nhttps://:{port} {{\n\ttls {place.certificate} {place.key}\n"}
+    changes = {f"\n{{$PUBLIC_HOST:{NAME}}} {{": f"\nhttps://:{port} {{\n\ttls {place.certificate} {place.key}\n"}
     options = f"{{\n\tadmin off\n\tdefault_bind {host}\n\thttp_port {plain_port}\n}}\n"
     return options + swapped(file, changes | _servers(place))
 
