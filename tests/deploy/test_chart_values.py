@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import yaml
 
 from tests.deploy.chart import CHART, run
 from tests.deploy.values_table import README, filled, rows
+from tests.process import ROOT
 from transcriber.settings.definition import Settings
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
@@ -144,3 +146,16 @@ def test_every_setting_has_a_place() -> None:
     settings = {item.name for item in dataclasses.fields(Settings)}
     assert set(SCHEMA["properties"]["settings"]["properties"]) == settings - secret - OF_THE_CHART
     assert secret == {"api_keys", "redis_url", "twilio_auth_token", "webhook_secret", "model_mirror"}
+
+
+def test_the_values_that_the_guide_shows_are_taken(tmp_path: Path) -> None:
+    guide = (ROOT / "docs/pages/how-to/run-on-kubernetes.md").read_text()
+    shown = re.findall(r"^```yaml\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
+    assert len(shown) >= 3
+    base = tmp_path / "base.yaml"
+    base.write_text(yaml.safe_dump({**SECRET, **PUBLIC}))
+    for number, text in enumerate(shown):
+        file = tmp_path / f"{number}.yaml"
+        file.write_text(text)
+        done = run("helm", "template", "voice", str(CHART), "--values", str(base), "--values", str(file))
+        assert done.returncode == 0, done.stderr
