@@ -172,6 +172,10 @@ deploy: setup ## the ring of the files of deploy/: rules, boards, units, charts 
 	  $$S apt-get install -q -y --no-install-recommends $$missing; }
 	$(BIN)/python -m pytest -m deploy --timeout 300
 
+.PHONY: board
+board: setup ## write Grafana's board anew from its panels
+	$(BIN)/python deploy/grafana/board.py >deploy/grafana/transcriber.json
+
 CHART_STAMP := $(VENV)/chart/.installed
 
 # Helm 3 and 4 (x86-64) and the schemas of Kubernetes, away from what the server needs.
