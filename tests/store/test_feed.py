@@ -160,6 +160,22 @@ async def test_redis_away_and_back(tmp_path_factory: pytest.TempPathFactory) -> 
         await store.aclose()
 
 
+async def test_a_reader_waits_for_a_redis_that_comes_back_soon(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG", "transcriber.store.redis.topic_connection")
+    async with own_redis() as redis, await open_store(redis.url, prefix="p", ttl_s=60) as store:
+        await redis.kill()
+        feed = RedisFeed(store.client, store.keys, confirm_s=60)
+        following = feed.follow("CA1")
+        entering = asyncio.create_task(following.__aenter__())
+        await until(lambda: asyncio.sleep(0, "subscription lost" in caplog.text))
+        await redis.start()
+        messages = await asyncio.wait_for(entering, 20)
+        await store.event_log.publish(partial("CA1", "back"))
+        assert texts(await take(messages, 1)) == ["back"]
+        await following.__aexit__(None, None, None)
+        await feed.aclose()
+
+
 async def test_a_message_that_is_not_text_is_survived(store: RedisStore) -> None:
     async with store.feed.follow() as feed:
         await store.client.publish(store.keys.channel("CA1", "final"), b"\xff\xfe")

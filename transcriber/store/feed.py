@@ -5,8 +5,9 @@ Readers of a call share its channels, readers of everything share patterns. One 
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 from transcriber.errors import StoreError
 from transcriber.events.schema import Channel
@@ -25,7 +26,9 @@ MAX_WAITING_MESSAGES = 1000
 """Messages one follower may be behind."""
 CONFIRM_S = 5.0
 BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0)
-Subscribed = tuple[TopicConnection[Follower], Sequence[Topic]]
+Ways = Sequence[Sequence[Topic]]
+"""What to subscribe to; what comes later is for when that is refused."""
+Subscribed = tuple[TopicConnection[Follower], Sequence[Topic], Follower]
 
 
 class RedisFeed:
@@ -67,8 +70,8 @@ class RedisFeed:
         have been missed, so follow again and read the history.
         """
         kinds = [kind for kind in CHANNELS if partials or kind != "partial"]
-        follower = Follower(call_sid, frozenset(kinds), self._max_waiting)
-        connection, topics = await self._subscribe(follower, self._ways(call_sid, kinds))
+        new = partial(Follower, call_sid, frozenset(kinds), self._max_waiting)
+        connection, topics, follower = await self._subscribe(new, self._ways(call_sid, kinds))
         try:
             yield follower.messages()
         finally:
@@ -78,11 +81,10 @@ class RedisFeed:
         """Unsubscribe; followers get StoreError."""
         if self._retrying is not None:
             await cancel(self._retrying)
-        for connection in self._connections.values():
+        for connection in list(self._connections.values()):
             await connection.aclose(StoreError("the server is closing"))
 
-    def _ways(self, call_sid: str | None, kinds: Sequence[Channel]) -> list[Sequence[Topic]]:
-        """What to subscribe to; what comes later is for when that is refused."""
+    def _ways(self, call_sid: str | None, kinds: Sequence[Channel]) -> Ways:
         if call_sid is not None and self._keys.sharded:
             return [[Topic("shard", self._keys.shard_channel(call_sid, kind)) for kind in kinds]]
         patterns = [Topic("pattern", name) for name in self._keys.patterns(kinds)]
@@ -91,14 +93,14 @@ class RedisFeed:
             ways.insert(0, [Topic("channel", self._keys.channel(call_sid, kind)) for kind in kinds])
         return ways
 
-    async def _subscribe(self, follower: Follower, ways: Sequence[Sequence[Topic]]) -> Subscribed:
+    async def _subscribe(self, new: Callable[[], Follower], ways: Ways) -> Subscribed:
         """Return when Redis has confirmed one of the ways. Raises StoreError when it refuses all, and after a time."""
         failure = StoreError("Redis did not confirm the subscription", reason="away")
         try:
             async with asyncio.timeout(self._confirm_s):
                 for failures in range(10**6):
                     try:
-                        return await self._try(follower, ways, again=failures > 0)
+                        return await self._try(new(), ways, again=failures > 0)
                     except StoreError as error:
                         failure = error
                         if error.reason == "refused":
@@ -109,7 +111,8 @@ class RedisFeed:
             pass
         raise StoreError(f"cannot follow: {failure}", reason=failure.reason)
 
-    async def _try(self, follower: Follower, ways: Sequence[Sequence[Topic]], *, again: bool) -> Subscribed:
+    async def _try(self, follower: Follower, ways: Ways, *, again: bool) -> Subscribed:
+        """Once, with a follower that nothing failed of yet."""
         for last, topics in enumerate(ways, 1 - len(ways)):
             connection = self._connection(await node_of(self._client, topics[0], ask=again))
             try:
@@ -120,7 +123,7 @@ class RedisFeed:
             else:
                 if self._secondary_writes is not None:
                     self._secondary_writes.succeeded("subscription")
-                return connection, topics
+                return connection, topics, follower
         raise AssertionError("there is always a way to try")
 
     def _connection(self, node: str) -> TopicConnection[Follower]:
@@ -140,20 +143,19 @@ class RedisFeed:
             for follower in followers:
                 follower.offer(message)
 
-    def _refused(self, failure: StoreError, ways: Sequence[Sequence[Topic]]) -> None:
+    def _refused(self, failure: StoreError, ways: Ways) -> None:
         if self._secondary_writes is None:
             return
         self._secondary_writes.failed("subscription", failure)
         if self._retrying is None or self._retrying.done():
             self._retrying = asyncio.create_task(self._retry(ways), name="asking for refused subscriptions again")
 
-    async def _retry(self, ways: Sequence[Sequence[Topic]]) -> None:
+    async def _retry(self, ways: Ways) -> None:
         """Until it is granted, so that the server's state says what is."""
-        nobody = Follower(None, frozenset(), 0)
         while True:
             await asyncio.sleep(BACKOFF_S[-1])
             try:
-                connection, topics = await self._try(nobody, ways, again=True)
+                connection, topics, nobody = await self._try(Follower(None, frozenset(), 0), ways, again=True)
             except StoreError as error:
                 log.debug("still not subscribed: %s", error)
             else:
