@@ -1,6 +1,8 @@
 """Which kernels are asked for, by what the processor can do; what whoever starts us asks for counts."""
 
 import os
+import platform
+from pathlib import Path
 
 import pytest
 
@@ -27,3 +29,16 @@ def test_what_is_asked_for_from_outside_stays(monkeypatch: pytest.MonkeyPatch) -
     blas_kernels.configure_openblas()
     assert os.environ["OPENBLAS_CORETYPE"] == "Sandybridge"
     assert os.environ["OPENBLAS_NUM_THREADS"] == "2"
+
+
+def test_a_processor_that_cannot_be_looked_at_gets_openblas_own_choice(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(blas_kernels, "CPU_INFO", tmp_path / "cpuinfo")
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "")
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "kept by the test")
+    monkeypatch.delenv("OPENBLAS_CORETYPE")
+    blas_kernels.configure_openblas()
+    assert "OPENBLAS_CORETYPE" not in os.environ
+    assert "cannot be read (No such file or directory): decoding may cost more CPU" in caplog.text

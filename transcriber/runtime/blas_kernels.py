@@ -5,12 +5,15 @@ The OpenBLAS inside vosk chooses by the processor's model, and takes any model y
 either: the decode scheduler has the threads.
 """
 
+import logging
 import os
 import platform
 from collections.abc import Set
 from pathlib import Path
 
+log = logging.getLogger(__name__)
 AVX2 = frozenset({"avx2", "fma"})
+CPU_INFO = Path("/proc/cpuinfo")
 
 
 def configure_openblas() -> None:
@@ -31,5 +34,9 @@ def kernels_for(flags: Set[str]) -> str | None:
 def _flags() -> Set[str]:
     if platform.machine() != "x86_64":
         return frozenset()
-    lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+    try:
+        lines = CPU_INFO.read_text(errors="replace").splitlines()
+    except OSError as error:  # systemd's ProcSubset=pid hides it
+        log.warning("%s cannot be read (%s): decoding may cost more CPU", CPU_INFO, error.strerror)
+        return frozenset()
     return frozenset(next((line for line in lines if line.startswith("flags")), "").split())
