@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import secrets
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -18,6 +19,7 @@ from transcriber.errors import ConfigError
 from transcriber.recognition.supervisor.model_process import ModelProcess
 from transcriber.settings.definition import load_settings
 from transcriber.settings.safety import require_safe
+from transcriber.telephony.simulator import CallIds
 
 
 @pytest.fixture
@@ -53,6 +55,29 @@ async def test_no_call_and_no_stream_is_named(serve: Serve) -> None:
     await running.live(0)
     _, text = await text_of(running.server.url + "/metrics")
     assert 'transcriber_track_lag_seconds{track="inbound"} 0.0' in text
+
+
+async def test_series_do_not_grow_with_calls(serve: Serve) -> None:
+    """Each label has a few values, whoever calls: what Prometheus keeps does not depend on the traffic."""
+    running = await serve()
+
+    async def series() -> set[str]:
+        """After a call of two tracks, a history that was read, and one that is not there."""
+        async with running.phone.call(parameters={"customer": secrets.token_hex(8)}) as call:
+            await call.play(2000)
+            assert await call.hang_up() == 1000
+        await running.ended(call.call_sid)
+        await running.live(0)
+        for sid in (call.call_sid, CallIds().call):
+            await text_of(f"{running.server.url}/v1/calls/{sid}/transcript")
+        _, text = await text_of(running.server.url + "/metrics")
+        assert not re.search(r"(?:CA|MZ|AC)[0-9a-f]{8}", text)
+        return {line.rpartition(" ")[0] for line in text.splitlines() if not line.startswith("#")}
+
+    await series()
+    first = await series()  # by now /metrics has been asked
+    for _ in range(3):
+        assert await series() == first
 
 
 async def test_a_server_says_that_it_drains(serve: Serve) -> None:
