@@ -6,19 +6,21 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import nullcontext
+from contextlib import AsyncExitStack, nullcontext, suppress
 from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from bench.own_redis import OwnRedis, own_redis
 from tests.process import program
 from tests.sample_events import append, closed, final, opened, partial, until
 from tests.server.troubled import user
 from tests.store.test_feed import take, texts
-from tests.store.test_topologies import cluster, command, move, use_all_of
+from tests.store.test_topologies import cluster, command, move, redis_server, use_all_of
 from transcriber.errors import ConfigError, StoreError
+from transcriber.store.feed import RedisFeed
 from transcriber.store.redis import binary
 from transcriber.store.redis_store import RedisStore, open_store
 
@@ -240,3 +242,34 @@ async def test_the_example_of_a_subscriber_reads_a_call_of_a_cluster(on_cluster:
         await closed(store, "CA1", number=3)
         assert await asyncio.wait_for(child.wait(), 20) == 0
     assert [line.decode().rpartition(": ")[2] for line in shown] == ["before\n", "live\n"]
+
+
+@pytest.mark.redis7
+async def test_readers_follow_their_call_to_the_replica_that_takes_over(tmp_path: Path) -> None:
+    replicated = ("--cluster-node-timeout", "2000", "--repl-diskless-sync-delay", "0")
+    async with cluster(tmp_path, *replicated) as (masters, ports), AsyncExitStack() as stack:
+        for n, master in enumerate(masters):
+            name = ("--cluster-enabled", "yes", "--cluster-config-file", f"replica{n}.conf", *replicated)
+            replica = Redis(port=await stack.enter_async_context(redis_server(tmp_path, *name)), decode_responses=True)
+            await stack.enter_async_context(replica)
+            await command(replica, "CLUSTER", "MEET", "127.0.0.1", ports[0])
+            await until(lambda: replicates(replica, master), within_s=30)  # noqa: B023 - awaited here
+        url = f"redis+cluster://127.0.0.1:{ports[0]},127.0.0.1:{ports[1]}"
+        async with await open_store(url, prefix="transcripts", ttl_s=3600, sharded=True) as store:
+            async with store.feed.follow("CA1") as reader:
+                [owner] = [node for node in masters if await command(node, "PUBSUB", "SHARDCHANNELS")]
+                os.kill((await owner.info("server"))["process_id"], signal.SIGKILL)
+                with pytest.raises(StoreError):
+                    await take(reader, 1)
+            feed = RedisFeed(store.client, store.keys, confirm_s=60)
+            async with feed.follow("CA1") as reader:
+                await until(lambda: publishes(store, "CA1"), within_s=30)
+                assert texts(await take(reader, 1)) == ["back"]
+            await feed.aclose()
+
+
+async def replicates(replica: Redis, master: Redis) -> bool:
+    """Whether it has become that node's replica and has its data; it cannot while it does not know the node."""
+    with suppress(RedisError):
+        await command(replica, "CLUSTER", "REPLICATE", await command(master, "CLUSTER", "MYID"))
+    return bool((await replica.info("replication")).get("master_link_status") == "up")

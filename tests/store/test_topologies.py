@@ -215,12 +215,12 @@ async def knows_a_replica(sentinel: Redis) -> bool:
 
 
 @asynccontextmanager
-async def cluster(directory: Path) -> AsyncIterator[tuple[list[Redis], list[int]]]:
+async def cluster(directory: Path, *options: str) -> AsyncIterator[tuple[list[Redis], list[int]]]:
     """Three nodes that share the slots evenly: clients of each, and their ports."""
     async with AsyncExitStack() as stack:
         ports = [
             await stack.enter_async_context(
-                redis_server(directory, "--cluster-enabled", "yes", "--cluster-config-file", f"nodes{n}.conf")
+                redis_server(directory, "--cluster-enabled", "yes", "--cluster-config-file", f"nodes{n}.conf", *options)
             )
             for n in range(3)
         ]
