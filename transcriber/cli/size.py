@@ -86,7 +86,7 @@ def lines(demand: Demand, found: Fleet) -> list[str]:
     redis = "one Redis" if found.redis_masters == 1 else f"a cluster of {found.redis_masters} masters"
     return [
         f"{demand.calls:,} calls at once: {found.tracks:,} tracks, {demand.hours_a_day:g} hours a day, "
-        f"kept for {demand.history_days:g} days",
+        f"kept for {demand.history_days:g} day{'s' * (demand.history_days != 1)}",
         f"servers   {found.servers:,} of {each:g} cores, with room for {found.max_tracks} tracks each (MAX_TRACKS)",
         f"          each: {found.server_memory_gb:g} GB of memory, {found.server_disk_gb:g} GB of disk, "
         f"{found.server_mbit:g} Mbit/s in",
