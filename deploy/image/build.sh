@@ -3,6 +3,7 @@
 #   BASE=…     another base image than the Dockerfile's (Python 3.11 or newer with venv, and apt)
 #   BUILDER=…  docker or buildah; by default docker where its daemon answers, else buildah
 #   IMAGE=…    another name for the image
+# Arguments are passed on to the builder: --no-cache.
 # Where the Dockerfile's base cannot be pulled, buildah gets a stand-in for it: Debian and its Python, from Debian's packages.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -44,7 +45,7 @@ if [ "$builder" = buildah ]; then need buildah; choose_base; fi
 revision=$(git describe --always --abbrev=40 --dirty --exclude '*' 2>/dev/null || echo unknown)
 label=--label=org.opencontainers.image
 arguments=(--file deploy/Dockerfile --tag "$image" --build-arg "BASE=$base"
-  "$label.version=$version" "$label.revision=$revision" "$label.base.name=$base")
+  "$label.version=$version" "$label.revision=$revision" "$label.base.name=$base" "$@")
 if [ "$builder" = docker ]; then
   docker build "${arguments[@]}" .
 else

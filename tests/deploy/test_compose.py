@@ -22,7 +22,7 @@ from transcriber.settings.definition import Settings
 from transcriber.store.redis import binary
 
 DEPLOY = ROOT / "deploy"
-FILES = ("compose.yaml", "compose.scale.yaml")
+FILES = ("compose.yaml", "compose.scale.yaml", "compose.monitoring.yaml")
 SCALE = "compose.scale.yaml"
 SPARE_S = 30
 """What a server needs beyond DRAIN_S."""
@@ -206,3 +206,16 @@ def test_the_files_follow_the_schema(dclint: str, file: str, tmp_path: Path) -> 
     wrong = tmp_path / file
     wrong.write_text((DEPLOY / file).read_text().replace("read_only:", "read_onyl:", 1))
     assert lint(dclint, wrong).returncode != 0
+
+
+@pytest.mark.deploy
+def test_prometheus_can_read_its_configuration(tmp_path: Path) -> None:
+    if shutil.which("promtool") is None:
+        pytest.skip("promtool is not here: make deploy")
+    content = parsed("compose.monitoring.yaml")["configs"]["prometheus"]["content"]
+    rules = DEPLOY / "prometheus/rules.yml"
+    (tmp_path / "prometheus.yml").write_text(content.replace("/etc/prometheus/rules.yml", str(rules)))
+    done = subprocess.run(
+        ["promtool", "check", "config", "prometheus.yml"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -189,6 +189,14 @@ def test_it_says_what_it_is_made_of(image: str) -> None:
     assert labels[f"{prefix}base.name"]
 
 
+def test_the_dockerfile_is_as_it_should_be() -> None:
+    hadolint = ROOT / ".venv/hadolint/bin/hadolint"
+    if not hadolint.exists():
+        pytest.skip("hadolint is not here: make image-test")
+    done = subprocess.run([hadolint, ROOT / "deploy/Dockerfile"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
 async def only(image: str, program: str, *argv: str) -> str:
     """What another program of the image writes."""
     return await podman("run", "--rm", *STRICT, f"--entrypoint={program}", image, *argv)
