@@ -5,6 +5,7 @@ import json
 import math
 import random
 import sys
+import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,14 +42,13 @@ def recording(length_ms: int) -> Recording:
 RECORDINGS = {length_ms: recording(length_ms) for length_ms in LENGTHS_MS}
 
 
-def pauses_s(source: random.Random) -> list[float]:
-    """Before each call: a Poisson process whose rate rises and falls twice."""
-    at_s, pauses = 0.0, []
+def moments_s(source: random.Random) -> list[float]:
+    """When each call begins: a Poisson process whose rate rises and falls twice."""
+    at_s, moments = 0.0, []
     for _ in range(CALLS):
-        rate = CALLS / SECONDS * (1 - 0.7 * math.cos(4 * math.pi * at_s / SECONDS))
-        pauses.append(source.expovariate(rate))
-        at_s += pauses[-1]
-    return pauses
+        at_s += source.expovariate(CALLS / SECONDS * (1 - 0.7 * math.cos(4 * math.pi * at_s / SECONDS)))
+        moments.append(at_s)
+    return moments
 
 
 async def call(phone: Phone, length_ms: int) -> tuple[str, str]:
@@ -99,9 +99,9 @@ async def test_every_call_is_whole_or_refused_while_servers_come_and_go(
             over = asyncio.Event()
             scaling = asyncio.create_task(servers.scale(over))
             lengths = source.choices(LENGTHS_MS, k=CALLS)
-            calls = []
-            for pause_s, length_ms in zip(pauses_s(source), lengths, strict=True):
-                await asyncio.sleep(pause_s)
+            calls, began_s = [], time.monotonic()
+            for at_s, length_ms in zip(moments_s(source), lengths, strict=True):
+                await asyncio.sleep(max(0.0, began_s + at_s - time.monotonic()))
                 calls.append(asyncio.create_task(call(phone, length_ms)))
             outcomes = await asyncio.gather(*calls)
             elsewhere, answered_5xx = await seen_by_proxy(proxy)
