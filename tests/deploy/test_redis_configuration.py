@@ -30,7 +30,7 @@ from transcriber.store.redis_store import open_store
 
 __all__ = ["serve"]
 
-pytestmark = pytest.mark.deploy
+pytestmark = [pytest.mark.deploy, pytest.mark.redis7]  # with the Redis that is there, and with a newer one
 WITHIN_S = 30.0
 PREFIX = "transcripts"
 

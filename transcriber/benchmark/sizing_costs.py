@@ -37,13 +37,13 @@ LOOP_TRACKS = 600
 MEMORY_RESERVE = 1.5
 """Judged: times what was measured, for the models that calls ask for, histories that are read, and other machines."""
 
-REDIS_CORES = 225e-6
+REDIS_CORES = 160e-6
 """CPU of Redis for a second of a track, of one core: `python -m bench.redis_cost --calls 16` (en-demo, sample calls).
 
 With more tracks it is less, as commands come in batches.
 """
 INDEX_CORES = 4e-6
-"""The part of it that the search index takes, which lies in one slot: FINALS times the 33 us of nine words' entries."""
+"""The part of it that the search index takes, which lies in one slot: FINALS times the 39 us of nine words' entries."""
 REDIS_SHARE = 0.6
 """Judged: of a core, what Redis may take, so that a write is answered at once while the file is rewritten."""
 BUS_CORES = 2e-6
