@@ -82,7 +82,7 @@ async def server(tree: Path) -> AsyncIterator[tuple[int, str, str]]:
 
 async def begin_calls(redis: str) -> None:
     """Those that are read: of an unknown call there are no events."""
-    async with await open_store(redis, prefix="transcripts", ttl_s=0, owner="bench") as store:
+    async with await open_store(redis, prefix="transcripts", ttl_s=0, owner="bench", lease_s=3600) as store:
         for n in range(READ):
             sids = {"call_sid": f"CA{n}", "at": "2026-12-01T00:00:00.000Z"}
             stream = StreamStarted(
@@ -118,7 +118,7 @@ async def cost_us(tree: Path, per_s: int, seconds: float) -> dict[str, float]:
                 at_rest, _ = await cpu_s(pid, socket, 1, seconds)
                 busy, sent = await cpu_s(pid, socket, per_s, seconds)
                 found[what] = (busy - at_rest) / sent * 1e6
-            await asyncio.sleep(7 if paths else 0)  # for what lingers
+            await asyncio.sleep(6 if paths else 0)  # for what lingers
     return found
 
 

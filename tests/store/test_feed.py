@@ -15,6 +15,7 @@ from transcriber.errors import StoreError
 from transcriber.store.feed import RedisFeed
 from transcriber.store.followers import BEHIND_MESSAGES
 from transcriber.store.ports import PublishedEvent
+from transcriber.store.redis import topic_connection
 from transcriber.store.redis.private_server import PrivateRedis
 from transcriber.store.redis.topics import MAX_IDLE
 from transcriber.store.redis_store import RedisStore, open_store
@@ -174,6 +175,30 @@ async def test_a_reader_waits_for_a_redis_that_comes_back_soon(caplog: pytest.Lo
         assert texts(await take(messages, 1)) == ["back"]
         await following.__aexit__(None, None, None)
         await feed.aclose()
+
+
+async def test_a_redis_that_falls_silent_is_asked_and_then_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(topic_connection, "HEARTBEAT_S", 0.05)
+    async with own_redis() as redis, await open_store(redis.url, prefix="p", ttl_s=60) as store:
+        async with store.feed.follow("CA1") as reader:
+            await until(lambda: asked_often(store))
+            await store.event_log.publish(partial("CA1", "it only had nothing to say"))
+            assert texts(await take(reader, 1)) == ["it only had nothing to say"]
+            monkeypatch.setattr(topic_connection, "CONFIRM_S", 0.05)
+            redis.stall()
+            with pytest.raises(StoreError, match="does not answer"):
+                await take(reader, 1)
+            redis.wake()
+        monkeypatch.undo()
+        async with store.feed.follow("CA1") as reader:
+            await store.event_log.publish(partial("CA1", "after"))
+            assert texts(await take(reader, 1)) == ["after"]
+
+
+async def asked_often(store: RedisStore) -> bool:
+    """Whether a subscriber's connection has been answered PING five times."""
+    stats = await store.client.info("commandstats")
+    return bool(stats.get("cmdstat_ping", {"calls": 0})["calls"] > 5)
 
 
 async def test_a_message_that_is_not_text_is_survived(store: RedisStore) -> None:
