@@ -133,3 +133,18 @@ async def test_a_release_test_without_a_server_fails(node: Node) -> None:
         async with node.run(found[name]) as test:
             await asyncio.wait_for(test.communicate(), 100)
         assert test.returncode == 1
+
+
+async def test_pods_for_readers_show_calls_and_take_none(node: Node) -> None:
+    told = yaml.safe_load(node.values.read_text()) | {"api": {"enabled": True}, "webhooks": []}
+    node.values = node.values.with_name("api.yaml")
+    node.values.write_text(yaml.safe_dump(told))
+    (reader,) = [pod for pod in pods(node.values) if "--no-media" in containers(pod)[-1]["args"]]
+    server = containers(reader)[-1]
+    async with node.run(server) as serving:
+        await wait_for_line(serving, b"ready on ")
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            assert await node.ask(server, probe) == 200
+        assert await status(f"http://127.0.0.1:{node.http}/readyz") == 503
+        serving.terminate()
+        assert await asyncio.wait_for(serving.wait(), 60) == 0

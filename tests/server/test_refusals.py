@@ -9,9 +9,12 @@ import pytest
 
 from tests.hostile.frames import frame, upgraded
 from tests.server.conftest import Running, Serve
-from transcriber.errors import ServerUnreachable
+from transcriber.cli.main import build_parser
+from transcriber.errors import ConfigError, ServerUnreachable
 from transcriber.server.tuning import Tuning
 from transcriber.settings.api_keys import settings_entry
+from transcriber.settings.definition import Settings
+from transcriber.settings.safety import require_safe
 from transcriber.telephony.simulator import CallIds
 from transcriber.telephony.simulator.message_builder import MessageBuilder
 from transcriber.web.limits.client_limits import ClientLimits
@@ -82,6 +85,31 @@ async def test_full_and_draining_are_503(serve: Serve, why: str) -> None:
         assert int(caught.value.headers["Retry-After"]) > 0
         await call.play(1000)
         assert await call.hang_up() == 1000
+
+
+async def test_a_server_of_the_api_alone_takes_no_stream_and_shows_those_of_others(serve: Serve) -> None:
+    taking = await serve(redis_prefix="shared")
+    showing = await serve(redis_prefix="shared", no_media=True, data_dir=taking.server.settings.data_dir / "other")
+    assert "503" in await refused(showing)
+    async with taking.phone.call() as call:
+        await call.play(1000)
+        assert await call.hang_up() == 1000
+    await taking.ended(call.call_sid)
+    async with aiohttp.ClientSession(showing.server.url) as session:
+        async with session.get(f"/v1/calls/{call.call_sid}") as response:
+            assert (await response.json())["status"] == "ended"
+        for query, status in (("", 503), ("?exclude=room", 200)):
+            async with session.get(f"/readyz{query}") as response:
+                assert response.status == status
+        async with session.get("/metrics") as response:
+            assert "\ntranscriber_tracks_capacity 0.0\n" in await response.text()
+
+
+def test_a_server_of_the_api_alone_needs_the_redis_of_others() -> None:
+    with pytest.raises(ConfigError, match="NO_MEDIA is set but TRANSCRIBER_REDIS_URL is not"):
+        require_safe(Settings(no_media=True))
+    settings = build_parser().parse_args(["serve", "--no-media", "--journal", "0"])
+    assert (settings.no_media, settings.journal) == ("1", "0")
 
 
 async def test_more_tracks_than_expected_are_1013(serve: Serve) -> None:

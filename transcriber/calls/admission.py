@@ -25,6 +25,8 @@ class AdmissionRules:
     account_sids: tuple[str, ...] = ()
     """Empty: any."""
     require_ticket: bool = False
+    takes_streams: bool = True
+    """False: a server of the API alone is always full."""
 
 
 class AdmissionPolicy:
@@ -51,7 +53,7 @@ class AdmissionPolicy:
     @property
     def max_tracks(self) -> int:
         """How many live tracks there may be now."""
-        return self._rules.max_tracks()
+        return self._rules.max_tracks() if self._rules.takes_streams else 0
 
     @property
     def live_tracks(self) -> int:
@@ -61,6 +63,8 @@ class AdmissionPolicy:
     @property
     def full(self) -> bool:
         """Whether one more usual stream would be too much. Unauthenticated sockets do not count."""
+        if not self._rules.takes_streams:
+            return True
         expected = self.live_tracks + self.pending.tracks + USUAL_TRACKS
         return expected > max(self.max_tracks, USUAL_TRACKS) or self._load.overloaded
 

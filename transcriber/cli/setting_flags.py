@@ -3,8 +3,9 @@
 import argparse
 import dataclasses
 from pathlib import Path
+from typing import Any
 
-from transcriber.settings import sources
+from transcriber.settings import sources, values
 from transcriber.settings.definition import LoadedSettings, Settings, load_settings
 from transcriber.settings.safety import require_safe
 
@@ -19,7 +20,8 @@ def add_setting_flags(parser: argparse.ArgumentParser) -> None:
     for item in dataclasses.fields(Settings):
         flag = "--" + item.name.replace("_", "-")
         doc = argparse.SUPPRESS if item.metadata["secret"] else item.metadata["doc"]
-        group.add_argument(flag, dest=item.name, metavar="VALUE", help=doc)
+        alone: dict[str, Any] = {"nargs": "?", "const": "1"} if item.metadata["parse"] is values.flag else {}
+        group.add_argument(flag, dest=item.name, metavar="VALUE", help=doc, **alone)
         if sources.has_file(item):
             doc = f"holds it: {item.metadata['doc']}" if item.metadata["secret"] else argparse.SUPPRESS
             group.add_argument(f"{flag}-file", dest=item.name + sources.FILE_SUFFIX, metavar="FILE", help=doc)

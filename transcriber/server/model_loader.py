@@ -35,7 +35,8 @@ class ModelLoader:
 
     def __init__(self, settings: Settings, metrics: Metrics, *, report: Callable[[str], None]) -> None:
         share = Share.now()
-        self.workers = settings.workers or share.whole_cores
+        # Without streams there is only what dead servers have left to transcribe.
+        self.workers = settings.workers or (1 if settings.no_media else share.whole_cores)
         self.cores = min(self.workers, share.cores)
         """What the workers can use at once."""
         self._memory = share.memory

@@ -119,6 +119,7 @@ def _open_sessions(
         max_tracks=(lambda: settings.max_tracks) if settings.max_tracks else capacity.tracks,
         account_sids=settings.twilio_account_sid,
         require_ticket=settings.require_ticket,
+        takes_streams=not settings.no_media,
     )
     timeouts = SessionTimeouts(inactivity_s=settings.inactivity_s, callback_grace_s=tuning.callback_grace_s)
     sessions = SessionManager(rules, parts, timeouts)

@@ -149,6 +149,9 @@ class Settings:
     max_tracks: int = _setting(
         values.integer(0, 100_000), 0, "live tracks admitted; 0 = from the capacity measured at start and by calls"
     )
+    no_media: bool = _setting(
+        values.flag, False, "answer the HTTP API and take no streams, beside servers on the same Redis that do"
+    )
     inactivity_s: int = _setting(values.integer(1, 86_400), 120, "seconds without a message that end a stream")
     drain_s: int = _setting(values.integer(0, 86_400), 30, "seconds that live calls may go on after SIGTERM")
     webhook_secret: tuple[str, ...] = _setting(

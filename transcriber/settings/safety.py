@@ -19,6 +19,11 @@ def require_safe(settings: Settings) -> None:
             "TRANSCRIBER_REUSE_PORT is set but TRANSCRIBER_REDIS_URL is not: servers that share a port need one "
             "Redis, or each would know only its own calls"
         )
+    if settings.no_media and not settings.redis_url:
+        raise ConfigError(
+            "TRANSCRIBER_NO_MEDIA is set but TRANSCRIBER_REDIS_URL is not: a server that takes no streams shows those "
+            "of others, on the Redis of these"
+        )
     if settings.port and settings.metrics_address == f"{settings.host}:{settings.port}":
         raise ConfigError(
             "TRANSCRIBER_METRICS_ADDRESS is the address of the server itself: name another port, or leave it empty "

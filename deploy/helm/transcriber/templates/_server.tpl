@@ -12,7 +12,7 @@ spec:
   priorityClassName: {{ $values.priorityClassName }}
   {{- end }}
   terminationGracePeriodSeconds: {{ include "transcriber.gracePeriod" . }}
-  {{- if and $media $values.models.pull }}
+  {{- if $values.models.pull }}
   initContainers:
     {{- include "transcriber.modelContainers" .root | nindent 4 }}
   {{- end }}
@@ -92,9 +92,9 @@ livenessProbe:
   {{- end }}
 {{- end }}
 - name: models
-  {{- if and $values.models.existingClaim (eq .component "media") }}
+  {{- if $values.models.existingClaim }}
   persistentVolumeClaim: {claimName: {{ $values.models.existingClaim }}, readOnly: true}
-  {{- else if and $values.models.image (eq .component "media") }}
+  {{- else if $values.models.image }}
   image: {reference: {{ $values.models.image | quote }}, pullPolicy: {{ $values.image.pullPolicy }}}
   {{- else }}
   emptyDir: {sizeLimit: {{ $values.models.emptyDirSize }}}
