@@ -73,3 +73,8 @@ def selects(selector: dict[str, str], pod: Document) -> bool:
     """Whether the labels of a selector are those of a pod."""
     labels: dict[str, str] = pod["metadata"]["labels"]
     return selector.items() <= labels.items()
+
+
+def values_of(stem: str) -> Path:
+    """The file of values of this name."""
+    return next(path for path in VALUES if path.stem == stem)
