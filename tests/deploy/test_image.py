@@ -20,7 +20,7 @@ from tests.deploy.container import STRICT, archive, build, container, podman, wa
 from tests.process import ROOT, command, process, program, wait_for_line, wait_until_ready
 from transcriber.store.redis import binary
 
-pytestmark = [pytest.mark.image, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.image, pytest.mark.timeout(900)]
 
 MB = 1_000_000
 TOKEN, KEY = "12345" * 6, "transcriber-key-of-this-test"
