@@ -49,6 +49,7 @@ def test_every_command_is_there() -> None:
         "health",
         "reindex",
         "bench",
+        "size",
     ]
 
 
