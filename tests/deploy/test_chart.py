@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.deploy.chart import CHART, TOOLS, VALUES, documents, rendered, run
+import transcriber
+from tests.deploy.chart import CHART, TOOLS, VALUES, documents, rendered, run, values_of
 
 KUBERNETES = ["1.31.0", "1.34.0", "1.37.0"]
 NO_SCHEMA = ("ScaledObject", "ServiceMonitor", "PrometheusRule", "HTTPRoute")
@@ -71,3 +72,9 @@ def test_rules_and_board_are_those_of_deploy(name: str) -> None:
     """`make chart-files` copies them."""
     original = CHART.parents[1] / name
     assert (CHART / "files" / original.name).read_text() == original.read_text()
+
+
+def test_the_chart_installs_the_program_that_it_lies_beside() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert chart["appVersion"] == transcriber.__version__
+    assert f'image: "transcriber:{transcriber.__version__}"' in rendered(values_of("least"))

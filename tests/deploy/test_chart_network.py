@@ -81,7 +81,7 @@ def test_every_route_of_the_server_but_health_is_public(name: str) -> None:
     source = (Path(__file__).parents[2] / "transcriber/web/app.py").read_text()
     routes = set(re.findall(r'"(/[^"]*)", \w+\.\w+', source)) - {"/healthz", "/readyz", "/metrics"}
     public = [path for path, _, _ in _public(values_of(name))]
-    exact = {"/", "/docs", "/openapi.json", "/asyncapi.json", "/v1/twiml", "/v1/stream-status"}
+    exact = {"/", "/docs", "/openapi.json", "/asyncapi.json", "/v1/twiml", "/v1/stream-status", "/v1/sample-calls"}
     assert len(routes) > 15
     for route in routes:
         assert route in public or any(route.startswith(f"{path}/") for path in set(public) - exact), route
@@ -102,6 +102,7 @@ def test_the_voice_webhook_goes_where_it_is_answered_with_a_stream(name: str, se
     public = {path: backend for path, backend, _ in _public(values_of(name))}
     assert public["/v1/twiml"].endswith(f"-{service}")
     assert public["/v1/media"].endswith("-media")
+    assert public.get("/v1/sample-calls", "-media").endswith("-media")
     says = "X-Other-Servers" in rendered(values_of(name))
     assert says == (service == "api")
 

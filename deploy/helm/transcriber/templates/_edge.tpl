@@ -7,6 +7,7 @@
 {{- $api := printf "%s-api" $name -}}
 {{- $paths := list (dict "path" "/v1/media" "exact" false "service" $media) (dict "path" "/v1/twiml" "exact" true "service" (ternary $api $media .others)) (dict "path" "/v1/stream-status" "exact" true "service" $api) -}}
 {{- if eq .expose "all" -}}
+{{- $paths = append $paths (dict "path" "/v1/sample-calls" "exact" true "service" $media) -}}
 {{- range list "/v1" "/static" -}}{{- $paths = append $paths (dict "path" . "exact" false "service" $api) -}}{{- end -}}
 {{- range list "/" "/docs" "/openapi.json" "/asyncapi.json" -}}{{- $paths = append $paths (dict "path" . "exact" true "service" $api) -}}{{- end -}}
 {{- end -}}
