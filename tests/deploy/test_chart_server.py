@@ -1,6 +1,7 @@
 """What the chart's pods are told is enough to run: the programs of rendered pods, with their environment and files."""
 
 import asyncio
+import json
 import secrets
 import sys
 import urllib.error
@@ -15,6 +16,7 @@ import yaml
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
+from tests.catalog.archive_server import NAME, ArchiveServer, model_zip
 from tests.deploy.chart import Document, containers, documents, environment, pods
 from tests.process import program, wait_for_line
 from tests.webhooks.conftest import SECRET, Receiving
@@ -148,3 +150,21 @@ async def test_pods_for_readers_show_calls_and_take_none(node: Node) -> None:
         assert await status(f"http://127.0.0.1:{node.http}/readyz") == 503
         serving.terminate()
         assert await asyncio.wait_for(serving.wait(), 60) == 0
+
+
+async def test_the_init_container_of_a_model_downloads_it(
+    node: Node, aiohttp_server: Callable[[web.Application], Awaitable[TestServer]]
+) -> None:
+    archives = ArchiveServer({f"{NAME}.zip": model_zip()})
+    base = str((await aiohttp_server(archives.app())).make_url(""))
+    archives.files["list.json"] = json.dumps([archives.row(NAME, f"{base}/{NAME}.zip")]).encode()
+    told = yaml.safe_load(node.values.read_text()) | {"models": {"pull": [NAME, "no-such-model"]}}
+    told["settings"] = {"model_list_url": f"{base}/list.json"}
+    node.values = node.values.with_name("models.yaml")
+    node.values.write_text(yaml.safe_dump(told))
+    (pod,) = [pod for pod in pods(node.values) if "initContainers" in pod["spec"]]
+    for container, returned in zip(pod["spec"]["initContainers"], (0, 1), strict=True):
+        async with node.run(container) as child:
+            out, _ = await asyncio.wait_for(child.communicate(), 60)
+        assert child.returncode == returned, out
+    assert [folder.name for folder in (node.folder / "models").glob("vosk*")] == [NAME]
