@@ -3,6 +3,7 @@
 import argparse
 import json
 import socket
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from transcriber.settings.definition import Settings, load_settings
 from transcriber.settings.sources import IN_THE_PROCESS_LIST
 from transcriber.telephony.simulator.certificate_pinning import ANOTHER_CERTIFICATE, fingerprint_of
 from transcriber.telephony.simulator.client import MEDIA_PATH
+from transcriber.telephony.simulator.private_authority import context_of, not_trusted
 
 CONNECT_WITHIN_S = 10
 ANSWER_WITHIN_S = 60
@@ -42,13 +44,14 @@ class Server:
     """Where the HTTP API is (`http(s)://host[:port][/prefix]`) and the key it wants.
 
     `ours`: the settings are about this server, so that it may see their key. `fingerprint`: SHA-256 of the only
-    certificate that is taken for the server's; without it a common TLS check.
+    certificate that is taken for the server's; without it a common TLS check, by the `authority` if there is one.
     """
 
     url: str
     api_key: str | None = None
     ours: bool = True
     fingerprint: bytes | None = None
+    authority: ssl.SSLContext | None = None
 
 
 def add_config_flag(parser: argparse.ArgumentParser) -> None:
@@ -59,6 +62,12 @@ def add_config_flag(parser: argparse.ArgumentParser) -> None:
 def add_flags(parser: argparse.ArgumentParser, *, key_flag: bool = False) -> None:
     """The flags of every command that talks to a server. `key_flag`: the key may be one of them, as it always could."""
     parser.add_argument("--url", help="the server (default: this machine's, by the settings)")
+    parser.add_argument(
+        "--ca-file",
+        metavar="FILE",
+        type=Path,
+        help="PEM file of the authority that vouches for the server's certificate",
+    )
     keys = parser.add_mutually_exclusive_group()
     keys.add_argument(
         "--api-key-file",
@@ -82,6 +91,8 @@ def find_server(args: argparse.Namespace) -> tuple[Server, Settings]:
     ours = url in (local_url, settings.public_url and _base_url(settings.public_url))
     here = url == local_url
     key = _given_key(args) or (_own_key(settings, here=here) if ours else None)
+    if ca_file := getattr(args, "ca_file", None):
+        return Server(url, key, ours, authority=context_of(ca_file)), settings
     return Server(url, key, ours, fingerprint_of(settings.tls_cert) if here and settings.tls_cert else None), settings
 
 
@@ -131,7 +142,7 @@ class Connection:
     def __init__(self, server: Server) -> None:
         self.server = server
         headers = {"Authorization": f"Bearer {server.api_key}"} if server.api_key else {}
-        self._tls = aiohttp.Fingerprint(server.fingerprint) if server.fingerprint else True
+        self._tls = aiohttp.Fingerprint(server.fingerprint) if server.fingerprint else server.authority or True
         self._session = aiohttp.ClientSession(headers=headers)
 
     async def __aenter__(self) -> Self:
@@ -189,6 +200,8 @@ class Connection:
         except aiohttp.ServerFingerprintMismatch:
             raise ServerUnreachable(f"{self.server.url} shows {ANOTHER_CERTIFICATE}") from None
         except aiohttp.ClientConnectorError as error:
+            if distrust := not_trusted(self.server.url, error.os_error):
+                raise ServerUnreachable(distrust) from None
             why = error.os_error.strerror or str(error)
             raise ServerUnreachable(
                 f"no server answers at {self.server.url} ({why}): start `transcriber serve`, or name one with --url"

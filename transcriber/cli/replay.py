@@ -78,6 +78,7 @@ def target_of(server: Server, settings: Settings) -> Target:
     return Target(
         url=server.url,
         fingerprint=server.fingerprint,
+        authority=server.authority,
         auth_token=next(iter(settings.twilio_auth_token), None),
         public_url=settings.public_url if server.ours and settings.public_url else None,
         api_key=server.api_key,

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import math
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from transcriber.audio.wav import Recording
 from transcriber.errors import ServerUnreachable
 from transcriber.telephony.simulator.certificate_pinning import ANOTHER_CERTIFICATE
 from transcriber.telephony.simulator.message_builder import CallIds, MessageBuilder, frames
+from transcriber.telephony.simulator.private_authority import not_trusted
 from transcriber.telephony.twilio import signature
 
 MEDIA_PATH = "/v1/media"
@@ -28,7 +30,8 @@ NORMAL_CODE, NO_STATUS_CODE, LOST_CODE = 1000, 1005, 1006
 class Target:
     """A server and what it wants to see. `url`: http(s) or ws(s), with or without the path of the media socket.
 
-    `fingerprint`: SHA-256 of the only certificate that is taken for the server's; without it a common TLS check.
+    `fingerprint`: SHA-256 of the only certificate that is taken for the server's; without it a common TLS check, by the
+    `authority` if there is one.
     With `auth_token` the upgrade is signed over `public_url` (default: `url`), as Twilio signs what it dials.
     """
 
@@ -37,11 +40,17 @@ class Target:
     public_url: str | None = None
     api_key: str | None = None
     fingerprint: bytes | None = None
+    authority: ssl.SSLContext | None = None
 
     @property
     def media_url(self) -> str:
         """The address to dial."""
         return _media_url(self.url)
+
+    @property
+    def tls(self) -> "aiohttp.Fingerprint | ssl.SSLContext | bool":
+        """How the server's certificate is checked, as aiohttp's `ssl`."""
+        return aiohttp.Fingerprint(self.fingerprint) if self.fingerprint else self.authority or True
 
     def headers(self) -> dict[str, str]:
         """The upgrade request's headers besides those of every WebSocket."""
@@ -136,12 +145,14 @@ async def connect(target: Target, *, headers: Mapping[str, str] | None = None) -
                 socket = await session.ws_connect(
                     target.media_url,
                     headers=target.headers() | dict(headers or {}),
-                    ssl=aiohttp.Fingerprint(target.fingerprint) if target.fingerprint else True,
+                    ssl=target.tls,
                     timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_S),
                 )
         except aiohttp.ServerFingerprintMismatch:
             raise ServerUnreachable(f"{target.media_url} shows {ANOTHER_CERTIFICATE}") from None
         except aiohttp.ClientConnectorError as error:
+            if distrust := not_trusted(target.media_url, error.os_error):
+                raise ServerUnreachable(distrust) from None
             raise _unreachable(target.media_url, error.os_error.strerror or str(error)) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _unreachable(target.media_url, str(error) or type(error).__name__) from None
