@@ -30,6 +30,8 @@ from transcriber.store.redis_store import open_store
 
 READ = 100
 """So many calls are read where more than one is."""
+GONE_S = 22
+"""Until a server has noticed by a heartbeat that readers left, and has left their topics."""
 PATHS: dict[str, Sequence[str]] = {
     "nobody reads, nobody has": (),
     "one call of 1,000 is read": ("/v1/calls/CA0/events",),
@@ -118,7 +120,7 @@ async def cost_us(tree: Path, per_s: int, seconds: float) -> dict[str, float]:
                 at_rest, _ = await cpu_s(pid, socket, 1, seconds)
                 busy, sent = await cpu_s(pid, socket, per_s, seconds)
                 found[what] = (busy - at_rest) / sent * 1e6
-            await asyncio.sleep(6 if paths else 0)  # for what lingers
+            await asyncio.sleep(GONE_S if paths else 0)
     return found
 
 
