@@ -142,6 +142,27 @@ audit: setup ## known vulnerabilities in what is locked; fails where no database
 # Without OFFLINE=1 a check that did not run has failed.
 not_audited = echo "audit: NOT DONE, $(1)$(if $(OFFLINE),,; with OFFLINE=1 that is no failure)"; exit $(if $(OFFLINE),0,1)
 
+SBOM := $(VENV)/sbom/bin/cyclonedx-py
+PIPX := $(VENV)/pipx/bin/pipx
+
+$(SBOM):
+	$(PYTHON) -m venv $(VENV)/sbom && $(VENV)/sbom/bin/python -m pip install --quiet --disable-pip-version-check cyclonedx-bom==7.5.0
+
+$(PIPX):
+	$(PYTHON) -m venv $(VENV)/pipx && $(VENV)/pipx/bin/python -m pip install --quiet --disable-pip-version-check pipx==1.18.4
+
+.PHONY: dist
+dist: setup ## wheel and sdist, in dist/
+	$(BIN)/hatchling build --clean
+
+.PHONY: sbom
+sbom: setup $(SBOM) ## the bill of materials of a server (CycloneDX), in dist/; refused if it is not what the lock pins
+	$(BIN)/python -m tests.release.sbom $(SBOM) dist
+
+.PHONY: release-test
+release-test: setup $(SBOM) $(PIPX) ## the ring of what a release hands out: wheel, sdist, pipx, SBOM, outside the checkout
+	$(BIN)/python -m pytest -m release --timeout 900
+
 .PHONY: chaos
 chaos: setup ## the ring that kills Redis, servers and recognition workers under live calls (figures: python -m bench.chaos)
 	$(BIN)/python -m pytest -m chaos --timeout 120
@@ -236,7 +257,7 @@ node: setup ## the ring of the Node example (skipped without node and npm, or wh
 	$(BIN)/python -m pytest -m node --timeout 300
 
 .PHONY: ci
-ci: check test bench-ring compile node api browser docs hostile proxy fleet deploy redis7 chart image-test chaos soak speech korean ## what the CI runs
+ci: check test bench-ring compile node api browser docs hostile proxy fleet deploy redis7 chart image-test release-test chaos soak speech korean ## what the CI runs
 	$(BIN)/transcriber demo --speed 4
 
 .PHONY: clean
