@@ -22,6 +22,8 @@ from transcriber.recognition.worker.protocol import ScriptedModel
 from transcriber.server.server import running
 from transcriber.settings.definition import Settings
 from transcriber.store.redis_store import RedisStore
+from transcriber.store.search.entries import entries_of
+from transcriber.store.search.index import IndexedCall
 from transcriber.store.search.query import parse_query
 
 LONG_CALL = 10**6
@@ -153,7 +155,8 @@ async def steps(store: RedisStore, speaker: Speaker, calls: int) -> None:
     index = store.search_index
     for number in range(calls):
         at_ms = NOW_MS - (number * 7919 % (DAYS * 86_400)) * 1000
-        await index.add(f"CA{number:032x}", at_ms, [" ".join(speaker.sentence()) for _ in range(8)])
+        texts = [" ".join(speaker.sentence()) for _ in range(8)]
+        await index.add({IndexedCall(f"CA{number:032x}", at_ms): entries_of(texts)})
     await store.client.config_set("slowlog-log-slower-than", 0)
     await store.client.config_set("slowlog-max-len", 10_000)
     common = " ".join(speaker.word(rank, rank + 1) for rank in range(3))

@@ -1,5 +1,5 @@
-"""Full-text search over a filled history: milliseconds of a search by kind of query, memory of the index, and what the
-index adds to writing a final.
+"""Full-text search over a filled history: milliseconds of a search by kind of query, and memory of the index. What the
+index costs when finals are written: `bench/index_cost.py`.
 
 The finals are sentences of words drawn from the bundled model's vocabulary, the rank-th word as often as 1 / rank.
 """
@@ -127,23 +127,6 @@ async def used(store: RedisStore, pattern: str) -> int:
     return total
 
 
-async def cost(store: RedisStore, speaker: Speaker) -> None:
-    """Writing a final with and without the index, in turns."""
-    add = store.search_index.add
-
-    async def nothing(*_: object) -> None:
-        pass
-
-    with_index, without = 0.0, 0.0
-    for number in range(40):
-        texts = [speaker.sentence() for _ in range(25)]
-        store.search_index.add = nothing  # type: ignore[method-assign,assignment]
-        without += await write_call(store, 10**6 + 2 * number, texts)
-        store.search_index.add = add  # type: ignore[method-assign]
-        with_index += await write_call(store, 10**6 + 2 * number + 1, texts)
-    print(f"writing a final: {with_index:.3f} ms with the index, {without:.3f} ms without: {with_index / without:.2f}")
-
-
 async def run(args: argparse.Namespace) -> None:
     """Fill, measure, tell."""
     words = (recordings.model("en-demo").path / "graph" / "words.txt").read_text().split()[::2]
@@ -156,7 +139,6 @@ async def run(args: argparse.Namespace) -> None:
             index, calls = await used(store, "s:{s:search}*"), await used(store, "s:{CA*")
             print(f"index {index / args.finals:.0f} bytes a final, the calls themselves {calls / args.finals:.0f}")
             await measure(store, speaker, searches=args.searches, limit=args.limit)
-            await cost(store, speaker)
 
 
 def main() -> None:

@@ -89,8 +89,8 @@ async def test_a_slow_server_learns_that_its_call_was_deleted(open_server: OpenS
     await written(slow, publisher, "before the deletion")
     await other.outbox.takeover.interrupt(publisher.lease)
     await other.store.history.delete("CA1")
-    index = slow.store.search_index
-    await index.add("CA1", index.started_ms("CA1") or 0, ["late words"])  # the second half of a write that stalled
+    slow.store.index_writer.add("CA1", "late words")  # the second half of a write that stalled
+    await slow.store.index_writer.flush()
     say(publisher, "after it")
     assert await asyncio.wait_for(refused, 10) == "deleted"
     await publisher.close(stream_stopped("CA1"), call_ended("CA1"))

@@ -104,7 +104,7 @@ async def test_a_search_writes_nothing(store: RedisStore) -> None:
 
 
 async def test_a_call_of_very_many_words_goes_in_and_out_in_parts(store: RedisStore) -> None:
-    words = [f"word{number}" for number in range(3 * index.BATCH_WORDS)]
+    words = [f"word{number}" for number in range(3 * index.BATCH_ROWS)]
     await spoken(store, "CA1", " ".join(words), "and another")
     for q in ("word0 another", f'"{words[-2]} {words[-1]}"', "word749 word1*"):
         assert await search(store, q) == ["CA1"]

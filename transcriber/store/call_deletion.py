@@ -15,7 +15,7 @@ from transcriber.store.dead_letter_cleanup import DeadLetterCleanup
 from transcriber.store.keys import Keys
 from transcriber.store.redis.client import Client
 from transcriber.store.redis.errors import redis_failures
-from transcriber.store.search.index import SearchIndex
+from transcriber.store.search.index import IndexedCall, SearchIndex
 from transcriber.store.stored_events import StoredEvents
 
 LEFT_FOR_S = 90 * 86_400
@@ -71,4 +71,4 @@ class CallDeletion:
         status, started_ms = await self._client.hmget(self._keys.call(call_sid), ["status", "started_at_ms"])
         if status not in (None, "live"):
             async for texts in self._events.texts(call_sid):
-                await self._index.remove(call_sid, int(started_ms or 0), texts)
+                await self._index.remove(IndexedCall(call_sid, int(started_ms or 0)), texts)

@@ -14,6 +14,7 @@ from transcriber.store.redis.client import Client
 from transcriber.store.redis.errors import redis_failures
 from transcriber.store.search.call_search import CallSearch
 from transcriber.store.search.index import SearchIndex
+from transcriber.store.search.index_writer import IndexWriter
 from transcriber.store.stored_events import StoredEvents
 
 BATCH_CALLS = 50
@@ -31,6 +32,7 @@ class RedisCallHistory:
         client: Client,
         keys: Keys,
         index: SearchIndex,
+        index_writer: IndexWriter,
         calls: CallList,
         deletions: CallDeletion,
         events: StoredEvents,
@@ -43,7 +45,7 @@ class RedisCallHistory:
         self._deletions = deletions
         self._events = events
         self._time_slices = events.time_slices
-        self._call_search = CallSearch(client, keys, index, events)
+        self._call_search = CallSearch(client, keys, index, index_writer, events)
 
     async def calls(self, query: CallQuery) -> CallPage:
         """A page of summaries, newest first; with a cursor it may be short or empty. Raises BadRequest, StoreError."""

@@ -28,7 +28,7 @@ from transcriber.store.live_streams import LiveStreams
 from transcriber.store.redis.batching import CommandBatches
 from transcriber.store.redis.client import Client
 from transcriber.store.redis.errors import redis_failures
-from transcriber.store.search.index import MAX_KNOWN_CALLS, SearchIndex
+from transcriber.store.search.index_writer import MAX_KNOWN_CALLS, IndexWriter
 from transcriber.store.secondary_write_health import SecondaryWriteHealth
 from transcriber.store.write_arguments import CallPosition, Entry, WriteKind, entry_arguments, raise_unless_done
 
@@ -52,7 +52,7 @@ class RedisEventLog:
         self,
         client: Client,
         keys: Keys,
-        index: SearchIndex,
+        index_writer: IndexWriter,
         calls: CallList,
         index_repair: IndexRepair,
         secondary_writes: SecondaryWriteHealth,
@@ -68,7 +68,7 @@ class RedisEventLog:
         self._client = client
         self._batches = batches
         self._keys = keys
-        self._index = index
+        self._index_writer = index_writer
         self._index_repair = index_repair
         self._ttl_s = ttl_s
         self._seq: OrderedDict[str, int] = OrderedDict()
@@ -108,9 +108,9 @@ class RedisEventLog:
             if started_ms < 0:
                 await self._withdraw(lease)
                 raise CallDeleted
-            await self._index_repair.write("calls", call_sid, lambda: self.calls.add(call_sid, started_ms))
-            await self._index_repair.write("live", call_sid, lambda: self.calls.add_live(call_sid, started_ms))
-            await self._index_repair.write("leases", call_sid, lambda: self.leases.take(lease))
+            await self._index_repair.write("calls", [call_sid], lambda: self.calls.add(call_sid, started_ms))
+            await self._index_repair.write("live", [call_sid], lambda: self.calls.add_live(call_sid, started_ms))
+            await self._index_repair.write("leases", [call_sid], lambda: self.leases.take(lease))
             if began_ms != at_ms and call_ms is not None:  # a clock that ran ahead: where the stream said before
                 began_ms = started_ms + at_ms - call_ms
             offset_ms = max(0, began_ms - started_ms)
@@ -126,8 +126,10 @@ class RedisEventLog:
                 await self._withdraw(lease)
                 raise
             # Again: another stream's end may have unlisted the call in between.
-            await self._index_repair.write("live", call_sid, lambda: self.calls.add_live(call_sid, started_ms))
-        self._index.begin(call_sid, started_ms)
+            await self._index_repair.write("live", [call_sid], lambda: self.calls.add_live(call_sid, started_ms))
+        self._index_writer.begin(call_sid, started_ms)
+        if after:  # whoever wrote before may have died with words of finals that were not in the index yet
+            self._index_repair.mark(call_sid)
         return offset_ms
 
     async def append(self, lease: Lease, number: int, event: Event) -> None:
@@ -135,19 +137,19 @@ class RedisEventLog:
         with redis_failures("cannot write an event"):
             await self._run("append", lease, number, [Entry("always", event)])
         if isinstance(event, Final):
-            call_sid, text = event.call_sid, event.text
-            await self._index_repair.write("search", call_sid, lambda: self._index_texts(call_sid, [text]))
+            self._index_writer.add(event.call_sid, event.text)
 
     async def close(self, lease: Lease, number: int, stream: StreamStopped, call: CallEnded) -> bool:
         """End a stream; `call` is written only if it was the call's last live one. Returns whether it was."""
+        # Before: who dies in between leaves a live stream, whose words are then indexed by who ends it. Also because
+        # another server may end the call, and delete it, unseen by this one; another stream of ours looks it up again.
+        await self._index_writer.finish(stream.call_sid)
         with redis_failures("cannot close the stream"):
             entries = [Entry("always", stream), Entry("last", call)]
             was_last = await self._run("close", lease, number, entries)
         if was_last:
             await self._end_call(stream.call_sid)
-        # Another server may end the call, and delete it, unseen by this one; another stream of ours looks it up again.
-        self._index.forget(stream.call_sid)
-        await self._index_repair.write("leases", stream.call_sid, lambda: self.leases.release(lease))
+        await self._index_repair.write("leases", [stream.call_sid], lambda: self.leases.release(lease))
         return was_last
 
     async def publish(self, partial: Partial) -> None:
@@ -183,22 +185,14 @@ class RedisEventLog:
         return done
 
     async def _end_call(self, call_sid: str) -> None:
-        await self._index_repair.write("live", call_sid, lambda: self.calls.remove_live(call_sid))
+        await self._index_repair.write("live", [call_sid], lambda: self.calls.remove_live(call_sid))
         self._seq.pop(call_sid, None)
 
     async def _withdraw(self, lease: Lease) -> None:
         """The call was deleted: what this server may have written of it since goes."""
-        await self._index_repair.write("leases", lease.call_sid, lambda: self.leases.release(lease))
-        await self._index_repair.write("search", lease.call_sid, lambda: self._index.withdraw(lease.call_sid))
+        await self._index_repair.write("leases", [lease.call_sid], lambda: self.leases.release(lease))
+        await self._index_repair.write("search", [lease.call_sid], lambda: self._index_writer.withdraw(lease.call_sid))
         self._seq.pop(lease.call_sid, None)
-
-    async def _index_texts(self, call_sid: str, texts: Sequence[str]) -> None:
-        """After the final, in another slot of a cluster."""
-        started_ms = self._index.started_ms(call_sid)
-        if started_ms is None:
-            started_ms = int(await self._client.hget(self._keys.call(call_sid), "started_at_ms") or 0)
-            self._index.begin(call_sid, started_ms)
-        await self._index.add(call_sid, started_ms, texts)
 
     async def _run(
         self,

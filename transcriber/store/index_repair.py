@@ -15,7 +15,7 @@ from transcriber.store.call_list import CallList
 from transcriber.store.keys import Keys
 from transcriber.store.redis.client import Client
 from transcriber.store.redis.errors import redis_failures
-from transcriber.store.search.index import SearchIndex
+from transcriber.store.search.index import IndexedCall, SearchIndex
 from transcriber.store.secondary_write_health import SecondaryWriteHealth
 from transcriber.store.stored_events import StoredEvents
 
@@ -76,8 +76,8 @@ class IndexRepair:
         self._first = client.register_script(_NEXT)
         self._done = client.register_script(_DONE)
 
-    async def write(self, index: str, call_sid: str, write: Callable[[], Awaitable[object]]) -> None:
-        """An index's write. Should it fail, that is logged, the record goes on, and the call is indexed later.
+    async def write(self, index: str, call_sids: Sequence[str], write: Callable[[], Awaitable[object]]) -> None:
+        """An index's write. Should it fail, that is logged, the record goes on, and the calls are indexed later.
 
         While an index fails, its writes are not tried with every event.
         """
@@ -89,7 +89,8 @@ class IndexRepair:
             except StoreError as error:
                 self._secondary_writes.failed(index, error)
         if index != LEASES:  # the lease monitor renews what is lacking
-            self.mark(call_sid)
+            for call_sid in call_sids:
+                self.mark(call_sid)
 
     def mark(self, call_sid: str) -> None:
         """An index lacks something of this call. Over the bound it is left to `rebuild`, which is logged once."""
@@ -150,9 +151,9 @@ class IndexRepair:
         with redis_failures("cannot index a call"):
             async for texts in self._events.texts(call_sid):
                 indexed += texts
-                await self._index.restore(call_sid, started_ms, texts)
+                await self._index.restore(IndexedCall(call_sid, started_ms), texts)
             if not await self._client.exists(self._keys.call(call_sid)):  # deleted meanwhile: no word of it stays
-                await self._index.remove(call_sid, started_ms, indexed)
+                await self._index.remove(IndexedCall(call_sid, started_ms), indexed)
                 await self._calls.forget_expired([call_sid])
 
     async def rebuild(self) -> AsyncIterator[int]:

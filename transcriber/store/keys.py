@@ -89,6 +89,10 @@ class Keys:
         """The first part of the search index's keys; the braces put them all into one Redis Cluster slot."""
         return f"{self.prefix}:{{{self.prefix}:search}}:"
 
+    def search_part(self, number: int) -> str:
+        """The same of one part of a Redis Cluster's calls, in a slot of its own."""
+        return f"{self.prefix}:{{{self.prefix}:search:{number}}}:"
+
     @property
     def old_search(self) -> str:
         """As it was before all keys began with the prefix: in the same slot, read and removed, never written."""

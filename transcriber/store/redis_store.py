@@ -27,6 +27,7 @@ from transcriber.store.redis.client import READING_CONNECTIONS, READING_DEADLINE
 from transcriber.store.redis.database_guard import DatabaseGuard
 from transcriber.store.redis.errors import redis_failures
 from transcriber.store.search.index import SearchIndex
+from transcriber.store.search.index_writer import IndexWriter
 from transcriber.store.secondary_write_health import SecondaryWriteHealth
 from transcriber.store.status_callbacks import RedisStatusCallbacks
 from transcriber.store.stored_events import StoredEvents
@@ -62,18 +63,25 @@ class RedisStore:
         self.owner = owner
         self.secondary_writes = SecondaryWriteHealth(metrics)
         batches = CommandBatches(client)
-        self.search_index = index = SearchIndex(
-            client, keys, ttl_s=ttl_s, reading_client=reading_client, batches=batches
-        )
+        self.search_index = index = SearchIndex(client, keys, ttl_s=ttl_s, reading_client=reading_client)
         calls = CallList(client, keys, ttl_s=ttl_s)
         events = StoredEvents(reading_client, keys, slice_s=slice_s)
         self.index_repair = IndexRepair(client, keys, index, calls, self.secondary_writes, events)
+        self.index_writer = IndexWriter(client, keys, index, self.index_repair)
         self.event_log = RedisEventLog(
-            client, keys, index, calls, self.index_repair, self.secondary_writes, batches, ttl_s=ttl_s, lease_s=lease_s
+            client,
+            keys,
+            self.index_writer,
+            calls,
+            self.index_repair,
+            self.secondary_writes,
+            batches,
+            ttl_s=ttl_s,
+            lease_s=lease_s,
         )
         self.lease_audit = LeaseAudit(client, keys, self.event_log.leases, owner=owner)
         self.deletions = CallDeletion(client, keys, index, calls, events)
-        self.history = RedisCallHistory(reading_client, keys, index, calls, self.deletions, events)
+        self.history = RedisCallHistory(reading_client, keys, index, self.index_writer, calls, self.deletions, events)
         self.feed = RedisFeed(client, keys, secondary_writes=self.secondary_writes)
         self.tickets = RedisTickets(client, keys)
         self.status_callbacks = RedisStatusCallbacks(client, keys)
@@ -97,6 +105,7 @@ class RedisStore:
         """Raises StoreError unless Redis answers in time. That PING is not allowed is an answer; see `check_acl`."""
         with redis_failures("Redis does not answer"), suppress(NoPermissionError):
             await self._client.ping()
+            await self._reading_client.ping()
 
     async def write_failure(self) -> str:
         """Why Redis would not take a write now, in one word; empty when it took one. It may be a second old."""
@@ -148,8 +157,9 @@ class RedisStore:
             )
 
     async def aclose(self) -> None:
-        """End all followings and close every connection."""
+        """End all followings, write what waits for the index, and close every connection."""
         await self.feed.aclose()
+        await self.index_writer.aclose()
         with redis_failures("cannot close the connections"):
             try:
                 await disconnect(self._reading_client)

@@ -10,6 +10,7 @@ from transcriber.store.keys import Keys
 from transcriber.store.ports import CallQuery
 from transcriber.store.redis.client import Client
 from transcriber.store.search.index import SearchIndex
+from transcriber.store.search.index_writer import IndexWriter
 from transcriber.store.search.query import Term, TermMatches, find_terms
 from transcriber.store.stored_events import PAGE_EVENTS, StoredEvents, final_of
 
@@ -31,12 +32,18 @@ class Match:
 
 
 class CallSearch:
-    """Reads what the index names; what it names in vain (expired, deleted) is passed over."""
+    """Reads what the index names; what it names in vain (expired, deleted) is passed over.
 
-    def __init__(self, client: Client, keys: Keys, index: SearchIndex, events: StoredEvents) -> None:
+    What this process has written is found at once, what others have within the `DELAY_S` of `IndexWriter`.
+    """
+
+    def __init__(
+        self, client: Client, keys: Keys, index: SearchIndex, index_writer: IndexWriter, events: StoredEvents
+    ) -> None:
         self._client = client
         self._keys = keys
         self._index = index
+        self._index_writer = index_writer
         self._events = events
         self._time_slices = events.time_slices
 
@@ -46,6 +53,7 @@ class CallSearch:
         if query.until_ms is not None and (newest is None or newest[0] > query.until_ms):
             newest = (query.until_ms, "")
         at_once = query.limit + 1
+        await self._index_writer.flush()
         while True:
             found = await self._index.find(query.terms, newest=newest, oldest_ms=query.since_ms, count=at_once)
             candidates = iter([CallCursor(started_ms, call_sid) for started_ms, call_sid in found.calls])
