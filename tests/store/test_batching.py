@@ -1,11 +1,14 @@
 """Commands that go to Redis together: each has its own answer, its own error, and its own way out of trouble."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from bench.own_redis import own_redis
+from tests.store.test_topologies import cluster
 from transcriber.errors import StoreError
 from transcriber.store.redis.batching import MAX_BATCH, CommandBatches
 from transcriber.store.redis.client import connect, disconnect
@@ -13,6 +16,11 @@ from transcriber.store.redis.errors import redis_failures
 from transcriber.store.redis_store import RedisStore
 
 ALL = 3 * MAX_BATCH + 1
+BUSY = """
+local function now() local time = redis.call('TIME') return time[1] + time[2] / 1e6 end
+local till = now() + ARGV[1]
+while now() < till do end
+"""
 
 
 async def test_each_command_of_a_batch_has_its_own_answer(store: RedisStore) -> None:
@@ -55,6 +63,32 @@ async def test_a_dead_redis_fails_what_waits_and_the_next_goes_through() -> None
         await redis.start()
         assert await batches.execute("PING")
         await disconnect(client)
+
+
+async def test_a_nodes_commands_go_together_and_wait_for_no_other_node(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as (clients, ports):
+        client = connect(f"redis+cluster://127.0.0.1:{ports[0]}")
+        batches, script = CommandBatches(client), client.register_script("return redis.call('INCR', KEYS[1])")
+        await client.ping()
+        before = [await commands_processed(node) for node in clients]
+        names = [f"{{{number}}}" for number in range(ALL)]
+        assert await asyncio.gather(*(batches.run(script, [name], []) for name in names)) == [1] * ALL
+        assert await asyncio.gather(*(batches.execute("GET", name) for name in names)) == ["1"] * ALL
+        done = [await commands_processed(node) - then for node, then in zip(clients, before, strict=True)]
+        assert min(done) > ALL // 2  # a third of all on each, twice
+        busy = asyncio.ensure_future(clients[0].eval(BUSY, 0, 1.5))
+        await asyncio.sleep(0.1)
+        answers = [asyncio.create_task(batches.execute("GET", name)) for name in names]
+        while sum(answer.done() for answer in answers) < ALL // 2:
+            assert not busy.done()
+            await asyncio.sleep(0.01)
+        await busy
+        assert await asyncio.gather(*answers) == ["1"] * ALL
+        await disconnect(client)
+
+
+async def commands_processed(client: Redis) -> int:
+    return int((await client.info("stats"))["total_commands_processed"])
 
 
 async def test_a_stalled_redis_is_waited_for_once() -> None:

@@ -18,6 +18,8 @@ from transcriber.errors import ConfigError
 
 Client = Redis | RedisCluster
 DEADLINE_S = 2.0
+CLUSTER_COMMANDS = 80
+"""At once, to all nodes of a cluster together; redis-py makes 100 connections to each."""
 """Of one command. Kept by the socket, not by cancelling: a cancelled command leaves an answer on the connection."""
 HEALTH_CHECK_S = 30
 MAX_CONNECTIONS = 32
@@ -148,11 +150,37 @@ def _sentinel(parts: ParseResult) -> Redis:
     return sentinel.master_for(unquote(service), redis_class=Redis)  # type: ignore[no-any-return]
 
 
+class _Cluster(RedisCluster):
+    """redis-py's, in which a burst of commands waits for a connection, first come, first served, within the deadline.
+
+    redis-py's own fails at once when a node has no connection left, and when it finds the nodes anew while others are
+    connecting, takes their connections from them.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._places = asyncio.Semaphore(CLUSTER_COMMANDS)
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        """redis-py's."""
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                await self._places.acquire()
+        except TimeoutError:
+            raise RedisConnectionError("all connections are in use") from None
+        try:
+            return await super().execute_command(*args, **options)
+        except AttributeError as error:
+            raise RedisConnectionError("the connection was closed while it was opened") from error
+        finally:
+            self._places.release()
+
+
 def _cluster(parts: ParseResult) -> RedisCluster:
     options = _options(parts, _SENTINEL_AND_CLUSTER_OPTIONS)
     if parts.path.strip("/") not in ("", "0"):
         raise ValueError("a cluster has only database 0")
-    return RedisCluster(
+    return _Cluster(
         startup_nodes=[ClusterNode(host, port) for host, port in _addresses(parts, default_port=6379)],
         # Redirections count as retries here, and every write of ours may be repeated.
         retry=Retry(NoBackoff(), MAX_CLUSTER_REDIRECTS),
