@@ -81,10 +81,10 @@ def test_the_guards_of_a_decision_are_there(page: Path) -> None:
         assert not name or f"def {name}(" in (ROOT / path).read_text(), name
 
 
-def test_each_decision_has_a_number_of_its_own_and_stands_in_the_index() -> None:
-    assert len({page.name[:3] for page in DECISIONS}) == len(DECISIONS)
+def test_decisions_are_numbered_without_a_gap() -> None:
+    assert [int(page.name[:3]) for page in DECISIONS] == list(range(1, len(DECISIONS) + 1))
     index = (DECISIONS[0].parent / "index.md").read_text()
-    for number, page in ((int(page.name[:3]), page) for page in DECISIONS):
+    for number, page in enumerate(DECISIONS, 1):
         title = page.read_text().splitlines()[0].removeprefix(f"# {number}. ")
         assert f"| {number} | [{title}]({page.name}) |" in index
 

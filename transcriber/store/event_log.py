@@ -108,9 +108,7 @@ class RedisEventLog:
             if started_ms < 0:
                 await self._withdraw(lease)
                 raise CallDeleted
-            await self._index_repair.write("calls", [call_sid], lambda: self.calls.add(call_sid, started_ms))
-            await self._index_repair.write("live", [call_sid], lambda: self.calls.add_live(call_sid, started_ms))
-            await self._index_repair.write("leases", [call_sid], lambda: self.leases.take(lease))
+            await self._list(lease, started_ms)
             if began_ms != at_ms and call_ms is not None:  # a clock that ran ahead: where the stream said before
                 began_ms = started_ms + at_ms - call_ms
             offset_ms = max(0, began_ms - started_ms)
@@ -131,6 +129,12 @@ class RedisEventLog:
         if after:  # whoever wrote before may have died with words of finals that were not in the index yet
             self._index_repair.mark(call_sid)
         return offset_ms
+
+    async def _list(self, lease: Lease, started_ms: int) -> None:
+        call_sid = lease.call_sid
+        await self._index_repair.write("calls", [call_sid], lambda: self.calls.add(call_sid, started_ms))
+        await self._index_repair.write("live", [call_sid], lambda: self.calls.add_live(call_sid, started_ms))
+        await self._index_repair.write("leases", [call_sid], lambda: self.leases.take(lease))
 
     async def append(self, lease: Lease, number: int, event: Event) -> None:
         """Keep and publish one event."""
