@@ -70,7 +70,9 @@ class RecognitionLoad:
         return self._groups[-1]
 
     def forget(self, group: list[LoadMonitor]) -> None:
-        """The workers have gone; what they did counts on."""
+        """The workers have gone; what they did counts on. May be repeated."""
+        if not any(known is group for known in self._groups):
+            return
         self._groups = [known for known in self._groups if known is not group]
         self._past_audio_s += sum(monitor.audio_s for monitor in group)
         self._past_cpu_s += sum(monitor.cpu_s for monitor in group)

@@ -13,6 +13,7 @@ from transcriber.observability.metrics import Metrics
 from transcriber.outbox.journal_recovery import JournalRecovery
 from transcriber.recognition.capacity import Capacity
 from transcriber.recognition.retranscription import retranscribe
+from transcriber.recognition.supervisor.loaded_model import LoadedModel
 from transcriber.recognition.supervisor.model_process import ModelProcess
 from transcriber.runtime.background import run_in_background
 from transcriber.runtime.cancellation import cancel
@@ -76,7 +77,7 @@ async def running(
         metrics = Metrics()
         model_loader = ModelLoader(settings, metrics, report=report)
         loading = asyncio.create_task(model_loader.default(model_process))
-        stack.push_async_callback(cancel, loading)
+        stack.push_async_callback(_abandon, loading)
         metrics.tasks.set_function(partial(_count_tasks, asyncio.get_running_loop()))
         store, outbox = await open_storage(settings, metrics, stack, report, tuning)
         recognition = await open_recognition(settings, model_loader, loading, stack)
@@ -105,6 +106,13 @@ async def running(
             stack.push_async_callback(listener.leave)
         url = url_of("https" if certificate else "http", *sockets.api.getsockname()[:2])
         yield Server(url=url, services=services, recognition=recognition, store=store, certificate=certificate)
+
+
+async def _abandon(loading: asyncio.Task[LoadedModel]) -> None:
+    """End what was loaded, also for a server that then did not start. May be repeated."""
+    await cancel(loading)
+    if not loading.cancelled() and loading.exception() is None:
+        await loading.result().close()
 
 
 def _count_tasks(loop: asyncio.AbstractEventLoop) -> int:
