@@ -145,6 +145,10 @@ async def test_a_reader_that_does_not_read_is_cut_and_another_one_misses_nothing
         listening = asyncio.create_task(listen())
         channel = f"{running.server.settings.redis_prefix}:CA1:final"
         event = json.dumps({"type": "final", "text": "word " * 20_000})
+        async with asyncio.timeout(20):
+            while b"event: dtmf" not in heard:  # the answer begins before Redis has confirmed the subscription
+                await running.server.store.client.publish(channel, '{"type":"dtmf"}')
+                await asyncio.sleep(0.01)
         for _ in range(100):  # more than the kernel's buffers take
             await running.server.store.client.publish(channel, event)
         async with asyncio.timeout(90):
