@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.process import program, wait_until_ready
 from transcriber.store.redis_store import RedisStore
 
@@ -28,6 +30,7 @@ async def live_calls_without_leases(store: RedisStore) -> None:
     await pipeline.execute()
 
 
+@pytest.mark.chaos
 async def test_sigterm_in_the_audit_ends_the_server(store: RedisStore, redis_url: str, tmp_path: Path) -> None:
     await live_calls_without_leases(store)
 
