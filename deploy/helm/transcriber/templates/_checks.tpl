@@ -15,6 +15,7 @@
 {{- fail "secret.values: of no use while secret.existing names a Secret: leave one of them empty" -}}
 {{- end -}}
 {{- include "transcriber.edgeChecks" . -}}
+{{- include "transcriber.conflictChecks" . -}}
 {{- include "transcriber.storageChecks" . -}}
 {{- include "transcriber.webhookChecks" (dict "root" . "keys" $keys "where" $where) -}}
 {{- if and (ne .Values.autoscaling.kind "none") (le (int .Values.autoscaling.tracksPerPod) 0) -}}
@@ -38,6 +39,9 @@
 {{- end -}}
 {{- if not (has (urlParse .Values.settings.public_url).path (list "" "/")) -}}
 {{- fail "settings.public_url: a path prefix needs a proxy that strips it; the chart's ingress and HTTPRoute do not" -}}
+{{- end -}}
+{{- if not (regexMatch "^([a-z0-9]([a-z0-9-]*[a-z0-9])?[.])*[a-z]([a-z0-9-]*[a-z0-9])?$" (include "transcriber.publicHost" .)) -}}
+{{- fail "settings.public_url: an ingress or an HTTPRoute takes a host name, not an address" -}}
 {{- end -}}
 {{- end -}}
 {{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) -}}

@@ -12,8 +12,8 @@
 {{- end -}}
 
 {{- define "transcriber.selectorLabels" -}}
-app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "transcriber.labels" -}}
@@ -21,7 +21,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 app.kubernetes.io/part-of: transcriber
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | quote }}
 {{- end -}}
 
 {{- define "transcriber.serviceAccountName" -}}
@@ -44,9 +44,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end -}}
 {{- end -}}
 
-{{/* The host that Twilio dials, without a port. */}}
+{{/* The host that Twilio dials, without a port, as Kubernetes wants it. */}}
 {{- define "transcriber.publicHost" -}}
-{{- (urlParse .Values.settings.public_url).host | splitList ":" | first -}}
+{{- regexFind "^(\\[.*\\]|[^:]*)" (urlParse .Values.settings.public_url).host | lower -}}
 {{- end -}}
 
 {{/* The component whose pods answer the API. */}}

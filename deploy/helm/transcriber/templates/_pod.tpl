@@ -1,6 +1,6 @@
 {{/* What every pod has, whatever it runs. dict "root" . */}}
 {{- define "transcriber.podBasics" -}}
-serviceAccountName: {{ include "transcriber.serviceAccountName" .root }}
+serviceAccountName: {{ include "transcriber.serviceAccountName" .root | quote }}
 automountServiceAccountToken: false
 # A Service named like the chart would put variables of the settings' names into the pods.
 enableServiceLinks: false
@@ -9,7 +9,7 @@ securityContext:
 {{- with .root.Values.image.pullSecrets }}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ . }}
+  - name: {{ . | quote }}
   {{- end }}
 {{- end }}
 {{- with .root.Values.nodeSelector }}
@@ -36,7 +36,7 @@ labels:
   {{- end }}
 annotations:
   # Pods are replaced when a secret of the chart changes; for one of your own: kubectl rollout restart.
-  checksum/secret: {{ .root.Values.secret.values | toJson | sha256sum }}
+  checksum/secret: {{ .root.Values.secret.values | toJson | sha256sum | quote }}
   {{- with .root.Values.podAnnotations }}
   {{- toYaml . | nindent 2 }}
   {{- end }}

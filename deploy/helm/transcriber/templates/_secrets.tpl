@@ -22,7 +22,7 @@
 {{- define "transcriber.secretVolume" -}}
 - name: secrets
   secret:
-    secretName: {{ include "transcriber.secretName" .root }}
+    secretName: {{ include "transcriber.secretName" .root | quote }}
     # The group is the pod's fsGroup.
     defaultMode: 0440
     items:

@@ -9,7 +9,7 @@ spec:
   {{- include "transcriber.podBasics" . | nindent 2 }}
   {{- include "transcriber.spread" . | nindent 2 }}
   {{- if and $media $values.priorityClassName }}
-  priorityClassName: {{ $values.priorityClassName }}
+  priorityClassName: {{ $values.priorityClassName | quote }}
   {{- end }}
   terminationGracePeriodSeconds: {{ include "transcriber.gracePeriod" . }}
   {{- if $values.models.pull }}
@@ -86,22 +86,22 @@ livenessProbe:
 {{- if .dataInPod }}
 - name: data
   {{- if and $values.data.existingClaim (eq .component "media") }}
-  persistentVolumeClaim: {claimName: {{ $values.data.existingClaim }}}
+  persistentVolumeClaim: {claimName: {{ $values.data.existingClaim | quote }}}
   {{- else }}
-  emptyDir: {sizeLimit: {{ $values.data.emptyDirSize }}}
+  emptyDir: {sizeLimit: {{ $values.data.emptyDirSize | quote }}}
   {{- end }}
 {{- end }}
 - name: models
   {{- if $values.models.existingClaim }}
-  persistentVolumeClaim: {claimName: {{ $values.models.existingClaim }}, readOnly: true}
+  persistentVolumeClaim: {claimName: {{ $values.models.existingClaim | quote }}, readOnly: true}
   {{- else if $values.models.image }}
   image: {reference: {{ $values.models.image | quote }}, pullPolicy: {{ $values.image.pullPolicy }}}
   {{- else }}
-  emptyDir: {sizeLimit: {{ $values.models.emptyDirSize }}}
+  emptyDir: {sizeLimit: {{ $values.models.emptyDirSize | quote }}}
   {{- end }}
 {{- if $values.tls.secretName }}
 - name: tls
-  secret: {secretName: {{ $values.tls.secretName }}, defaultMode: 0440}
+  secret: {secretName: {{ $values.tls.secretName | quote }}, defaultMode: 0440}
 {{- end }}
 {{- with $values.extraVolumes }}
 {{ toYaml . }}
