@@ -151,13 +151,23 @@ $(SBOM):
 $(PIPX):
 	$(PYTHON) -m venv $(VENV)/pipx && $(VENV)/pipx/bin/python -m pip install --quiet --disable-pip-version-check pipx==1.18.4
 
+DIST := dist
+
 .PHONY: dist
 dist: setup ## wheel and sdist, in dist/
-	$(BIN)/hatchling build --clean
+	$(BIN)/hatchling build --clean --directory $(DIST)
 
 .PHONY: sbom
 sbom: setup $(SBOM) ## the bill of materials of a server (CycloneDX), in dist/; refused if it is not what the lock pins
-	$(BIN)/python -m tests.release.sbom $(SBOM) dist
+	$(BIN)/python -m tests.release.sbom $(SBOM) $(DIST)
+
+.PHONY: release-files
+release-files: setup $(SBOM) ## every file of a release but the image, with checksums, in dist/ (see deploy/RELEASE.md)
+	rm -f $(DIST)/transcriber-* $(DIST)/constraints-*.txt $(DIST)/SHA256SUMS
+	$(BIN)/hatchling build --directory $(DIST)
+	$(BIN)/python -m tests.release.sbom $(SBOM) $(DIST)
+	cp constraints-build.txt constraints-server.txt $(DIST)
+	cd $(DIST) && sha256sum -- transcriber-* constraints-*.txt >SHA256SUMS
 
 .PHONY: release-test
 release-test: setup $(SBOM) $(PIPX) ## the ring of what a release hands out: wheel, sdist, pipx, SBOM, outside the checkout

@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 from tests.process import ROOT
 from tests.release.installation import build, install, run
 from tests.test_locks import locked
+from transcriber import __version__
 
 INSTALLER = "pip"
 """Comes with an environment, and is no part of the server."""
@@ -28,7 +29,9 @@ def write(cyclonedx: Path, programs: Path, target: Path) -> None:
     )
     bill = json.loads(target.read_text())
     bill["components"] = [part for part in bill["components"] if part["name"] not in (INSTALLER, "transcriber")]
-    named = {part["bom-ref"] for part in [*bill["components"], bill["metadata"]["component"]]}
+    root = bill["metadata"]["component"]
+    root |= {"version": __version__, "purl": f"pkg:pypi/transcriber@{__version__}"}
+    named = {part["bom-ref"] for part in [*bill["components"], root]}
     bill["dependencies"] = [edge for edge in bill["dependencies"] if edge["ref"] in named]
     target.write_text(json.dumps(bill, indent=1, sort_keys=True) + "\n")
     found = {canonicalize_name(part["name"]): part["version"] for part in bill["components"]}

@@ -122,6 +122,23 @@ def test_the_sbom_names_what_is_installed(folder: Path, programs: Path) -> None:
     sbom.write(CYCLONEDX, programs, bill)
     told = json.loads(bill.read_text())
     assert told["bomFormat"] == "CycloneDX"
-    assert told["metadata"]["component"]["name"] == "transcriber"
+    root = told["metadata"]["component"]
+    assert (root["name"], root["version"]) == ("transcriber", __version__)
+    assert root["purl"] == f"pkg:pypi/transcriber@{__version__}"
     assert all(part.get("licenses") for part in told["components"])
     assert str(folder) not in bill.read_text()
+
+
+@pytest.mark.skipif(not CYCLONEDX.exists(), reason="cyclonedx-py is not here (make release-test)")
+def test_one_verb_makes_all_files_with_their_checksums(folder: Path) -> None:
+    made = folder / "release"
+    made.mkdir()
+    (made / "transcriber-0.0.1-py3-none-any.whl").write_text("of an earlier release")
+    installed = ROOT / ".venv/.installed"
+    run("make", f"--old-file={installed.relative_to(ROOT)}", "release-files", f"DIST={made}", folder=ROOT)
+    name = f"transcriber-{__version__}"
+    files = {f"{name}-py3-none-any.whl", f"{name}.tar.gz", f"{name}.cdx.json"}
+    files |= {"constraints-server.txt", "constraints-build.txt"}
+    assert {path.name for path in made.iterdir()} == {*files, "SHA256SUMS"}
+    checked = run("sha256sum", "--check", "--strict", "SHA256SUMS", folder=made)
+    assert {line.removesuffix(": OK") for line in checked.splitlines()} == files
