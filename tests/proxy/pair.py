@@ -46,6 +46,11 @@ class Pair:
         """SIGTERM."""
         self.children[number].send_signal(signal.SIGTERM)
 
+    async def killed(self, number: int) -> None:
+        """SIGKILL; it has ended when this returns."""
+        self.children[number].kill()
+        await asyncio.wait_for(self.children[number].wait(), WITHIN_S)
+
     async def stopped(self, number: int) -> None:
         """It has left by itself. Raises AssertionError for any status but 0."""
         child = self.children[number]

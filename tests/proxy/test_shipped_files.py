@@ -11,6 +11,7 @@ from tests.proxy.conftest import WITHIN_S, OpenFront, Outsider
 from tests.proxy.pair import HEADERS, KEY, PUBLIC, TOKEN, client, pair, phone, short_call
 from tests.proxy.shipped import NAME, SHIPPED
 from tests.proxy.test_proxies import request
+from tests.sample_events import until
 from transcriber.errors import ServerUnreachable
 from transcriber.telephony.twilio import signature
 
@@ -51,6 +52,9 @@ async def test_twilio_and_clients_get_in_and_nobody_else(
             assert (await webhook(http, token="no"))[0] == 403
             async with http.get("/v1/calls") as answer:
                 assert answer.status == 401
+                assert "max-age" in answer.headers["Strict-Transport-Security"]
+            async with http.get("/nothing") as answer:  # the proxy's own answer
+                assert answer.status == 404
                 assert "max-age" in answer.headers["Strict-Transport-Security"]
             async with http.get(f"http://{proxy.plain[0]}:{proxy.plain[1]}/v1/calls", allow_redirects=False) as answer:
                 assert answer.status == 308
@@ -130,3 +134,30 @@ async def test_what_a_draining_server_refuses_the_other_takes(
             assert await staying.hang_up() == 1000
         await servers.stopped(0)
         assert await short_call(phone(proxy)) == 1000
+
+
+async def test_a_server_that_died_costs_no_voice_webhook(
+    kind: str, redis_url: str, tmp_path: Path, front: OpenFront
+) -> None:
+    """Twilio ends a telephone call whose webhook fails; its request has a body, which another try needs again."""
+    async with pair(redis_url, tmp_path) as servers:
+        proxy = await front(kind, servers.servers)
+        async with client(proxy) as http:
+            for number in range(4):
+                assert (await webhook(http))[0] == 200, number
+            await servers.killed(0)
+
+            async def answered() -> set[int]:
+                return {status for status, _ in await asyncio.gather(*(webhook(http) for _ in range(8)))}
+
+            # At once, before any check can have noticed.
+            if kind != "caddy":
+                assert await answered() == {200}
+                return
+            # Caddy cannot send the body again, as its file says; a check ends that.
+            assert await answered() <= {200, 502}
+
+            async def well() -> bool:
+                return await answered() == {200}
+
+            await until(well, within_s=WITHIN_S)
