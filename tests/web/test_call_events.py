@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -185,6 +185,27 @@ async def test_a_call_that_ends_while_its_history_is_read(
     call = await begin_call()
     reader = await reading(await web_client({"feed": ThisFeed(store.feed, call.end)}))
     assert numbers(await reader.rest()) == [1, 2, 3, 4]
+
+
+async def test_a_call_that_is_resumed_while_its_history_is_read_goes_on(
+    web_client: WebClient, store: RedisStore, begin_call: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await (await begin_call()).end()
+    summary, resumed = store.history.call, []
+
+    async def and_then_resumed(call_sid: str) -> Mapping[str, Any]:
+        found = await summary(call_sid)
+        if not resumed:
+            resumed.append(await begin_call(stream_sid="MZ2"))
+        return found
+
+    async def from_now_on() -> None:
+        monkeypatch.setattr(store.history, "call", and_then_resumed)
+
+    reader = await reading(await web_client({"feed": ThisFeed(store.feed, from_now_on)}))
+    assert numbers(await reader.take(6)) == [1, 2, 3, 4, 5, 6]
+    await resumed[0].end()
+    assert [(sent.number, sent.kind) for sent in await reader.rest()] == [(7, "stream.stopped"), (8, "call.ended")]
 
 
 async def test_a_lost_message_is_read_from_the_history(

@@ -91,13 +91,14 @@ class CallEventStream:
         while True:
             # Before the events: of a call that is over by now, they are complete.
             over = (await history.call(self._call_sid)).get("status") != "live"
-            kind = ""
+            before, kind = self._sent, ""
             async for page in history.pages(self._call_sid, after=self._sent):
                 charge_more(self._request, len(page) // EVENTS_PER_CHARGE)
                 frames = await self._read_limits.time_slices.collect(map(self._frame_of, page))
                 await self._answer.send_frames([each for each, _ in frames])
                 kind = frames[-1][1]
-            if over or kind != "call.ended":
+            # Where the last event and the status do not agree, one came between: the call ended, or was resumed.
+            if self._sent == before or over == (kind == "call.ended"):
                 return over
 
     async def _send_published(self, message: PublishedEvent) -> bool:
