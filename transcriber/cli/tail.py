@@ -10,9 +10,11 @@ from transcriber.cli.event_display import EventDisplay
 from transcriber.cli.http_client import add_config_flag
 from transcriber.cli.server_store import open_servers_store
 from transcriber.cli.terminal_text import print_status
-from transcriber.errors import StoreError
+from transcriber.errors import BadRequest, CallNotFound, StoreError
 from transcriber.events.schema import parse
 from transcriber.settings.definition import Settings, load_settings
+from transcriber.store.redis_store import RedisStore
+from transcriber.telephony.twilio.messages import SID, SID_FORM
 
 RETRY_S = 1.0
 Event = dict[str, Any]
@@ -56,9 +58,12 @@ async def follow(
 ) -> None:
     """Hand every live event to `show`, to the end of the one call if one is named.
 
-    `report` is told when Redis goes away and when it comes back; what is published in between is not seen. Raises
-    StoreError when Redis cannot be reached at first.
+    `report` is told when Redis goes away and when it comes back; what is published in between is not seen. It is told
+    as well that the one call does not exist so far, or was over before its end could be seen. Raises StoreError when
+    Redis cannot be reached at first, BadRequest for what no call can be named.
     """
+    if call_sid is not None and not SID.fullmatch(call_sid):
+        raise BadRequest(f"CALL_SID must be {SID_FORM}")
     if call_sid is None and settings.pubsub == "sharded":
         report("partials are shown of a single call only: TRANSCRIBER_PUBSUB is sharded")
     connected = away = False
@@ -71,6 +76,8 @@ async def follow(
             ):
                 if away:
                     report("Redis is back")
+                if call_sid is not None and await _is_over(store, call_sid, report, first=not connected):
+                    return
                 connected, away = True, False
                 async for item in published:
                     event = parse(item.json)
@@ -85,3 +92,19 @@ async def follow(
             report(f"Redis is away ({trouble}); waiting for it")
         away = True
         await asyncio.sleep(RETRY_S)
+
+
+async def _is_over(store: RedisStore, call_sid: str, report: Callable[[str], None], *, first: bool) -> bool:
+    """Whether no end of the call will be published any more, as far as this user may read that."""
+    try:
+        status = (await store.history.call(call_sid)).get("status")
+    except CallNotFound:
+        if first:
+            report(f"there is no call {call_sid} so far; waiting for it")
+        return False
+    except StoreError:
+        return False
+    if status == "live":
+        return False
+    report(f"call {call_sid} is over; `transcriber show {call_sid}` prints its transcript")
+    return True
