@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from tests.recording_server import final
 from tests.web.written_call import WrittenCall
 from transcriber.cli import tail
+from transcriber.cli.main import build_parser
 from transcriber.errors import BadRequest, StoreError
 from transcriber.settings.definition import Settings
 from transcriber.store.redis.private_server import PrivateRedis
@@ -108,9 +109,10 @@ async def test_an_end_that_was_missed_while_redis_was_away_is_noticed(tmp_path: 
             await asyncio.wait_for(task, 20)
 
 
-async def test_what_no_call_can_be_named_is_an_error(tmp_path: Path) -> None:
+def test_what_no_call_can_be_named_is_an_error() -> None:
+    args = build_parser().parse_args(["tail", "CA 1"])
     with pytest.raises(BadRequest, match="CALL_SID must be 1 to 64"):
-        await tail.follow(Settings(data_dir=tmp_path), "CA 1", show=lambda _: None, report=lambda _: None)
+        args.run(args)
 
 
 async def test_no_redis_at_the_start_is_an_error(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import RedisError
 
 from tests.sample_events import (
@@ -35,6 +35,7 @@ from transcriber.outbox.outbox import Outbox
 from transcriber.outbox.server_directory import ServerDirectory
 from transcriber.store.ports import CallQuery
 from transcriber.store.redis import binary
+from transcriber.store.redis.client import connect, disconnect
 from transcriber.store.redis_store import RedisStore, open_store
 from transcriber.store.search.query import parse_query
 from transcriber.webhooks.dead_letters import DeadLetter, DeadLetters
@@ -266,6 +267,35 @@ async def test_a_call_that_moves_to_another_node_goes_on(tmp_path: Path) -> None
             assert await closed(store, "CA1", number=3) is True
             numbers = [json.loads(text)["seq"] for text in await store.history.events("CA1")]
             assert numbers == [1, 2, 3, 4, 5, 6]
+
+
+async def test_a_connection_that_is_closed_while_it_is_opened_is_a_lost_one(tmp_path: Path) -> None:
+    """As redis-py closes all of a cluster's when one node is gone; at every turn of the event loop in turn."""
+    failures: list[BaseException] = []
+    async with cluster(tmp_path) as (_, ports):
+        for turns in range(60):
+            client = connect(f"redis+cluster://127.0.0.1:{ports[0]}")
+            assert isinstance(client, RedisCluster)
+            await client.initialize()
+            pipeline = client.pipeline(transaction=False)
+            pipeline.execute_command("GET", "a").execute_command("GET", "b")
+            answers = await asyncio.gather(
+                *(client.get("a"), client.exists("b"), pipeline.execute(raise_on_error=False)),
+                close_connections(client, after_turns=turns),
+                return_exceptions=True,
+            )
+            flat = [one for answer in answers for one in (answer if isinstance(answer, list) else [answer])]
+            failures += [one for one in flat if isinstance(one, BaseException)]
+            await disconnect(client)
+    assert failures
+    assert [one for one in failures if not isinstance(one, RedisError)] == []
+
+
+async def close_connections(client: RedisCluster, *, after_turns: int) -> None:
+    for _ in range(after_turns):
+        await asyncio.sleep(0)
+    for node in client.get_nodes():
+        await node.disconnect()
 
 
 async def move(tag: str, clients: list[Redis], ports: list[int]) -> None:

@@ -11,6 +11,7 @@ import pytest
 from aiohttp import ClientPayloadError, ClientResponse
 
 from tests.web.conftest import Client, WebClient
+from tests.web.written_call import WrittenCall
 from transcriber.errors import StoreError
 from transcriber.store.ports import Feed, PublishedEvent
 from transcriber.store.redis_store import RedisStore
@@ -191,7 +192,8 @@ async def test_a_call_that_is_resumed_while_its_history_is_read_goes_on(
     web_client: WebClient, store: RedisStore, begin_call: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await (await begin_call()).end()
-    summary, resumed = store.history.call, []
+    summary = store.history.call
+    resumed: list[WrittenCall] = []
 
     async def and_then_resumed(call_sid: str) -> Mapping[str, Any]:
         found = await summary(call_sid)

@@ -40,7 +40,12 @@ def add(subparsers: Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Follow until the call ends, or until Ctrl-C. Raises StoreError when Redis is not there at the start."""
+    """Follow until the call ends, or until Ctrl-C.
+
+    Raises StoreError when Redis is not there at the start, BadRequest for what no call can be named.
+    """
+    if args.call_sid is not None and not SID.fullmatch(args.call_sid):
+        raise BadRequest(f"CALL_SID must be {SID_FORM}")
     settings = load_settings(config=args.config).settings
     display = EventDisplay(as_json=args.json, sides=True, ids=args.call_sid is None)
 
@@ -60,10 +65,8 @@ async def follow(
 
     `report` is told when Redis goes away and when it comes back; what is published in between is not seen. It is told
     as well that the one call does not exist so far, or was over before its end could be seen. Raises StoreError when
-    Redis cannot be reached at first, BadRequest for what no call can be named.
+    Redis cannot be reached at first.
     """
-    if call_sid is not None and not SID.fullmatch(call_sid):
-        raise BadRequest(f"CALL_SID must be {SID_FORM}")
     if call_sid is None and settings.pubsub == "sharded":
         report("partials are shown of a single call only: TRANSCRIBER_PUBSUB is sharded")
     connected = away = False

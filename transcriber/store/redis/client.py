@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import ParseResult, parse_qsl, unquote, urlparse
 
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
-from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.cluster import ClusterNode, ClusterPipeline
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
@@ -150,11 +150,23 @@ def _sentinel(parts: ParseResult) -> Redis:
     return sentinel.master_for(unquote(service), redis_class=Redis)  # type: ignore[no-any-return]
 
 
+class _ClusterPipeline(ClusterPipeline):
+    """redis-py's, for which a connection that was taken from it is a lost one; see `_Cluster`."""
+
+    async def execute(self, *args: Any, **options: Any) -> list[Any]:
+        """redis-py's."""
+        try:
+            answers: list[Any] = await super().execute(*args, **options)
+        except AttributeError as error:
+            raise _taken() from error
+        return [_taken() if isinstance(answer, AttributeError) else answer for answer in answers]
+
+
 class _Cluster(RedisCluster):
     """redis-py's, in which a burst of commands waits for a connection, first come, first served, within the deadline.
 
-    redis-py's own fails at once when a node has no connection left, and when it finds the nodes anew while others are
-    connecting, takes their connections from them.
+    redis-py's own fails at once when a node has no connection left. When it finds the nodes anew while others are
+    connecting, it takes their connections from them, and they fail with AttributeError.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -171,9 +183,17 @@ class _Cluster(RedisCluster):
         try:
             return await super().execute_command(*args, **options)
         except AttributeError as error:
-            raise RedisConnectionError("the connection was closed while it was opened") from error
+            raise _taken() from error
         finally:
             self._places.release()
+
+    def pipeline(self, transaction: Any = None, shard_hint: Any = None) -> ClusterPipeline:
+        """redis-py's; commands of several keys, too, are sent by one."""
+        return _ClusterPipeline(self, transaction)  # type: ignore[abstract]
+
+
+def _taken() -> RedisConnectionError:
+    return RedisConnectionError("the connection was closed while it was opened")
 
 
 def _cluster(parts: ParseResult) -> RedisCluster:
