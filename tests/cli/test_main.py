@@ -177,3 +177,13 @@ def test_closed_standard_streams_are_nobody_who_reads(closed: str, tmp_path: Pat
         environment = os.environ | {"TRANSCRIBER_DATA_DIR": str(tmp_path)}
         done = subprocess.run(shell, shell=True, env=environment, stderr=subprocess.PIPE, check=False)
         assert (done.returncode, b"internal error" in done.stderr) == (status, False)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+@pytest.mark.parametrize("arguments", ["models list", "replay --list", "key", "size --calls 100"])
+def test_a_full_disk_is_no_error_of_the_program(arguments: str) -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m transcriber {arguments} >/dev/full", shell=True, stderr=subprocess.PIPE, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.decode().splitlines()[-1] == "transcriber: cannot write: No space left on device"

@@ -1,6 +1,7 @@
 """The compose files: what they mount and name is there, no container has rights, and drains have their time."""
 
 import dataclasses
+import hashlib
 import json
 import re
 import shutil
@@ -133,6 +134,26 @@ def test_secrets_are_made_once(secrets_folder: Path) -> None:
     subprocess.run([DEPLOY / "compose-secrets.sh", secrets_folder], check=True, capture_output=True, timeout=20)
     assert before == {file.name: file.read_text() for file in secrets_folder.iterdir()}
     assert secrets_folder.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("umask", ["002", "077"])
+def test_containers_read_the_token_that_is_put_in_by_hand(umask: str, tmp_path: Path) -> None:
+    """A server refuses a secret that others may write to, and cannot read one that is its owner's alone."""
+    by_hand = f"umask {umask}; {DEPLOY}/compose-secrets.sh {tmp_path}/s && echo token > {tmp_path}/s/twilio-auth-token"
+    said = subprocess.run(["bash", "-c", by_hand], check=True, capture_output=True, text=True, timeout=20).stderr
+    assert "auth token" in said
+    assert all(file.stat().st_mode & 0o777 == 0o644 for file in (tmp_path / "s").iterdir())
+
+
+def test_what_was_begun_is_completed_with_the_same_passwords(secrets_folder: Path) -> None:
+    address = (secrets_folder / "redis-url").read_text()
+    (secrets_folder / "redis-users.acl").unlink()
+    subprocess.run([DEPLOY / "compose-secrets.sh", secrets_folder], check=True, capture_output=True, timeout=20)
+    assert (secrets_folder / "redis-url").read_text() == address
+    users = (secrets_folder / "redis-users.acl").read_text()
+    monitoring = json.loads((secrets_folder / "redis-monitoring.json").read_text())["redis://redis:6379"]
+    for password in (address.split(":")[2].partition("@")[0], monitoring):
+        assert hashlib.sha256(password.encode()).hexdigest() in users
 
 
 async def test_a_server_runs_on_the_redis_of_the_compose_file(tmp_path: Path, secrets_folder: Path) -> None:

@@ -1,6 +1,7 @@
 """The entry point: the command line's parser, and errors as one line on stderr with an exit status."""
 
 import argparse
+import errno
 import io
 import logging
 import os
@@ -20,6 +21,8 @@ COMMANDS = (
 )
 """Each is a module beside this one, imported when it is asked for: all of them take a fifth of a second more."""
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+"""A disk or quota that is full, a file system for reading only, a broken disk."""
 
 
 def main(
@@ -52,8 +55,15 @@ def main(
         return USAGE if isinstance(error, ConfigError) else FAILED
     except Exception as error:
         logging.getLogger("transcriber").debug("internal error", exc_info=True)
-        print_status(f"internal error, please report it: {type(error).__name__}: {error}")
+        print_status(_told(error))
         return FAILED
+
+
+def _told(error: Exception) -> str:
+    """A disk that takes nothing more is the machine's matter; anything else that gets here is the program's."""
+    if isinstance(error, OSError) and error.errno in UNWRITABLE:
+        return f"cannot write: {error.strerror}" + (f": {error.filename}" if error.filename else "")
+    return f"internal error, please report it: {type(error).__name__}: {error}"
 
 
 def _open_closed_streams() -> None:
