@@ -90,7 +90,7 @@ async def test_full_and_draining_are_503(serve: Serve, why: str) -> None:
 async def test_a_server_of_the_api_alone_takes_no_stream_and_shows_those_of_others(serve: Serve) -> None:
     taking = await serve(redis_prefix="shared")
     showing = await serve(redis_prefix="shared", no_media=True, data_dir=taking.server.settings.data_dir / "other")
-    assert "503" in await refused(showing)
+    assert "NO_MEDIA is set" in await refused(showing)
     async with taking.phone.call() as call:
         await call.play(1000)
         assert await call.hang_up() == 1000
@@ -101,6 +101,11 @@ async def test_a_server_of_the_api_alone_takes_no_stream_and_shows_those_of_othe
         for query, status in (("", 503), ("?exclude=room", 200)):
             async with session.get(f"/readyz{query}") as response:
                 assert response.status == status
+                assert (await response.json()).get("problems", {}) == ({} if query else {"full": "no_media"})
+        async with session.post("/v1/twiml", data={"CallSid": "CA1"}) as response:
+            assert "<!-- not transcribed: this server takes no calls: NO_MEDIA is set -->" in await response.text()
+        async with session.post("/v1/sample-calls") as response:
+            assert "NO_MEDIA is set" in (await response.json())["error"]["message"]
         async with session.get("/metrics") as response:
             assert "\ntranscriber_tracks_capacity 0.0\n" in await response.text()
 

@@ -29,6 +29,7 @@ class StubAdmission(AdmissionPolicy):
 
     full = False
     live_tracks = 0
+    takes_streams = True
 
     def __init__(self) -> None:
         self.draining = False

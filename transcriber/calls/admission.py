@@ -51,9 +51,19 @@ class AdmissionPolicy:
         self._log_limiter = log_limiter
 
     @property
+    def takes_streams(self) -> bool:
+        """Whether it ever does; a server of the API alone does not."""
+        return self._rules.takes_streams
+
+    @property
+    def why_full(self) -> str:
+        """What `full` means, for people."""
+        return "no room for another call" if self.takes_streams else "this server takes no calls: NO_MEDIA is set"
+
+    @property
     def max_tracks(self) -> int:
         """How many live tracks there may be now."""
-        return self._rules.max_tracks() if self._rules.takes_streams else 0
+        return self._rules.max_tracks() if self.takes_streams else 0
 
     @property
     def live_tracks(self) -> int:
@@ -63,7 +73,7 @@ class AdmissionPolicy:
     @property
     def full(self) -> bool:
         """Whether one more usual stream would be too much. Unauthenticated sockets do not count."""
-        if not self._rules.takes_streams:
+        if not self.takes_streams:
             return True
         expected = self.live_tracks + self.pending.tracks + USUAL_TRACKS
         return expected > max(self.max_tracks, USUAL_TRACKS) or self._load.overloaded

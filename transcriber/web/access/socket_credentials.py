@@ -60,6 +60,8 @@ async def _spend(request: web.Request, ticket: str, credentials: SocketCredentia
 def _no_room(admission: AdmissionPolicy, credentials: SocketCredentials) -> HttpRefusal | None:
     if admission.draining:
         return _try_later(503, "the server is shutting down")
+    if not admission.takes_streams:
+        return _try_later(503, admission.why_full)
     if credentials.authenticated:
         return _try_later(503, "all tracks are in use") if admission.full else None
     match admission.full_of_unauthenticated(credentials.address):

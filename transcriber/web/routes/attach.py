@@ -35,7 +35,7 @@ async def attach(request: web.Request) -> web.Response:
     twilio_api = _twilio_api(services)
     admission = services.sessions.admission
     if (admission.draining or admission.full) and not others_may_take(request):
-        raise TelephonyError(503, "unavailable", "this server has no room for another call; try again later")
+        raise TelephonyError(503, "unavailable", f"{admission.why_full}; try again later")
     # First: whatever Twilio might leave out, it is not the ticket.
     ticket = await request.app[TICKET_ISSUER].issue(call_sid)
     parameters = {"ticket": ticket} | parameters

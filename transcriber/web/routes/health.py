@@ -56,7 +56,7 @@ async def _problems(request: web.Request) -> Mapping[str, str]:
     if admission.draining:
         problems["draining"] = "stopping"
     if admission.full:
-        problems["full"] = "busy"
+        problems["full"] = "busy" if admission.takes_streams else "no_media"
     return problems
 
 

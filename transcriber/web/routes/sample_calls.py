@@ -40,8 +40,9 @@ async def play(request: web.Request) -> web.Response:
     """Begin a call; its CallSid is answered once it is not refused. The body names a bundled call, or is empty."""
     services, playing = request.app[SERVICES], request.app[PLAYING_CALLS]
     name = _name(await json_body(request, malformed=NO_JSON))
-    if services.sessions.admission.draining or services.sessions.admission.full:
-        return error_response(503, "no room for another call", headers={"Retry-After": "10"})
+    admission = services.sessions.admission
+    if admission.draining or admission.full:
+        return error_response(503, admission.why_full, headers={"Retry-After": "10"})
     if len(playing) >= MAX_CONCURRENT:
         message = f"{MAX_CONCURRENT} sample calls are being played already"
         return error_response(429, message, code="too_many", headers={"Retry-After": "10"})

@@ -23,7 +23,6 @@ MAX_REPORT_CHARS = 500
 MAX_SID_CHARS = 64
 WHY = {
     "draining": "the server is shutting down",
-    "full": "no room for another call",
     "no_call": "the webhook names no call",
     "no_ticket": "no ticket can be issued, and one is required",
     "error": "something went wrong on the server",
@@ -43,7 +42,7 @@ async def twiml(request: web.Request) -> web.Response:
     if isinstance(form, HttpRefusal):
         return form.response()
     services = request.app[SERVICES]
-    target, reason = None, ""
+    target, reason, why = None, "", ""
     try:
         target, reason = await _target(request, form)
     except Exception as error:  # whatever it is, the call goes on
@@ -53,8 +52,9 @@ async def twiml(request: web.Request) -> web.Response:
         services.metrics.calls_untranscribed.labels(reason).inc()
         text, call_sid = "call %r goes on untranscribed: %s", form.get("CallSid", "")[:MAX_SID_CHARS]
         level = logging.WARNING if reason in EXPECTED else logging.ERROR
-        services.log_limiter.log(log, level, f"untranscribed: {reason}", text, call_sid, WHY[reason])
-    body = voice_response(target, why_not=WHY.get(reason, ""), then=services.settings.twiml_then)
+        why = services.sessions.admission.why_full if reason == "full" else WHY[reason]
+        services.log_limiter.log(log, level, f"untranscribed: {reason}", text, call_sid, why)
+    body = voice_response(target, why_not=why, then=services.settings.twiml_then)
     return web.Response(body=body, content_type="application/xml", charset="utf-8")
 
 
