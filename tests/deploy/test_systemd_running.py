@@ -164,6 +164,27 @@ async def test_a_killed_server_is_started_again_and_wrong_settings_are_not(syste
     assert (await systemd.show(unit, "NRestarts"), await systemd.show(unit, "ActiveState")) == ("0", "failed")
 
 
+async def test_servers_and_senders_are_tried_until_their_redis_is_there(
+    systemd: Systemd, redis: ConfiguredRedis, receiving: Receiving
+) -> None:
+    """As after a power cut, when the machine of Redis takes longest."""
+    port = free_port()
+    units = f"transcriber@{port}", "transcriber-webhook@crm"
+    systemd.secret("redis-url", f"redis://127.0.0.1:{free_port()}")
+    (systemd.settings / "webhook-crm.env").write_text(f"WEBHOOK_URL={receiving.url}\n")
+    await systemd.systemctl("start", "--no-block", *units)
+    for unit in units:
+
+        async def was_tried_often(unit: str = unit) -> bool:
+            assert await systemd.show(unit, "ActiveState") != "failed"
+            return int(await systemd.show(unit, "NRestarts")) > 12
+
+        await until(was_tried_often, within_s=WITHIN_S)
+    systemd.secret("redis-url", redis.url("transcriber"))
+    for unit in units:
+        await until(lambda unit=unit: is_in(systemd, unit, "active"), within_s=WITHIN_S)  # type: ignore[misc]
+
+
 async def test_servers_restart_in_turn_and_stop_together(systemd: Systemd) -> None:
     ports = free_port(), free_port()
     units = [f"transcriber@{port}" for port in ports]
