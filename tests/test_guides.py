@@ -27,7 +27,7 @@ def commands(text: str) -> list[list[str]]:
         lexer.whitespace_split = True
         words = list(lexer)
         for at, word in enumerate(words):
-            if word == PROGRAM and words[at - 1 : at] != ["xargs"]:
+            if word == PROGRAM and "xargs" not in words[max(at - 2, 0) : at]:
                 end = next((i for i in range(at, len(words)) if re.fullmatch(r"[|&;<>()]+", words[i])), len(words))
                 found.append(words[at + 1 : end])
     return found
