@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestServer
 
+from tests.process import ROOT
 from tests.recording_server import RecordingServer
 from transcriber.cli.main import COMMANDS
 
@@ -93,7 +94,7 @@ async def test_models_are_listed(run: Run) -> None:
 async def test_captions_come_as_lines_and_the_extra_is_named(run: Run) -> None:
     status, shown = await run("demo", "--speed", "0", "--call", "08_short_wrong_department")
     assert status == 0
-    assert "pip install 'transcriber[terminal]'" in shown
+    assert "pip install rich" in shown
     assert "error rate against the reference" in shown
     assert "call ended (" in shown
     assert "\x1b" not in shown
@@ -103,4 +104,10 @@ async def test_bench_names_its_extra(run: Run) -> None:
     status, shown = await run("bench", "cost")
     assert status == 1
     assert shown.count("\n") == 1
-    assert "pip install 'transcriber[bench]'" in shown
+    assert "pip install psutil" in shown
+
+
+def test_nobody_is_told_to_install_the_name_of_another_project() -> None:
+    """`transcriber` on PyPI is a stranger's: with --upgrade, or in another environment, pip would install that one."""
+    told = [path.name for path in (ROOT / "transcriber").rglob("*.py") if "transcriber[" in path.read_text()]
+    assert told == []

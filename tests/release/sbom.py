@@ -30,7 +30,7 @@ def write(cyclonedx: Path, programs: Path, target: Path) -> None:
     bill = json.loads(target.read_text())
     bill["components"] = [part for part in bill["components"] if part["name"] not in (INSTALLER, "transcriber")]
     root = bill["metadata"]["component"]
-    root |= {"version": __version__, "purl": f"pkg:pypi/transcriber@{__version__}"}
+    root |= {"version": __version__, "purl": f"pkg:generic/transcriber@{__version__}"}
     named = {part["bom-ref"] for part in [*bill["components"], root]}
     bill["dependencies"] = [edge for edge in bill["dependencies"] if edge["ref"] in named]
     target.write_text(json.dumps(bill, indent=1, sort_keys=True) + "\n")

