@@ -117,3 +117,9 @@ def test_systemd_waits_longer_than_a_server_drains() -> None:
     settings = load_settings(config=SYSTEMD / "transcriber.toml", environ={}).settings
     (stop_s,) = of(SYSTEMD / "transcriber@.service", "TimeoutStopSec")
     assert int(stop_s) > settings.drain_s + 30
+
+
+def test_a_release_is_installed_where_the_units_look() -> None:
+    steps = (ROOT / "deploy/RELEASE.md").read_text().partition("## Install one")[2].partition("```\n\n")[0]
+    assert f"{PROGRAM} check" in steps
+    assert set(re.findall(r"/opt/\S*/bin/", steps)) == {PROGRAM.removesuffix("transcriber")}
