@@ -5,10 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
+from aiohttp import ClientError
 
 from tests.web.conftest import WebClient
 from transcriber.errors import ModelError
 from transcriber.store.ports import CallPage, CallQuery
+from transcriber.store.redis_store import RedisStore
 
 
 class BrokenHistory:
@@ -59,6 +61,23 @@ async def test_an_unexpected_error_is_logged_once_without_detail(
     assert "secret" not in body
     assert len(caplog.records) == 1
     assert "my-id" in caplog.records[0].getMessage()
+
+
+async def test_a_caller_who_leaves_before_the_upgrade_is_answered_is_no_error(
+    web_client: WebClient, store: RedisStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = await web_client()
+
+    async def and_the_caller_leaves(ticket: str) -> str:
+        for connection in client.server.handler.connections:
+            assert connection.transport is not None
+            connection.transport.close()
+        return "CA1"
+
+    monkeypatch.setattr(store.tickets, "spend", and_the_caller_leaves)
+    with caplog.at_level(logging.INFO), pytest.raises(ClientError):
+        await client.ws_connect("/v1/media?ticket=abc")
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 async def test_every_answer_has_its_id_and_safe_headers(web_client: WebClient) -> None:

@@ -83,7 +83,7 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
             raise
         return _error_response(request, error)
     except Exception as error:
-        if isinstance(error, ConnectionError) and request.transport is None:
+        if isinstance(error, ConnectionError) and (request.transport is None or request.transport.is_closing()):
             return web.Response(status=CLIENT_LEFT)  # which nobody gets: the client broke off
         if _response_begun(request):
             raise
