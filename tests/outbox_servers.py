@@ -85,13 +85,17 @@ async def open_server(redis_server: OwnRedis, tmp_path: Path) -> AsyncIterator[O
     """Servers on the same Redis and the same data directory."""
     async with AsyncExitStack() as stack:
 
-        async def start(*, lease_s: float = LEASE_S, max_spool_bytes: int = MAX_FILE_BYTES) -> OutboxServer:
+        async def start(
+            *, lease_s: float = LEASE_S, max_spool_bytes: int = MAX_FILE_BYTES, transcribes: bool = True
+        ) -> OutboxServer:
             directory, metrics = ServerDirectory.create(tmp_path / "outbox"), Metrics()
             store = await open_store(
                 redis_server.url, prefix="test", ttl_s=3600, owner=directory.owner, lease_s=lease_s
             )
             await stack.enter_async_context(store)
-            outbox = Outbox(directory, store.event_log, metrics, max_spool_bytes=max_spool_bytes)
+            outbox = Outbox(
+                directory, store.event_log, metrics, max_spool_bytes=max_spool_bytes, transcribes=transcribes
+            )
             server = OutboxServer(outbox, directory, store, metrics, asyncio.Event())
             stack.push_async_callback(server.aclose)
             return server

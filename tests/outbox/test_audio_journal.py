@@ -101,6 +101,30 @@ async def test_a_stream_that_was_closed_is_not_transcribed_again(open_server: Op
     assert list(heir.outbox.publishers) == []
 
 
+async def test_a_server_without_media_leaves_audio_to_others(open_server: OpenServer) -> None:
+    async def nothing_is_heard(*_: object) -> list[tuple[str, FinalResult]]:
+        raise AssertionError
+
+    dead = await open_server()
+    publisher = dead.begin()
+    say(publisher, "said")
+    await dead.delivered()
+    journal = dead.directory.journal_path("MZ1")
+    journal.write_bytes(line(OPENING))
+    await dead.die()
+    showing = await open_server(transcribes=False)
+    showing.outbox.takeover.recovery.set_result(JournalRecovery(showing.store.history, nothing_is_heard))
+    await showing.outbox.takeover.begin()
+    assert await showing.outbox.takeover.settled(within_s=20)
+    assert journal.exists()
+    heir = await open_server()
+    heir.outbox.takeover.recovery.set_result(JournalRecovery(heir.store.history, more_words))
+    await heir.outbox.takeover.begin()
+    await until(lambda: asyncio.sleep(0, not dead.directory.path.exists()))
+    texts = [event.get("text") for event in await heir.events()]
+    assert [text for text in texts if text] == ["said", "more"]
+
+
 async def more_words(
     _parameters: Mapping[str, str], _audio: Mapping[str, Sequence[AudioChunk]]
 ) -> list[tuple[str, FinalResult]]:

@@ -30,10 +30,11 @@ class Outbox:
         metrics: Metrics,
         *,
         journals: bool = False,
+        transcribes: bool = True,
         max_spool_bytes: int = MAX_FILE_BYTES,
     ) -> None:
         self.publishers = Publishers(event_log, metrics)
-        self.takeover = Takeover(directory, self.publishers, event_log, metrics)
+        self.takeover = Takeover(directory, self.publishers, event_log, metrics, transcribes=transcribes)
         self._directory = directory
         self._journals = journals
         self._max_spool_bytes = max_spool_bytes

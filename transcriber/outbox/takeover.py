@@ -35,14 +35,24 @@ RETRY_S = 1.0
 
 
 class Takeover:
-    """All methods belong to the event loop's thread. `own`: this server's directory, beside which others lie."""
+    """All methods belong to the event loop's thread. `own`: this server's directory, beside which others lie.
+
+    `transcribes`: whether audio is taken over, too; if not, directories that hold some are left to other servers.
+    """
 
     def __init__(
-        self, own: ServerDirectory, publishers: Publishers, event_log: RedisEventLog, metrics: Metrics
+        self,
+        own: ServerDirectory,
+        publishers: Publishers,
+        event_log: RedisEventLog,
+        metrics: Metrics,
+        *,
+        transcribes: bool = True,
     ) -> None:
         self.recovery: asyncio.Future[JournalRecovery] = asyncio.get_running_loop().create_future()
         """Set as soon as speech can be recognised."""
         self._own = own
+        self._transcribes = transcribes
         self._publishers = publishers
         self._event_log = event_log
         self._metrics = metrics
@@ -51,11 +61,21 @@ class Takeover:
 
     async def begin(self) -> None:
         """Take over the directories of servers that died; what they hold goes to Redis in the background."""
-        for directory in await asyncio.to_thread(lambda: list(self._own.orphans())):
+        for directory in await asyncio.to_thread(self._orphans):
             task = asyncio.create_task(self._settle(directory), name=f"takeover-{directory.owner}")
             task.add_done_callback(report_failure)
             self._settling[directory] = task
         self._settling = {directory: task for directory, task in self._settling.items() if not task.done()}
+
+    def _orphans(self) -> list[ServerDirectory]:
+        """The dead servers' directories that this one takes over. Blocks."""
+        found = []
+        for directory in self._own.orphans():
+            if self._transcribes or not directory.journal_paths():
+                found.append(directory)
+            else:
+                directory.release()
+        return found
 
     async def settled(self, *, within_s: float) -> bool:
         """Wait until all spools that were taken over are in Redis; False: not yet."""

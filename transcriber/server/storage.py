@@ -32,7 +32,7 @@ async def open_storage(
         await asyncio.to_thread(directory.release)
         raise
     run_in_background(stack, store.index_repair.run(interval_s=tuning.index_repair_s), name="repairing the indexes")
-    return store, await _open_outbox(directory, store, metrics, stack, report, journals=settings.journal)
+    return store, await _open_outbox(directory, store, metrics, stack, report, settings)
 
 
 async def _make_server_directory(settings: Settings) -> ServerDirectory:
@@ -94,11 +94,10 @@ async def _open_outbox(
     metrics: Metrics,
     stack: AsyncExitStack,
     report: Callable[[str], None],
-    *,
-    journals: bool,
+    settings: Settings,
 ) -> Outbox:
     """The outbox; what dead servers have left in theirs is delivered first, as far as that is quick."""
-    outbox = Outbox(directory, store.event_log, metrics, journals=journals)
+    outbox = Outbox(directory, store.event_log, metrics, journals=settings.journal, transcribes=not settings.no_media)
     stack.push_async_callback(outbox.aclose)
     await outbox.takeover.begin()
     set_aside = SetAsideAudio(directory.path.parent, store.deletions)
